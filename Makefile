@@ -1,0 +1,43 @@
+# make train     the main job: tune, train, evaluate, export        make test      the fast tests
+# make test-all  the slow tests, and those with an oracle, a browser or real data
+# make kills     kill and resume runs, and compare bits             make lint      ruff
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+EXTRAS := $(VENV)/.installed-extras
+LONG := slow or oracle or browser or data
+
+.PHONY: train test test-all kills lint
+.DELETE_ON_ERROR:
+
+train: $(INSTALLED)
+	$(BIN)/python apps/classify_images.py $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not ($(LONG))" $(ARGS)
+
+test-all: $(EXTRAS)
+	$(BIN)/python -m pytest -m "$(LONG)" $(ARGS)
+
+kills: $(INSTALLED)
+	$(BIN)/python benchmarks/kills.py $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+$(INSTALLED): requirements.txt setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v <= (3, 13))' || \
+		{ echo "keras_dl needs CPython 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m pip check
+	@touch $@
+
+# PyTorch is a peer and an oracle only; where pip would bring its CUDA build, install a CPU wheel first (README).
+$(EXTRAS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e '.[bench,onnx,serving]'
+	$(BIN)/python -m pip check
+	@touch $@

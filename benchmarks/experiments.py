@@ -1,0 +1,212 @@
+"""Two demonstrations of the lecture, through keras_dl's own verbs: degradation, and batch normalisation.
+
+    python benchmarks/experiments.py degradation plain56 --json FILE
+    python benchmarks/experiments.py batchnorm with --json FILE
+
+Degradation (He et al. 2015, section 4.2, figure 6): a deeper plain network has the higher training error, a residual
+one of the same depth does not, for equal epochs, schedule and width. Deviations: a quarter of the paper's width, and a
+schedule that lasts DEGRADATION["epochs"] epochs, not 64k steps. The error is that of the mini-batches as they come,
+augmented and in training mode; beside it stand the norms of the loss' gradient with respect to each layer's kernel,
+before the first step and after the last.
+
+Batch normalisation (Ioffe and Szegedy 2015, section 4.1, figure 1a): three hidden layers of 100 sigmoid units, batch
+60, weights from a small Gaussian, 50,000 steps, with and without normalisation. Deviations: 54 whole epochs (49,518
+steps) of the 55,000 training images; the Gaussian's width and the learning rate are ours. The curve is the test
+accuracy, as the paper's; no choice is made by it.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from keras_dl import runtime, settings
+
+SEED = 0
+DEGRADATION = {
+    "epochs": 8, "batch_size": 128, "filters": 4, "optimizer": "momentum", "learning_rate": 0.1, "schedule": "steps",
+    "weight_decay": 1e-4,
+}  # fmt: skip
+NETS = {
+    "plain20": {"depth": 20, "shortcut": "none"},
+    "plain56": {"depth": 56, "shortcut": "none"},
+    "resnet56": {"depth": 56, "shortcut": "identity"},
+}
+GRADIENT_BATCH = 500  # training images, not augmented
+BATCHNORM = {
+    "epochs": 54, "batch_size": 60, "units": (100, 100, 100), "optimizer": "sgd", "learning_rate": 0.1, "std": 0.1
+}  # fmt: skip
+NORMALISED = {"without": False, "with": True}
+COLOURS = ("tab:blue", "tab:red", "tab:green")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("row", choices=[*NETS, *NORMALISED])
+    parser.add_argument("--json", type=Path, help="write the result there")
+    parser.add_argument("--smoke", action="store_true", help="one epoch of 256 images: does everything run?")
+    asked = parser.parse_args(argv)
+    experiment, rows = EXPERIMENTS[asked.experiment]
+    settings.check(asked.row in rows, f"{asked.experiment}: row must be one of {', '.join(rows)}; got {asked.row!r}.")
+    result = experiment(asked.row, asked.smoke)
+    print(", ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items()))
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=1))
+
+
+def degradation(row, smoke=False):
+    """Train one of NETS on CIFAR-10: its training error by epoch, its gradient's norm by layer before and after."""
+    with runtime.quiet_tensorflow():
+        from keras_dl import data, models
+        from keras_dl.data import images
+    plan = DEGRADATION | ({"epochs": 1} if smoke else {})
+    splits = data.load("cifar10", SEED, limit=256 if smoke else None)
+    train = data.batches(
+        splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess,
+        augment=images.augmentation("crop_flip", splits.info, splits.preprocess),
+    )  # fmt: skip
+    model = _compiled(
+        lambda: models.build_resnet_cifar(splits.info.input_shape, 10, filters=plan["filters"], **NETS[row]),
+        plan, train.steps(),
+    )  # fmt: skip
+    fixed = splits.train.take(slice(GRADIENT_BATCH))
+    fixed = (splits.preprocess(fixed.features["image"]), fixed.features["label"])
+    initial = gradient_norms(model, fixed)
+    history = _fit(model, train, None, plan["epochs"])
+    errors = [100 * (1 - accuracy) for accuracy in history["accuracy"]]
+    return {
+        "metrics": {"train_error": errors[-1]},
+        "details": {**plan, "parameters": model.count_params(), "steps": plan["epochs"] * train.steps()},
+        "curves": {
+            "train_error": errors,
+            "gradient_norm": {"initial": initial, "trained": gradient_norms(model, fixed)},
+        },
+    }
+
+
+def batchnorm(row, smoke=False):
+    """Train the sigmoid network on MNIST, with or without batch normalisation: its test accuracy by epoch."""
+    with runtime.quiet_tensorflow():
+        import keras
+        import numpy as np
+
+        from keras_dl import data, models
+    plan = BATCHNORM | ({"epochs": 1} if smoke else {})
+    splits = data.load("mnist", SEED, limit=256 if smoke else None)
+    train = data.batches(splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess)
+    test = data.batches(splits.test, 500, preprocess=splits.preprocess)
+
+    def build():
+        model = models.build_mlp(
+            splits.info.input_shape, 10, units=plan["units"], activation="sigmoid", batch_norm=NORMALISED[row]
+        )
+        rng = np.random.default_rng(SEED)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Dense):
+                layer.kernel.assign(rng.normal(0, plan["std"], layer.kernel.shape))
+        return model
+
+    model = _compiled(build, plan, train.steps())
+    history = _fit(model, train, test, plan["epochs"])
+    accuracies = [100 * accuracy for accuracy in history["val_accuracy"]]
+    return {
+        "metrics": {"test_accuracy": accuracies[-1]},
+        "details": {**plan, "parameters": model.count_params(), "steps": plan["epochs"] * train.steps()},
+        "curves": {"test_accuracy": accuracies, "steps_per_epoch": train.steps()},
+    }
+
+
+def gradient_norms(model, batch):
+    """{layer: norm of the loss' gradient with respect to its kernel}, in training mode; the model is left as it was."""
+    import tensorflow as tf
+
+    image, label = batch
+    averages = [variable.numpy() for variable in model.non_trainable_variables]
+    layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(image, label, model(image, training=True))
+    gradients = tape.gradient(loss, [layer.kernel.value for layer in layers])
+    for variable, value in zip(model.non_trainable_variables, averages, strict=True):
+        variable.assign(value)
+    return {layer.name: float(tf.norm(gradient)) for layer, gradient in zip(layers, gradients, strict=True)}
+
+
+def draw_degradation(curves, path):
+    """Training error by epoch; the gradient's norm by layer, before training and after."""
+    with _figure(path, 2) as (error, gradient):
+        for colour, (name, curve) in zip(COLOURS, _in_order(curves, NETS), strict=False):
+            error.plot(range(1, 1 + len(curve["train_error"])), curve["train_error"], color=colour, label=name)
+            for when, style in (("initial", ":"), ("trained", "-")):
+                norms = list(curve["gradient_norm"][when].values())
+                label = f"{name}, {when}"
+                gradient.plot(range(1, 1 + len(norms)), norms, style, color=colour, label=label)
+        error.set(xlabel="epoch", ylabel="training error, percent", title="Training error")
+        gradient.set(xlabel="layer", ylabel="norm", yscale="log", title="Gradient of the loss by each layer's kernel")
+
+
+def draw_batchnorm(curves, path):
+    """Test accuracy by step."""
+    with _figure(path, 1) as (axes,):
+        for colour, (name, curve) in zip(COLOURS, _in_order(curves, NORMALISED), strict=False):
+            steps = [curve["steps_per_epoch"] * epoch for epoch in range(1, 1 + len(curve["test_accuracy"]))]
+            axes.plot(steps, curve["test_accuracy"], color=colour, label=f"{name} batch normalisation")
+        axes.set(xlabel="step", ylabel="test accuracy, percent", title="Three layers of 100 sigmoid units on MNIST")
+
+
+def _compiled(build, plan, steps_per_epoch):
+    """The network with the plan's optimizer; every experiment starts from one seed."""
+    import keras
+
+    from keras_dl import optimizers
+
+    keras.utils.set_random_seed(SEED)
+    model = build()
+    model.compile(
+        optimizer=optimizers.build(
+            plan["optimizer"], plan["learning_rate"], schedule=plan.get("schedule", "constant"),
+            steps=plan["epochs"] * steps_per_epoch, weight_decay=plan.get("weight_decay", 0.0),
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )  # fmt: skip
+    return model
+
+
+def _fit(model, train, watched, epochs):
+    from keras_dl import training
+
+    with tempfile.TemporaryDirectory(prefix="keras_dl-experiment-") as folder:
+        run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name=model.name, app="experiments", seed=SEED)
+        return training.fit(model, train, watched, run, epochs=epochs, keep="last", checkpoint=False, verbose=1)
+
+
+def _in_order(curves, rows):
+    return [(row, curves[row]) for row in rows if row in curves]
+
+
+class _figure:
+    """`count` axes side by side; leaving it draws their grids and legends and writes the picture."""
+
+    def __init__(self, path, count):
+        self.path, self.count = path, count
+
+    def __enter__(self):
+        from matplotlib.figure import Figure
+
+        self.figure = Figure(figsize=(6 * self.count, 4), layout="constrained")
+        return self.figure.subplots(1, self.count, squeeze=False)[0]
+
+    def __exit__(self, *error):
+        for axes in self.figure.axes:
+            axes.grid(alpha=0.3)
+            axes.legend()
+        if not any(error):
+            self.figure.savefig(self.path, dpi=120)
+
+
+EXPERIMENTS = {"degradation": (degradation, NETS), "batchnorm": (batchnorm, NORMALISED)}
+PICTURES = {"degradation": draw_degradation, "batchnorm": draw_batchnorm}
+
+if __name__ == "__main__":
+    settings.run(main)

@@ -1,0 +1,223 @@
+"""Kill runs with SIGKILL at random moments, resume them, and compare every bit with a run that was not killed.
+
+    python benchmarks/kills.py --kills 20 --seed 0
+
+The job is the image app with all that carries state: a search, dropout, augmentation, batch norm, ReduceLROnPlateau,
+EarlyStopping, checkpoints inside epochs, an export. A kill's moment is drawn uniformly over the unbroken run's time,
+start of Python and the export included; every fifth kill, at least, falls inside the writing of a checkpoint, at a
+byte drawn uniformly over the file. Compared by SHA-256: every variable of the last checkpoint (weights, optimizer, seed
+generators, metrics), the callbacks' state, the history, the search's journal, the exported weights, the test metrics,
+TensorBoard's scalars.
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import io
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+APP = ROOT / "apps" / "classify_images.py"
+JOB = (
+    "--set dropout=0.25 --set batch_norm=True --augment shift --trials 2 --trial-epochs 1 --epochs 6 --batch-size 32 "
+    "--optimizer momentum --learning-rate 0.05 --reduce-on-plateau 1 --patience 4 --save-minutes 0.005"
+).split()
+CHECKPOINTS = 6  # at least so many are written by the job: one an epoch
+TIMED = {"examples_per_second", "seconds", "created", "command", "run"}  # what a clock or a folder's name decides
+PATIENCE = 600  # seconds after which a run counts as hung
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each when above 1")
+    parser.add_argument("--json", type=Path, help="write the result there")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="keras_dl-kills-") as folder:
+        result = measure(Path(folder), args.kills, args.seed, args.jobs)
+    print(f"{result['equal']} of {result['kills']} runs, killed and resumed, are bit-equal to the unbroken one")
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2))
+    raise SystemExit(result["equal"] != result["kills"])
+
+
+def measure(folder, kills, seed, jobs):
+    """{"equal", "kills", "inside_checkpoint", "seed", "moments", ...} of `kills` killed and resumed runs."""
+    env = dict(os.environ)
+    if jobs > 1:
+        env |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    _run(folder / "warm", env)  # prepares the data set and warms the disk's cache
+    began = time.monotonic()
+    _run(folder / "whole", env)
+    length = time.monotonic() - began
+    whole = digest(folder / "whole")
+    print(f"unbroken: {length:.1f} s, {len(whole)} hashes, {hashlib.sha256(json.dumps(whole).encode()).hexdigest()}")
+    rng = np.random.default_rng(seed)
+    moments = []
+    for number in range(kills):
+        if number % 5 == 0:
+            moments.append({"checkpoint": int(rng.integers(CHECKPOINTS)), "share": float(rng.uniform())})
+        else:
+            moments.append({"seconds": float(rng.uniform(0, length))})
+
+    def one(number):
+        out, moment = folder / f"kill-{number}", moments[number]
+        _killed(out, env, moment)
+        state = _state(out)
+        _resumed(out, env)
+        parts = digest(out)
+        different = sorted(name for name in set(whole) | set(parts) if whole.get(name) != parts.get(name))
+        print(f"kill {number + 1}/{kills} {moment} during {state}: {different or 'equal'}", flush=True)
+        return {**moment, "during": state, "different": different}
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        outcomes = list(pool.map(one, range(kills)))
+    return {
+        "kills": kills, "equal": sum(not o["different"] for o in outcomes), "seed": seed, "seconds_unbroken": length,
+        "inside_checkpoint": sum("checkpoint" in m for m in moments), "moments": outcomes,
+    }  # fmt: skip
+
+
+def digest(out):
+    """{what: SHA-256} of everything that a run under `out` leaves, but clocks and names."""
+    (run,) = (out / "runs" / "classify_images").iterdir()
+    (export,) = (p for p in (out / "saved_models").glob("*/*") if p.name.isdigit())  # exactly one version
+    found = {"history": _sha((run / "history.csv").read_bytes())}
+    with np.load(sorted((run / "checkpoints").glob("*.npz"))[-1]) as last:
+        found |= {f"checkpoint {name}": _sha(last[name].tobytes()) for name in last.files}
+    for name in ("tuner/trials.json", "tuner/best.json", "finished.json"):
+        found[name] = _sha(json.dumps(_timeless(json.loads((run / name).read_text()))).encode())
+    found["metrics"] = _sha(json.dumps(json.loads((export / "card.json").read_text())["metrics"]).encode())
+    with zipfile.ZipFile(export / "model.keras") as model:
+        found |= _weights(model.read("model.weights.h5"))
+    return found | _scalars(run / "tensorboard")
+
+
+def _run(out, env, *more):
+    done = subprocess.run(
+        [sys.executable, APP, *JOB, "--out", out, *more], env=env, capture_output=True, text=True, timeout=PATIENCE
+    )
+    if done.returncode:
+        raise RuntimeError(f"the job ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+def _killed(out, env, moment):
+    if "checkpoint" in moment:
+        code = [sys.executable, __file__, "--inside", str(moment["checkpoint"]), str(moment["share"])]
+        seconds = PATIENCE
+    else:
+        code, seconds = [sys.executable, APP], moment["seconds"]
+    child = subprocess.Popen(
+        [*code, *JOB, "--out", out], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)  # the process that checks an export as well
+        child.wait()
+
+
+def _resumed(out, env):
+    """As a user would: --resume, or the command again where the kill came before there was a run."""
+    runs = out / "runs" / "classify_images"
+    begun = [p for p in runs.glob("*") if (p / "config.json").exists()]
+    if not begun:
+        for empty in runs.glob("*"):
+            empty.rmdir()
+        _run(out, env)
+    elif not (begun[0] / "finished.json").exists():
+        _run(out, env, "--resume")
+
+
+def _state(out):
+    """How far the killed run had come."""
+    for run in (out / "runs" / "classify_images").glob("*"):
+        if (run / "finished.json").exists():
+            return "the end"
+        if list((out / "saved_models").glob("*/*")) or list((out / "saved_models").glob("*/.*")):
+            return "the export"
+        if saved := sorted((run / "checkpoints").glob("*.npz")):
+            aside = ", a checkpoint half written" if list((run / "checkpoints").glob("*.tmp")) else ""
+            return f"the fit after {saved[-1].stem}{aside}"
+        if (run / "tuner" / "best.json").exists():
+            return "the fit's start"
+        return "the search" if (run / "config.json").exists() else "the start"
+    return "the start"
+
+
+def _inside(write, share, argv):
+    """Run the app, and die inside checkpoint number `write` after `share` of its bytes."""
+    from keras_dl import checkpoint
+
+    save, written = checkpoint._save, []
+
+    def dying_save(file, arrays, state):
+        if len(written) == write:
+            whole = io.BytesIO()
+            save(whole, arrays, state)
+            file.write(whole.getvalue()[: int(share * len(whole.getvalue()))])
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        written.append(save(file, arrays, state))
+
+    checkpoint._save = dying_save
+    sys.argv = [str(APP), *argv]
+    runpy.run_path(str(APP), run_name="__main__")
+
+
+def _weights(data):
+    import h5py
+
+    found = {}
+    with h5py.File(io.BytesIO(data)) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({f"export {name}": _sha(item[()].tobytes())}) if hasattr(item, "shape") else None
+            )
+        )
+    return found
+
+
+def _scalars(folder):
+    """Every scalar of train and validation, by tag and step."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    found = {}
+    for part in ("train", "validation"):
+        events = EventAccumulator(str(folder / part), size_guidance={"tensors": 0}).Reload()
+        for tag in events.Tags()["tensors"]:
+            if not TIMED & set(tag.split("/")) and "images" not in tag:
+                values = [(e.step, make_ndarray(e.tensor_proto).tolist()) for e in events.Tensors(tag)]
+                found[f"tensorboard {part} {tag}"] = _sha(repr(values).encode())
+    return found
+
+
+def _timeless(value):
+    if isinstance(value, dict):
+        return {name: _timeless(item) for name, item in value.items() if name not in TIMED}
+    return [_timeless(item) for item in value] if isinstance(value, list) else value
+
+
+def _sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        _inside(int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+    else:
+        main()

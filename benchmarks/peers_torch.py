@@ -1,0 +1,124 @@
+"""The networks of benchmarks/step_time.py as users of PyTorch write them: the same layers, weights and non-linearities.
+
+Names of modules follow those of our layers, so that a test can copy our weights over and compare the logits.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+BLOCKS = (3, 4, 6, 3)  # of ResNet-34, a stage
+STAGE = 3  # blocks of each stage of ResNet-20
+
+
+def build(network):
+    """A network of NETWORKS, in PyTorch's default layout and initialisation: (B, C, H, W) float32 -> logits (B, 10)."""
+    return NETWORKS[network]()
+
+
+class Linear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.logits = nn.Linear(28 * 28, 10)
+
+    def forward(self, x):
+        return self.logits(x.flatten(1))
+
+
+class Mlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden1 = nn.Linear(28 * 28, 512)
+        self.hidden2 = nn.Linear(512, 512)
+        self.logits = nn.Linear(512, 10)
+
+    def forward(self, x):
+        x = functional.relu(self.hidden1(x.flatten(1)))
+        x = functional.relu(self.hidden2(x))
+        return self.logits(x)
+
+
+class LeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.hidden1 = nn.Linear(16 * 5 * 5, 120)
+        self.hidden2 = nn.Linear(120, 84)
+        self.logits = nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = functional.avg_pool2d(torch.tanh(self.conv1(x)), 2)
+        x = functional.avg_pool2d(torch.tanh(self.conv2(x)), 2)
+        x = torch.tanh(self.hidden1(x.flatten(1)))
+        x = torch.tanh(self.hidden2(x))
+        return self.logits(x)
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut: option A (no weights) or option B (a projection) of He et al. 2015."""
+
+    def __init__(self, channels, filters, stride, option):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.conv2 = nn.Conv2d(filters, filters, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(filters)
+        self.stride, self.extra = stride, filters - channels
+        self.projects = option == "B" and (stride > 1 or channels != filters)
+        if self.projects:
+            self.shortcut_conv = nn.Conv2d(channels, filters, 1, stride, bias=False)
+            self.shortcut_bn = nn.BatchNorm2d(filters)
+
+    def forward(self, x):
+        y = functional.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return functional.relu(y + self._shortcut(x))
+
+    def _shortcut(self, x):
+        if self.projects:
+            return self.shortcut_bn(self.shortcut_conv(x))
+        if self.extra:
+            half = self.extra // 2
+            return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, half, self.extra - half))
+        return x
+
+
+class ResNet20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem_conv = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.stem_bn = nn.BatchNorm2d(16)
+        self.blocks = _stages(16, (16, 32, 64), (STAGE,) * 3, "A")
+        self.logits = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = functional.relu(self.stem_bn(self.stem_conv(x)))
+        return self.logits(self.blocks(x).mean((2, 3)))
+
+
+class ResNet34(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem_conv = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.stem_bn = nn.BatchNorm2d(64)
+        self.blocks = _stages(64, (64, 128, 256, 512), BLOCKS, "B")
+        self.logits = nn.Linear(512, 10)
+
+    def forward(self, x):
+        x = functional.relu(self.stem_bn(self.stem_conv(x)))
+        x = functional.max_pool2d(x, 3, 2, padding=1)
+        return self.logits(self.blocks(x).mean((2, 3)))
+
+
+def _stages(channels, widths, blocks, option):
+    stages = nn.Sequential()
+    for stage, (filters, count) in enumerate(zip(widths, blocks, strict=True), 1):
+        for number in range(1, count + 1):
+            stride = 2 if stage > 1 and number == 1 else 1
+            stages.add_module(f"stage{stage}_block{number}", Block(channels, filters, stride, option))
+            channels = filters
+    return stages
+
+
+NETWORKS = {"linear": Linear, "mlp": Mlp, "convnet": LeNet, "resnet20": ResNet20, "resnet34": ResNet34}

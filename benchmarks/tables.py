@@ -1,0 +1,159 @@
+"""What is measured: tables of rows, each with its command, the published figure beside it and the bar it must pass.
+
+A row's command is what follows `python` in the project's root. An app's result is its run's finished.json; every other
+script takes `--json FILE` and writes {"metrics": {name: number or {"value", "spread"}}, "details": {}, "curves": {}}.
+Rows of one command are measured by one run of it. Nothing here imports TensorFlow.
+"""
+
+import dataclasses
+
+# The recipes: flags of apps/classify_images.py, the paper's model where nothing is --set.
+RECIPES = {
+    "mnist linear": "--epochs 20 --batch-size 128 --optimizer adam --learning-rate 0.001 --schedule onecycle",
+    "mnist mlp": (
+        '--set "units=(800, 800)" --set dropout=0.5 --epochs 30 --batch-size 128 --optimizer adam '
+        "--learning-rate 0.001 --schedule onecycle --keep last"
+    ),
+    "mnist convnet": (
+        "--augment shift --epochs 20 --batch-size 128 --optimizer adam --learning-rate 0.003 --schedule onecycle "
+        "--keep last"
+    ),
+    "fashion_mnist convnet": (
+        '--set "filters=(32, 64)" --set pooling=max --set activation=relu --set batch_norm=True --set dropout=0.25 '
+        "--augment crop_flip --epochs 24 --batch-size 128 --optimizer adam --learning-rate 0.003 --schedule onecycle "
+        "--keep last"
+    ),
+    "fashion_mnist resnet_cifar": (
+        "--augment crop_flip --epochs 12 --batch-size 128 --optimizer nesterov --learning-rate 0.1 "
+        "--schedule onecycle --weight-decay 0.0005 --keep last"
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        name, metric, unit: what it is; (name, metric) is unique in its table.
+        command: what measures it.
+        published: the paper's figure; source: where it stands; unverified: quoted from memory.
+        bar: (">=" or "<=", figure), what it must reach.
+    """
+
+    name: str
+    metric: str
+    unit: str
+    command: str
+    published: float | None = None
+    source: str = ""
+    unverified: bool = False
+    bar: tuple | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows under one title; `packages` are those beyond keras_dl's own whose versions belong to the figures."""
+
+    title: str
+    rows: tuple
+    packages: tuple = ()
+
+
+def _image_app(dataset, model, metric, published, source, bar):
+    flags = f"--model {model} --dataset {dataset} --trials 0 --seed 0 {RECIPES[f'{dataset} {model}']}"
+    return Row(model, metric, "percent", f"apps/classify_images.py {flags}", published, source, bar=bar)
+
+
+def _step_time(network, to_torch, to_keras):
+    command = f"benchmarks/step_time.py {network}"
+    return [
+        Row(network, "ratio_to_torch", "ours / theirs", command, bar=("<=", to_torch)),
+        Row(network, "ratio_to_torch_best", "ours / theirs", command),
+        Row(network, "ratio_to_keras", "ours / theirs", command, bar=("<=", to_keras)),
+        Row(network, "ratio_to_keras_inside", "ours / theirs", command),
+    ]
+
+
+def _pipeline(name):
+    command = f"benchmarks/pipeline.py {name}"
+    return [
+        Row(name, "images_per_second", "images/s", command),
+        Row(name, "epoch_wait_ms", "ms", command, bar=("<=", 20)),
+        Row(name, "ratio_to_convnet", "times", command, bar=(">=", 5)),
+    ]
+
+
+def _experiment(table, name, metric, source):
+    return Row(name, metric, "percent", f"benchmarks/experiments.py {table} {name}", source=source)
+
+
+MNIST_PAGE = "as LeCun's MNIST page lists it"
+FASHION_README = "the data set authors' README"
+DEGRADATION = "He et al. 2015, section 4.2, figure 6: curves at four times the width"
+BATCHNORM = "Ioffe and Szegedy 2015, section 4.1, figure 1a: a curve"
+
+TABLES = {
+    "mnist": Table(
+        "MNIST, error on the 10,000 test images",
+        (
+            _image_app(
+                "mnist", "linear", "test_error", 12.0,
+                f"LeCun et al. 1998, trained on the squared error; {MNIST_PAGE}", ("<=", 8.0),
+            ),
+            _image_app(
+                "mnist", "mlp", "test_error", 1.6,
+                f"Simard et al. 2003, 800 units, without distortions; {MNIST_PAGE} (Hinton 2005, 500-300: 1.53)",
+                ("<=", 1.6),
+            ),
+            _image_app(
+                "mnist", "convnet", "test_error", 0.95,
+                f"LeCun et al. 1998, LeNet-5, without distortions (0.8 with; ours is shifted); {MNIST_PAGE}", ("<=", 0.9),
+            ),
+        ),
+    ),
+    "fashion_mnist": Table(
+        "Fashion-MNIST, accuracy on the 10,000 test images",
+        (
+            _image_app(
+                "fashion_mnist", "convnet", "test_accuracy", 91.6,
+                f"{FASHION_README}: 2 convolutions and pooling, 300 epochs and more", (">=", 91.5),
+            ),
+            _image_app(
+                "fashion_mnist", "resnet_cifar", "test_accuracy", 94.9,
+                f"{FASHION_README}: ResNet-18, a larger network", (">=", 93.0),
+            ),
+        ),
+    ),
+    "degradation": Table(
+        "Degradation on CIFAR-10: training error at a quarter of the paper's width, equal epochs",
+        tuple(_experiment("degradation", n, "train_error", DEGRADATION) for n in ("plain20", "plain56", "resnet56")),
+    ),
+    "batchnorm": Table(
+        "Batch normalisation on MNIST: three layers of 100 sigmoid units, after the last step",
+        tuple(_experiment("batchnorm", name, "test_accuracy", BATCHNORM) for name in ("without", "with")),
+    ),
+    "reliability": Table(
+        "Runs killed by SIGKILL and resumed that end bit-equal to one that was not killed",
+        (Row("kills", "equal_of_20", "runs", "benchmarks/kills.py --kills 20 --seed 0", bar=(">=", 20)),),
+    ),
+    "pipeline": Table(
+        "Input pipeline: speed, longest wait between two epochs, and speed against what training LeNet-5 consumes",
+        (*_pipeline("mnist"), *_pipeline("cifar10_augmented")),
+    ),
+    "step_time": Table(
+        "Training step: our time divided by the peer's (below 1 is faster); batch 128, resnet34 32",
+        (
+            *_step_time("linear", 1.0, 0.5), *_step_time("mlp", 1.0, 1.0), *_step_time("convnet", 1.0, 1.0),
+            *_step_time("resnet20", 1.0, 1.0), *_step_time("resnet34", 1.1, 1.0),
+        ),
+        packages=("torch",),
+    ),
+}  # fmt: skip
+
+# A metric that is made of what the command reports under another name.
+DERIVED = {
+    "test_error": lambda reported: 100 * (1 - reported["accuracy"]),
+    "test_accuracy": lambda reported: 100 * reported["accuracy"],
+    "equal_of_20": lambda reported: reported["equal"],
+}

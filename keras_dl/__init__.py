@@ -1,0 +1,37 @@
+"""Every architecture of a deep-learning lecture, from the paper's equations to a model that is served.
+
+    import keras_dl
+
+    model = keras_dl.build_convnet((28, 28, 1), 10)
+
+Names are imported when they are used (PEP 562): `import keras_dl` alone does not import TensorFlow, but sets what must
+be set in the environment before TensorFlow is imported.
+"""
+
+import importlib
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"  # a ~/.keras/keras.json of another backend breaks the import
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
+
+__version__ = "0.1.0"
+
+LIGHT = ("checkpoint", "data", "layers", "models", "runtime", "settings")  # importable without TensorFlow
+HEAVY = ("export", "summaries", "training", "tuning")
+
+
+def __getattr__(name):
+    if name in LIGHT:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in HEAVY or name.startswith("build_"):
+        with importlib.import_module(f"{__name__}.runtime").quiet_tensorflow():
+            if name in HEAVY:
+                return importlib.import_module(f"{__name__}.{name}")
+            return getattr(importlib.import_module(f"{__name__}.models"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    models = importlib.import_module(f"{__name__}.models")
+    builders = [name for name in dir(models) if name.startswith("build_")]
+    return sorted([*LIGHT, *HEAVY, *builders, "__version__"])

@@ -1,0 +1,195 @@
+"""Real data, in exact order: `load` gives splits of raw examples, `batches` a pipeline whose epochs are plans.
+
+    splits = data.load("mnist", seed=0)
+    train = data.batches(splits.train, 128, seed=0, shuffle=True, preprocess=splits.preprocess)
+
+Nothing here shuffles with a buffer or keeps state: batch k of epoch e is a function of (seed, e, k), so that a run
+can go on exactly where it was killed.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_dl.data import plans
+from keras_dl.runtime import UserError, quiet_tensorflow
+
+PARALLEL = 2  # an explicit number: tf.data's autotuner stalls whenever an iterator is deleted
+AHEAD = 2  # batches made before they are asked for
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What a data set is: names of the classes, shapes (H, W, C) of a raw and of a pre-processed example."""
+
+    name: str
+    classes: tuple
+    input_shape: tuple
+    raw_shape: tuple
+    flip: bool  # is a mirrored example an example of the same class?
+    augment: str  # what the data set's published recipes do
+    source: str
+
+    @property
+    def num_classes(self):
+        return len(self.classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """One split in random access: features {name: array (N, ...)}, raw."""
+
+    features: dict
+
+    def __len__(self):
+        return len(next(iter(self.features.values())))
+
+    def take(self, indices):
+        return Examples({name: array[indices] for name, array in self.features.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """train, validation and test apart; validation is a fixed seeded part of the published training split."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    info: Info
+    preprocess: Callable
+
+
+def load(name, seed=0, *, image_size=64, skip_unreadable=False, limit=None):
+    """Load a data set by its TFDS name, or a folder of images with one sub-folder a class.
+
+    Args:
+        name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a path.
+        seed: of the validation part.
+        image_size: pixels a side to which a folder's pictures are resized.
+        skip_unreadable: leave out a folder's unreadable files instead of refusing them.
+        limit: at most so many training examples, and as many of the other splits (a smoke test's).
+
+    Returns:
+        Splits of raw uint8 images and int32 labels.
+
+    Raises:
+        UserError: no such set or folder (the nearest is named), a set that is neither prepared nor to be had,
+            an unreadable picture, fewer than two classes.
+    """
+    from keras_dl.data import images
+
+    splits = images.load(name, seed, image_size=image_size, skip_unreadable=skip_unreadable)
+    if limit is None:
+        return splits
+    few = {part: getattr(splits, part).take(slice(limit)) for part in ("train", "validation", "test")}
+    return dataclasses.replace(splits, **few)
+
+
+def batches(examples, batch_size, *, preprocess, seed=0, shuffle=False, augment=None, class_weight=None, plan=None):
+    """Make a pipeline over `examples`.
+
+    Args:
+        examples: one of the Splits.
+        batch_size: examples a batch; the last of an epoch may be smaller.
+        preprocess: the Splits' own.
+        seed: of order and augmentation.
+        shuffle: another order every epoch, else as stored.
+        augment: an images.Augment, or None.
+        class_weight: (K,) weight of an example by its label, or None.
+        plan: plan(seed, epoch) -> list of index arrays, in place of shuffle and batch_size.
+
+    Raises:
+        UserError: batch_size is below 1, or there are no examples.
+    """
+    if batch_size < 1:
+        raise UserError(f"data.batches: batch_size must be at least 1; got {batch_size}.")
+    if not len(examples):
+        raise UserError("data.batches: there must be at least one example; got none.")
+    plan = plan or (plans.shuffled if shuffle else plans.in_order)(len(examples), batch_size)
+    weights = None if class_weight is None else np.asarray(class_weight, np.float32)
+    return Batches(examples, plan, seed, preprocess, augment, weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """A pipeline of (image, label[, weight]) batches whose every epoch is a plan."""
+
+    examples: Examples
+    plan: Callable
+    seed: int
+    preprocess: Callable
+    augment: object = None
+    class_weight: np.ndarray | None = None
+
+    def steps(self, epoch=0):
+        return len(self.plan(self.seed, epoch))
+
+    def dataset(self, epoch=0, step=0, epochs=1):
+        """A tf.data.Dataset that starts with batch `step` of `epoch` and lasts `epochs` (None: without end).
+
+        Without end there is no wait between two epochs: the pipeline is at work on the next while this one ends.
+        """
+        with quiet_tensorflow():
+            import tensorflow as tf
+
+        last = np.iinfo(np.int64).max if epochs is None else epoch + epochs
+        # Plain TensorFlow ops: autograph would read these functions' source again, which may have been edited since.
+        plain = tf.autograph.experimental.do_not_convert
+
+        def one_epoch(number):
+            types = [tf.int64, tf.int64, tf.int32]
+            order, ends, draws = tf.numpy_function(self._epoch, [number], types)
+            order.set_shape([None]), ends.set_shape([None]), draws.set_shape([None, 3])
+            first = tf.where(number == epoch, tf.cast(step, tf.int64), tf.constant(0, tf.int64))
+            steps = tf.data.Dataset.range(first, tf.size(ends, tf.int64) - 1)
+            return steps.map(plain(lambda i: (order[ends[i] : ends[i + 1]], draws[ends[i] : ends[i + 1]])))
+
+        pipeline = tf.data.Dataset.range(epoch, last).flat_map(plain(one_epoch))
+        pipeline = pipeline.map(plain(self._batch()), num_parallel_calls=PARALLEL, deterministic=True)
+        if epochs is not None:
+            count = sum(self.steps(e) for e in range(epoch, last)) - step
+            pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(count))
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return pipeline.prefetch(AHEAD).with_options(options)
+
+    def _epoch(self, number):
+        """(order of the examples, where each batch ends, what augmentation does to each) of one epoch."""
+        plan = self.plan(self.seed, int(number))
+        order = np.concatenate(plan).astype(np.int64)
+        ends = np.cumsum([0, *map(len, plan)], dtype=np.int64)
+        if self.augment is None:
+            return order, ends, np.zeros((len(order), 3), np.int32)
+        return order, ends, self.augment.draw(self.seed, int(number), len(self.examples))[order]
+
+    def _batch(self):
+        import tensorflow as tf
+
+        gather = {name: _gatherer(array) for name, array in self.examples.features.items()}
+        weights = None if self.class_weight is None else tf.constant(self.class_weight)
+
+        def batch(indices, draws):
+            image, label = gather["image"](indices), gather["label"](indices)
+            if self.augment is not None:
+                image = self.augment(image, draws)
+            image = self.preprocess(image)
+            return (image, label) if weights is None else (image, label, tf.gather(weights, label))
+
+        return batch
+
+
+def _gatherer(array):
+    """indices -> rows of `array`, which stays uint8 in memory, or on disk where it is a memmap."""
+    import tensorflow as tf
+
+    if isinstance(array, np.memmap):
+
+        def from_disk(indices):
+            rows = tf.numpy_function(lambda i: array[i], [indices], array.dtype, stateful=False)
+            return tf.ensure_shape(rows, [None, *array.shape[1:]])
+
+        return from_disk
+    with tf.device("CPU"):
+        return functools.partial(tf.gather, tf.constant(array))

@@ -1,0 +1,185 @@
+"""Images and their labels: TFDS sets, the embedded digits, a folder of one's own; pre-processing, augmentation."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_dl.data import Examples, Info, Splits, folders, tfds_sets
+from keras_dl.runtime import UserError, quiet_tensorflow
+
+with quiet_tensorflow():
+    import tensorflow as tf
+
+WHITE = 255.0
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+VALIDATION = 0.1  # of the training split, and at most
+VALIDATION_MOST = 5_000
+AUGMENTATIONS = ("none", "shift", "crop", "crop_flip")
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocess:
+    """The one pre-processing, in the pipeline and inside the export: resize, then standardise per channel.
+
+    Attributes:
+        input_shape: (H, W, C) of the model's input.
+        mean, std: (C,) of the training split's pixels, in grey levels 0..255.
+        border: mean grey level of the training pictures' outermost pixels, 0..255.
+    """
+
+    input_shape: tuple
+    mean: tuple
+    std: tuple
+    border: float
+
+    @classmethod
+    def of(cls, images, input_shape):
+        """Measure `images`, uint8 (N, h, w, C), the training split alone."""
+        blank = cls(tuple(input_shape), (0.0,), (1.0,), 0.0)
+        total, squares, edge, count = 0.0, 0.0, 0.0, 0
+        for start in range(0, len(images), 1024):
+            x = blank.resize(images[start : start + 1024]).numpy().astype(np.float64)
+            total, squares, count = total + x.sum((0, 1, 2)), squares + (x**2).sum((0, 1, 2)), count + len(x)
+            edge += np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1).mean((1, 2)).sum()
+        pixels = count * input_shape[0] * input_shape[1]
+        mean = total / pixels
+        std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # a channel without contrast is left as it is
+        return cls(tuple(input_shape), tuple(mean.tolist()), tuple(std.tolist()), float(edge / count))
+
+    def __call__(self, images):
+        """uint8 (B, h, w, C) -> float32 (B, H, W, C) with mean 0 and variance 1 per channel."""
+        return self.standardise(self.resize(images))
+
+    def decode(self, data):
+        """Encoded JPEG, PNG, GIF (first frame) or BMP -> uint8 (h, w, C).
+
+        Transparent pixels are laid on white, colour becomes grey (or grey colour) as the model needs.
+        """
+        picture = tf.cast(tf.io.decode_image(data, expand_animations=False), tf.float32)  # (h, w, 1 to 4)
+        channels = tf.shape(picture)[2]
+        has_alpha = tf.equal(channels % 2, 0)
+        alpha = tf.where(has_alpha, picture[..., -1:], WHITE) / WHITE
+        colours = picture[..., : channels - tf.cast(has_alpha, tf.int32)] * alpha + WHITE * (1 - alpha)
+        if self.input_shape[2] == 1:
+            grey = tf.equal(tf.shape(colours)[2], 1)
+            picture = tf.cond(grey, lambda: colours, lambda: tf.tensordot(colours, tf.constant(LUMA)[:, None], 1))
+        else:
+            picture = tf.broadcast_to(colours, [tf.shape(colours)[0], tf.shape(colours)[1], 3])
+        picture = tf.cast(tf.clip_by_value(tf.round(picture), 0, WHITE), tf.uint8)
+        return tf.ensure_shape(picture, [None, None, self.input_shape[2]])
+
+    def resize(self, images):
+        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, stretched where the shape differs."""
+        images = tf.convert_to_tensor(images)
+        height, width = self.input_shape[:2]
+        if images.shape[-3:-1].as_list() != [height, width]:
+            images = tf.image.resize(images, (height, width), antialias=True)
+            images = tf.clip_by_value(tf.round(images), 0, WHITE)
+        return tf.cast(images, tf.float32)
+
+    def standardise(self, images):
+        # Times the inverse: a graph would make that of a division, and differ in the last bit from the same op alone.
+        inverse_std = tf.constant([1 / std for std in self.std], tf.float32)
+        return (images - tf.constant(self.mean, tf.float32)) * inverse_std
+
+    def inverse(self, images):
+        """float32 (..., H, W, C), standardised -> uint8: what the model was shown."""
+        levels = images * tf.constant(self.std, tf.float32) + tf.constant(self.mean, tf.float32)
+        return tf.cast(tf.clip_by_value(tf.round(levels), 0, WHITE), tf.uint8)
+
+    def config(self):
+        return {"kind": "image", **dataclasses.asdict(self)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """Random shift by up to `pad` pixels (pad, then crop at a random place), and mirroring, on raw uint8 batches.
+
+    What happens to an example is a function of (seed, epoch, example) alone.
+    """
+
+    pad: int
+    flip: bool = False
+    fill: tuple = (0,)  # grey level that comes in from outside, by channel
+
+    def draw(self, seed, epoch, size):
+        """(size, 3) int32: rows and columns of shift in [0, 2 pad], mirrored or not, of every example."""
+        rng = np.random.default_rng((seed, epoch, 1))  # the order's generator is (seed, epoch)
+        shifts = rng.integers(0, 2 * self.pad + 1, (size, 2))
+        mirrored = rng.integers(0, 2, (size, 1)) if self.flip else np.zeros((size, 1), np.int64)
+        return np.concatenate([shifts, mirrored], 1).astype(np.int32)
+
+    def __call__(self, images, draws):
+        """uint8 (B, h, w, C) and their (B, 3) draws -> uint8 (B, h, w, C), as one gather."""
+        height, width, channels = images.shape[1:]
+        pad, fill = self.pad, tf.constant(self.fill, tf.uint8)
+        room = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
+        padded = tf.pad(images, room)
+        if any(self.fill):
+            outside = 1 - tf.pad(tf.ones([1, height, width, 1], tf.uint8), room)
+            padded += outside * fill
+        columns = tf.range(width)[None]
+        rows = draws[:, 0:1] + tf.range(height)[None]  # (B, h)
+        columns = draws[:, 1:2] + tf.where(draws[:, 2:3] == 1, width - 1 - columns, columns)  # (B, w)
+        batch = tf.range(tf.shape(images)[0])[:, None, None]
+        at = (batch * (height + 2 * pad) + rows[:, :, None]) * (width + 2 * pad) + columns[:, None, :]
+        return tf.gather(tf.reshape(padded, [-1, channels]), at)
+
+
+def augmentation(kind, info, preprocess):
+    """The Augment of that name for this data set; None for "none".
+
+    Args:
+        kind: "auto" (what the data set's published recipes do), "none", "shift" (a 14th of the side), "crop" (an
+            8th: 4 of 32 pixels, as He et al. 2015, section 4.2), or "crop_flip".
+
+    Raises:
+        UserError: mirroring makes another class of an example.
+    """
+    kind = info.augment if kind == "auto" else kind
+    if kind == "none":
+        return None
+    if kind.endswith("flip") and not info.flip:
+        raise UserError(f"--augment: a mirrored example of {info.name} is no example; got {kind!r}. Nearest: crop.")
+    side = min(info.raw_shape[:2])
+    colour = info.raw_shape[2] == 3
+    fill = tuple(round(m) for m in preprocess.mean) if colour else (0,)
+    return Augment(max(1, side // (14 if kind == "shift" else 8)), kind.endswith("flip"), fill)
+
+
+def balanced(labels, num_classes):
+    """(K,) weights under which every class counts the same; their mean over the examples is 1."""
+    counts = np.bincount(labels, minlength=num_classes)
+    return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def load(name, seed, *, image_size, skip_unreadable):
+    """data.load for images."""
+    if name in tfds_sets.SETS:
+        train, test, info = tfds_sets.load(name)
+        train, validation = hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
+    else:
+        train, validation, test, info = folders.load(name, seed, image_size, skip_unreadable)
+    preprocess = Preprocess.of(train.features["image"], info.input_shape)
+    return Splits(train, validation, test, info, preprocess)
+
+
+def hold_out(examples, seed, share):
+    """Split off a seeded `share` of every class, at least one example of each: (the rest, the part)."""
+    labels = examples.features["label"]
+    rng = np.random.default_rng(seed)
+    held = []
+    for label in np.unique(labels):
+        of_class = rng.permutation(np.flatnonzero(labels == label))
+        held.append(of_class[: max(1, round(share * len(of_class)))])
+    held = np.sort(np.concatenate(held))
+    rest = np.setdiff1d(np.arange(len(labels)), held)
+    return examples.take(rest), examples.take(held)
+
+
+def write_png(images, folder):
+    """Write uint8 (N, h, w, C) as test-0.png ... below `folder`; return the paths."""
+    paths = [folder / f"test-{i}.png" for i in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        path.write_bytes(tf.io.encode_png(image).numpy())
+    return paths

@@ -1,0 +1,15 @@
+"""The Keras layers that Keras lacks, each the equations of one paper. Imported when they are used (PEP 562)."""
+
+import importlib
+
+EXPORTS = {"BatchNormalization": "normalization"}  # public name -> its file
+
+
+def __getattr__(name):
+    if name in EXPORTS:
+        return getattr(importlib.import_module(f"{__name__}.{EXPORTS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(EXPORTS)}")
+
+
+def __dir__():
+    return sorted(EXPORTS)

@@ -1,0 +1,100 @@
+"""Batch normalisation by TensorFlow's fused kernel.
+
+Source: Ioffe and Szegedy, "Batch Normalization" (arXiv:1502.03167), algorithms 1 and 2.
+Keras' own layer computes moments and then arithmetic, op by op; one kernel does the same in less time.
+Deviations: the statistics of inference are exponential running averages, where the paper averages over many batches
+after training; and batch renormalisation (renorm=True) is Keras' own code, whose running variance is the biased one.
+Shapes: B examples, H x W positions, C channels; m values a channel.
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+KERNEL_DTYPES = ("float32", "bfloat16", "float16")
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Normalise each channel over the batch, then scale and shift it.
+
+    In training, y = gamma * (x - mean) / sqrt(variance + epsilon) + beta with the batch's mean and its biased variance
+    (a sum over m values, divided by m); the running averages take the mean and the unbiased variance (times
+    m / (m - 1)). At inference, the running averages stand in the same equation.
+
+    The fused kernel is taken where it applies: four axes, channels last, no mask, not synchronized. Elsewhere the same
+    equations are computed op by op.
+
+    Args:
+        axis: the axis of the channels.
+        momentum: share of the old running average that each step keeps, in [0, 1].
+        epsilon: added to the variance, so that a constant channel is not divided by zero.
+        **kwargs: as keras.layers.BatchNormalization takes them.
+
+    Source: arXiv:1502.03167, algorithm 1 (training) and algorithm 2, lines 8-11 (inference).
+
+    >>> import numpy as np
+    >>> layer = BatchNormalization()
+    >>> layer(np.array([[[[1.0]], [[3.0]]]], "float32"), training=True).numpy().round(3).ravel().tolist()
+    [-1.0, 1.0]
+    >>> round(float(layer.moving_variance[0]), 3)  # 0.9 * 1 + 0.1 * 2, the unbiased variance of 1 and 3
+    1.1
+    """
+
+    def __init__(self, axis=-1, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        fused = self._kernel_applies(inputs, mask)
+        if self.renorm or not (training and self.trainable):
+            return self._fused(inputs, training=False)[0] if fused else super().call(inputs, training, mask)
+
+        outputs, mean, variance = self._fused(inputs, training=True) if fused else self._op_by_op(inputs, mask)
+        for average, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(self.momentum * average + (1.0 - self.momentum) * ops.cast(new, average.dtype))
+        return outputs
+
+    def _kernel_applies(self, inputs, mask):
+        return (
+            len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and keras.backend.standardize_dtype(inputs.dtype) in KERNEL_DTYPES
+            and keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
+            and self.variable_dtype == "float32"
+            and mask is None
+            and not self.synchronized
+            and not self.renorm
+        )
+
+    def _fused(self, inputs, training):
+        """Outputs (B, H, W, C), and in training the batch's mean (C,) and unbiased variance (C,)."""
+        channels = (inputs.shape[-1],)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=ops.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels),
+            offset=ops.convert_to_tensor(self.beta) if self.center else tf.zeros(channels),
+            # In training the kernel takes no averages and hands the batch's own back.
+            mean=tf.zeros((0,)) if training else ops.convert_to_tensor(self.moving_mean),
+            variance=tf.zeros((0,)) if training else ops.convert_to_tensor(self.moving_variance),
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        return outputs, mean, variance
+
+    def _op_by_op(self, inputs, mask):
+        """The same where the kernel does not apply; half precision is computed in float32, as in the kernel."""
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        mean, variance = self._moments(x, mask)  # Keras': it knows masks and replicas
+        outputs = ops.batch_normalization(
+            x,
+            mean,
+            variance,
+            axis=self.axis,
+            offset=ops.cast(self.beta, x.dtype) if self.center else None,
+            scale=ops.cast(self.gamma, x.dtype) if self.scale else None,
+            epsilon=self.epsilon,
+        )
+        m = ops.cast(tf.size(x) // x.shape[self.axis] if mask is None else tf.math.count_nonzero(mask), x.dtype)
+        if self.synchronized:
+            m = m * tf.distribute.get_strategy().num_replicas_in_sync
+        return ops.cast(outputs, self.compute_dtype), mean, variance * m / ops.maximum(m - 1, 1)

@@ -1,0 +1,85 @@
+"""The architectures, one file each, with their search spaces. Imported when they are used (PEP 562).
+
+`catalogue` reads what each file says of itself without running it, so that listing needs no TensorFlow.
+"""
+
+import ast
+import dataclasses
+import importlib
+from pathlib import Path
+
+EXPORTS = {  # public name -> its file
+    "build_linear": "linear",
+    "linear_space": "linear",
+    "build_mlp": "mlp",
+    "mlp_space": "mlp",
+    "build_convnet": "convnet",
+    "convnet_space": "convnet",
+    "build_resnet": "resnet",
+    "resnet_space": "resnet",
+    "build_resnet_cifar": "resnet_cifar",
+    "resnet_cifar_space": "resnet_cifar",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What a model file says of itself.
+
+    Attributes:
+        name: of the architecture, "convnet" for build_convnet.
+        file: its path from the project's root.
+        parameters: trainable parameters at the paper's defaults, the file's PARAMETERS.
+        source: the paper, from the file's "Source:" line.
+        arguments: the builder's arguments and their defaults, in order.
+    """
+
+    name: str
+    file: str
+    parameters: int
+    source: str
+    arguments: dict
+
+
+def __getattr__(name):
+    if name in EXPORTS:
+        return getattr(importlib.import_module(f"{__name__}.{EXPORTS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__dir__())}")
+
+
+def __dir__():
+    return sorted([*EXPORTS, "Architecture", "catalogue"])
+
+
+def catalogue():
+    """Every architecture as its file describes it, read without importing TensorFlow.
+
+    Returns:
+        A list of Architecture, in the order of EXPORTS.
+
+    >>> [(a.name, a.parameters) for a in catalogue()][0]
+    ('linear', 7850)
+    >>> catalogue()[0].arguments
+    {'input_shape': (28, 28, 1), 'num_classes': 10, 'name': 'linear'}
+    """
+    return [_read(builder, file) for builder, file in EXPORTS.items() if builder.startswith("build_")]
+
+
+def _read(builder, file):
+    tree = ast.parse(Path(__file__).with_name(f"{file}.py").read_text(encoding="utf-8"))
+    parameters = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "PARAMETERS"
+    )
+    arguments = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == builder).args
+    named = [*arguments.args, *arguments.kwonlyargs]
+    defaults = [ast.literal_eval(value) for value in (*arguments.defaults, *arguments.kw_defaults)]
+    source = next(line for line in ast.get_docstring(tree).splitlines() if line.startswith("Source:"))
+    return Architecture(
+        name=builder.removeprefix("build_"),
+        file=f"keras_dl/models/{file}.py",
+        parameters=parameters,
+        source=source.removeprefix("Source:").strip().rstrip(":;,."),
+        arguments=dict(zip((argument.arg for argument in named), defaults, strict=True)),
+    )

@@ -1,0 +1,43 @@
+"""Softmax regression: one linear layer, the simplest classifier of images.
+
+Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), section III.C.1.
+Deviation: the paper's linear classifier is trained on the squared error; here the outputs are the logits of a softmax.
+Shapes: B images, H x W pixels, C channels, K classes.
+"""
+
+import keras
+from keras import layers
+
+from keras_dl.models import _checks
+
+PARAMETERS = 7_850  # trainable, at the defaults
+
+
+def build_linear(input_shape=(28, 28, 1), num_classes=10, *, name="linear"):
+    """Build a softmax regression, K(HWC + 1) parameters.
+
+    Args:
+        input_shape: (H, W, C), without the batch axis.
+        num_classes: K, at least 2.
+        name: name of the model.
+
+    Returns:
+        An uncompiled model: "image" (B, H, W, C) float32 -> "logits" (B, K) float32, unnormalised log-probabilities.
+
+    Raises:
+        ValueError: `input_shape` is not three whole numbers, or `num_classes` is below 2.
+
+    >>> build_linear(num_classes=3).count_params()
+    2355
+    """
+    _checks.image_classifier("build_linear", input_shape, num_classes)
+
+    image = keras.Input(input_shape, name="image")
+    x = layers.Flatten(name="flatten")(image)  # (B, H * W * C)
+    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name=name)
+
+
+def linear_space(hp):
+    """Softmax regression has nothing of its own to search: the learning rate is the app's."""
+    return {}

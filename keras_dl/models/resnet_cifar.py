@@ -1,0 +1,113 @@
+"""Residual networks for small images.
+
+Source: He et al., "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), section 4.2:
+a 3 x 3 stem, three stages of n two-convolution blocks, average pooling, one linear layer; depth = 6n + 2.
+Shortcuts are the paper's option A: where the shape changes, subsample and pad the channels with zeros.
+Batch normalisation stands after each convolution and before the rectifier, as there.
+Deviation: zero channels stand on both sides of the old ones, half and half (the paper does not say where).
+Weight decay, which the paper has on all weights, is the optimizer's.
+Shapes: B images, H x W pixels, C channels, K classes.
+"""
+
+import keras
+from keras import layers
+
+from keras_dl.layers.normalization import BatchNormalization
+from keras_dl.models import _checks
+
+STAGES = 3  # each stage after the first halves H and W, rounded up, and doubles the filters
+PARAMETERS = 269_722  # trainable, at the defaults
+
+
+def build_resnet_cifar(
+    input_shape=(32, 32, 3), num_classes=10, *, depth=20, filters=16, shortcut="identity", name="resnet_cifar"
+):
+    """Build a residual classifier of small images.
+
+    Args:
+        input_shape: (H, W, C), without the batch axis.
+        num_classes: K, at least 2.
+        depth: number of weighted layers on the main path, 6n + 2.
+        filters: channels of the first stage; the last stage has four times as many.
+        shortcut: "identity" (option A), or "none" for the plain network of the same paper.
+        name: name of the model.
+
+    Returns:
+        An uncompiled model: "image" (B, H, W, C) float32, standardised per channel
+        -> "logits" (B, K) float32, unnormalised log-probabilities.
+
+    Raises:
+        ValueError: `depth` is not 6n + 2, or another argument is outside what is said above.
+
+    >>> build_resnet_cifar(depth=8, filters=4).output_shape
+    (None, 10)
+    """
+    _checks.image_classifier("build_resnet_cifar", input_shape, num_classes)
+    _checks.whole_number("build_resnet_cifar", "depth", depth)
+    if depth < 8 or depth % 6 != 2:
+        below = max(8, depth - (depth - 2) % 6)
+        nearest = "8" if depth < 8 else f"{below} or {below + 6}"
+        raise ValueError(
+            f"build_resnet_cifar: depth must be 6n + 2 for a whole n >= 1 (8, 20, 32, 56, 110); "
+            f"got {depth!r}. Nearest: {nearest}."
+        )
+    _checks.whole_number("build_resnet_cifar", "filters", filters)
+    _checks.one_of("build_resnet_cifar", "shortcut", shortcut, ("identity", "none"))
+
+    image = keras.Input(input_shape, name="image")
+    x = _conv_bn(image, filters, name="stem")
+    x = layers.ReLU(name="stem_relu")(x)
+    for stage in range(STAGES):
+        for block in range((depth - 2) // 6):
+            stride = 2 if stage > 0 and block == 0 else 1
+            x = _block(x, filters * 2**stage, stride, shortcut, f"stage{stage + 1}_block{block + 1}")
+    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (B, 4 * filters)
+    logits = layers.Dense(num_classes, kernel_initializer="he_normal", dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name=name)
+
+
+def resnet_cifar_space(hp):
+    """What to search: depth and width; untouched, it gives build_resnet_cifar's defaults."""
+    return {
+        "depth": hp.Choice("depth", [8, 14, 20, 32, 56], default=20),
+        "filters": hp.Choice("filters", [8, 16, 32], default=16),
+    }
+
+
+def _block(x, filters, stride, shortcut, name):
+    """relu(F(x) + x): (B, H, W, C) -> (B, H / stride, W / stride, filters), rounded up."""
+    y = _conv_bn(x, filters, stride, name=f"{name}_1")
+    y = layers.ReLU(name=f"{name}_1_relu")(y)
+    y = _conv_bn(y, filters, name=f"{name}_2")
+    if shortcut == "identity":
+        y = layers.Add(name=f"{name}_add")([y, _option_a(x, filters, stride, name)])
+    return layers.ReLU(name=f"{name}_relu")(y)
+
+
+def _option_a(x, filters, stride, name):
+    """The input where the shape stays; elsewhere every second pixel of it, with zero channels on either side."""
+    if stride > 1:
+        # A window of one pixel: the average is the pixel, what is left is the subsampling.
+        x = layers.AveragePooling2D(1, strides=stride, name=f"{name}_subsample")(x)
+    extra = filters - x.shape[-1]
+    if extra:
+        # Told that channels come first, the layer pads the last two axes, which here are W and the channels.
+        padding = ((0, 0), (extra // 2, extra - extra // 2))
+        x = layers.ZeroPadding2D(padding, data_format="channels_first", name=f"{name}_channels")(x)
+    return x
+
+
+def _conv_bn(x, filters, stride=1, *, name):
+    # With stride 2, Keras' "same" would pad on the lower right alone; the paper's padding is one pixel on every side.
+    if stride > 1:
+        x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    x = layers.Conv2D(
+        filters,
+        3,
+        stride,
+        padding="same" if stride == 1 else "valid",
+        use_bias=False,  # batch normalisation has its own
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return BatchNormalization(name=f"{name}_bn")(x)

@@ -1,0 +1,194 @@
+"""A frozen dataclass becomes a typed command line, and a user's mistake becomes one line.
+
+An app declares `class Config(Common)`; each field's comment is its help (tyro reads it). `parse` gives the filled
+dataclass, `run` calls an app's main and turns what the user did wrong into one line on stderr and exit status 2.
+Nothing here imports TensorFlow, so that `--help` and a mistyped flag answer at once.
+"""
+
+import ast
+import contextlib
+import dataclasses
+import difflib
+import errno
+import io
+import re
+import shlex
+import sys
+from typing import Annotated, Literal
+
+import tyro
+
+from keras_dl import runtime
+
+NEWEST = "newest"  # what a bare --resume means
+OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """What every app's command line has."""
+
+    device: str = "auto"  # auto, cpu, gpu or gpu:N; what is not there is an error, never silently the CPU
+    strategy: Literal["none", "mirrored"] = "none"  # tf.distribute: mirrored uses every GPU of this machine
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # Keras dtype policy
+    seed: int = 0  # of the weights, the order, the augmentation, dropout, the validation part and the search
+    deterministic: bool = False  # only kernels that give the same bits in every run (needed on a GPU)
+    out: str = "."  # root of runs/ and saved_models/
+    resume: str = ""  # go on with a run: its name, or nothing for the newest unfinished one
+    smoke: bool = False  # seconds, a few examples, in a temporary folder: is everything in place?
+
+
+def parse(config_class, argv=None, *, app):
+    """Read a command line into `config_class`; with --resume, what is not said is as the run was made.
+
+    Args:
+        config_class: a frozen dataclass, a Common.
+        argv: list of arguments; None takes those of the process.
+        app: name of the app; its runs stand in runs/<app>/.
+
+    Returns:
+        An instance of `config_class`.
+
+    Raises:
+        runtime.UserError: a flag or a value is wrong; the message is one line and names the nearest right one.
+        SystemExit: --help was asked for (status 0).
+    """
+    argv = _bare_resume(list(sys.argv[1:] if argv is None else argv))
+    config = _parse(config_class, argv)
+    if config.resume:
+        made = runtime.read_json(runtime.run_to_resume(config.out, app, config.resume) / "config.json")["settings"]
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in made.items()}
+        known = {field.name for field in dataclasses.fields(config_class)}
+        config = _parse(config_class, argv, default=config_class(**{k: v for k, v in values.items() if k in known}))
+    return config
+
+
+def run(main):
+    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback."""
+    try:
+        main()
+    except runtime.UserError as mistake:
+        print(mistake, file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in OUT_OF_OUR_HANDS:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        print(f"cannot write{where}: {error.strerror}; what was complete before is kept.", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@contextlib.contextmanager
+def user_input():
+    """Within it, a ValueError is the user's mistake (a builder's arguments given with --set, say)."""
+    try:
+        yield
+    except (TypeError, ValueError) as mistake:
+        raise runtime.UserError(" ".join(str(mistake).split())) from mistake
+
+
+def assignments(pairs, allowed, who):
+    """Turn ("depth=20", "shortcut=none") into {"depth": 20, "shortcut": "none"}.
+
+    Args:
+        pairs: strings name=value; a value is read as a Python literal where it is one.
+        allowed: the names that may be set.
+        who: whose arguments they are, for the message.
+
+    Raises:
+        runtime.UserError: a pair has no "=", or a name is not allowed; the right names are listed.
+    """
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or name not in allowed:
+            near = nearest(name, allowed)
+            raise runtime.UserError(
+                f"--set: must be name=value with an argument of {who}; got {pair!r}."
+                f"{near} Arguments: {', '.join(sorted(allowed))}."
+            )
+        try:
+            values[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[name] = text
+    return values
+
+
+def flags(config, values):
+    """The command line that gives `config` with `values`: a Config field by its own flag, the rest behind --set.
+
+    What is at its default is left out, and so is a Config's own `set`.
+
+    >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
+    '--device cpu --seed 3 --set depth=20'
+    """
+    words, fields = [], {field.name: field for field in dataclasses.fields(config)}
+    for name, field in fields.items():
+        value = values.get(name, getattr(config, name))
+        if name != "set" and value != field.default:
+            flag = f"--{name.replace('_', '-')}"
+            words += [flag] if value is True else [flag, *map(str, value)] if isinstance(value, tuple) else [flag, _text(value)]
+    for name, value in values.items():
+        if name not in fields:
+            words += ["--set", f"{name}={_text(value)}"]
+    return shlex.join(words)
+
+
+def check(holds, sentence):
+    """Raise UserError(sentence) unless it holds."""
+    if not holds:
+        raise runtime.UserError(sentence)
+
+
+def nearest(word, known):
+    """' Nearest: x.' with the known word most like `word`, or '' where none is alike."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Nearest: {found[0]}." if found else ""
+
+
+def _text(value):
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+
+def _parse(config_class, argv, **default):
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(config_class, args=argv, **default)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+    raise runtime.UserError(f"command line: {_one_line(complaint.getvalue(), config_class, argv)}")
+
+
+def _bare_resume(argv):
+    """tyro has no flag with an optional value: a bare --resume gets one."""
+    for at, word in enumerate(argv):
+        if word == "--resume" and (at + 1 == len(argv) or argv[at + 1].startswith("-")):
+            return argv[: at + 1] + [NEWEST] + argv[at + 1 :]
+    return argv
+
+
+def _one_line(panel, config_class, argv):
+    """tyro's panel (its sentences stand above the first rule) as one line, with the nearest flag or choice."""
+    above = []
+    for line in panel.splitlines():
+        text = line.strip("│╭╮╰╯ ")
+        if text.startswith("──"):
+            break
+        if line.startswith("│"):
+            above.append(text)
+    message = " ".join(above) or "the arguments do not fit"
+    known = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config_class)] + ["--help"]
+    for word in argv:
+        flag = word.split("=")[0].replace("_", "-")
+        if word.startswith("--") and flag not in known and not flag.startswith("--no-"):
+            return f"no flag {word}.{nearest(flag, known)} All of them: --help"
+    choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
+    near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""
+    return message.rstrip(".") + "." + near

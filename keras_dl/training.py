@@ -1,0 +1,386 @@
+"""`fit`: epochs that can be killed at any moment and go on bit for bit.
+
+The loop is our own and the step is Keras': it runs model.train_step in blocks of steps inside one graph, over a
+pipeline that never ends (no wait between epochs), and calls Keras callbacks. At the end of a block the whole state can
+be written (checkpoint.py) and put back.
+"""
+
+import contextlib
+import csv
+import io
+import math
+import signal
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_dl import checkpoint as checkpoints
+from keras_dl import runtime
+
+# A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
+BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
+LONGEST_BLOCK = 0.5  # seconds until a signal is heard
+REFRESH = 0.1  # seconds between two updates of the progress bar
+
+
+class Diverged(runtime.UserError):
+    """The loss is no longer a finite number."""
+
+
+def fit(
+    model,
+    train,
+    validation,
+    run,
+    *,
+    epochs,
+    callbacks=(),
+    monitor="val_loss",
+    mode="min",
+    keep="best",
+    checkpoint=True,
+    save_minutes=10.0,
+    verbose=None,
+):
+    """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
+
+    Args:
+        model: compiled; its train_step and test_step report through its metrics.
+        train, validation: data.Batches; validation may be None.
+        run: the runtime.Run that holds checkpoints and history.csv.
+        epochs: how many in all.
+        callbacks: Keras callbacks. State: get_state() and set_state(state) where they have them, else the numbers
+            and arrays among their attributes. A callback with purge(epochs) forgets what it logged later.
+        monitor, mode: the quantity, of history's names, by which the best epoch is told, and "min" or "max".
+        keep: "best" ends with the weights of the best epoch, "last" with those of the last.
+        checkpoint: False for runs that are not worth resuming (a trial's).
+        save_minutes: longest time without a checkpoint, in minutes.
+        verbose: 2 a bar, 1 a line an epoch, 0 nothing; None: a bar on a terminal, else lines.
+
+    Returns:
+        History: {name: [float, one an epoch]}.
+
+    Raises:
+        Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
+        SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
+    """
+    if verbose is None:
+        verbose = 2 if sys.stdout.isatty() else 1
+    with run.scope():
+        loop = _Loop(model, train, validation, run, callbacks, monitor, mode, keep, checkpoint)
+        found = checkpoints.newest(run.checkpoints) if checkpoint and run.resumed else None
+        return loop.run_epochs(epochs, found, save_minutes * 60, verbose)
+
+
+def evaluate(model, batches, run=None):
+    """The model's loss and metrics over one pass of `batches`, as {name: float}."""
+    with run.scope() if run else contextlib.nullcontext():
+        return _Evaluation(model, batches)()
+
+
+class _Loop:
+    """The state of one fit."""
+
+    def __init__(self, model, train, validation, run, callbacks, monitor, mode, keep, checkpoint):
+        self.model, self.train, self.validation, self.run = model, train, validation, run
+        self.monitor, self.sign, self.keep, self.checkpoint = monitor, {"min": 1, "max": -1}[mode], keep, checkpoint
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), add_history=False, add_progbar=False, model=model)
+        self.epoch, self.step = 0, 0  # finished epochs, steps done of the next
+        self.history, self.best, self.best_weights = {}, None, []
+        self.block = _noted_block(run)
+
+    def run_epochs(self, epochs, found, save_seconds, verbose):
+        self.epoch, self.step = (found[1]["epoch"], found[1]["step"]) if found else (0, 0)
+        iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
+        steps = _steps_function(self.model, self.model.train_step).get_concrete_function(iterator, tf.constant(0))
+        evaluation = _Evaluation(self.model, self.validation) if self.validation is not None else None
+        self.model.stop_training = False
+        self.callbacks.on_train_begin()
+        if found:
+            self._restore(*found)
+        with _Signals() as signals:
+            saved = time.monotonic()
+            while self.epoch < epochs and not self.model.stop_training:
+                resumed_metrics = self.model.metrics_variables and self.step and _values(self.model.metrics_variables)
+                self.model.reset_metrics()
+                self.callbacks.on_epoch_begin(self.epoch)
+                if resumed_metrics:
+                    _assign(self.model.metrics_variables, resumed_metrics)
+                count, begun, first = self.train.steps(self.epoch), time.monotonic(), self.step
+                progress = _Progress(self.epoch, epochs, count, verbose)
+                while self.step < count:
+                    size = min(self.block or 1, count - self.step)
+                    began = time.monotonic()
+                    bad, logs = steps(iterator, tf.constant(size))
+                    if (bad := int(bad)) >= 0:
+                        raise Diverged(_diverged(self.step + bad, self.epoch, self.model))
+                    self.step += size
+                    self._choose_block(size, time.monotonic() - began)
+                    progress.update(self.step, logs)
+                    due = time.monotonic() - saved > save_seconds
+                    if (due or signals.came) and self.step < count:
+                        self._save()
+                        saved = time.monotonic()
+                        signals.leave(self.run)
+                seconds = time.monotonic() - begun
+                self._end_epoch(_floats(logs), evaluation, (count - first) / count, seconds, progress)
+                saved = time.monotonic()
+                signals.leave(self.run)
+        self.callbacks.on_train_end()
+        if self.keep == "best" and self.best_weights:
+            _assign(self.model.weights, self.best_weights)
+        return self.history
+
+    def _end_epoch(self, logs, evaluation, share, seconds, progress):
+        logs["learning_rate"] = _rate(self.model)
+        if evaluation is not None:
+            logs |= {f"val_{name}": value for name, value in evaluation().items()}
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+        self._judge(logs)
+        self.epoch, self.step = self.epoch + 1, 0
+        rate = len(self.train.examples) * share / max(seconds, 1e-9)
+        self.callbacks.on_epoch_end(self.epoch - 1, logs | {"examples_per_second": rate})
+        progress.end(logs, seconds)
+        if self.checkpoint:
+            _write_history(self.run, self.history)
+            self._save()
+
+    def _judge(self, logs):
+        if self.keep != "best":
+            return
+        if self.monitor not in logs:
+            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(logs)}; got {self.monitor!r}.")
+        value = self.sign * logs[self.monitor]
+        if self.best is None or value < self.best:
+            self.best, self.best_weights = value, _values(self.model.weights)
+
+    def _choose_block(self, size, seconds):
+        """After a first step that warms up, time one and settle the length of a block for the whole run."""
+        if self.block is None:
+            self.block = 0
+        elif self.block == 0:
+            step = seconds / size
+            block = next(length for limit, length in BLOCKS if step < limit)
+            self.block = max(1, min(block, int(LONGEST_BLOCK / step)))
+            if self.checkpoint:
+                self.run.note("execution", {"steps_per_execution": self.block, "jit_compile": self.model.jit_compile})
+
+    def _save(self):
+        if not self.checkpoint:
+            return
+        arrays = {f"variable/{i}": value for i, value in enumerate(_values(checkpoints.variables(self.model)))}
+        arrays |= {f"best/{i}": value for i, value in enumerate(self.best_weights)}
+        states = []
+        for i, callback in enumerate(self.callbacks.callbacks):
+            state, held = _callback_state(callback)
+            states.append(state)
+            arrays |= {f"callback/{i}/{name}": value for name, value in held.items()}
+        state = {
+            "epoch": self.epoch, "step": self.step, "history": self.history, "best": self.best,
+            "stopped": bool(self.model.stop_training), "callbacks": states,
+        }  # fmt: skip
+        checkpoints.write(self.run.checkpoints, self.epoch, self.step, arrays, state)
+
+    def _restore(self, arrays, state):
+        _assign(checkpoints.variables(self.model), _numbered(arrays, "variable/"))
+        self.best_weights, self.best = _numbered(arrays, "best/"), state["best"]
+        self.history, self.model.stop_training = state["history"], state["stopped"]
+        for i, callback in enumerate(self.callbacks.callbacks):
+            prefix = f"callback/{i}/"
+            held = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
+            _set_callback_state(callback, state["callbacks"][i], held)
+            if hasattr(callback, "purge"):
+                callback.purge(self.epoch)
+        _write_history(self.run, self.history)
+        where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch + 1}"
+        self.run.say(f"{self.run.path.name}: goes on at {where}")
+
+
+class _Evaluation:
+    """One pass over `batches` per call; its pipeline lives as long as it does."""
+
+    def __init__(self, model, batches):
+        self.model, self.count = model, batches.steps()
+        self.iterator = _stream(model, batches.dataset(epochs=None))
+        self.steps = _steps_function(model, model.test_step)
+
+    def __call__(self):
+        self.model.reset_metrics()
+        _, logs = self.steps(self.iterator, tf.constant(self.count))
+        return _floats(logs)
+
+
+def _steps_function(model, one_step):
+    """A graph of n steps: (iterator, n) -> (index of the first step whose loss is not finite, or -1; logs)."""
+    strategy = tf.distribute.get_strategy()
+    compiled = tf.function(one_step, jit_compile=True) if model.jit_compile else one_step
+
+    @tf.function(autograph=False)
+    def steps(iterator, count):
+        def body(i, bad):
+            logs = strategy.run(compiled, args=(next(iterator),))
+            losses = [v for name, v in logs.items() if "loss" in name]
+            values = [v for loss in losses for v in strategy.experimental_local_results(loss)]
+            finite = tf.reduce_all([tf.math.is_finite(tf.cast(v, tf.float32)) for v in values])
+            return i + 1, tf.where((bad < 0) & ~finite, i, bad)
+
+        start = (tf.constant(0), tf.constant(-1))
+        _, bad = tf.while_loop(lambda i, _: i < count, body, start, parallel_iterations=1)
+        with tf.control_dependencies([bad]):
+            return bad, {name: tf.identity(value) for name, value in model.get_metrics_result().items()}
+
+    return steps
+
+
+def _stream(model, dataset):
+    """An iterator over `dataset`, split among the replicas; makes every variable of `model`, since a checkpoint is
+    put into all of them before the first step."""
+    for optimizer in checkpoints.optimizers(model):
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        return iter(dataset)
+    # A replica may not make variables, so Keras' own fit does this too; there is no public name for it.
+    like = tf.nest.map_structure(lambda s: tf.zeros([d or 2 for d in s.shape], s.dtype), dataset.element_spec)
+    model._symbolic_build(data_batch=like)
+    return iter(strategy.experimental_distribute_dataset(dataset))
+
+
+class _Signals:
+    """While it lasts, SIGINT and SIGTERM only ask: the block is finished and saved, then we leave."""
+
+    def __enter__(self):
+        self.came, self.before = None, {}
+        with contextlib.suppress(ValueError):  # only the main thread may
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _):
+        self.came = number
+
+    def leave(self, run):
+        if self.came:
+            run.say(f"\n{signal.Signals(self.came).name}: saved; --resume {run.path.name} goes on from here")
+            raise SystemExit(128 + self.came)
+
+
+class _Progress:
+    """A bar on a terminal, a line an epoch in a log."""
+
+    def __init__(self, epoch, epochs, count, verbose):
+        self.verbose, self.shown = verbose, 0.0
+        self.label = f"epoch {epoch + 1}/{epochs}"
+        if verbose == 2:
+            print(self.label)
+            self.bar = keras.utils.Progbar(count, stateful_metrics=["loss"])
+
+    def update(self, step, logs):
+        if self.verbose == 2 and time.monotonic() - self.shown > REFRESH and step < self.bar.target:
+            self.bar.stateful_metrics = set(logs)
+            self.bar.update(step, list(_floats(logs).items()), finalize=False)
+            self.shown = time.monotonic()
+
+    def end(self, logs, seconds):
+        if self.verbose == 2:
+            self.bar.stateful_metrics = set(logs)
+            self.bar.update(self.bar.target, list(logs.items()), finalize=True)
+        elif self.verbose == 1:
+            values = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+            print(f"{self.label}  {seconds:.1f} s  {values}", flush=True)
+
+
+def _rate(model):
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+
+
+def _diverged(step, epoch, model):
+    rate = _rate(model)
+    return (
+        f"training.fit: the loss must stay finite; got nan or inf at step {step + 1} of epoch {epoch + 1} with "
+        f"learning rate {rate:.3g}. Try --learning-rate {rate / 10:.1g}, a batch norm, or --precision float32; "
+        f"the last checkpoint is whole."
+    )
+
+
+def _noted_block(run):
+    config = run.path / "config.json"
+    if run.resumed and config.exists():
+        return runtime.read_json(config).get("execution", {}).get("steps_per_execution")
+    return None
+
+
+def _write_history(run, history):
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["epoch", *history])
+    table.writerows([epoch, *map(repr, row)] for epoch, row in enumerate(zip(*history.values(), strict=True), 1))
+    runtime.write_atomic(run.path / "history.csv", text.getvalue())
+
+
+def _callback_state(callback):
+    """(JSON values, arrays) of a callback."""
+    state = callback.get_state() if hasattr(callback, "get_state") else _plain(vars(callback))
+    arrays = {}
+    for name, value in list(state.items()):
+        if isinstance(value, np.ndarray):
+            arrays[name] = state.pop(name)
+        elif isinstance(value, list) and value and all(isinstance(v, np.ndarray) for v in value):
+            arrays |= {f"{name}[{i}]": v for i, v in enumerate(state.pop(name))}
+    return state, arrays
+
+
+def _plain(attributes):
+    """What can be written of a Keras callback: its numbers, texts and lists of arrays (EarlyStopping's weights)."""
+    kinds = (bool, int, float, str, type(None), np.ndarray)
+
+    def writable(value):
+        return isinstance(value, kinds) or (isinstance(value, list) and all(isinstance(v, np.ndarray) for v in value))
+
+    values = {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
+    return {name: value for name, value in values.items() if name not in ("_model", "params") and writable(value)}
+
+
+def _set_callback_state(callback, state, arrays):
+    lists = {}
+    for name, value in arrays.items():
+        if name.endswith("]"):
+            lists.setdefault(name.rpartition("[")[0], []).append(value)
+    state = state | {k: v for k, v in arrays.items() if not k.endswith("]")} | lists
+    if hasattr(callback, "set_state"):
+        callback.set_state(state)
+        return
+    if hasattr(callback, "_set_monitor_op"):
+        # Keras turns min_delta's sign when it first needs the operator: do that now, and leave min_delta alone.
+        callback._set_monitor_op()
+        state = {name: value for name, value in state.items() if name not in ("min_delta", "monitor_op")}
+    vars(callback).update(state)
+
+
+def _values(variables):
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def _assign(variables, values):
+    shapes = [tuple(v.shape) for v in variables], [v.shape for v in values]
+    if shapes[0] != shapes[1]:
+        raise runtime.UserError("training.fit: the checkpoint is of another model; nothing was changed.")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _numbered(arrays, prefix):
+    return [arrays[f"{prefix}{i}"] for i in range(sum(name.startswith(prefix) for name in arrays))]
+
+
+def _floats(logs):
+    return {name: float(value) for name, value in logs.items()}

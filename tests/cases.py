@@ -1,0 +1,165 @@
+"""The table of models: one row a builder, and a row more where an argument changes the parts.
+
+Each row is the smallest model that still has every part, with its weights counted by hand. The laws run over all rows.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from keras_dl import models
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A row of the table.
+
+    Attributes:
+        build: a builder; kwargs: its arguments beyond input_shape.
+        inputs: name of each input -> its shape without the batch axis.
+        output: shape of the logits without the batch axis.
+        weights: trainable parameters, counted by hand.
+        slow: building and tracing it takes seconds, so that the dear laws are marked slow.
+    """
+
+    build: Callable
+    kwargs: dict
+    inputs: dict
+    output: tuple
+    weights: int
+    slow: bool = False
+
+    def make(self, seed=0, input_shape=None):
+        """A new model: every weight is drawn by `seed`, the running statistics too, as if it had been trained."""
+        keras.utils.set_random_seed(seed)
+        (shape,) = self.inputs.values()
+        model = self.build(input_shape or shape, **self.kwargs)
+        rng = np.random.default_rng(seed)
+        for variable in model.weights:
+            if variable.path.endswith(("moving_mean", "beta", "bias")):
+                variable.assign(rng.normal(0.0, 0.2, variable.shape))
+            if variable.path.endswith(("moving_variance", "gamma")):
+                variable.assign(rng.uniform(0.7, 1.3, variable.shape))
+        return model
+
+    @functools.cached_property
+    def model(self):
+        """One model shared by the laws that leave its weights alone."""
+        return self.make()
+
+    def example(self, batch, seed=0):
+        """Images (batch, H, W, C) float32."""
+        (shape,) = self.inputs.values()
+        return np.random.default_rng(seed).normal(size=(batch, *shape)).astype("float32")
+
+    def labels(self, batch, seed=0):
+        return np.random.default_rng(seed).integers(0, self.output[-1], batch)
+
+
+CASES = {
+    # 5 * 4 pixels * 3 classes + 3
+    "linear": Case(models.build_linear, {"num_classes": 3}, {"image": (5, 4, 1)}, (3,), 63),
+    # (20 + 1) * 8 + (8 + 1) * 6 + (6 + 1) * 3
+    "mlp": Case(models.build_mlp, {"num_classes": 3, "units": (8, 6)}, {"image": (5, 4, 1)}, (3,), 243),
+    # without biases, with gamma and beta: 20 * 8 + 2 * 8, 8 * 6 + 2 * 6, (6 + 1) * 3
+    "mlp-batch_norm": Case(
+        models.build_mlp,
+        {"num_classes": 3, "units": (8, 6), "activation": "gelu", "batch_norm": True, "dropout": 0.2},
+        {"image": (5, 4, 1)},
+        (3,),
+        257,
+    ),
+    # C1 (25 + 1) * 2; C3 (25 * 2 + 1) * 3; 12 x 12 -> 6 -> 2 -> 1, so 3 values: (3 + 1) * 8; (8 + 1) * 6; (6 + 1) * 4
+    "convnet": Case(
+        models.build_convnet,
+        {"num_classes": 4, "filters": (2, 3), "units": (8, 6)},
+        {"image": (12, 12, 1)},
+        (4,),
+        52 + 153 + 32 + 54 + 28,
+    ),
+    # C1 9 * 2 * 3 + 2 * 3; C3 9 * 3 * 4 + 2 * 4; 9 x 8 -> 4 x 4 -> 2 x 2 -> 1: 4 * 8 + 2 * 8; (8 + 1) * 4
+    "convnet-batch_norm": Case(
+        models.build_convnet,
+        {
+            "num_classes": 4,
+            "filters": (3, 4),
+            "kernel_size": 3,
+            "units": (8,),
+            "pooling": "max",
+            "activation": "relu",
+            "batch_norm": True,
+            "dropout": 0.2,
+        },
+        {"image": (9, 8, 2)},
+        (4,),
+        60 + 116 + 48 + 36,
+    ),
+    # With w filters, a 3 x 3 convolution from a to b channels has 9ab + 2b weights with its batch normalisation.
+    # stem 49 * 3 * 4 + 8 = 596; stage 1: 4 * (9 * 16 + 8) = 608
+    # stage 2: 9 * 32 + 16 + 3 * (9 * 64 + 16) + shortcut 32 + 16 = 2_128
+    # stage 3: 9 * 128 + 32 + 3 * (9 * 256 + 32) + shortcut 128 + 32 = 8_352
+    # stage 4: 9 * 512 + 64 + 3 * (9 * 1024 + 64) + shortcut 512 + 64 = 33_088; logits (32 + 1) * 5
+    "resnet-18": Case(
+        models.build_resnet,
+        {"num_classes": 5, "depth": 18, "filters": 4},
+        {"image": (33, 33, 3)},
+        (5,),
+        596 + 608 + 2_128 + 8_352 + 33_088 + 165,
+    ),
+    # A bottleneck of width w from a channels: aw + 2w, 9ww + 2w, 4ww + 8w; its shortcut 4aw + 8w. With 2 filters:
+    # stem 49 * 1 * 2 + 4 = 102; stage 1 (w = 2, 3 blocks): (8 + 40 + 32 = 80) + shortcut 32 + 2 * (20 + 40 + 32)
+    # stage 2 (w = 4, 4 blocks): (40 + 152 + 96 = 288) + shortcut 160 + 3 * (72 + 152 + 96)
+    # stage 3 (w = 8, 6 blocks): (144 + 592 + 320 = 1_056) + shortcut 576 + 5 * (272 + 592 + 320)
+    # stage 4 (w = 16, 3 blocks): (544 + 2_336 + 1_152 = 4_032) + shortcut 2_176 + 2 * (1_056 + 2_336 + 1_152)
+    # logits (64 + 1) * 3
+    "resnet-50": Case(
+        models.build_resnet,
+        {"num_classes": 3, "depth": 50, "filters": 2},
+        {"image": (32, 32, 1)},
+        (3,),
+        102 + 296 + 1_408 + 7_552 + 15_296 + 195,
+        slow=True,
+    ),
+    # stem 27 * 4 + 8; stage 1: 2 * (9 * 16 + 8); stage 2: 9 * 32 + 16 + 9 * 64 + 16
+    # stage 3: 9 * 128 + 32 + 9 * 256 + 32; logits (16 + 1) * 10
+    "resnet_cifar-8": Case(
+        models.build_resnet_cifar,
+        {"depth": 8, "filters": 4},
+        {"image": (9, 9, 3)},
+        (10,),
+        116 + 304 + 896 + 3_520 + 170,
+    ),
+    # the plain network has the same weights: option A has none
+    "plain-8": Case(
+        models.build_resnet_cifar,
+        {"depth": 8, "filters": 4, "shortcut": "none"},
+        {"image": (9, 9, 3)},
+        (10,),
+        116 + 304 + 896 + 3_520 + 170,
+    ),
+}
+
+# (architecture, arguments) -> trainable parameters at the paper's widths.
+PAPER_COUNTS = {
+    ("linear", ()): 7_850,  # (784 + 1) * 10
+    ("mlp", ()): 669_706,  # 785 * 512 + 513 * 512 + 513 * 10
+    ("convnet", ()): 61_706,  # 156 + 2_416 + 48_120 + 10_164 + 850
+    # stem 432 + 32; stage 1: 2n (2_304 + 32); stage 2: 4_608 + 64 + (2n - 1) (9_216 + 64);
+    # stage 3: 18_432 + 128 + (2n - 1) (36_864 + 128); logits 650. n = 3, 9, 18:
+    ("resnet_cifar", (("depth", 20),)): 269_722,
+    ("resnet_cifar", (("depth", 56),)): 853_018,
+    ("resnet_cifar", (("depth", 110),)): 1_727_962,
+    ("resnet_cifar", (("depth", 20), ("shortcut", "none"))): 269_722,
+    # w(a, b) = 9ab + 2b; stem 49 * 3 * 64 + 128 = 9_536; a stage of n blocks from a to b: w(a, b) + (2n - 1) w(b, b)
+    # and, from the second on, a shortcut ab + 2b; logits 513 * 1000
+    ("resnet", (("depth", 18),)): 11_689_512,  # stages 147_968 + 525_568 + 2_099_712 + 8_393_728
+    ("resnet", (("depth", 34),)): 21_797_672,  # stages 221_952 + 1_116_416 + 6_822_400 + 13_114_368
+    # a bottleneck of width w from a: aw + 9ww + 4ww + 12w; the first of a stage has a shortcut 4aw + 8w;
+    # logits 2_049 * 1000
+    ("resnet", (("depth", 50),)): 25_557_032,  # stages 215_808 + 1_219_584 + 7_098_368 + 14_964_736
+    ("resnet", (("depth", 101),)): 44_549_160,  # its third stage has 26_090_496
+    ("resnet", (("depth", 152),)): 60_192_808,  # its second and third have 2_339_840 and 40_613_888
+}

@@ -1,0 +1,57 @@
+"""What every test gets: a data folder of its own, the run's seed, and a rule about skips."""
+
+import os
+import tempfile
+
+import pytest
+
+import keras_dl  # before TensorFlow: it sets the environment
+from keras_dl import runtime
+
+# A skip for any other reason fails a strict run (KERAS_DL_STRICT_SKIPS=1): nothing drops out unseen.
+ALLOWED_SKIPS = (
+    "oracle: PyTorch is not installed",
+    "browser: Chromium is not installed",
+    "data: ",
+    "disk: a small tmpfs cannot be mounted",
+    "device: ",
+)
+_skipped = []
+
+if "TFDS_DATA_DIR" not in os.environ:
+    _folder = tempfile.TemporaryDirectory(prefix="keras_dl-tests-")
+    os.environ["TFDS_DATA_DIR"] = _folder.name
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    """Every test starts from one seed and float32, whatever ran before."""
+    with runtime.quiet_tensorflow():
+        import keras
+    keras.mixed_precision.set_dtype_policy("float32")
+    keras.utils.set_random_seed(0)
+    yield
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return runtime.Run(path=tmp_path / "run", root=tmp_path, name="convnet-digits", app="classify_images")
+
+
+def pytest_runtest_logreport(report):
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith(ALLOWED_SKIPS):
+            _skipped.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session):
+    if os.environ.get("KERAS_DL_STRICT_SKIPS") and _skipped:
+        print("\nSkipped for a reason that is not on the allowed list:", *_skipped, sep="\n  ")
+        session.exitstatus = 1
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return keras_dl.data.load("digits")

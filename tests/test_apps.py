@@ -1,0 +1,70 @@
+"""Every app, found by itself: --smoke with a search, a resume, an export that answers."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = sorted((ROOT / "apps").glob("*.py"))
+
+
+def main_of(app):
+    return runpy.run_path(str(app))["main"]
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
+def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
+    main = main_of(app)
+    metrics = main(["--smoke", "--out", str(tmp_path)])
+    assert metrics and all(isinstance(v, float) for v in metrics.values())
+    (run,) = (tmp_path / "runs" / app.stem).iterdir()
+    for part in ("config.json", "history.csv", "finished.json", "checkpoints", "tensorboard", "tuner/trials.json"):
+        assert (run / part).exists(), part
+    (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
+    assert json.loads(card.read_text())["metrics"] == pytest.approx(metrics)
+    text = capsys.readouterr().out
+    assert "Next:" in text and str(card.parent) in text
+
+    assert main(["--out", str(tmp_path), "--resume", run.name]) == metrics  # finished: said, nothing done
+    assert "is finished" in capsys.readouterr().out
+    assert len(list((tmp_path / "saved_models").glob("*/*"))) == 1
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
+def test_a_finished_run_is_not_the_one_that_a_bare_resume_takes(app, tmp_path, capsys):
+    main = main_of(app)
+    main(["--smoke", "--out", str(tmp_path), "--trials", "0"])
+    from keras_dl.runtime import UserError
+
+    with pytest.raises(UserError, match="no unfinished run in"):
+        main(["--out", str(tmp_path), "--resume"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["linear", "mlp", "resnet", "resnet_cifar"])
+def test_every_model_of_the_image_app(model, tmp_path):
+    settings = {"resnet": ["--set", "depth=18"], "resnet_cifar": ["--set", "depth=8"]}.get(model, [])
+    metrics = main_of(ROOT / "apps" / "classify_images.py")(
+        ["--smoke", "--out", str(tmp_path), "--model", model, "--trials", "0", "--epochs", "1", *settings]
+    )
+    assert 0 <= metrics["accuracy"] <= 1
+
+
+@pytest.mark.slow
+def test_the_printed_commands_work(tmp_path):
+    """Without flags, as `make train` calls it; then every printed command that needs no other data."""
+    app = ROOT / "apps" / "classify_images.py"
+    done = subprocess.run([sys.executable, app], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    following = [line.strip() for line in done.stdout.partition("Next:")[2].splitlines() if line.strip()]
+    predict = next(line for line in following if " predict " in line)
+    answer = subprocess.run(predict, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 0 and "test-0.png" in answer.stdout, answer.stderr
+    assert float(json.loads(next((tmp_path / "runs").glob("*/*/finished.json")).read_text())["metrics"]["accuracy"]) > 0.9
+    again = subprocess.run([sys.executable, app, "--trials", "0", "--epochs", "1"], cwd=tmp_path, capture_output=True)
+    assert again.returncode == 0
+    assert sorted(p.name for p in (tmp_path / "saved_models" / "convnet-digits").iterdir()) == ["1", "2"]

@@ -1,0 +1,571 @@
+"""An export answers as the model does, is whole or not there, and says what it is."""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_dl import cards, endpoints, export, runtime
+from keras_dl.data.images import Preprocess
+
+CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu")
+SIDE = 12
+
+
+def tiny(channels=1):
+    """A model with the layers that a wrong training mode or wrong pre-processing shows in."""
+    keras.utils.set_random_seed(7)
+    image = keras.Input((SIDE, SIDE, channels), name="image")
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    x = keras.layers.Dropout(0.5, name="dropout")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    x = keras.layers.Dense(len(CLASSES), dtype="float32", name="logits")(x)
+    model = keras.Model(image, x, name="tiny")
+    for weight in model.get_layer("bn").weights:
+        weight.assign(np.linspace(0.5, 2, 4))
+    return model
+
+
+def preprocessor(channels=1, border=10.0):
+    return Preprocess((SIDE, SIDE, channels), (100.0,) * channels, (60.0,) * channels, border)
+
+
+def pictures(n=5, height=8, width=8, channels=1, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, height, width, channels), np.uint8)
+
+
+def a_run(root, number=1):
+    path = root / "runs" / "classify_images" / f"tiny-noise-{number}"
+    return runtime.Run(path=path, root=root, name="tiny-noise", app="classify_images", seed=3, command="python app.py")
+
+
+def all_endpoints(model):
+    def draw(n, seed):
+        return {"noise": tf.random.stateless_normal([n, 2], tf.stack([seed, 0]))}
+
+    scalars = tf.TensorSpec((), tf.int32, "n"), tf.TensorSpec((), tf.int32, "seed")
+    kinds = {"n": "count", "seed": "seed", "noise": "noise"}
+    sample = endpoints.Endpoint(draw, scalars, kinds, {"n": 3, "seed": 1})
+    return {**export.classifier(model, preprocessor(), CLASSES), "sample": sample}
+
+
+def save(root, model=None, number=1, **options):
+    """export.save with one endpoint, the one that is traced soonest."""
+    model = model or tiny()
+    raw = export.classifier(model, preprocessor(), CLASSES)["serve"]
+    options = {"endpoints": {"serving_default": raw}, "metrics": {"accuracy": np.float32(0.5)}, **options}
+    return export.save(model, a_run(root, number), preprocess=preprocessor(), examples=pictures(), **options)
+
+
+def answer(model, preprocess, images):
+    """The probabilities by the plain route."""
+    return keras.ops.convert_to_numpy(keras.ops.softmax(model(preprocess(images), training=False)))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(root, version folder) of an export that was compared in a fresh process."""
+    root = tmp_path_factory.mktemp("made")
+    model = tiny()
+    return root, save(root, model, endpoints=all_endpoints(model), card={"data": {"name": "noise"}})
+
+
+def answers_in_this_process(folder, calls):
+    """What the fresh process does, for tests of something else."""
+    loaded, answers = tf.saved_model.load(str(folder)), {}
+    for call, inputs in calls.items():
+        given = {name: tf.constant(value) for name, value in inputs.items()}
+        answer = loaded.signatures[call.split("/")[0]](**given)
+        answers[call] = {name: value.numpy() for name, value in answer.items()}
+    return answers
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(export, "_answers_of_a_fresh_process", answers_in_this_process)
+
+
+def nothing_left(root):
+    return not any((root / "saved_models").rglob("*")) if (root / "saved_models").is_dir() else True
+
+
+# What it answers
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8, 1), (1, 8, 8, 1), (3, SIDE, SIDE, 1), (2, 31, 5, 1), (0, 9, 9, 1)])
+def test_raw_pictures_of_any_size_and_number_are_answered_as_the_model_does(made, shape):
+    images = pictures(*shape, seed=sum(shape))
+    got = export.load(made[1]).call("serve", image=images)
+    wanted = answer(tiny(), preprocessor(), images) if len(images) else np.zeros((0, len(CLASSES)))
+    np.testing.assert_allclose(got["probabilities"], wanted, atol=1e-6)
+    order = np.argsort(-wanted, 1)[:, :5]
+    assert got["classes"].tolist() == [[CLASSES[k].encode() for k in row] for row in order]
+    np.testing.assert_allclose(got["scores"], np.take_along_axis(wanted, order, 1), atol=1e-6)
+    assert got["class"].tolist() == [row[0] for row in got["classes"].tolist()]
+
+
+def encoded(picture, kind, **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def on_white(rgba):
+    alpha = rgba[..., 3:].astype(np.float64) / 255
+    return rgba[..., :3] * alpha + 255 * (1 - alpha)
+
+
+def levels(pixels):
+    return np.round(pixels).astype(np.uint8)
+
+
+def kinds_of_picture():
+    """{name: (bytes, the pixels in colour (h, w, 3))}, sizes unlike the model's."""
+    colour, grey = pictures(1, 20, 15, 3)[0], pictures(1, 9, 30)[0, ..., 0]
+    rgba = pictures(1, 10, 11, 4)[0]
+    deep = np.random.default_rng(1).integers(0, 2**16, (14, 13)).astype(np.uint16)
+    palette = Image.fromarray(colour).quantize(16)
+    jpeg = encoded(Image.fromarray(colour), "JPEG")
+    return {
+        "png-colour": (encoded(Image.fromarray(colour), "PNG"), colour),
+        "png-grey": (encoded(Image.fromarray(grey), "PNG"), np.repeat(grey[..., None], 3, 2)),
+        "png-16bit": (encoded(Image.fromarray(deep), "PNG"), np.repeat((deep >> 8).astype(np.uint8)[..., None], 3, 2)),
+        "png-alpha": (encoded(Image.fromarray(rgba), "PNG"), on_white(rgba)),
+        "png-palette": (encoded(palette, "PNG"), np.asarray(palette.convert("RGB"))),
+        "bmp-colour": (encoded(Image.fromarray(colour), "BMP"), colour),
+        "gif-colour": (encoded(palette, "GIF"), np.asarray(palette.convert("RGB"))),
+        "gif-frames": (
+            encoded(palette, "GIF", save_all=True, append_images=[palette.rotate(180)]),
+            np.asarray(palette.convert("RGB")),
+        ),
+        "jpeg-colour": (jpeg, tf.io.decode_jpeg(jpeg).numpy()),  # decoders differ by a level or two
+    }
+
+
+@pytest.fixture(scope="module")
+def in_colour():
+    """(model, the function that answers encoded pictures) for three channels."""
+    model = tiny(3)
+    return model, tf.function(export.classifier(model, preprocessor(3), CLASSES)["serving_default"].function)
+
+
+@pytest.mark.parametrize("kind", kinds_of_picture())
+def test_encoded_pictures_are_answered_as_their_pixels_are(made, in_colour, kind):
+    data, colour = kinds_of_picture()[kind]
+    grey = levels(colour.astype(np.float64) @ [[0.299], [0.587], [0.114]])
+    got = export.load(made[1]).call(image_bytes=np.array([data, data], object))["probabilities"]
+    wanted = answer(tiny(), preprocessor(), grey[None])
+    np.testing.assert_allclose(got, np.repeat(wanted, 2, 0), atol=1e-6)
+
+    model, function = in_colour
+    got = function(tf.constant([data]))["probabilities"].numpy()
+    np.testing.assert_allclose(got, answer(model, preprocessor(3), levels(colour)[None]), atol=1e-6)
+
+
+def test_a_request_mixes_kinds_and_sizes(made):
+    loaded, data = export.load(made[1]), [data for data, _ in kinds_of_picture().values()]
+    together = loaded.call(image_bytes=np.array(data, object))["probabilities"]
+    alone = [loaded.call(image_bytes=np.array([one], object))["probabilities"][0] for one in data]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert np.abs(np.diff(together, axis=0)).max() > 1e-3  # the pictures are not all the same to it
+
+
+def test_a_model_in_mixed_precision_is_exported(tmp_path, quick):
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    model = tiny()
+    got = export.load(save(tmp_path, model)).call(image=pictures())["probabilities"]
+    np.testing.assert_allclose(got, answer(model, preprocessor(), pictures()), atol=1e-2)
+
+
+def test_the_classes_must_be_as_many_as_the_logits():
+    with pytest.raises(ValueError, match="one logit a class; got 7 logits and 2 classes"):
+        export.classifier(tiny(), preprocessor(), ["a", "b"])
+
+
+# Its bounds
+
+
+def png_that_says(width, height):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def jpeg_that_says(width, height):
+    data = bytearray(encoded(Image.fromarray(pictures(1)[0, ..., 0]), "JPEG"))
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+TOO_LARGE = {
+    "png": png_that_says(10_000, 10_000),
+    "jpeg": jpeg_that_says(60_000, 60_000),
+    "gif": b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(20),
+    "bmp": b"BM" + bytes(16) + struct.pack("<ii", 10_000, 10_000) + bytes(40),
+    "bmp-from-the-top": b"BM" + bytes(16) + struct.pack("<ii", 10_000, -10_000) + bytes(40),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_LARGE)
+def test_what_says_that_it_is_huge_is_refused_before_it_is_decoded(made, kind):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a picture may have at most 33554432 pixels"):
+        export.load(made[1]).call(image_bytes=np.array([TOO_LARGE[kind]], object))
+
+
+def test_a_request_is_bounded(made):
+    loaded = export.load(made[1])
+    small = kinds_of_picture()["png-grey"][0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a picture may have at most 33554432 bytes"):
+        loaded.call(image_bytes=np.array([small + bytes(2**25)], object))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a request may have at most 1024 pictures"):
+        loaded.call(image_bytes=np.array([small] * 1025, object))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a request may have at most 1024 pictures"):
+        loaded.call("serve", image=np.zeros((1025, 2, 2, 1), np.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a picture may have at most 33554432 pixels"):
+        loaded.call("serve", image=np.zeros((1, 1, 2**25 + 1, 1), np.uint8))
+
+
+@pytest.mark.parametrize("kind", kinds_of_picture())
+def test_the_size_is_read_from_the_header(kind):
+    data, colour = kinds_of_picture()[kind]
+    assert endpoints._pixels(tf.constant(data)).numpy() == colour.shape[0] * colour.shape[1]
+
+
+@pytest.mark.parametrize("data", [b"", b"text", encoded(Image.fromarray(pictures(1)[0, ..., 0]), "PNG")[:-30]])
+def test_what_is_no_picture_is_refused(made, data):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        export.load(made[1]).call(image_bytes=np.array([data], object))
+
+
+# Whole or not there
+
+
+def test_the_next_free_version_is_taken(tmp_path, quick):
+    base = tmp_path / "saved_models" / "tiny-noise"
+    for name in ("1", "7", "notes"):
+        (base / name).mkdir(parents=True)
+    (base / "12").write_text("a file is no version")
+    assert save(tmp_path) == base / "8"
+
+
+def test_a_version_lost_in_a_race_takes_the_next(tmp_path, quick, monkeypatch):
+    rename = os.rename
+
+    def too_late(source, place):
+        if Path(place).name == "1":
+            (Path(place) / "variables").mkdir(parents=True)
+        rename(source, place)
+
+    monkeypatch.setattr(export.os, "rename", too_late)
+    folder = save(tmp_path)
+    assert folder.name == "2" and not (folder.parent / "1" / cards.CARD).exists()
+    card = cards.read(folder)
+    assert card["version"] == 2 and card["call"]["predict"].split()[4] == str(folder)
+
+
+def test_a_save_that_is_killed_before_the_rename_leaves_no_version_and_the_next_one_cleans_up(tmp_path, quick):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import keras_dl, os, signal, pathlib, test_export as t\n"
+        "t.export._answers_of_a_fresh_process = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "t.save(pathlib.Path(sys.argv[2]))"
+    )
+    here = Path(__file__).parent
+    killed = subprocess.run([sys.executable, "-c", code, str(here), str(tmp_path)], cwd=here.parent)
+    assert killed.returncode == -signal.SIGKILL
+    base = tmp_path / "saved_models" / "tiny-noise"
+    (left,) = base.iterdir()
+    assert left.name.startswith(".") and (left / "export" / cards.SAVED_MODEL).exists()
+    assert cards.under(tmp_path / "saved_models") == []
+    (base / ".saving-of-another-run").mkdir()
+    save(tmp_path)
+    assert sorted(path.name for path in base.iterdir()) == [".saving-of-another-run", "1"]
+
+
+def test_a_resumed_run_gets_the_export_that_it_has_made(tmp_path, quick):
+    first = save(tmp_path)
+    stamp = (first / cards.CARD).read_bytes()
+    (first.parent / f"{export._aside({'run': 'runs/classify_images/tiny-noise-1'})}x").mkdir()
+    assert save(tmp_path) == first
+    assert (first / cards.CARD).read_bytes() == stamp and [p.name for p in first.parent.iterdir()] == ["1"]
+    assert save(tmp_path, number=2).name == "2"  # another run
+    trained_on = tiny()
+    trained_on.get_layer("logits").bias.assign(np.arange(7.0))
+    assert save(tmp_path, trained_on).name == "3"  # the same run with more epochs
+    assert save(tmp_path, trained_on).name == "3"
+
+
+def test_a_fresh_process_without_our_code_answers(made, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(export.subprocess, "run", lambda *a, **k: asked.append((a, k)) or _Failed())
+    with pytest.raises(RuntimeError, match="does not work in a fresh process:\nwhy"):
+        save(tmp_path)
+    (command,), options = asked[0]
+    assert command[:2] == [sys.executable, "-I"] and not Path(options["cwd"]).is_relative_to(Path.cwd())
+    assert nothing_left(tmp_path)
+
+
+class _Failed:
+    returncode, stderr = 1, b"why"
+
+
+@pytest.mark.parametrize(
+    ("honest", "other", "complaint"),
+    [
+        ("value.numpy()", "(value.numpy() + 2e-5 if name == 'scores' else value.numpy())", "size 5: scores must be"),
+        ("import tensorflow as tf\n", "import tensorflow as tf, keras_dl\n", "import of keras_dl halted"),
+    ],
+)
+def test_the_fresh_process_catches_a_wrong_export(tmp_path, monkeypatch, honest, other, complaint):
+    assert honest in export.RELOAD
+    monkeypatch.setattr(export, "RELOAD", export.RELOAD.replace(honest, other))
+    with pytest.raises(RuntimeError, match=complaint):
+        save(tmp_path)
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("gap", [0.9e-5, 1.1e-5])
+def test_the_tolerance(gap):
+    assert export._equal(np.ones(3), np.array([1, 1 + gap, 1])) == (gap < 1e-5)
+
+
+@pytest.mark.parametrize(
+    "there", [np.ones((2, 1)), None, np.array([1, np.nan]), np.array([np.inf, 1])], ids=["shape", "none", "nan", "inf"]
+)
+def test_what_is_not_the_same_is_not_equal(there):
+    assert export._equal(np.ones(2), np.ones(2)) and not export._equal(np.ones(2), there)
+
+
+def test_names_must_be_the_same():
+    names = np.array([b"ant", b"bee"], object)
+    assert export._equal(names, names.copy()) and not export._equal(names, names[::-1])
+
+
+@pytest.mark.parametrize("layer", ["dropout", "bn"])
+def test_an_endpoint_in_training_mode_is_caught(tmp_path, quick, layer):
+    model = tiny()
+    model.get_layer("bn").trainable = layer == "bn"  # else it stays in inference mode
+    part = keras.Model(model.inputs, model.get_layer(layer).output)
+
+    def leaking(image):
+        return {"features": part(preprocessor()(image), training=True)}
+
+    image = tf.TensorSpec((None, None, None, 1), tf.uint8, "image")
+    wrong = endpoints.Endpoint(leaking, (image,), {"image": "image", "features": "features"})
+    with pytest.raises(RuntimeError, match="an endpoint changes the model"):
+        save(tmp_path, model, endpoints={"serving_default": wrong})
+    assert nothing_left(tmp_path)
+
+
+def test_serving_default_comes_first(tmp_path):
+    given = all_endpoints(tiny())
+    with pytest.raises(ValueError, match="first endpoint must be serving_default; got serve"):
+        save(tmp_path, endpoints={"serve": given["serve"]})
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, quick):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    model = tiny()
+    for limit in (4_000, 25_000):  # within the variables, within the SavedModel
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(
+                runtime.UserError, match=r"^export.save: .*tiny-noise cannot be written: File too large"
+            ):
+                save(tmp_path, model)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert nothing_left(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "saved_models").write_text("a file")
+    with pytest.raises(runtime.UserError, match=r"cannot be written: (Not a directory|File exists)"):
+        save(tmp_path)
+
+
+def test_an_error_of_ours_is_no_full_disk():
+    with pytest.raises(FileNotFoundError), export._writing("x"):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+# What it says of itself
+
+
+def test_the_card_says_what_it_is(made):
+    root, folder = made
+    card = json.loads((folder / cards.CARD).read_text())
+    assert folder == root / "saved_models" / "tiny-noise" / "1"
+    assert card["run"] == "runs/classify_images/tiny-noise-1"
+    assert card["metrics"] == {"accuracy": 0.5} and card["seed"] == 3 and card["data"] == {"name": "noise"}
+    # conv 9 * 4 + 4, bn 2 * 4 and as many that are not trained, logits 10 * 10 * 4 * 7 + 7
+    assert card["parameters"] == {"trainable": 40 + 8 + 2807, "all": 40 + 16 + 2807}
+    assert card["classes"] == list(CLASSES) and card["preprocess"] == json.loads(json.dumps(preprocessor().config()))
+    assert card["versions"]["keras"] == keras.__version__
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.name != cards.CARD}
+    assert card["files"] == {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in files.items()}
+    assert {"saved_model.pb", "model.keras"} <= set(files)
+
+
+def test_the_card_has_the_signatures_of_the_saved_model(made):
+    loaded = tf.saved_model.load(str(made[1]))
+    said = cards.read(made[1])["endpoints"]
+    assert list(said) == ["serving_default", "serve", "sample"] and set(said) == set(loaded.signatures)
+    for name, endpoint in said.items():
+        signature = loaded.signatures[name]
+        there = {"inputs": signature.structured_input_signature[1], "outputs": signature.structured_outputs}
+        for way, specs in there.items():
+            shapes = {field: (spec.dtype.name, spec.shape.as_list()) for field, spec in specs.items()}
+            assert {field: (spec["dtype"], spec["shape"]) for field, spec in endpoint[way].items()} == shapes
+    assert said["serve"]["inputs"]["image"] == {"kind": "image", "dtype": "uint8", "shape": [None, None, None, 1]}
+    assert said["sample"]["inputs"]["seed"] == {"kind": "seed", "dtype": "int32", "shape": [], "default": 1}
+
+
+def test_the_three_lines_of_python_work(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "PICTURE.png").write_bytes(kinds_of_picture()["png-grey"][0])
+    names = {}
+    exec(cards.read(made[1])["call"]["python"], names)
+    assert names["answer"]["class"].numpy()[0].decode() in CLASSES
+
+
+def test_the_keras_file_is_the_model(made):
+    model = keras.models.load_model(made[1] / "model.keras")
+    np.testing.assert_array_equal(
+        answer(model, preprocessor(), pictures(3)), answer(tiny(), preprocessor(), pictures(3))
+    )
+
+
+def test_the_graph_is_in_tensorboard(made):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(a_run(made[0]).tensorboard / "export"))
+    events.Reload()
+    names = {node.name for node in events.Graph().node}
+    assert {"image_bytes", "Softmax"} <= names and any("tiny" in name and "conv" in name for name in names)
+
+
+# Loading it
+
+
+@pytest.fixture
+def a_copy(made, tmp_path):
+    shutil.copytree(made[0] / "saved_models", tmp_path / "saved_models")
+    return tmp_path / "saved_models" / "tiny-noise" / "1"
+
+
+def test_the_folder_of_the_name_means_its_newest_version(a_copy):
+    shutil.copytree(a_copy, a_copy.parent / "10")
+    shutil.copytree(a_copy, a_copy.parent / "9")
+    assert export.load(a_copy.parent).path == a_copy.parent / "10"
+    assert export.load(str(a_copy)).path == a_copy
+
+
+def broken_card(folder):
+    (folder / cards.CARD).write_text('{"name": "half a')
+
+
+def other_json(folder):
+    (folder / cards.CARD).write_text("[1, 2]")
+
+
+def cut_variables(folder):
+    path = next(folder.glob("variables/*data*"))
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda folder: shutil.rmtree(folder.parent), r"no such export folder. Exports there: none"),
+        (shutil.rmtree, "an export must have a SavedModel"),
+        (lambda folder: (folder / "saved_model.pb").unlink(), "an export must have a SavedModel"),
+        (lambda folder: (folder / cards.CARD).unlink(), "an export must have a card; there is no card.json"),
+        (broken_card, "must be the card that export.save wrote"),
+        (other_json, "must be the card that export.save wrote"),
+        (cut_variables, r"data-\S+: is not the one that export.save wrote; the export is damaged"),
+        (lambda folder: (folder / "variables" / "variables.index").unlink(), "variables.index: is missing"),
+    ],
+)
+def test_what_is_no_export_is_said_in_one_line(a_copy, harm, said):
+    harm(a_copy)
+    with pytest.raises(runtime.UserError, match=said) as mistake:
+        export.load(a_copy.parent)
+    assert "\n" not in str(mistake.value)
+
+
+def test_a_missing_folder_names_the_exports_that_are_there(a_copy):
+    for wrong in (a_copy.parent / "5", a_copy.parent.parent / "tiny-nois"):
+        with pytest.raises(runtime.UserError, match=f"{wrong}: no such export folder. Exports there: {a_copy}."):
+            export.load(wrong)
+
+
+def test_calling_it_wrongly_names_what_is_right(made):
+    loaded = export.load(made[1])
+    with pytest.raises(runtime.UserError, match="no endpoint 'serv'. There are: serving_default, serve, sample."):
+        loaded.call("serv", image=pictures())
+    with pytest.raises(runtime.UserError, match="endpoint serve takes image; got pixels"):
+        loaded.call("serve", pixels=pictures())
+
+
+# Other formats
+
+
+def test_an_unknown_format_or_a_missing_package_is_said_before_anything_is_made(tmp_path, monkeypatch):
+    with pytest.raises(runtime.UserError, match="no format 'onx'. There are: onnx, litert."):
+        save(tmp_path, formats=("onx",))
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else name)
+    with pytest.raises(runtime.UserError, match=r"onnx needs tf2onnx: pip install 'keras_dl\[onnx\]'"):
+        save(tmp_path, formats=("onnx",))
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_onnx_and_litert_files_answer_as_the_model_does(tmp_path, quick):
+    model, x = tiny(), preprocessor()(pictures(4, seed=9))
+    folder = save(tmp_path, model, formats=("litert", "onnx"))
+    assert cards.read(folder)["formats"] == ["litert", "onnx"]
+    for run_it, name in ((export._run_onnx, "model.onnx"), (export._run_litert, "model.tflite")):
+        got = run_it(folder / name, x.numpy())
+        np.testing.assert_allclose(got, model(x, training=False).numpy(), atol=1e-4)
+    assert save(tmp_path, model) == folder  # has more than was asked for
+    assert save(tmp_path, model, formats=("onnx",)) == folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "litert"])
+def test_a_wrong_file_of_another_format_is_refused(tmp_path, monkeypatch, name):
+    honest = getattr(export, f"_run_{name}")
+    monkeypatch.setattr(export, f"_run_{name}", lambda path, x: honest(path, x) + 1e-2)
+    with pytest.raises(RuntimeError, match="answers otherwise than the model, by 0.0"):
+        save(tmp_path, formats=(name,))
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_model_that_litert_cannot_run_is_said_in_one_line(tmp_path):
+    image = keras.Input((SIDE, SIDE, 1), name="image")
+    rows = keras.layers.Reshape((SIDE, SIDE), name="rows")(image)
+    recurrent = keras.layers.LSTM(4, name="lstm")(rows)
+    model = keras.Model(image, keras.layers.Dense(len(CLASSES), name="logits")(recurrent))
+    with pytest.raises(runtime.UserError, match="cannot be made a LiteRT file"):
+        save(tmp_path, model, formats=("litert",))
+    assert nothing_left(tmp_path)

@@ -1,0 +1,70 @@
+"""Imports point one way (CONTRIBUTING.md, "Rooms"), and the light rooms stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "keras_dl"
+# A room and what it may import of ours. Apps may import everything.
+MAY_IMPORT = {
+    "layers": set(),
+    "objectives": set(),
+    "decoding": set(),
+    "models": {"layers", "objectives", "decoding"},
+    "runtime": set(),
+    "checkpoint": {"runtime"},
+    "optimizers": set(),
+    "data": {"runtime"},
+    "settings": {"runtime"},
+    "summaries": {"runtime", "checkpoint"},
+    "training": {"runtime", "checkpoint"},
+    "tuning": {"runtime", "checkpoint", "training", "summaries"},
+    "endpoints": {"runtime", "checkpoint"},
+    "cards": {"runtime", "checkpoint"},
+    "export": {"runtime", "checkpoint", "endpoints", "cards"},
+    "__main__": {"runtime", "settings", "data", "models", "export", "cards", "endpoints"},
+    "__init__": set(),
+}
+
+
+def imports(path):
+    """The rooms of ours that a file imports, at the top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "keras_dl":
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("keras_dl."))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert room in MAY_IMPORT, f"{room} is a new room: say in MAY_IMPORT what it may import"
+    assert set(imports(path)) - {room} <= MAY_IMPORT[room]
+
+
+def test_only_tuning_imports_keras_tuner():
+    users = {p.name for p in PACKAGE.rglob("*.py") if "import keras_tuner" in p.read_text()}
+    assert users == {"tuning.py"}
+
+
+def test_models_and_layers_draw_no_hidden_random_numbers():
+    for path in [*(PACKAGE / "models").glob("*.py"), *(PACKAGE / "layers").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+                assert (getattr(node.value.value, "id", ""), node.value.attr) != ("tf", "random"), path
+                assert (getattr(node.value.value, "id", ""), node.value.attr) != ("np", "random"), path
+
+
+def test_rooms_stay_below_400_lines():
+    assert {p.name: n for p in PACKAGE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 400} == {}
+
+
+@pytest.mark.parametrize("module", ["keras_dl", "keras_dl.settings", "keras_dl.runtime", "keras_dl.models"])
+def test_light_rooms_do_not_import_tensorflow(module):
+    code = f"import {module}, sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,352 @@
+"""The laws that every builder obeys, over all rows of the table, and the messages of its argument checks."""
+
+import ast
+import functools
+import inspect
+import itertools
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import CASES, PAPER_COUNTS
+
+import keras_dl
+from keras_dl import models
+
+BUILDERS = [name for name in models.EXPORTS if name.startswith("build_")]
+ROWS = list(CASES)
+# Tracing a graph of fifty layers takes seconds: what traces runs the deep rows among the slow tests only.
+TRACED_ROWS = [pytest.param(name, marks=pytest.mark.slow) if case.slow else name for name, case in CASES.items()]
+PRECISIONS = ("mixed_bfloat16", "mixed_float16")
+
+
+def trainable(model):
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+
+
+def answer(model, images):
+    return np.asarray(model(images, training=False))
+
+
+# The table itself
+
+
+def test_every_public_builder_has_a_row():
+    assert {case.build.__name__ for case in CASES.values()} == set(BUILDERS)
+    assert {f"build_{name}" for name, _ in PAPER_COUNTS} == set(BUILDERS)
+
+
+def test_every_model_file_exports_its_builder_and_its_space():
+    files = [path for path in Path(models.__file__).parent.glob("*.py") if not path.stem.startswith("_")]
+    public = {
+        node.name: path.stem
+        for path in files
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+    assert public == models.EXPORTS
+    for builder in BUILDERS:
+        assert f"{builder.removeprefix('build_')}_space" in public
+        assert getattr(keras_dl, builder) is getattr(models, builder)
+
+
+def test_the_catalogue_says_what_the_builders_are():
+    for entry in models.catalogue():
+        builder = getattr(models, f"build_{entry.name}")
+        signature = {p.name: p.default for p in inspect.signature(builder).parameters.values()}
+        assert entry.arguments == signature and list(entry.arguments)[-1] == "name" == list(signature)[-1]
+        assert Path(inspect.getfile(builder)).as_posix().endswith(entry.file)
+        assert entry.parameters == inspect.getmodule(builder).PARAMETERS and entry.source
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_every_builder_documents_arguments_shapes_errors_and_an_example(builder):
+    text = getattr(models, builder).__doc__
+    assert all(part in text for part in ("Args:", "Returns:", "Raises:", ">>> ", '"logits" (B, '))
+    for argument in inspect.signature(getattr(models, builder)).parameters:
+        assert f"\n        {argument}: " in text
+
+
+# The paper's counts
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        pytest.param(*row, marks=pytest.mark.slow if row[1] in ((("depth", 101),), (("depth", 152),)) else ())
+        for row in PAPER_COUNTS
+    ],
+)
+def test_trainable_parameters_at_the_papers_widths(name, arguments):
+    model = getattr(models, f"build_{name}")(**dict(arguments))
+    assert trainable(model) == PAPER_COUNTS[name, arguments]
+
+
+@pytest.mark.parametrize("entry", models.catalogue(), ids=lambda entry: entry.name)
+def test_the_parameters_literal_is_the_count_at_the_defaults(entry):
+    assert trainable(default_model(entry.name)) == entry.parameters
+
+
+@functools.cache
+def default_model(name):
+    return getattr(models, f"build_{name}")()
+
+
+# The spaces
+
+
+@pytest.mark.parametrize("name", [builder.removeprefix("build_") for builder in BUILDERS])
+def test_an_untouched_space_gives_the_papers_model(name):
+    hp = keras_tuner.HyperParameters()
+    arguments = getattr(models, f"{name}_space")(hp)
+    model = getattr(models, f"build_{name}")(**arguments)
+    assert model.to_json() == default_model(name).to_json()
+    assert bool(hp.space) == bool(arguments) == (name != "linear")
+
+
+@pytest.mark.parametrize("name", [builder.removeprefix("build_") for builder in BUILDERS])
+def test_every_point_of_a_space_is_accepted_and_every_hyperparameter_matters(name, monkeypatch):
+    space, build = getattr(models, f"{name}_space"), getattr(models, f"build_{name}")
+    hp = keras_tuner.HyperParameters()
+    paper = space(hp)
+    for parameter in hp.space:
+        for value in parameter.values:
+            changed = keras_tuner.HyperParameters()
+            changed.values[parameter.name] = value
+            arguments = space(changed)
+            assert (arguments == paper) == (value == parameter.default), (parameter.name, value)
+            monkeypatch.setattr(keras, "Input", Stop.here)  # the checks come before it; the layers cost seconds
+            with pytest.raises(Stop):
+                build(**arguments)
+
+
+class Stop(Exception):
+    @classmethod
+    def here(cls, *args, **kwargs):
+        raise cls
+
+
+# The laws
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_inputs_outputs_and_weights(row):
+    case = CASES[row]
+    model = case.model
+    assert {tensor.name: tensor.shape[1:] for tensor in model.inputs} == case.inputs
+    assert model.layers[-1].name == "logits" and model.layers[-1].activation is keras.activations.linear
+    for batch in (1, 3):
+        logits = model(case.example(batch), training=False)
+        assert logits.shape == (batch, *case.output) and logits.dtype == "float32"
+    assert trainable(model) == case.weights
+    assert not model.compiled
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_layer_is_named_by_the_builder(row):
+    # A name of Keras' own making is numbered through the process, so a second model would have others.
+    case = CASES[row]
+    (shape,) = case.inputs.values()
+    again = case.build(shape, **case.kwargs)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in case.model.layers]
+    renamed = case.build(shape, **case.kwargs, name="renamed")
+    assert renamed.name == "renamed" and again.name == case.build.__name__.removeprefix("build_")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_trainable_weight_gets_a_finite_gradient_that_is_not_zero(row):
+    case = CASES[row]
+    model = case.make()  # training moves the running statistics
+    with tf.GradientTape() as tape:
+        logits = model(case.example(16), training=True)
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(case.labels(16), logits, from_logits=True))
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    largest = {
+        v.path: 0.0 if g is None else float(tf.reduce_max(tf.abs(g)))
+        for v, g in zip(model.trainable_variables, gradients, strict=True)
+    }
+    assert all(np.isfinite(value) for value in largest.values())
+    # A bias before batch normalisation has a gradient of rounding errors: that is none.
+    assert not {path: value for path, value in largest.items() if value < 1e-6 * max(largest.values())}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_an_answer_depends_on_its_own_image_alone(row):
+    case = CASES[row]
+    images = case.example(5)
+    order = np.array([3, 0, 4, 1, 2])
+    logits = answer(case.model, images)
+    assert np.ptp(logits, axis=0).max() > 1e-3  # and on that it does
+    np.testing.assert_allclose(answer(case.model, images[order]), logits[order], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answer(case.model, images[2:3]), logits[2:3], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_inference_gives_the_same_answer_twice_and_changes_nothing(row):
+    case = CASES[row]
+    images, before = case.example(4), [np.asarray(v) for v in case.model.variables]
+    np.testing.assert_array_equal(answer(case.model, images), answer(case.model, images))
+    assert all(np.array_equal(old, v) for old, v in zip(before, case.model.variables, strict=True))
+
+
+@pytest.mark.parametrize("row", TRACED_ROWS)
+def test_one_batch_can_be_learned_by_heart(row):
+    case = CASES[row]
+    keras.utils.set_random_seed(0)
+    (shape,) = case.inputs.values()
+    arguments = {**case.kwargs, "dropout": 0.0} if "dropout" in case.kwargs else case.kwargs
+    model = case.build(shape, **arguments)
+    images, labels = case.example(12), case.labels(12)
+    model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    dataset = tf.data.Dataset.from_tensors((images, labels)).repeat(40)
+    for _ in range(10):
+        model.fit(dataset, shuffle=False, verbose=0)
+        loss = model.evaluate(images, labels, verbose=0)
+        if loss < 0.05:
+            break
+    assert loss < 0.05
+    np.testing.assert_array_equal(answer(model, images).argmax(-1), labels)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_keras_file_gives_the_same_model(row, tmp_path):
+    case = CASES[row]
+    case.model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    images = case.example(7, seed=1)
+    np.testing.assert_array_equal(answer(again, images), answer(case.model, images))
+    assert [type(layer) for layer in again.layers] == [type(layer) for layer in case.model.layers]
+
+
+@pytest.mark.parametrize("row", TRACED_ROWS)
+def test_a_saved_model_gives_the_same_answers_at_any_batch_size(row, tmp_path):
+    case = CASES[row]
+    (shape,) = case.inputs.values()
+    archive = keras.export.ExportArchive()
+    archive.track(case.model)
+    signature = [tf.TensorSpec((None, *shape), tf.float32, name="image")]
+    archive.add_endpoint("serve", lambda image: case.model(image, training=False), input_signature=signature)
+    archive.write_out(str(tmp_path / "export"), verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    for batch in (1, 7):
+        images = case.example(batch, seed=1)
+        np.testing.assert_allclose(loaded.serve(images), answer(case.model, images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("row", "precision"), itertools.product(ROWS, PRECISIONS))
+def test_mixed_precision_computes_in_half_and_answers_in_float32(row, precision):
+    case = CASES[row]
+    keras.mixed_precision.set_dtype_policy(precision)
+    mixed = case.make()
+    assert {variable.dtype for variable in mixed.trainable_variables} == {"float32"}
+    assert {layer.compute_dtype for layer in mixed.layers[1:-1]} == {precision.removeprefix("mixed_")}
+    images = case.example(4)
+    logits, full = mixed(images, training=False), answer(case.model, images)
+    assert logits.dtype == "float32"
+    np.testing.assert_allclose(logits, full, atol=0.1 * np.abs(full).max())
+    assert np.isfinite(mixed(images, training=True)).all()
+
+
+# Bad arguments: who, what must hold, what came, the nearest
+
+BAD = [
+    (
+        "linear",
+        {"num_classes": 1},
+        "build_linear: num_classes must be a whole number of at least 2; got 1. Nearest: 2.",
+    ),
+    (
+        "linear",
+        {"input_shape": (28, 28)},
+        "build_linear: input_shape must be a tuple of 3 whole numbers of at least 1, such as (28, 28, 1); "
+        "got (28, 28).",
+    ),
+    (
+        "linear",
+        {"num_classes": True},
+        "build_linear: num_classes must be a whole number of at least 2; got True. Nearest: 2.",
+    ),
+    (
+        "mlp",
+        {"units": 512},
+        "build_mlp: units must be a tuple of whole numbers of at least 1, such as (512, 512); got 512.",
+    ),
+    (
+        "mlp",
+        {"units": ()},
+        "build_mlp: units must be a tuple of whole numbers of at least 1, such as (512, 512); got ().",
+    ),
+    (
+        "mlp",
+        {"activation": "rleu"},
+        "build_mlp: activation must be one of 'relu', 'tanh', 'sigmoid', 'gelu', 'silu', 'elu'; "
+        "got 'rleu'. Nearest: 'relu'.",
+    ),
+    ("mlp", {"dropout": 1}, "build_mlp: dropout must be a share in [0, 1); got 1. Nearest: 0.9."),
+    ("mlp", {"dropout": -0.5}, "build_mlp: dropout must be a share in [0, 1); got -0.5. Nearest: 0.0."),
+    ("mlp", {"batch_norm": "no"}, "build_mlp: batch_norm must be True or False; got 'no'."),
+    (
+        "convnet",
+        {"input_shape": (28, 11, 1)},
+        "build_convnet: with kernel_size=5 the image must be at least 12 x 12 pixels; got 28 x 11.",
+    ),
+    (
+        "convnet",
+        {"filters": (6, 16, 32)},
+        "build_convnet: filters must be a tuple of 2 whole numbers of at least 1, such as (6, 16); got (6, 16, 32).",
+    ),
+    ("convnet", {"kernel_size": 4}, "build_convnet: kernel_size must be odd; got 4. Nearest: 3 or 5."),
+    (
+        "convnet",
+        {"kernel_size": 2.7},
+        "build_convnet: kernel_size must be a whole number of at least 1; got 2.7. Nearest: 3.",
+    ),
+    (
+        "convnet",
+        {"pooling": "avg"},
+        "build_convnet: pooling must be one of 'average', 'max'; got 'avg'. Nearest: 'average'.",
+    ),
+    ("resnet", {"depth": 20}, "build_resnet: depth must be one of 18, 34, 50, 101, 152; got 20. Nearest: 18."),
+    ("resnet", {"depth": "34"}, "build_resnet: depth must be one of 18, 34, 50, 101, 152; got '34'. Nearest: 34."),
+    ("resnet", {"filters": 0}, "build_resnet: filters must be a whole number of at least 1; got 0. Nearest: 1."),
+    ("resnet", {"zero_init_residual": 1}, "build_resnet: zero_init_residual must be True or False; got 1."),
+    (
+        "resnet_cifar",
+        {"depth": 34},
+        "build_resnet_cifar: depth must be 6n + 2 for a whole n >= 1 (8, 20, 32, 56, 110); got 34. Nearest: 32 or 38.",
+    ),
+    (
+        "resnet_cifar",
+        {"depth": 2},
+        "build_resnet_cifar: depth must be 6n + 2 for a whole n >= 1 (8, 20, 32, 56, 110); got 2. Nearest: 8.",
+    ),
+    (
+        "resnet_cifar",
+        {"shortcut": "indentity"},
+        "build_resnet_cifar: shortcut must be one of 'identity', 'none'; got 'indentity'. Nearest: 'identity'.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "message"), BAD, ids=[f"{n}-{k}" for n, a, _ in BAD for k in a])
+def test_a_bad_argument_gets_one_sentence(name, arguments, message):
+    with pytest.raises(ValueError) as error:
+        getattr(models, f"build_{name}")(**arguments)
+    assert str(error.value) == message
+
+
+def test_the_smallest_image_that_is_named_works():
+    assert models.build_convnet((12, 12, 1)).output_shape == (None, 10)
+    assert models.build_convnet((4, 4, 1), kernel_size=1).output_shape == (None, 10)
+    assert models.build_resnet_cifar((1, 1, 1), depth=8).output_shape == (None, 10)
+    assert models.build_resnet((1, 1, 1), depth=18, filters=1).output_shape == (None, 1000)
+
+
+def test_an_unknown_name_lists_the_right_ones():
+    with pytest.raises(
+        AttributeError, match="has no attribute 'build_resnext'; it has .*build_resnet, build_resnet_cifar"
+    ):
+        models.__getattr__("build_resnext")

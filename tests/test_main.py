@@ -1,0 +1,248 @@
+"""The command line: what it says, what it answers, and how it says what is wrong."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_export as exports
+from PIL import Image
+
+from keras_dl import __main__ as command
+from keras_dl import cards, endpoints, export, models, runtime
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An export with a picture endpoint of either kind and one of scalars alone."""
+    model = exports.tiny()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+        return exports.save(tmp_path_factory.mktemp("main"), model, endpoints=exports.all_endpoints(model))
+
+
+def a_picture(path, pixels):
+    Image.fromarray(pixels).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two files, and the pixels in grey that are in them."""
+    pixels = exports.pictures(2, 20, 15)[..., 0]
+    return [a_picture(tmp_path / "a.png", pixels[0]), a_picture(tmp_path / "b.bmp", pixels[1])], pixels[..., None]
+
+
+def said(capsys, *words):
+    command.main([str(word) for word in words])
+    return capsys.readouterr().out
+
+
+def mistake(*words):
+    with pytest.raises(runtime.UserError) as error:
+        command.main([str(word) for word in words])
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# Without TensorFlow
+
+
+def light(words, status, out="", err=""):
+    """Run the command line in a process in which TensorFlow cannot be imported; it must answer soon."""
+    code = (
+        "import sys, runpy; sys.modules.update(dict.fromkeys(['tensorflow', 'keras'])); sys.argv = sys.argv[1:]\n"
+        "runpy.run_module('keras_dl', run_name='__main__', alter_sys=True)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, "keras_dl", *map(str, words)], cwd=ROOT, capture_output=True)
+    seconds = time.perf_counter() - start
+    assert (done.returncode, "Traceback" in done.stderr.decode()) == (status, False), done.stderr.decode()
+    assert out in done.stdout.decode() and err in done.stderr.decode()
+    assert done.stderr.decode().count("\n") == (1 if status else 0)
+    assert seconds < 1.5
+    return done.stdout.decode()
+
+
+def test_list_needs_no_tensorflow(folder):
+    text = light(["list", "--saved-models", folder.parent.parent], 0)
+    for row in models.catalogue():
+        assert f"{row.name}\t{row.parameters:,}\t{row.source}\t{row.file}\n" in text
+    assert f"{folder}\tclassify_images\taccuracy 0.5\t2,855\t20" in text
+    for app in (ROOT / "apps").glob("*.py"):
+        assert f"apps/{app.name}\t" in text
+
+
+@pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["list", "--help"], ["show", "--help"]])
+def test_help_needs_no_tensorflow(words):
+    assert light(words, 0, out="usage: python -m keras_dl").isascii()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["lst"], "invalid choice: 'lst'"),
+        (["predict", "saved_models/nothing", "x.png"], "saved_models/nothing: no such export folder."),
+        (["show", "tests"], "tests: an export must have a SavedModel; there is no saved_model.pb in it."),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_without_tensorflow(words, complaint):
+    light(words, 2, err=complaint)
+
+
+def test_show_needs_no_tensorflow(folder):
+    text = light(["show", folder], 0, out="serve\tinput\timage\tuint8\t(any, any, any, 1)\timage\n")
+    assert "sample\tinput\tseed\tint32\t()\tseed\t1\n" in text
+    assert f"python -m keras_dl predict {folder}" in text and "accuracy=0.5" in text
+
+
+# What it answers
+
+
+@pytest.mark.parametrize("endpoint", ["serving_default", "serve"])
+def test_predict_prints_the_top_classes_of_every_file(capsys, folder, two, endpoint):
+    files, pixels = two
+    rows = [line.split("\t") for line in said(capsys, "predict", folder, *files, "--endpoint", endpoint).splitlines()]
+    assert rows[0] == ["input", "class", "probability", "then"] and [row[0] for row in rows[1:]] == files
+    for row, wanted in zip(rows[1:], exports.answer(exports.tiny(), exports.preprocessor(), pixels), strict=True):
+        order = np.argsort(-wanted)[:5]
+        texts = [(exports.CLASSES[k], f"{100 * wanted[k]:.1f} %") for k in order]
+        assert (row[1], row[2]) == texts[0]
+        assert row[3] == ", ".join(f"{name} {percent}" for name, percent in texts[1:])
+
+
+def test_predict_writes_json_and_csv(capsys, folder, two, tmp_path):
+    files, pixels = two
+    wanted = exports.answer(exports.tiny(), exports.preprocessor(), pixels)
+    said(capsys, "predict", folder, "--out", tmp_path / "o.json", *files)
+    for answer, file, row in zip(json.loads((tmp_path / "o.json").read_text()), files, wanted, strict=True):
+        assert answer["input"] == file and answer["class"] == exports.CLASSES[row.argmax()]
+        np.testing.assert_allclose(answer["probabilities"], row, atol=1e-6)
+    said(capsys, "predict", folder, *files, "--out", tmp_path / "o.csv")
+    for answer, file, row in zip(
+        csv.DictReader(io.StringIO((tmp_path / "o.csv").read_text())), files, wanted, strict=True
+    ):
+        assert answer["input"] == file and answer["classes_1"] == exports.CLASSES[row.argmax()]
+        np.testing.assert_allclose([float(answer[f"probabilities_{name}"]) for name in exports.CLASSES], row, atol=1e-6)
+
+
+def test_predict_sets_scalars_over_the_cards_defaults(capsys, folder, tmp_path):
+    loaded = export.load(folder)
+    for sets, given in ([], {"n": 3, "seed": 1}), (["--set", "n=5", "--set", "seed=8"], {"n": 5, "seed": 8}):
+        said(capsys, "predict", folder, "--endpoint", "sample", *sets, "--out", tmp_path / "o.json")
+        rows = json.loads((tmp_path / "o.json").read_text())
+        np.testing.assert_allclose([row["noise"] for row in rows], loaded.call("sample", **given)["noise"])
+
+
+def test_the_folder_of_the_name_and_the_command_in_the_card_work(capsys, folder, two):
+    assert said(capsys, "predict", folder.parent, *two[0]) == said(capsys, "predict", folder, *two[0])
+    words = cards.read(folder)["call"]["predict"].replace("PICTURE.png", two[0][0]).split()
+    assert words[:3] == ["python", "-m", "keras_dl"] and two[0][0] in said(capsys, *words[3:])
+
+
+@pytest.mark.parametrize(("level", "border", "said_so"), [(255, 10, 1), (10, 10, 0), (128, 10, 0), (0, 250, 1)])
+def test_a_picture_that_looks_inverted_is_said_in_one_line(capsys, folder, two, tmp_path, level, border, said_so):
+    copy = tmp_path / "tiny" / "1"
+    shutil.copytree(folder, copy)
+    card = cards.read(copy)
+    card["preprocess"]["border"] = border
+    (copy / cards.CARD).write_text(cards.text(card))
+    pixels = np.full((20, 20), level, np.uint8)
+    pixels[6:14, 6:14] = 255 - level
+    command.main(["predict", str(copy), a_picture(tmp_path / "x.png", pixels)])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == said_so and all("x.png: its border is" in line for line in lines)
+
+
+def test_colour_is_never_called_inverted(capsys, tmp_path):
+    for channels, lines in (1, 1), (3, 0):
+        card = {"preprocess": json.loads(json.dumps(exports.preprocessor(channels).config()))}
+        file = a_picture(tmp_path / "white.png", np.full((9, 9, 3), 255, np.uint8))
+        command._say_if_inverted(Path(file), card)
+        assert capsys.readouterr().err.count("\n") == lines
+
+
+def test_a_terminal_gets_tables(capsys, monkeypatch, folder):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    text = said(capsys, "list", "--saved-models", folder.parent.parent)
+    assert "┏" in text and "convnet" in text and "\t" not in text
+
+
+def test_list_says_where_a_card_is_broken_and_where_nothing_is(capsys, folder, tmp_path):
+    assert f"Exports: none in {tmp_path}." in said(capsys, "list", "--saved-models", tmp_path)
+    shutil.copytree(folder, tmp_path / "tiny" / "4")
+    (tmp_path / "tiny" / "4" / cards.CARD).write_text("{")
+    assert "tiny/4\t\tits card cannot be read" in said(capsys, "list", "--saved-models", tmp_path)
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize("endpoint", ["serving_default", "serve"])
+def test_a_corrupt_file_is_named_and_nothing_is_written(folder, two, tmp_path, capsys, endpoint):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(Path(two[0][0]).read_bytes()[:150])
+    text = mistake("predict", folder, two[0][0], broken, "--out", tmp_path / "o.csv", "--endpoint", endpoint)
+    assert text == f"predict: {broken} is no readable JPEG, PNG, GIF or BMP picture."
+    assert not (tmp_path / "o.csv").exists() and capsys.readouterr().out == ""
+
+
+def test_a_file_that_the_export_refuses_is_named_with_the_bound(folder, two, tmp_path):
+    heavy = tmp_path / "heavy.png"
+    heavy.write_bytes(Path(two[0][0]).read_bytes() + bytes(endpoints.MOST_BYTES))
+    text = mistake("predict", folder, heavy)
+    assert text == f"predict: {heavy} is refused: it may have at most {endpoints.MOST_BYTES} bytes."
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["{a}", "--set", "seed=1"], "--set: endpoint serving_default has no scalar inputs; it takes image_bytes."),
+        (["--endpoint", "sample", "--set", "sed=1"], "Nearest: seed. Arguments: n, seed."),
+        (["--endpoint", "sample", "--set", "seed=many"], "--set: seed must be int32; got 'many'."),
+        (["--endpoint", "sample", "--set", "seed=1.5"], "--set: seed must be int32; got 1.5."),
+        (["--endpoint", "sample", "{a}"], "endpoint sample takes no files; got {a}."),
+        (["--endpoint", "serv"], "has no 'serv'. Nearest: serve. It has: serving_default, serve, sample."),
+        ([], "endpoint serving_default takes pictures; name one or more files."),
+        (["{dir}"], "{dir} is a folder; name its files: {dir}/*.png"),
+        (["{dir}/aa.png"], "no such file: {dir}/aa.png. Nearest: {a}."),
+        (["{a}", "--out", "{dir}/x.txt"], "--out: must end in .json or .csv; got {dir}/x.txt."),
+        (["{a}", "--out", "{a}/x.csv"], "--out: {a}/x.csv cannot be written:"),
+        (["{a}", "--endpont", "serve"], "unrecognized arguments: --endpont. Nearest: --endpoint."),
+        (["{a}", "--end", "serve"], "unrecognized arguments: --end"),
+    ],
+)
+def test_mistakes_are_one_line_that_says_what_would_do(folder, two, tmp_path, words, complaint):
+    names = {"a": two[0][0], "dir": tmp_path}
+    text = mistake("predict", folder, *(word.format(**names) for word in words))
+    assert complaint.format(**names) in text
+
+
+def test_a_truncated_export_is_one_line(folder, two, tmp_path):
+    copy = tmp_path / "tiny" / "1"
+    shutil.copytree(folder, copy)
+    (copy / cards.SAVED_MODEL).write_bytes((copy / cards.SAVED_MODEL).read_bytes()[:1000])
+    assert "saved_model.pb: is not the one that export.save wrote" in mistake("predict", copy, two[0][0])
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["predct"], "Nearest: predict."),
+        (["list", "--saved-model", "x"], "unrecognized arguments: --saved-model. Nearest: --saved-models."),
+        (["list", "extra"], "unrecognized arguments: extra"),
+        ([], "required: list|predict|show"),
+        (["predict"], "required: EXPORT"),
+    ],
+)
+def test_a_mistyped_command_line_names_the_nearest(words, complaint):
+    assert complaint in mistake(*words)

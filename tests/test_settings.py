@@ -1,0 +1,108 @@
+"""The command line: typed, helpful, one line for a mistake, without TensorFlow."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from keras_dl import runtime, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = sorted((ROOT / "apps").glob("*.py"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(settings.Common):
+    """A job."""
+
+    units: int = 10  # how many
+    layer_width: int = 2  # of each
+    set: settings.Assignments = ()  # arguments
+
+
+def parse(*argv):
+    return settings.parse(Config, list(argv), app="job")
+
+
+def test_flags_take_dashes_and_underscores_and_keep_types():
+    config = parse("--units", "3", "--layer_width", "4")
+    assert (config.units, config.layer_width, config.device) == (3, 4, "auto")
+    assert parse("--set", "a=1", "--set", "b=x").set == ("a=1", "b=x")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--unit", "3"], "no flag --unit. Nearest: --units"),
+        (["--units", "three"], "--units"),
+        (["--precision", "float16"], "Nearest: float32"),
+        (["stray"], "stray"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_nearest(argv, said):
+    with pytest.raises(runtime.UserError) as caught:
+        parse(*argv)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value) and "│" not in str(caught.value)
+
+
+def test_assignments_are_literals_and_an_unknown_one_lists_the_right_ones():
+    assert settings.assignments(["depth=20", "pooling=max", "units=(8, 8)"], {"depth", "pooling", "units"}, "b") == {
+        "depth": 20,
+        "pooling": "max",
+        "units": (8, 8),
+    }
+    with pytest.raises(runtime.UserError, match=r"'dpeth=20'. Nearest: depth. Arguments: depth, filters"):
+        settings.assignments(["dpeth=20"], {"depth", "filters"}, "build_x")
+
+
+def test_flags_give_the_settings_back():
+    config = Config(units=7, seed=3)
+    line = settings.flags(config, {"units": 9, "depth": (1, 2)})
+    assert line == "--seed 3 --units 9 --set 'depth=(1, 2)'"
+
+
+def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
+    made = tmp_path / "runs" / "job" / "mlp-digits-1"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text(json.dumps({"settings": dataclasses.asdict(Config(units=77, seed=5))}))
+    config = parse("--resume", "--out", str(tmp_path))
+    assert (config.units, config.seed, config.resume) == (77, 5, "newest")
+    assert parse("--out", str(tmp_path), "--resume", "mlp-digits-1", "--units", "5").units == 5  # refused by start
+    with pytest.raises(runtime.UserError, match="no run 'x' in .*Runs there: mlp-digits-1"):
+        parse("--resume", "x", "--out", str(tmp_path))
+
+
+def test_a_defect_keeps_its_traceback_and_a_full_disk_is_one_line(capsys):
+    def full():
+        raise OSError(28, "No space left on device", "runs/x")
+
+    with pytest.raises(SystemExit) as stop:
+        settings.run(full)
+    assert stop.value.code == 2
+    assert "runs/x: No space left on device" in capsys.readouterr().err
+
+    def defect():
+        raise ValueError("ours")
+
+    with pytest.raises(ValueError, match="ours"):
+        settings.run(defect)
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("argv", [["--help"], ["--modle", "mlp"]], ids=["help", "mistake"])
+def test_help_and_mistakes_answer_without_tensorflow(app, argv):
+    probe = (
+        f"import runpy, sys; sys.argv = {[str(app), *argv]!r}\n"
+        f"try: runpy.run_path({str(app)!r}, run_name='__main__')\n"
+        "except SystemExit as stop: print('code', stop.code, 'tensorflow' in sys.modules)"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert f"code {2 if argv != ['--help'] else 0} False" in done.stdout, done.stderr
+    assert len(done.stderr.splitlines()) == (argv != ["--help"])
+    assert time.monotonic() - began < 10  # a second on a free machine; TensorFlow alone would be five

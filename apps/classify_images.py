@@ -47,7 +47,7 @@ def main(argv=None):
     if config.smoke:
         config = dataclasses.replace(config, trials=min(config.trials, 2), trial_epochs=1, epochs=min(config.epochs, 2))
     arguments = next(row.arguments for row in models.catalogue() if row.name == config.model)
-    arguments = set(arguments) - {"input_shape", "num_classes", "name"}
+    arguments = {name: value for name, value in arguments.items() if name not in ("input_shape", "num_classes", "name")}
     chosen = settings.assignments(config.set, arguments, f"build_{config.model}")
     settings.check(config.epochs >= 1 and config.trials >= 0, "--epochs must be at least 1 and --trials at least 0.")
     settings.check(
@@ -84,7 +84,10 @@ def main(argv=None):
         model = build(info.input_shape, info.num_classes, **{**space(hp), **chosen})
         model.compile(
             optimizer=optimizers.build(
-                config.optimizer, rate, schedule=config.schedule, steps=config.epochs * train.steps(),
+                config.optimizer,
+                rate,
+                schedule=config.schedule,
+                steps=config.epochs * train.steps(),
                 weight_decay=config.weight_decay,
             ),  # fmt: skip
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -99,6 +102,7 @@ def main(argv=None):
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
 
+    run.say(f"run: {run.path}")
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs
     )
@@ -129,14 +133,17 @@ def main(argv=None):
     )  # fmt: skip
     pictures = images.write_png(splits.test.features["image"][:5], run.samples)
     run.finish(report["metrics"])
+    found = {name: value for name, value in {**space(best), **chosen}.items() if value != arguments[name]}
+    found |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
+    python = runtime.python()
     run.say(
         f"""
 Next:
-  tensorboard --logdir {run.tensorboard}
-  python -m keras_dl predict {folder} {pictures[0]}
-  python apps/classify_images.py {settings.flags(config, {**space(best), **best.values, "trials": 0})}
-  python apps/classify_images.py --dataset fashion_mnist
-  python apps/classify_images.py --dataset path/to/my/images"""
+  {python} -m tensorboard.main --logdir {run.tensorboard}
+  {python} -m keras_dl predict {folder} {pictures[0]}
+  {python} apps/classify_images.py {settings.flags(config, {**found, "trials": 0})}
+  {python} apps/classify_images.py --dataset fashion_mnist
+  {python} apps/classify_images.py --dataset path/to/my/images"""
     )
     return report["metrics"]
 

@@ -20,7 +20,7 @@ RECIPES = {
     ),
     "fashion_mnist convnet": (
         '--set "filters=(32, 64)" --set pooling=max --set activation=relu --set batch_norm=True --set dropout=0.25 '
-        "--augment crop_flip --epochs 24 --batch-size 128 --optimizer adam --learning-rate 0.003 --schedule onecycle "
+        "--augment shift --epochs 18 --batch-size 128 --optimizer adam --learning-rate 0.003 --schedule onecycle "
         "--keep last"
     ),
     "fashion_mnist resnet_cifar": (

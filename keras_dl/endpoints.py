@@ -1,7 +1,7 @@
 """Endpoints: what a served model can be asked, as TensorFlow functions from named tensors to named tensors.
 
-A kind of task has one function such as `classifier`, which returns {name: Endpoint}, "serving_default" first. What an input
-or output is called and means (its kind) goes into the card, from which `python -m keras_dl predict` knows what to do.
+A kind of task has one function such as `classifier`, which returns {name: Endpoint}, "serving_default" first. What an
+input or output is called and means (its kind) goes into the card; `python -m keras_dl predict` goes by it.
 Shapes: B pictures a request, h x w pixels as they come, H x W as the model takes them, C channels, K classes.
 """
 

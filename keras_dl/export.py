@@ -214,9 +214,9 @@ def _made_already(base, identity):
     """The newest version that this run made of these weights and in these formats."""
     for version in reversed(cards.versions(base)):
         card = cards.read(base / str(version))
-        if card and all(card.get(key) == identity[key] for key in ("run", "weights")):
-            if set(identity["formats"]) <= set(card["formats"]):
-                return base / str(version)
+        same = card is not None and all(card.get(key) == identity[key] for key in ("run", "weights"))
+        if same and set(identity["formats"]) <= set(card["formats"]):
+            return base / str(version)
     return None
 
 

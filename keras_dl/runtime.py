@@ -253,7 +253,13 @@ def git_commit():
 
 
 def command_line():
-    return shlex.join([Path(sys.executable).name, *sys.argv])
+    return shlex.join([python(), *sys.argv])
+
+
+def python():
+    """The running interpreter as one would type it here: .venv/bin/python from the project's root."""
+    executable, here = Path(sys.executable), Path.cwd()
+    return str(executable.relative_to(here)) if executable.is_relative_to(here) else str(executable)
 
 
 def _folder(path):

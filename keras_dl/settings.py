@@ -129,7 +129,13 @@ def flags(config, values):
         value = values.get(name, getattr(config, name))
         if name != "set" and value != field.default:
             flag = f"--{name.replace('_', '-')}"
-            words += [flag] if value is True else [flag, *map(str, value)] if isinstance(value, tuple) else [flag, _text(value)]
+            words += (
+                [flag]
+                if value is True
+                else [flag, *map(str, value)]
+                if isinstance(value, tuple)
+                else [flag, _text(value)]
+            )
     for name, value in values.items():
         if name not in fields:
             words += ["--set", f"{name}={_text(value)}"]

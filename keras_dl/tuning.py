@@ -1,0 +1,390 @@
+"""`search`: keras-tuner proposes, training.fit tries, and a search that is killed goes on as if it had not been.
+
+keras-tuner's oracles draw the values; the loop and the journal are our own, since keras-tuner's files are not written
+atomically and a trial of its Tuner cannot be told its seed. The oracle's own files are scratch: a resumed search hands
+the journal to a fresh oracle, which must propose the same trials again, and goes on with the next.
+
+Sources: random search, Bergstra and Bengio 2012; Gaussian process, Snoek et al., arXiv:1206.2944; Hyperband, Li et al.,
+arXiv:1603.06560. Deviations: trial 0 is always the defaults, the paper's model; in Hyperband it takes one place of the
+first bracket, with that bracket's few epochs, and must win its way to more like the others. The Gaussian process takes
+over after a third of the trials (keras-tuner: after three times as many as there are hyperparameters).
+
+Files below run.tuner: trials.json, the journal; best.json, the result, once the search is done; weights/<n>.npz of the
+best trial and, in Hyperband, of trials of the open bracket that may yet be continued.
+"""
+
+import contextlib
+import gc
+import io
+import itertools
+import json
+import math
+import shutil
+import tempfile
+import time
+import warnings
+
+import keras
+import numpy as np
+import rich.box
+import rich.table
+import tensorflow as tf
+
+from keras_dl import checkpoint, runtime, summaries, training
+
+ORACLES = {
+    "random": "RandomSearchOracle",
+    "bayesian": "BayesianOptimizationOracle",
+    "hyperband": "HyperbandOracle",
+    "grid": "GridSearchOracle",
+}
+SHOWN = 5  # trials in the table at the end
+
+
+def defaults():
+    """Untouched hyperparameters: a space that draws from them gives the paper's model."""
+    import keras_tuner
+
+    return keras_tuner.HyperParameters()
+
+
+def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs=5, monitor="val_loss", mode="min"):
+    """Try hyperparameters and return the best; on a resumed run, go on after the last trial of the journal.
+
+    Trial n runs under run.trial(n): a seed and TensorBoard folders of its own. A trial that cannot be built, diverges
+    or runs out of memory is recorded as failed, and the search goes on.
+
+    Args:
+        compiled: compiled(hp) -> a compiled model; it draws from the keras_tuner.HyperParameters that it is handed.
+        train, validation: data.Batches.
+        run: the runtime.Run; files go to run.tuner, HParams to run.tensorboard / "trials".
+        trials: at most so many; 0 returns the defaults at once. A space with fewer values ends the search early.
+        tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
+            bracket of about `epochs` trials: give it more than that.
+        epochs: of a trial; Hyperband's longest.
+        monitor, mode: the quantity, of fit's history, whose best epoch is a trial's score; "min" or "max".
+
+    Returns:
+        keras_tuner.HyperParameters with the best trial's values. A search that is done is not run again.
+
+    Raises:
+        UserError: an argument is none of the above, every trial failed (the first reason is said), or the journal is
+            of another search.
+    """
+    _check(trials, tuner, epochs, mode)
+    if trials == 0:
+        return defaults()
+    result = run.tuner / "best.json"
+    if result.exists():
+        return _hyperparameters(runtime.read_json(result)["values"])
+
+    space = _space(compiled, run)
+    if not space.space:
+        run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
+        return space
+    attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode)
+    with tempfile.TemporaryDirectory(prefix="keras_dl-oracle-") as scratch:
+        proposals = _Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space, scratch)
+        attempts.go_on(proposals)
+    records = attempts.records
+    if len(records) < trials:
+        run.say(f"The {tuner} search ends after {len(records)} of {trials} trials: there are no other values to try.")
+    ranked = _ranked(records, mode)
+    if not ranked:
+        raise runtime.UserError(f"tuning.search: every trial failed; the first with: {records[0]['message']}")
+    best = ranked[0] | {"values": _drawn(ranked[0]["values"])}
+    found = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
+    run.say(_table(ranked, len(records) - len(ranked), monitor))
+    runtime.write_atomic(result, json.dumps(found, indent=2))
+    return _hyperparameters(best["values"])
+
+
+class _Proposals:
+    """A keras-tuner oracle: `next` gives a trial, `tell` takes what came of it."""
+
+    def __init__(self, tuner, trials, epochs, monitor, mode, seed, space, scratch):
+        import keras_tuner
+
+        arguments = {"objective": keras_tuner.Objective(monitor, mode), "seed": seed}  # a seed of 0 would be none
+        if tuner == "hyperband":
+            arguments |= {"max_epochs": epochs, "hyperband_iterations": None}  # new brackets while trials are left
+        elif tuner == "bayesian":
+            arguments |= {"num_initial_points": max(2, trials // 3)}
+        self.oracle = getattr(keras_tuner.oracles, ORACLES[tuner])(**arguments)
+        self.oracle.max_trials = trials  # Hyperband's takes no argument for it
+        self.oracle.max_consecutive_failed_trials = math.inf
+        self.oracle.verbose = 0
+        self.oracle._set_project_dir(scratch, "oracle")  # as keras_tuner.Tuner does: there is no public name
+        self.oracle.update_space(space)
+        self.monitor, self.defaults = monitor, space.values
+
+    def next(self):
+        """The next trial, its trial_id a number counted from 0, or None."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the Gaussian process' about few points
+            trial = self.oracle.create_trial("search")
+        if trial.status != "RUNNING":
+            return None
+        values = trial.hyperparameters.values
+        if int(trial.trial_id) == 0:
+            values |= self.defaults
+        if "tuner/trial_id" in values:
+            # The oracle fills in at random, from no seed, what only later trials have drawn; this model draws it not.
+            before = self.oracle.get_trial(values["tuner/trial_id"]).hyperparameters.values
+            for name in set(_drawn(values)) - set(before):
+                del values[name]
+        return trial
+
+    def tell(self, trial, record):
+        if record["status"] == "COMPLETED":
+            self.oracle.update_trial(trial.trial_id, {self.monitor: record["score"]})
+        trial.status, trial.message = record["status"], record["message"]
+        self.oracle.end_trial(trial)
+
+
+class _Trials:
+    """The trials of one search and their journal."""
+
+    def __init__(self, compiled, train, validation, run, epochs, monitor, mode):
+        self.compiled, self.train, self.validation, self.run = compiled, train, validation, run
+        self.epochs, self.monitor, self.mode = epochs, monitor, mode
+        self.journal = run.tuner / "trials.json"
+        self.records = runtime.read_json(self.journal) if self.journal.exists() else []
+        self.named = None  # what the HParams page was told in this process
+
+    def go_on(self, proposals):
+        for record in self.records:
+            self._replay(proposals, record)
+        self._delete_weights()
+        while trial := proposals.next():
+            record = self._try(trial.hyperparameters)
+            self._name_hparams(trial.hyperparameters.space, record)
+            self.records.append(record)
+            runtime.write_atomic(self.journal, json.dumps(self.records, indent=1))
+            self._delete_weights()
+            self.run.say(_line(record, self.monitor))
+            proposals.tell(trial, record)
+        keras.backend.clear_session()
+        # An open bracket that the last trial left is not continued.
+        self._delete_weights(open_brackets=False)
+
+    def _replay(self, proposals, record):
+        trial = proposals.next()
+        proposed = _plain(trial.hyperparameters.values) if trial else None
+        values = record["values"]  # with what the model drew beside what was proposed
+        if proposed is None or any(not _same(value, values.get(name)) for name, value in proposed.items()):
+            raise runtime.UserError(
+                f"tuning.search: {self.journal} must be of this search; its trial {record['trial']} had {values}, "
+                f"this search would try {proposed}. Start a new run."
+            )
+        drawn = type(trial.hyperparameters).from_config({"space": record["space"], "values": {}})
+        trial.hyperparameters.merge(drawn, overwrite=False)
+        trial.hyperparameters.values |= _drawn(values)
+        proposals.tell(trial, record)
+
+    def _try(self, hp):
+        """Run a trial of `hp`; return its record."""
+        number, known, began = len(self.records), hp.get_config()["space"], time.time()
+        run = self.run.trial(number)
+        for folder in (run.path, run.tensorboard):  # of a search that was killed in this trial
+            shutil.rmtree(folder, ignore_errors=True)
+        record = {"trial": number, "values": {}, "status": "FAILED", "score": None, "metrics": {}, "message": None}
+        try:
+            record |= self._fit(hp, run, record)
+        except (ValueError, tf.errors.ResourceExhaustedError) as error:
+            if isinstance(error, runtime.UserError) and not isinstance(error, training.Diverged):
+                raise  # not the fault of these values
+            record["message"] = str(error).strip().partition("\n")[0]
+        record |= {"values": _plain(hp.values), "seconds": round(time.time() - began, 3)}
+        record["space"] = [entry for entry in hp.get_config()["space"] if entry not in known]
+        _show_trial(run, record, began)
+        return record
+
+    def _fit(self, hp, run, record):
+        """What a trial that was not broken off adds to its record."""
+        keras.backend.clear_session()
+        gc.collect()
+        run.reseed()
+        with run.scope():
+            model = self.compiled(hp)
+        first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
+        if "tuner/trial_id" in hp.values:
+            _load_weights(model, self._weights(int(hp.values["tuner/trial_id"])))
+        history = training.fit(
+            model, _Later(self.train, first), self.validation, run, epochs=last - first, monitor=self.monitor,
+            mode=self.mode, keep="last", checkpoint=False, verbose=0, callbacks=[summaries.TensorBoard(run)],
+        )  # fmt: skip
+        history.pop("learning_rate", None)  # no measure of a trial
+        if self.monitor not in history:
+            names = ", ".join(history)
+            raise runtime.UserError(f"tuning.search: monitor must be one of {names}; got {self.monitor!r}.")
+        scores = np.array(history[self.monitor])
+        if not np.isfinite(scores).any():
+            raise ValueError(f"{self.monitor} was never a finite number")
+        worst = {"min": math.inf, "max": -math.inf}[self.mode]
+        scores = np.where(np.isfinite(scores), scores, worst)
+        epoch = scores.argmin() if self.mode == "min" else scores.argmax()
+        metrics = {name: float(values[epoch]) for name, values in history.items()}
+        made = {"status": "COMPLETED", "score": metrics[self.monitor], "metrics": metrics}
+        if record["trial"] in self._held([*self.records, record | made | {"values": _plain(hp.values)}]):
+            _save_weights(model, self._weights(record["trial"]))
+        return made
+
+    def _held(self, records, open_brackets=True):
+        """Trials whose weights stay: the best, and those that Hyperband's open bracket, its last, may yet continue."""
+        held = {r["trial"] for r in _ranked(records, self.mode)[:1]}
+        bracket = records[-1]["values"].get("tuner/bracket") if records and open_brackets else None
+        if bracket is not None:
+            its = list(itertools.takewhile(lambda r: r["values"]["tuner/bracket"] == bracket, reversed(records)))
+            continued = {r["values"].get("tuner/trial_id") for r in its}
+            held |= {r["trial"] for r in _ranked(its, self.mode)} - continued
+        return held
+
+    def _delete_weights(self, open_brackets=True):
+        held = {self._weights(n) for n in self._held(self.records, open_brackets)}
+        for path in self._weights(0).parent.glob("*.npz"):
+            if path not in held:
+                path.unlink()
+
+    def _weights(self, number):
+        return self.run.tuner / "weights" / f"{number:03d}.npz"
+
+    def _name_hparams(self, space, record):
+        """Say on TensorBoard's HParams page what there is to compare; again when a trial has drawn something new."""
+        from tensorboard.plugins.hparams import api
+
+        folder = self.run.tensorboard / "trials"
+        names = dict.fromkeys(itertools.chain([self.monitor], *(r["metrics"] for r in [*self.records, record])))
+        hparams = {entry.name: api.HParam(entry.name, _domain(entry)) for entry in space}
+        if self.named == (list(names), list(hparams)):
+            return
+        for path in folder.glob("events.out.tfevents.*"):
+            path.unlink()
+        with summaries.writing(folder, 0):
+            api.hparams_config(list(hparams.values()), [api.Metric(name) for name in names])
+        self.named = list(names), list(hparams)
+
+
+class _Later:
+    """Batches whose epoch 0 is `first` of others: a continued trial goes on in their order."""
+
+    def __init__(self, batches, first):
+        self.batches, self.first, self.examples = batches, first, batches.examples
+
+    def steps(self, epoch=0):
+        return self.batches.steps(self.first + epoch)
+
+    def dataset(self, epoch=0, step=0, epochs=1):
+        return self.batches.dataset(self.first + epoch, step, epochs)
+
+
+def _check(trials, tuner, epochs, mode):
+    if tuner not in ORACLES:
+        raise runtime.UserError(f"tuning.search: tuner must be one of {', '.join(ORACLES)}; got {tuner!r}.")
+    if mode not in ("min", "max"):
+        raise runtime.UserError(f"tuning.search: mode must be min or max; got {mode!r}.")
+    for name, value, least in (("trials", trials, 0), ("epochs", epochs, 1)):
+        if value < least:
+            raise runtime.UserError(f"tuning.search: {name} must be at least {least}; got {value}. Nearest: {least}.")
+
+
+def _space(compiled, run):
+    """What the model draws by default, found by building it once."""
+    hp = defaults()
+    with run.scope(), contextlib.suppress(ValueError):  # trial 0 will say what is wrong
+        compiled(hp)
+    return hp
+
+
+def _hyperparameters(values):
+    hp = defaults()
+    hp.values = dict(values)
+    return hp
+
+
+def _plain(values):
+    """Values as JSON has them; the oracle's names of trials as numbers."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    if "tuner/trial_id" in plain:
+        plain["tuner/trial_id"] = int(plain["tuner/trial_id"])
+    return plain
+
+
+def _drawn(values):
+    """Without what Hyperband adds for itself."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+
+
+def _same(a, b):
+    # A Gaussian process may differ in the last bits on another machine; the journal's value is taken.
+    return math.isclose(a, b, rel_tol=1e-6) if isinstance(a, float) and isinstance(b, float) else a == b
+
+
+def _ranked(records, mode):
+    """The completed trials, the best first; of equals the earlier."""
+    completed = [r for r in records if r["status"] == "COMPLETED"]
+    return sorted(completed, key=lambda r: r["score"] if mode == "min" else -r["score"])
+
+
+def _state(model):
+    optimizers = checkpoint.optimizers(model)
+    for optimizer in optimizers:
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+    return [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
+
+
+def _save_weights(model, path):
+    file = io.BytesIO()
+    np.savez(file, *[keras.ops.convert_to_numpy(v) for v in _state(model)])
+    runtime.write_atomic(path, file.getvalue())
+
+
+def _load_weights(model, path):
+    with np.load(path, allow_pickle=False) as file:
+        for variable, value in zip(_state(model), file.values(), strict=True):
+            variable.assign(value)
+
+
+def _show_trial(run, record, began):
+    """A finished trial on the HParams page: its values, the metrics of its best epoch and how it ended."""
+    from tensorboard.plugins.hparams import api, api_pb2, summary
+
+    status = api_pb2.STATUS_SUCCESS if record["status"] == "COMPLETED" else api_pb2.STATUS_FAILURE
+    with summaries.writing(run.tensorboard, 0):
+        values = _drawn(record["values"])
+        api.hparams(values, trial_id=f"{record['trial']:03d}", start_time_secs=began)
+        for name, value in record["metrics"].items():
+            tf.summary.scalar(name, value)
+        tf.summary.experimental.write_raw_pb(summary.session_end_pb(status).SerializeToString())
+
+
+def _domain(entry):
+    from tensorboard.plugins.hparams import api
+
+    kind = type(entry).__name__
+    if kind in ("Int", "Float"):
+        return {"Int": api.IntInterval, "Float": api.RealInterval}[kind](entry.min_value, entry.max_value)
+    return api.Discrete(list(entry.values))
+
+
+def _line(record, monitor):
+    values = "  ".join(f"{name}={_short(value)}" for name, value in _drawn(record["values"]).items())
+    came = f"{monitor} {record['score']:.4f}" if record["status"] == "COMPLETED" else f"failed: {record['message']}"
+    return f"trial {record['trial']}  {record['seconds']:.1f} s  {came}  ({values})"
+
+
+def _table(ranked, failed, monitor):
+    names = list(dict.fromkeys(name for r in ranked for name in _drawn(r["values"])))
+    title = f"The best of {len(ranked) + failed} trials" + (f", {failed} of which failed" if failed else "")
+    table = rich.table.Table(title=title, title_justify="left", box=rich.box.MARKDOWN)
+    for name in ("trial", monitor, *names):
+        table.add_column(name, justify="right")
+    for r in ranked[:SHOWN]:
+        values = [_short(r["values"].get(name, "")) for name in names]
+        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *values)
+    return summaries.text_of(table)
+
+
+def _short(value):
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,307 @@
+"""Figures can be traced: what reproduce.py lists, refuses, records and writes; and the peers are the same networks."""
+
+import json
+import math
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ROOT / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
+
+import reproduce  # noqa: E402 (they are found through the line above)
+import tables  # noqa: E402
+
+OPTIONAL = {"spread", "details"}
+
+# A project with two tables, whose commands do what a measuring script or an app does.
+FAKE_TABLES = """
+from pathlib import Path
+import tables_of_the_project as real
+
+Row, Table, DERIVED = real.Row, real.Table, real.DERIVED
+speed = "benchmarks/script.py"
+TABLES = {
+    "speed": Table("Speed", (
+        Row("small", "ratio", "ours / theirs", speed, bar=("<=", 1.0)),
+        Row("small", "wait", "ms", speed),
+        Row("broken", "ratio", "ours / theirs", "benchmarks/broken.py"),
+    )),
+    "digits": Table("Digits", (
+        Row("convnet", "test_error", "percent", "apps/app.py --seed 0", 0.95, "A paper", unverified=True),
+    )),
+}
+"""
+FAKE_SCRIPT = """
+import json, pathlib, sys
+report = {"metrics": {"ratio": {"value": 0.5, "spread": [0.4, 0.6]}, "wait": 12345.6}, "details": {"rounds": 30}}
+assert sys.argv[1] == "--json"
+pathlib.Path(sys.argv[2]).write_text(json.dumps(report))
+"""
+FAKE_APP = """
+import json, pathlib, sys
+assert sys.argv[1:4] == ["--seed", "0", "--out"]
+run = pathlib.Path(sys.argv[4]) / "runs" / "app" / "convnet-digits-1"
+run.mkdir(parents=True)
+(run / "finished.json").write_text(json.dumps({"metrics": {"accuracy": 0.9917, "loss": 0.03}}))
+"""
+README = "# Top\n<!-- table:digits -->\nold\n<!-- end -->\nbetween\n<!-- table:speed -->\n<!-- end -->\nbottom\n"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A committed project of its own; project(*words) runs its reproduce.py."""
+    for folder in ("benchmarks", "apps"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(BENCHMARKS / "reproduce.py", tmp_path / "benchmarks")
+    shutil.copy(BENCHMARKS / "tables.py", tmp_path / "benchmarks" / "tables_of_the_project.py")
+    (tmp_path / "benchmarks" / "tables.py").write_text(FAKE_TABLES)
+    (tmp_path / "benchmarks" / "script.py").write_text(FAKE_SCRIPT)
+    (tmp_path / "benchmarks" / "broken.py").write_text("raise SystemExit(3)")
+    (tmp_path / "apps" / "app.py").write_text(FAKE_APP)
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
+    git(tmp_path, "init", "--quiet")
+    commit(tmp_path)
+
+    def run(*words):
+        command = [sys.executable, "benchmarks/reproduce.py", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    run.path = tmp_path
+    return run
+
+
+def git(path, *words):
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    return subprocess.run(["git", *who, *words], cwd=path, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(path):
+    git(path, "add", "--all")
+    git(path, "commit", "--quiet", "--message", "All")
+
+
+def records(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_list_names_every_row_and_imports_no_tensorflow():
+    code = (
+        "import runpy, sys; sys.argv = ['reproduce.py']; sys.path.insert(0, 'benchmarks'); "
+        "runpy.run_path('benchmarks/reproduce.py', run_name='__main__'); "
+        "sys.exit('tensorflow' in sys.modules or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name, table in tables.TABLES.items():
+        assert f"{name}: {table.title}" in done.stdout
+        for row in table.rows:
+            assert re.search(rf"^  {row.name} +{row.metric} \(", done.stdout, re.MULTILINE)
+
+
+def test_rows_are_unique_and_their_scripts_are_there():
+    for table in tables.TABLES.values():
+        keys = [(row.name, row.metric) for row in table.rows]
+        assert len(set(keys)) == len(keys)
+        for row in table.rows:
+            assert (ROOT / row.command.split()[0]).is_file()
+            assert row.source or row.published is None  # a published figure says where it stands
+
+
+def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "apps"))
+    import classify_images
+
+    from keras_dl import settings
+
+    commands = {row.command for table in tables.TABLES.values() for row in table.rows}
+    apps = [shlex.split(command) for command in commands if command.startswith("apps/classify_images.py")]
+    assert apps
+    for _, *flags in apps:
+        config = settings.parse(classify_images.Config, flags, app="classify_images")
+        assert config.seed == 0 and config.trials == 0
+
+
+def test_a_measured_row_is_appended_with_all_keys_and_nothing_is_deleted(project):
+    for count in (1, 2):
+        done = project("speed", "small")
+        assert done.returncode == 0, done.stderr
+        assert len(records(project.path / "benchmarks/results/speed.jsonl")) == 2 * count
+    first, second = records(project.path / "benchmarks/results/speed.jsonl")[:2]
+    assert set(first) == {*reproduce.KEYS, "spread", "details"} and set(second) == {*reproduce.KEYS, "details"}
+    assert (first["row"], first["metric"], first["value"], first["spread"]) == ("small", "ratio", 0.5, [0.4, 0.6])
+    assert (second["metric"], second["value"], second["unit"]) == ("wait", 12345.6, "ms")
+    assert first["commit"] == git(project.path, "rev-parse", "HEAD")
+    assert first["command"] == "python benchmarks/script.py"  # without the temporary folder
+    assert "ratio 0.5 [0.4, 0.6] ours / theirs; bar <= 1: reached" in done.stdout
+
+
+def test_an_apps_metrics_are_read_from_its_finished_run(project):
+    assert project("digits").returncode == 0
+    (record,) = records(project.path / "benchmarks/results/digits.jsonl")
+    assert math.isclose(record["value"], 0.83) and record["published"] == 0.95
+    assert record["source"] == "A paper (unverified)"
+    assert record["command"] == "python apps/app.py --seed 0"
+
+
+def test_every_recorded_figure_has_the_keys():
+    """Of the project's own results, as many as there are."""
+    for path in (BENCHMARKS / "results").glob("*.jsonl"):
+        assert path.stem in tables.TABLES
+        for record in records(path):
+            assert set(reproduce.KEYS) <= set(record) <= {*reproduce.KEYS, *OPTIONAL}, path.name
+            assert math.isfinite(record["value"]) and re.fullmatch("[0-9a-f]{40}", record["commit"])
+            assert record["seed"] == reproduce.SEED and "/" not in record["machine"]
+
+
+@pytest.mark.parametrize(
+    "change", ["apps/app.py", "benchmarks/new.py", "README.md"], ids=["changed", "untracked", "readme's text"]
+)
+def test_a_dirty_tree_is_refused(project, change):
+    with open(project.path / change, "a") as file:
+        file.write("# more\n")
+    done = project("speed", "small")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and f"changed or new: {change}." in done.stderr
+    assert not (project.path / "benchmarks/results").exists()
+
+
+def test_no_commit_is_refused(project):
+    shutil.rmtree(project.path / ".git")
+    done = project("speed")
+    assert done.returncode == 2 and "must be a git checkout with a commit" in done.stderr
+
+
+def test_what_it_writes_itself_does_not_make_the_tree_dirty(project):
+    assert project("speed", "small").returncode == 0
+    assert project("--readme").returncode == 0
+    assert "0.5 [0.4, 0.6]" in (project.path / "README.md").read_text()
+    assert project("speed", "small").returncode == 0
+
+
+def test_readme_tables_are_written_from_the_newest_rows(project):
+    assert project("digits").returncode == 0
+    file = project.path / "benchmarks/results/digits.jsonl"
+    (old,) = records(file)
+    file.write_text("".join(json.dumps({**old, "value": value}) + "\n" for value in (7.25, 0.75)))
+    assert project("--readme").returncode == 0
+    text = (project.path / "README.md").read_text()
+    when = f"{old['date'][:10]}, {old['commit'][:7]}"
+    assert f"| convnet | 0.75 | 0.95 (unverified) | A paper | {old['seconds']:.0f} | {when} |" in text
+    assert "old" not in text and "7.25" not in text and old["machine"] in text
+    assert re.sub(r"(table:\w+ -->\n).*?(<!-- end)", r"\1\2", text, flags=re.DOTALL) == README.replace("old\n", "")
+    assert "| small | not measured | not measured |" in text
+    assert project("--readme").returncode == 0
+    assert (project.path / "README.md").read_text() == text  # written again, it is the same
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sped"], "no table 'sped'. Nearest: speed. Tables: speed, digits."),
+        (["speed", "smal"], "speed has no row 'smal'. Nearest: small. Rows: small, broken."),
+        (["speed", "broken"], "`python benchmarks/broken.py` ended with 3 and left no figure; nothing was written."),
+        (["--readme", "speed"], "--readme writes every table and takes no names; got speed."),
+        (["--redme"], "unrecognized arguments: --redme"),
+    ],
+)
+def test_mistakes_are_one_line(project, words, message):
+    done = project(*words)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_a_readme_with_an_unknown_table_or_no_end_is_refused(project):
+    for text, message in (
+        ("<!-- table:digit -->\n<!-- end -->\n", "Nearest: digits."),
+        ("<!-- table:digits -->\n", "must be followed by an <!-- end -->"),
+    ):
+        (project.path / "README.md").write_text(text)
+        done = project("--readme")
+        assert done.returncode == 2 and message in done.stderr
+        assert (project.path / "README.md").read_text() == text
+
+
+def test_a_ratio_counts_the_rounds_in_which_both_were_quiet():
+    import step_time
+
+    ours = {"seconds": np.array([1.0, 9.0, 1.0, 1.0]), "clean": np.array([True, False, True, True])}
+    theirs = {"seconds": np.array([2.0, 2.0, 99.0, 2.0]), "clean": np.array([True, True, False, True])}
+    assert step_time.ratio(ours, theirs) == {"value": 0.5, "spread": [0.5, 0.5]}
+
+
+def test_a_busy_machine_is_refused(monkeypatch):
+    import step_time
+
+    class Disturbed:
+        steps = 1
+
+        def block(self):
+            return {"seconds": 1.0, "cpu": 0.5, "foreign": 0.4}
+
+    monkeypatch.setattr(step_time.time, "sleep", lambda _: None)
+    with pytest.raises(step_time.UserError, match=r"got 0 of 90: other processes took 40% of the processor"):
+        step_time.interleave({"a": Disturbed(), "b": Disturbed()}, [("a", "b")])
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["linear", "mlp", "convnet", "resnet20", "resnet34"])
+def test_the_peers_are_our_networks(name):
+    """As many weights, and with ours copied over the same logits."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import peers_torch
+    import step_time
+
+    network = step_time.NETWORKS[name]
+    ours, stock, theirs = network.build(), step_time.stock(network), peers_torch.build(name).eval()
+    assert sum(p.numel() for p in theirs.parameters()) == step_time.trainable(ours) == step_time.trainable(stock)
+
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, *network.input_shape)).astype(np.float32)
+    for path, module in theirs.named_modules():
+        layer = re.sub(r"(conv|bn)(\d)$", r"\2_\1", path.removeprefix("blocks.").replace(".", "_"))
+        if not name.startswith("resnet"):
+            layer = path
+        weights = (
+            [torch.from_numpy(np.array(v)) for v in ours.get_layer(layer).get_weights()]
+            if layer in _names(ours)
+            else []
+        )
+        with torch.no_grad():
+            if isinstance(module, torch.nn.Conv2d):
+                module.weight.copy_(weights[0].permute(3, 2, 0, 1))
+            elif isinstance(module, torch.nn.Linear):
+                module.weight.copy_(_channels_first(weights[0], theirs, path).T)
+            elif isinstance(module, torch.nn.BatchNorm2d):
+                assert (module.eps, 1 - module.momentum) == (1e-5, 0.9) == (ours.get_layer(layer).epsilon, 0.9)
+                for own, weight in zip(
+                    (module.weight, module.bias, module.running_mean, module.running_var), weights, strict=True
+                ):
+                    own.copy_(weight)
+            if getattr(module, "bias", None) is not None and not isinstance(module, torch.nn.BatchNorm2d):
+                module.bias.copy_(weights[1])
+    stock.set_weights(ours.get_weights())
+    with torch.no_grad():
+        logits = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    wanted = np.asarray(ours(images, training=False))
+    np.testing.assert_allclose(logits, wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(stock(images, training=False)), wanted, rtol=1e-3, atol=1e-4)
+
+
+def _names(model):
+    return {layer.name for layer in model.layers}
+
+
+def _channels_first(weight, peer, path):
+    """Rows of a layer behind a flattening, in PyTorch's order (C, H, W); ours are (H, W, C)."""
+    if hasattr(peer, "conv2") and path == "hidden1":
+        return weight.reshape(5, 5, 16, -1).permute(2, 0, 1, 3).reshape(400, -1)
+    return weight

@@ -50,6 +50,7 @@ def main(argv=None):
     arguments = {name: value for name, value in arguments.items() if name not in ("input_shape", "num_classes", "name")}
     chosen = settings.assignments(config.set, arguments, f"build_{config.model}")
     settings.check(config.epochs >= 1 and config.trials >= 0, "--epochs must be at least 1 and --trials at least 0.")
+    settings.check(config.learning_rate > 0, f"--learning-rate: must be positive; got {config.learning_rate:g}.")
     settings.check(
         config.schedule == "constant" or not config.reduce_on_plateau,
         f"--reduce-on-plateau needs --schedule constant; got {config.schedule}.",

@@ -6,7 +6,7 @@
 Degradation (He et al. 2015, section 4.2, figure 6): a deeper plain network has the higher training error, a residual
 one of the same depth does not, for equal epochs, schedule and width. Deviations: a quarter of the paper's width, and a
 schedule that lasts DEGRADATION["epochs"] epochs, not 64k steps. The error is that of the mini-batches as they come,
-augmented and in training mode; beside it stand the norms of the loss' gradient with respect to each layer's kernel,
+augmented and in training mode; beside it stand the norms of the loss' gradient with respect to each layer's weights,
 before the first step and after the last.
 
 Batch normalisation (Ioffe and Szegedy 2015, section 4.1, figure 1a): three hidden layers of 100 sigmoid units, batch
@@ -72,7 +72,7 @@ def degradation(row, smoke=False):
     )  # fmt: skip
     fixed = splits.train.take(slice(GRADIENT_BATCH))
     fixed = (splits.preprocess(fixed.features["image"]), fixed.features["label"])
-    initial = gradient_norms(model, fixed)
+    initial = _gradient_norms(model, fixed)
     history = _fit(model, train, None, plan["epochs"])
     errors = [100 * (1 - accuracy) for accuracy in history["accuracy"]]
     return {
@@ -80,7 +80,7 @@ def degradation(row, smoke=False):
         "details": {**plan, "parameters": model.count_params(), "steps": plan["epochs"] * train.steps()},
         "curves": {
             "train_error": errors,
-            "gradient_norm": {"initial": initial, "trained": gradient_norms(model, fixed)},
+            "gradient_norm": {"initial": initial, "trained": _gradient_norms(model, fixed)},
         },
     }
 
@@ -117,21 +117,6 @@ def batchnorm(row, smoke=False):
     }
 
 
-def gradient_norms(model, batch):
-    """{layer: norm of the loss' gradient with respect to its kernel}, in training mode; the model is left as it was."""
-    import tensorflow as tf
-
-    image, label = batch
-    averages = [variable.numpy() for variable in model.non_trainable_variables]
-    layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
-    with tf.GradientTape() as tape:
-        loss = model.compute_loss(image, label, model(image, training=True))
-    gradients = tape.gradient(loss, [layer.kernel.value for layer in layers])
-    for variable, value in zip(model.non_trainable_variables, averages, strict=True):
-        variable.assign(value)
-    return {layer.name: float(tf.norm(gradient)) for layer, gradient in zip(layers, gradients, strict=True)}
-
-
 def draw_degradation(curves, path):
     """Training error by epoch; the gradient's norm by layer, before training and after."""
     with _figure(path, 2) as (error, gradient):
@@ -142,7 +127,7 @@ def draw_degradation(curves, path):
                 label = f"{name}, {when}"
                 gradient.plot(range(1, 1 + len(norms)), norms, style, color=colour, label=label)
         error.set(xlabel="epoch", ylabel="training error, percent", title="Training error")
-        gradient.set(xlabel="layer", ylabel="norm", yscale="log", title="Gradient of the loss by each layer's kernel")
+        gradient.set(xlabel="layer", ylabel="norm", yscale="log", title="Gradient of the loss by each layer's weights")
 
 
 def draw_batchnorm(curves, path):
@@ -179,6 +164,14 @@ def _fit(model, train, watched, epochs):
     with tempfile.TemporaryDirectory(prefix="keras_dl-experiment-") as folder:
         run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name=model.name, app="experiments", seed=SEED)
         return training.fit(model, train, watched, run, epochs=epochs, keep="last", checkpoint=False, verbose=1)
+
+
+def _gradient_norms(model, batch):
+    """Of the convolutions and the last layer, in order."""
+    from keras_dl import summaries
+
+    norms = summaries.gradient_norms(model, batch)
+    return {name: norm for name, norm in norms.items() if hasattr(model.get_layer(name), "kernel")}
 
 
 def _in_order(curves, rows):

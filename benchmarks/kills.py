@@ -17,6 +17,7 @@ import io
 import json
 import os
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,10 +30,10 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "apps" / "classify_images.py"
-JOB = (
+JOB = shlex.split(
     "--set dropout=0.25 --set batch_norm=True --augment shift --trials 2 --trial-epochs 1 --epochs 6 --batch-size 32 "
     "--optimizer momentum --learning-rate 0.05 --reduce-on-plateau 1 --patience 4 --save-minutes 0.005"
-).split()
+)
 CHECKPOINTS = 6  # at least so many are written by the job: one an epoch
 TIMED = {"examples_per_second", "seconds", "created", "command", "run"}  # what a clock or a folder's name decides
 PATIENCE = 600  # seconds after which a run counts as hung

@@ -195,6 +195,12 @@ def _clean_commit():
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         raise UserError(f"reproduce: {ROOT} must be a git checkout with a commit, so that a figure can name its code.")
+    package = Path(runtime.__file__).resolve().parents[1]
+    if package != ROOT:  # an editable install of another checkout
+        raise UserError(
+            f"reproduce: keras_dl must be imported from {ROOT}, whose commit a figure names; got {package}. "
+            f"Run with PYTHONPATH={ROOT}."
+        )
     status = _git("status", "--porcelain", "--untracked-files=all", "--no-renames", "-z")
     changed = [entry[3:] for entry in status.split("\0") if entry and not _generated(entry[3:])]
     if changed:

@@ -108,7 +108,8 @@ TABLES = {
             ),
             _image_app(
                 "mnist", "convnet", "test_error", 0.95,
-                f"LeCun et al. 1998, LeNet-5, without distortions (0.8 with; ours is shifted); {MNIST_PAGE}", ("<=", 0.9),
+                f"LeCun et al. 1998, LeNet-5, without distortions (0.8 with; ours is shifted); {MNIST_PAGE}",
+                ("<=", 0.9),
             ),
         ),
     ),

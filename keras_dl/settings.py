@@ -181,15 +181,19 @@ def _bare_resume(argv):
 
 
 def _one_line(panel, config_class, argv):
-    """tyro's panel (its sentences stand above the first rule) as one line, with the nearest flag or choice."""
-    above = []
+    """tyro's panel as one line, with the nearest flag or choice.
+
+    Sections are set apart by rules; the message is the first, or the second where the title is no border's part.
+    """
+    sections = [[]]
     for line in panel.splitlines():
         text = line.strip("│╭╮╰╯ ")
-        if text.startswith("──"):
-            break
-        if line.startswith("│"):
-            above.append(text)
-    message = " ".join(above) or "the arguments do not fit"
+        if text and not text.strip("-─"):
+            sections.append([])
+        elif text and not line.startswith(("╭", "╰")):
+            sections[-1].append(text)
+    boxed = panel.startswith("╭")
+    message = " ".join(sections[0] if boxed or len(sections) == 1 else sections[1]) or "the arguments do not fit"
     known = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config_class)] + ["--help"]
     for word in argv:
         flag = word.split("=")[0].replace("_", "-")

@@ -22,6 +22,7 @@ from keras_dl import runtime
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
+TIMED = 6  # single steps by which a block's length is settled
 LONGEST_BLOCK = 0.5  # seconds until a signal is heard
 REFRESH = 0.1  # seconds between two updates of the progress bar
 
@@ -92,7 +93,7 @@ class _Loop:
         )
         self.epoch, self.step = 0, 0  # finished epochs, steps done of the next
         self.history, self.best, self.best_weights = {}, None, []
-        self.block = _noted_block(run)
+        self.block, self.timed = _noted_block(run), []
 
     def run_epochs(self, epochs, found, save_seconds, verbose):
         self.epoch, self.step = (found[1]["epoch"], found[1]["step"]) if found else (0, 0)
@@ -161,11 +162,12 @@ class _Loop:
             self.best, self.best_weights = value, _values(self.model.weights)
 
     def _choose_block(self, size, seconds):
-        """After a first step that warms up, time one and settle the length of a block for the whole run."""
-        if self.block is None:
-            self.block = 0
-        elif self.block == 0:
-            step = seconds / size
+        """Time a few single steps, and settle the length of a block for the whole run by the fastest of them."""
+        if self.block is not None:
+            return
+        self.timed.append(seconds / size)
+        if len(self.timed) == TIMED:
+            step = min(self.timed)  # the first warms up, and others may be disturbed
             block = next(length for limit, length in BLOCKS if step < limit)
             self.block = max(1, min(block, int(LONGEST_BLOCK / step)))
             if self.checkpoint:

@@ -125,14 +125,8 @@ class _Proposals:
             trial = self.oracle.create_trial("search")
         if trial.status != "RUNNING":
             return None
-        values = trial.hyperparameters.values
         if int(trial.trial_id) == 0:
-            values |= self.defaults
-        if "tuner/trial_id" in values:
-            # The oracle fills in at random, from no seed, what only later trials have drawn; this model draws it not.
-            before = self.oracle.get_trial(values["tuner/trial_id"]).hyperparameters.values
-            for name in set(_drawn(values)) - set(before):
-                del values[name]
+            trial.hyperparameters.values |= self.defaults
         return trial
 
     def tell(self, trial, record):
@@ -140,6 +134,12 @@ class _Proposals:
             self.oracle.update_trial(trial.trial_id, {self.monitor: record["score"]})
         trial.status, trial.message = record["status"], record["message"]
         self.oracle.end_trial(trial)
+        # What this trial was the first to draw, earlier ones have at its default: left to itself, the oracle draws it
+        # for them from no seed (Hyperband) or stops with a KeyError (grid).
+        for entry in self.oracle.get_space().space:
+            for earlier in self.oracle.trials.values():
+                if earlier.hyperparameters.is_active(entry):
+                    earlier.hyperparameters.values.setdefault(entry.name, entry.default)
 
 
 class _Trials:
@@ -157,7 +157,8 @@ class _Trials:
             self._replay(proposals, record)
         self._delete_weights()
         while trial := proposals.next():
-            record = self._try(trial.hyperparameters)
+            record = self._try(_plain(trial.hyperparameters.values))
+            _merge(trial.hyperparameters, record)
             self._name_hparams(trial.hyperparameters.space, record)
             self.records.append(record)
             runtime.write_atomic(self.journal, json.dumps(self.records, indent=1))
@@ -170,21 +171,22 @@ class _Trials:
 
     def _replay(self, proposals, record):
         trial = proposals.next()
-        proposed = _plain(trial.hyperparameters.values) if trial else None
-        values = record["values"]  # with what the model drew beside what was proposed
-        if proposed is None or any(not _same(value, values.get(name)) for name, value in proposed.items()):
+        proposed = _plain(trial.hyperparameters.values) if trial else {}
+        values = record["values"]
+        # The oracle also gives a value to what this trial's model does not draw, and none to what it was first to draw.
+        same = [_same(proposed[name], values[name]) for name in values if name in proposed]
+        same += [not name.startswith("tuner/") for name in values.keys() ^ proposed.keys()]
+        if trial is None or not all(same):
             raise runtime.UserError(
                 f"tuning.search: {self.journal} must be of this search; its trial {record['trial']} had {values}, "
-                f"this search would try {proposed}. Start a new run."
+                f"this search would try {proposed or 'nothing more'}. Start a new run."
             )
-        drawn = type(trial.hyperparameters).from_config({"space": record["space"], "values": {}})
-        trial.hyperparameters.merge(drawn, overwrite=False)
-        trial.hyperparameters.values |= _drawn(values)
+        _merge(trial.hyperparameters, record)
         proposals.tell(trial, record)
 
-    def _try(self, hp):
-        """Run a trial of `hp`; return its record."""
-        number, known, began = len(self.records), hp.get_config()["space"], time.time()
+    def _try(self, proposed):
+        """Run a trial; return its record."""
+        number, began, hp = len(self.records), time.time(), _hyperparameters(proposed)
         run = self.run.trial(number)
         for folder in (run.path, run.tensorboard):  # of a search that was killed in this trial
             shutil.rmtree(folder, ignore_errors=True)
@@ -195,8 +197,7 @@ class _Trials:
             if isinstance(error, runtime.UserError) and not isinstance(error, training.Diverged):
                 raise  # not the fault of these values
             record["message"] = str(error).strip().partition("\n")[0]
-        record |= {"values": _plain(hp.values), "seconds": round(time.time() - began, 3)}
-        record["space"] = [entry for entry in hp.get_config()["space"] if entry not in known]
+        record |= {"values": _used(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}
         _show_trial(run, record, began)
         return record
 
@@ -218,15 +219,14 @@ class _Trials:
         if self.monitor not in history:
             names = ", ".join(history)
             raise runtime.UserError(f"tuning.search: monitor must be one of {names}; got {self.monitor!r}.")
-        scores = np.array(history[self.monitor])
-        if not np.isfinite(scores).any():
+        sign = {"min": 1, "max": -1}[self.mode]
+        scores = [sign * value if math.isfinite(value) else math.inf for value in history[self.monitor]]
+        if min(scores) == math.inf:
             raise ValueError(f"{self.monitor} was never a finite number")
-        worst = {"min": math.inf, "max": -math.inf}[self.mode]
-        scores = np.where(np.isfinite(scores), scores, worst)
-        epoch = scores.argmin() if self.mode == "min" else scores.argmax()
+        epoch = scores.index(min(scores))
         metrics = {name: float(values[epoch]) for name, values in history.items()}
         made = {"status": "COMPLETED", "score": metrics[self.monitor], "metrics": metrics}
-        if record["trial"] in self._held([*self.records, record | made | {"values": _plain(hp.values)}]):
+        if record["trial"] in self._held([*self.records, record | made | {"values": _used(hp)}]):
             _save_weights(model, self._weights(record["trial"]))
         return made
 
@@ -308,6 +308,18 @@ def _plain(values):
     if "tuner/trial_id" in plain:
         plain["tuner/trial_id"] = int(plain["tuner/trial_id"])
     return plain
+
+
+def _used(hp):
+    """The values that a model drew of `hp`, and Hyperband's own."""
+    drawn = {entry.name for entry in hp.space}
+    return {name: value for name, value in hp.values.items() if name in drawn or name.startswith("tuner/")}
+
+
+def _merge(hp, record):
+    """Put what the model of `record` drew into an oracle's `hp`, which may not have known of it."""
+    hp.merge(type(hp).from_config({"space": record["space"], "values": {}}), overwrite=False)
+    hp.values |= _drawn(record["values"])
 
 
 def _drawn(values):

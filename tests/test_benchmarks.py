@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import shlex
 import shutil
@@ -58,8 +59,10 @@ README = "# Top\n<!-- table:digits -->\nold\n<!-- end -->\nbetween\n<!-- table:s
 @pytest.fixture
 def project(tmp_path):
     """A committed project of its own; project(*words) runs its reproduce.py."""
-    for folder in ("benchmarks", "apps"):
+    for folder in ("benchmarks", "apps", "keras_dl"):
         (tmp_path / folder).mkdir()
+    for file in ("__init__.py", "runtime.py", "settings.py"):
+        shutil.copy(ROOT / "keras_dl" / file, tmp_path / "keras_dl")
     shutil.copy(BENCHMARKS / "reproduce.py", tmp_path / "benchmarks")
     shutil.copy(BENCHMARKS / "tables.py", tmp_path / "benchmarks" / "tables_of_the_project.py")
     (tmp_path / "benchmarks" / "tables.py").write_text(FAKE_TABLES)
@@ -71,9 +74,9 @@ def project(tmp_path):
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
 
-    def run(*words):
-        command = [sys.executable, "benchmarks/reproduce.py", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    def run(*words, package=tmp_path):
+        command, env = [sys.executable, "benchmarks/reproduce.py", *words], {**os.environ, "PYTHONPATH": str(package)}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
 
     run.path = tmp_path
     return run
@@ -178,6 +181,12 @@ def test_no_commit_is_refused(project):
     shutil.rmtree(project.path / ".git")
     done = project("speed")
     assert done.returncode == 2 and "must be a git checkout with a commit" in done.stderr
+
+
+def test_a_package_of_another_checkout_is_refused(project):
+    done = project("speed", "small", package=ROOT)
+    assert done.returncode == 2 and f"keras_dl must be imported from {project.path}" in done.stderr
+    assert not (project.path / "benchmarks/results").exists()
 
 
 def test_what_it_writes_itself_does_not_make_the_tree_dirty(project):

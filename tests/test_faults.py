@@ -58,7 +58,7 @@ def in_process(tmp_path, capsys):
         (["--model", "resnet_cifar", "--set", "depth=21"], ["6n + 2", "20 or 26"]),
         (["--augment", "crop_flip"], ["mirrored example of digits"]),
         (["--schedule", "cosine", "--reduce-on-plateau", "2"], ["--reduce-on-plateau", "cosine"]),
-        (["--learning-rate", "-1"], ["learning_rate must be positive"]),
+        (["--learning-rate", "-1"], ["--learning-rate: must be positive; got -1"]),
         (["--epochs", "0"], ["--epochs"]),
         (["--batch-size", "0"], ["batch_size must be at least 1"]),
         (["--resume"], ["no unfinished run"]),

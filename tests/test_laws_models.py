@@ -203,12 +203,12 @@ def test_one_batch_can_be_learned_by_heart(row):
     model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     dataset = tf.data.Dataset.from_tensors((images, labels)).repeat(40)
     for _ in range(10):
-        model.fit(dataset, shuffle=False, verbose=0)
-        loss = model.evaluate(images, labels, verbose=0)
-        if loss < 0.05:
+        # The loss of training: with twelve values a channel, the running variances are an eleventh above the batch's.
+        loss = model.fit(dataset, shuffle=False, verbose=0).history["loss"][-1]
+        right = (answer(model, images).argmax(-1) == labels).all()
+        if loss < 0.05 and right:
             break
-    assert loss < 0.05
-    np.testing.assert_array_equal(answer(model, images).argmax(-1), labels)
+    assert loss < 0.05 and right
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -282,7 +282,8 @@ def test_mirrored_replicas_equal_one_device():
     script = """
 import sys; sys.path.insert(0, 'tests')
 import tensorflow as tf
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+(cpu,) = tf.config.list_physical_devices('CPU')
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import numpy as np, pathlib, tempfile, test_training as t
 folder = pathlib.Path(tempfile.mkdtemp())
 from keras_dl import training
@@ -303,7 +304,8 @@ def linear(strategy):
     with run.scope():
         t.keras.utils.set_random_seed(1)
         model = plain()
-        model.compile(t.optimizers.build('momentum', 0.01), t.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        loss = t.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(t.optimizers.build('momentum', 0.01), loss)
     even = t.data.Examples({k: v[:56] for k, v in t.examples().features.items()})  # whole batches: equal shares
     batches = t.data.batches(even, 8, shuffle=True, seed=3, preprocess=t.scaled)
     training.fit(model, batches, None, run, epochs=2, callbacks=(), verbose=0, monitor='loss')

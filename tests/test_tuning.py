@@ -18,7 +18,7 @@ from keras import layers
 from keras_dl import data, runtime, summaries, training, tuning
 from keras_dl.layers.normalization import BatchNormalization
 
-TUNERS = {"random": 6, "bayesian": 7, "hyperband": 12, "grid": 6}  # trials enough for each one's own phases
+TUNERS = {"random": 4, "bayesian": 4, "hyperband": 9, "grid": 4}  # trials enough for each one's own phases
 
 
 def scaled(x):
@@ -33,16 +33,19 @@ def batches(size=24, seed=0, **kwargs):
     return data.batches(examples, 8, preprocess=scaled, **kwargs)
 
 
-def compiled(hp):
+def compiled(hp, small=False):
     """A net with all kinds of state, and a space in which one value is drawn only where another asks for it."""
     width = hp.Choice("width", [2, 3, 4], default=3)
     rate = hp.Float("learning_rate", 1e-3, 1e-1, sampling="log", default=1e-2)
     kind = hp.Choice("optimizer", ["adam", "sgd"], default="adam")
     momentum = hp.Choice("momentum", [0.5, 0.9], default=0.9) if kind == "sgd" else None
-    image = keras.Input((4, 4, 1), name="image")
-    x = BatchNormalization(name="bn")(layers.Conv2D(width, 2, name="conv")(image))
-    x = layers.Dropout(0.3, name="dropout")(layers.Flatten(name="flatten")(x))
-    model = keras.Model(image, layers.Dense(2, dtype="float32", name="logits")(x))
+    if small:
+        model = keras.Sequential([keras.Input((1,)), layers.Dense(width, name="dense")])
+    else:
+        image = keras.Input((4, 4, 1), name="image")
+        x = BatchNormalization(name="bn")(layers.Conv2D(width, 2, name="conv")(image))
+        x = layers.Dropout(0.3, name="dropout")(layers.Flatten(name="flatten")(x))
+        model = keras.Model(image, layers.Dense(2, dtype="float32", name="logits")(x))
     model.compile(
         keras.optimizers.SGD(rate, momentum) if kind == "sgd" else keras.optimizers.Adam(rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -72,7 +75,11 @@ def quick(monkeypatch):
     monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
-def search(run, tuner="random", trials=None, build=compiled, **kwargs):
+def small(hp):
+    return compiled(hp, small=True)
+
+
+def search(run, tuner="random", trials=None, build=small, **kwargs):
     trials = TUNERS[tuner] if trials is None else trials
     kwargs = {"epochs": 4, "tuner": tuner, "trials": trials} | kwargs
     return tuning.search(build, batches(shuffle=True), batches(seed=1), run, **kwargs)
@@ -105,14 +112,28 @@ def test_each_tuner_begins_with_the_defaults_and_ends_with_the_best(tmp_path, qu
     assert drawn[0] == untouched.values
     winner = min(records, key=lambda r: r["score"])
     assert best.values == drawn[winner["trial"]]
-    assert compiled(best).get_layer("conv").filters == best.values["width"]
+    assert small(best).get_layer("dense").units == best.values["width"]
+    assert all(("momentum" in d) == (d["optimizer"] == "sgd") for d in drawn)  # what was not drawn is not said
     found = runtime.read_json(run.tuner / "best.json")
     assert found == {"values": best.values, "trial": winner["trial"], "score": winner["score"], "monitor": "val_loss"}
-    # Only a trial that Hyperband continues may have the values of another.
-    fresh = [
-        tuple(sorted(d.items())) for d, r in zip(drawn, records, strict=True) if "tuner/trial_id" not in r["values"]
-    ]
-    assert tuner == "bayesian" or len(set(fresh)) == len(fresh)
+    continued = [r["trial"] for r in records if "tuner/trial_id" in r["values"]]
+    assert bool(continued) == (tuner == "hyperband")
+    assert tuner not in ("random", "hyperband") or len({str(d) for d in drawn}) == len(drawn) - len(continued)
+
+
+def test_grid_tries_every_combination_once(tmp_path, quick, capsys):
+    def build(hp):
+        hp.Choice("width", [2, 4], default=4)
+        if hp.Choice("optimizer", ["adam", "sgd"], default="adam") == "sgd":
+            with hp.conditional_scope("optimizer", ["sgd"]):
+                hp.Choice("momentum", [0.5, 0.9], default=0.9)
+        return small(tuning.defaults())
+
+    run = run_in(tmp_path)
+    search(run, "grid", trials=20, build=build)
+    tried = [tuple(r["values"].values()) for r in journal(run)]
+    assert tried == [(w, *o) for w in (4, 2) for o in (("adam",), ("sgd", 0.9), ("sgd", 0.5))]
+    assert "ends after 6 of 20 trials" in capsys.readouterr().out
 
 
 def test_the_best_is_the_largest_where_that_is_asked(tmp_path, quick):
@@ -133,7 +154,7 @@ def test_a_search_killed_around_every_write_ends_as_an_unbroken_one(tmp_path, qu
     monkeypatch.setattr(runtime, "write_atomic", lambda path, text: (moments.append(path), write(path, text)))
     search(whole, tuner)
     assert len(moments) > TUNERS[tuner]
-    step = {"random": 1, "bayesian": 9, "hyperband": 5, "grid": 5}[tuner]  # coprime to 2: before and after a write
+    step = {"random": 1, "bayesian": 5, "hyperband": 7, "grid": 5}[tuner]  # odd: before and after a write
     for kill in range(0, 2 * len(moments), step):
         run, count = run_in(tmp_path / f"{kill}"), itertools.count()
 
@@ -221,7 +242,7 @@ def test_hyperband_continued_is_one_unbroken_training(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "_save_weights", keeping)
-        search(run, "hyperband", trials=6, epochs=3)
+        search(run, "hyperband", trials=4, epochs=3, build=compiled)
     records = journal(run)
     continued = next(r for r in records if "tuner/trial_id" in r["values"] and r["trial"] in held)
     first = continued["values"]["tuner/trial_id"]
@@ -273,7 +294,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(tmp_path, quick, 
 
     monkeypatch.setattr(training, "fit", failing)
     run = run_in(tmp_path)
-    best = search(run)
+    best = search(run, trials=6)
     records = journal(run)
     assert [r["status"] for r in records] == ["FAILED", "COMPLETED", "FAILED", "FAILED", "FAILED", "COMPLETED"]
     assert [r["message"] for r in records] == [
@@ -284,7 +305,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(tmp_path, quick, 
     assert "The best of 6 trials, 4 of which failed" in said and "failed: OOM when allocating" in said
     whole, again = outcome(run), run_in(tmp_path / "again")
     again.tuner.joinpath("trials.json").write_text(json.dumps(runtime.read_json(run.tuner / "trials.json")[:4]))
-    search(again)
+    search(again, trials=6)
     # The best trial's weights were not carried over with the cut journal.
     assert outcome(again)[:2] == whole[:2]
 
@@ -381,10 +402,10 @@ def test_the_table_shows_the_best_five(tmp_path, quick, capsys):
 
 def test_the_hparams_page_has_every_trial_with_its_values(tmp_path, quick):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams import api_pb2, metadata
 
     run = run_in(tmp_path)
-    search(run)
+    search(run, trials=6)
     folder = run.tensorboard / "trials"
 
     def content(path):
@@ -402,7 +423,7 @@ def test_the_hparams_page_has_every_trial_with_its_values(tmp_path, quick):
         start = metadata.parse_session_start_info_plugin_data(tags["_hparams_/session_start_info"])
         end = metadata.parse_session_end_info_plugin_data(tags["_hparams_/session_end_info"])
         values = {name: getattr(v, v.WhichOneof("kind")) for name, v in start.hparams.items()}
-        assert values == record["values"] and end.status == 1
+        assert values == record["values"] and end.status == api_pb2.STATUS_SUCCESS
         for name, value in record["metrics"].items():
             [event] = events.Tensors(name)
             assert tf.make_ndarray(event.tensor_proto) == np.float32(value)
@@ -429,7 +450,7 @@ def in_journal(aside, path):
         os.kill(os.getpid(), signal.SIGKILL)
     replace(aside, path)
 training.fit, os.replace = in_trial, in_journal
-test_tuning.search(test_tuning.run_in(folder), trials=4, epochs=2)
+test_tuning.search(test_tuning.run_in(folder), trials=4, epochs=2, build=test_tuning.compiled)
 """
 
 

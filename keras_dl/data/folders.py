@@ -79,7 +79,8 @@ def _read(files, image_size, skip_unreadable, root):
     if np.prod(shape) <= IN_MEMORY:
         pixels = np.zeros(shape, np.uint8)
     else:
-        pixels = np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)
+        with tempfile.TemporaryFile() as file:  # mapped: it lasts as long as the array, and leaves nothing
+            pixels = np.memmap(file, np.uint8, "w+", shape=shape)
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def read(path):

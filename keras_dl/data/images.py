@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_dl.data import Examples, Info, Splits, folders, tfds_sets
+from keras_dl.data import Splits, folders, tfds_sets
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():

@@ -14,7 +14,6 @@ setup(
     description="The architectures of an introduction to deep learning, from the paper's equations to a served model",
     long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["keras_dl", "keras_dl.*"]),
     install_requires=[

@@ -301,8 +301,8 @@ class Ours:
 
         with tempfile.TemporaryDirectory(prefix="keras_dl-step-") as folder:
             run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name="step", app="step_time", seed=SEED)
-            few = batches(examples.take(slice(3 * batch_size)))
-            training.fit(model, few, None, run, epochs=1, keep="last", verbose=0)  # it times a step and notes the block
+            few = batches(examples.take(slice((training.TIMED + 2) * batch_size)))
+            training.fit(model, few, None, run, epochs=1, keep="last", verbose=0)  # it times steps and notes the block
             self.block = runtime.read_json(run.path / "config.json")["execution"]["steps_per_execution"]
         self.iterator = iter(batches(examples).dataset(epochs=None))
         self.size = tf.constant(self.block)

@@ -1,8 +1,8 @@
 """`search`: keras-tuner proposes, training.fit tries, and a search that is killed goes on as if it had not been.
 
 keras-tuner's oracles draw the values; the loop and the journal are our own, since keras-tuner's files are not written
-atomically and a trial of its Tuner cannot be told its seed. The oracle's own files are scratch: a resumed search hands
-the journal to a fresh oracle, which must propose the same trials again, and goes on with the next.
+atomically. The oracle's files are scratch: a resumed search hands the journal to a fresh oracle, which must propose
+the same trials again, and goes on with the next.
 
 Sources: random search, Bergstra and Bengio 2012; Gaussian process, Snoek et al., arXiv:1206.2944; Hyperband, Li et al.,
 arXiv:1603.06560. Deviations: trial 0 is always the defaults, the paper's model; in Hyperband it takes one place of the
@@ -14,6 +14,7 @@ best trial and, in Hyperband, of trials of the open bracket that may yet be cont
 """
 
 import contextlib
+import copy
 import gc
 import io
 import itertools
@@ -74,8 +75,7 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
     _check(trials, tuner, epochs, mode)
     if trials == 0:
         return defaults()
-    result = run.tuner / "best.json"
-    if result.exists():
+    if (result := run.tuner / "best.json").exists():
         return _hyperparameters(runtime.read_json(result)["values"])
 
     space = _space(compiled, run)
@@ -166,8 +166,7 @@ class _Trials:
             self.run.say(_line(record, self.monitor))
             proposals.tell(trial, record)
         keras.backend.clear_session()
-        # An open bracket that the last trial left is not continued.
-        self._delete_weights(open_brackets=False)
+        self._delete_weights(open_brackets=False)  # what the last trial left open is not continued
 
     def _replay(self, proposals, record):
         trial = proposals.next()
@@ -254,15 +253,15 @@ class _Trials:
         from tensorboard.plugins.hparams import api
 
         folder = self.run.tensorboard / "trials"
-        names = dict.fromkeys(itertools.chain([self.monitor], *(r["metrics"] for r in [*self.records, record])))
+        names = list(dict.fromkeys([self.monitor, *(name for r in [*self.records, record] for name in r["metrics"])]))
         hparams = {entry.name: api.HParam(entry.name, _domain(entry)) for entry in space}
-        if self.named == (list(names), list(hparams)):
+        if self.named == (names, list(hparams)):
             return
         for path in folder.glob("events.out.tfevents.*"):
             path.unlink()
         with summaries.writing(folder, 0):
             api.hparams_config(list(hparams.values()), [api.Metric(name) for name in names])
-        self.named = list(names), list(hparams)
+        self.named = names, list(hparams)
 
 
 class _Later:
@@ -318,7 +317,8 @@ def _used(hp):
 
 def _merge(hp, record):
     """Put what the model of `record` drew into an oracle's `hp`, which may not have known of it."""
-    hp.merge(type(hp).from_config({"space": record["space"], "values": {}}), overwrite=False)
+    space = copy.deepcopy(record["space"])  # keras-tuner puts objects into what it reads
+    hp.merge(type(hp).from_config({"space": space, "values": {}}), overwrite=False)
     hp.values |= _drawn(record["values"])
 
 
@@ -364,8 +364,7 @@ def _show_trial(run, record, began):
 
     status = api_pb2.STATUS_SUCCESS if record["status"] == "COMPLETED" else api_pb2.STATUS_FAILURE
     with summaries.writing(run.tensorboard, 0):
-        values = _drawn(record["values"])
-        api.hparams(values, trial_id=f"{record['trial']:03d}", start_time_secs=began)
+        api.hparams(_drawn(record["values"]), trial_id=f"{record['trial']:03d}", start_time_secs=began)
         for name, value in record["metrics"].items():
             tf.summary.scalar(name, value)
         tf.summary.experimental.write_raw_pb(summary.session_end_pb(status).SerializeToString())
@@ -382,7 +381,7 @@ def _domain(entry):
 
 def _line(record, monitor):
     values = "  ".join(f"{name}={_short(value)}" for name, value in _drawn(record["values"]).items())
-    came = f"{monitor} {record['score']:.4f}" if record["status"] == "COMPLETED" else f"failed: {record['message']}"
+    came = f"failed: {record['message']}" if record["score"] is None else f"{monitor} {record['score']:.4f}"
     return f"trial {record['trial']}  {record['seconds']:.1f} s  {came}  ({values})"
 
 

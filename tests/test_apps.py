@@ -55,6 +55,70 @@ def test_every_model_of_the_image_app(model, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--strategy", "mirrored"],
+        ["--precision", "mixed_bfloat16", "--set", "batch_norm=True"],
+        ["--precision", "mixed_float16"],
+        ["--deterministic", "--device", "cpu", "--histograms"],
+        ["--optimizer", "nesterov", "--schedule", "onecycle", "--weight-decay", "0.001", "--augment", "crop"],
+        ["--optimizer", "rmsprop", "--schedule", "steps", "--weight-decay", "0.001", "--class-weight", "balanced"],
+        ["--formats", "onnx", "litert", "--schedule", "cosine", "--keep", "last"],
+        ["--tuner", "bayesian", "--trials", "2"],
+        ["--tuner", "hyperband", "--trials", "2"],
+        ["--tuner", "grid", "--trials", "2"],
+    ],
+    ids=" ".join,
+)
+def test_every_option_of_the_image_app(flags, tmp_path):
+    argv = ["--smoke", "--out", str(tmp_path), "--epochs", "1", *([] if "--trials" in flags else ["--trials", "0"])]
+    metrics = main_of(ROOT / "apps" / "classify_images.py")([*argv, *flags])
+    assert 0 <= metrics["accuracy"] <= 1
+    (export,) = (tmp_path / "saved_models").glob("*/1")
+    formats = {"model.onnx", "model.tflite"} if "--formats" in flags else set()
+    assert formats == {p.name for p in export.iterdir()} & {"model.onnx", "model.tflite"}
+
+
+@pytest.mark.slow
+def test_ones_own_pictures_from_folder_to_answer(tmp_path):
+    from test_data import folder_of
+
+    folder = folder_of(tmp_path / "pets", each=12)
+    app = [sys.executable, ROOT / "apps" / "classify_images.py", "--dataset", folder, "--image-size", "16"]
+    done = subprocess.run([*app, "--trials", "0", "--out", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ask = [sys.executable, "-m", "keras_dl", "predict", tmp_path / "saved_models" / "convnet-pets", folder / "dog/3.png"]
+    answer = subprocess.run(ask, capture_output=True, text=True)
+    assert "\tdog\t" in answer.stdout, (answer.stdout, answer.stderr)
+
+
+@pytest.mark.data
+def test_mnist_through_tfds(tmp_path):
+    from keras_dl.data import tfds_sets
+
+    if not any((place / "mnist").is_dir() for place in tfds_sets.folders()):
+        pytest.skip("data: mnist is not prepared under TFDS_DATA_DIR")
+    metrics = main_of(ROOT / "apps" / "classify_images.py")(
+        ["--dataset", "mnist", "--model", "linear", "--trials", "0", "--epochs", "3", "--out", str(tmp_path)]
+    )
+    assert metrics["accuracy"] > 0.9
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(tmp_path):
+    """Three kills of `make kills`, one of them inside a checkpoint's writing."""
+    result = tmp_path / "kills.json"
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "kills.py", "--kills", "3", "--seed", "1", "--json", result],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted = json.loads(result.read_text())
+    assert (counted["equal"], counted["inside_checkpoint"]) == (3, 1)
+
+
+@pytest.mark.slow
 def test_the_printed_commands_work(tmp_path):
     """Without flags, as `make train` calls it; then every printed command that needs no other data."""
     app = ROOT / "apps" / "classify_images.py"

@@ -1,0 +1,151 @@
+"""TensorBoard, started on a run of ours, shows what it should: by its HTTP API, and in a browser."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_dl import data, runtime, summaries, training, tuning
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CLASSES = ("ant", "bee", "cat")
+TRIALS = 3
+browser = pytest.mark.skipif(CHROMIUM is None, reason="browser: Chromium is not installed")
+
+
+def scaled(x):
+    return tf.cast(x, tf.float32) / 255.0
+
+
+def examples(size, seed):
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, size).astype(np.int32)
+    image = rng.integers(0, 200, (size, 8, 8, 1)) + 25 * label[:, None, None, None]
+    return data.Examples({"image": image.astype(np.uint8), "label": label})
+
+
+def compiled(hp):
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(hp.Choice("filters", [2, 4, 8], default=4), 3, name="conv")(image)
+    x = layers.Flatten(name="flatten")(x)
+    model = keras.Model(image, layers.Dense(3, dtype="float32", name="logits")(x))
+    model.compile(
+        keras.optimizers.Adam(hp.Float("learning_rate", 1e-4, 1e-1, sampling="log", default=1e-2)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+    return model
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(run, history) after a search and a fit."""
+    folder = tmp_path_factory.mktemp("tensorboard")
+    run = runtime.Run(path=folder / "run", root=folder, name="net-set", app="app")
+    validation = examples(40, seed=1)
+    parts = (
+        data.batches(examples(64, seed=0), 16, preprocess=scaled, shuffle=True),
+        data.batches(validation, 20, preprocess=scaled),
+    )
+    best = tuning.search(compiled, *parts, run, trials=TRIALS, epochs=1)
+    callbacks = [summaries.TensorBoard(run, *parts), summaries.Pictures(run, validation, scaled, CLASSES)]
+    return run, training.fit(compiled(best), *parts, run, epochs=3, callbacks=callbacks, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def address(finished):
+    """Of a TensorBoard that has read the run."""
+    run, _ = finished
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(run.tensorboard), "--load_fast=false"]
+    command += ["--host", "127.0.0.1", "--port", "0"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    said = []
+    threading.Thread(target=lambda: said.extend(iter(server.stderr.readline, "")), daemon=True).start()
+    try:
+        runs = 4 + 3 * TRIALS  # train, validation, pictures, trials; of each trial itself, its train and its validation
+        found = None
+        for _ in range(240):
+            assert server.poll() is None, "".join(said)
+            found = found or re.search(r"http://127\.0\.0\.1:\d+", "".join(said))
+            if found and len(get(found[0], "runs")) == runs:
+                break
+            time.sleep(0.5)
+        else:
+            raise AssertionError("".join(said))
+        yield found[0]
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def get(address, route, body=None, **query):
+    """What the HTTP API answers at /data/<route>."""
+    url = f"{address}/data/{route}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    request = urllib.request.Request(url, body and json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        content = answer.read()
+    return content if answer.headers["Content-Type"].startswith(("image/", "text/x-protobuf")) else json.loads(content)
+
+
+@pytest.mark.slow
+def test_scalars_are_the_history(address, finished):
+    _, history = finished
+    tags = get(address, "plugin/scalars/tags")
+    assert {"epoch_loss", "epoch_accuracy", "learning_rate", "examples_per_second"} < set(tags["train"])
+    assert {"norms/weights/conv", "norms/gradients/logits"} < set(tags["train"])
+    assert {"epoch_loss", "epoch_accuracy", "norms/gradients/conv"} <= set(tags["validation"]) < set(tags["train"])
+    for run, tag, name in (
+        ("train", "epoch_loss", "loss"),
+        ("validation", "epoch_loss", "val_loss"),
+        ("validation", "epoch_accuracy", "val_accuracy"),
+    ):
+        points = get(address, "plugin/scalars/scalars", run=run, tag=tag)
+        assert [step for _, step, _ in points] == [1, 2, 3]
+        np.testing.assert_allclose([value for *_, value in points], history[name], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_hparams_show_every_trial_with_its_values_and_metric(address, finished):
+    run, _ = finished
+    experiment = get(address, "plugin/hparams/experiment", {})
+    assert {info["name"] for info in experiment["hparamInfos"]} == {"filters", "learning_rate"}
+    metrics = [info["name"]["tag"] for info in experiment["metricInfos"]]
+    assert metrics[0] == "val_loss" and "val_accuracy" in metrics
+    order = {
+        "startIndex": 0, "sliceSize": 10, "colParams": [{"metric": info["name"]} for info in experiment["metricInfos"]],
+        "allowedStatuses": ["STATUS_SUCCESS"],
+    }  # fmt: skip
+    groups = get(address, "plugin/hparams/session_groups", order)["sessionGroups"]
+    records = {f"{r['trial']:03d}": r for r in runtime.read_json(run.tuner / "trials.json")}
+    assert {group["name"] for group in groups} == set(records) and len(records) == TRIALS
+    for group in groups:
+        record = records[group["name"]]
+        assert group["hparams"] == record["values"]
+        values = {m["name"]["tag"]: m["value"] for m in group["metricValues"]}
+        assert values == pytest.approx(record["metrics"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_graph_and_images_are_served(address):
+    assert get(address, "plugin/graphs/info")["train"]["run_graph"]
+    graph = get(address, "plugin/graphs/graph", run="train").decode()
+    assert all(f"/{layer}/" in graph for layer in ("conv", "logits"))
+    tags = get(address, "plugin/images/tags")
+    assert set(tags) == {"pictures"} and set(tags["pictures"]) == {"confusion_matrix", "misclassified"}
+    for tag in tags["pictures"]:
+        [image] = get(address, "plugin/images/images", run="pictures", tag=tag, sample=0)
+        picture = get(address, f"plugin/images/individualImage?{image['query']}")
+        assert image["step"] == 3 and tf.io.decode_png(picture).shape == (image["height"], image["width"], 3)

@@ -24,7 +24,7 @@ from keras_dl import runtime, settings
 
 SEED = 0
 DEGRADATION = {
-    "epochs": 15, "batch_size": 128, "filters": 4, "optimizer": "momentum", "learning_rate": 0.1, "schedule": "steps",
+    "epochs": 6, "batch_size": 128, "filters": 4, "optimizer": "momentum", "learning_rate": 0.1, "schedule": "steps",
     "weight_decay": 1e-4,
 }  # fmt: skip
 NETS = {

@@ -40,6 +40,7 @@ ORACLES = {
     "grid": "GridSearchOracle",
 }
 SHOWN = 5  # trials in the table at the end
+METRIC = "trial/"  # group of the tags that hold a trial's metrics, apart from the curves
 
 
 def defaults():
@@ -260,7 +261,7 @@ class _Trials:
         for path in folder.glob("events.out.tfevents.*"):
             path.unlink()
         with summaries.writing(folder, 0):
-            api.hparams_config(list(hparams.values()), [api.Metric(name) for name in names])
+            api.hparams_config(list(hparams.values()), [api.Metric(METRIC + n, display_name=n) for n in names])
         self.named = names, list(hparams)
 
 
@@ -366,17 +367,15 @@ def _show_trial(run, record, began):
     with summaries.writing(run.tensorboard, 0):
         api.hparams(_drawn(record["values"]), trial_id=f"{record['trial']:03d}", start_time_secs=began)
         for name, value in record["metrics"].items():
-            tf.summary.scalar(name, value)
+            tf.summary.scalar(METRIC + name, value)
         tf.summary.experimental.write_raw_pb(summary.session_end_pb(status).SerializeToString())
 
 
 def _domain(entry):
     from tensorboard.plugins.hparams import api
 
-    kind = type(entry).__name__
-    if kind in ("Int", "Float"):
-        return {"Int": api.IntInterval, "Float": api.RealInterval}[kind](entry.min_value, entry.max_value)
-    return api.Discrete(list(entry.values))
+    interval = {"Int": api.IntInterval, "Float": api.RealInterval}.get(type(entry).__name__)
+    return interval(entry.min_value, entry.max_value) if interval else api.Discrete(list(entry.values))
 
 
 def _line(record, monitor):

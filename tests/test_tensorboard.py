@@ -1,5 +1,6 @@
 """TensorBoard, started on a run of ours, shows what it should: by its HTTP API, and in a browser."""
 
+import http.server
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -94,10 +96,93 @@ def address(finished):
 def get(address, route, body=None, **query):
     """What the HTTP API answers at /data/<route>."""
     url = f"{address}/data/{route}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-    request = urllib.request.Request(url, body and json.dumps(body).encode(), {"Content-Type": "application/json"})
+    posted = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, posted, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         content = answer.read()
     return content if answer.headers["Content-Type"].startswith(("image/", "text/x-protobuf")) else json.loads(content)
+
+
+# TensorBoard's pages keep most of what they show in shadow roots, which --dump-dom leaves out: this brings it to light.
+REVEAL = """<pre id="seen"></pre><script>
+const seen = document.getElementById("seen");
+const text = (node) => {
+  if (node === seen || ["STYLE", "SCRIPT", "TEMPLATE"].includes(node.tagName)) return "";
+  if (node.nodeType === Node.TEXT_NODE) return node.data.trim() + " ";
+  const own = node.tagName === "IMG" && node.complete ? `[picture ${node.naturalWidth}x${node.naturalHeight}] ` : "";
+  return own + [node.shadowRoot, ...node.childNodes].filter((n) => n).map(text).join("");
+};
+setInterval(() => { seen.textContent = text(document.body); }, 500);
+</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def revealed(address):
+    """Of a server that hands TensorBoard's pages on with REVEAL in them."""
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            length = int(self.headers.get("Content-Length", 0))
+            kind = {"Content-Type": self.headers.get("Content-Type", "text/plain")}
+            request = urllib.request.Request(address + self.path, self.rfile.read(length) if length else None, kind)
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    status, content, kind = answer.status, answer.read(), answer.headers["Content-Type"]
+            except urllib.error.HTTPError as error:
+                status, content, kind = error.code, error.read(), error.headers["Content-Type"]
+            if self.path.partition("?")[0] == "/":
+                content = content.replace(b"</body>", REVEAL.encode())
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def look(page, profile):
+    """(what a page says, its screenshot as an array (h, w, 3)) in headless Chromium."""
+    screenshot = profile / "page.png"
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    command += [f"--user-data-dir={profile}", "--window-size=1400,1000", "--virtual-time-budget=20000"]
+    dom = subprocess.run([*command, "--dump-dom", page], capture_output=True, text=True, timeout=180).stdout
+    subprocess.run([*command, f"--screenshot={screenshot}", page], capture_output=True, timeout=180, check=True)
+    seen = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
+    assert seen, dom[-2000:]
+    return " ".join(seen[1].split()), tf.io.decode_png(screenshot.read_bytes(), channels=3).numpy()
+
+
+@pytest.mark.browser
+@browser
+@pytest.mark.parametrize("page", ["timeseries", "hparams", "graphs", "images"])
+def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, page):
+    run, _ = finished
+    said, screenshot = look(f"{revealed}/#{page}", tmp_path)
+    records = runtime.read_json(run.tuner / "trials.json")
+    expected = {
+        "timeseries": ["epoch_accuracy", "epoch_loss", "learning_rate", "norms", "train", "validation", "trials/002"],
+        "hparams": ["filters", "learning_rate", "val_loss", *(f"{r['trial']:03d}" for r in records)]
+        + [f"{r['score']:.5g}" for r in records],
+        "graphs": ["Main Graph", "functional", "Op graph", "train"],
+        "images": ["confusion_matrix", "misclassified", "step 3"],
+    }
+    for words in expected[page]:
+        assert words in said, said
+    if page == "images":
+        sizes = re.findall(r"\[picture (\d+)x(\d+)\]", said)
+        assert len(sizes) == 2 and all(int(w) > 300 and int(h) > 300 for w, h in sizes)
+    # Not a blank page, nor an error on one: the orange bar at the top, and more than a few tones below it.
+    red, _, blue = screenshot[10, 700].astype(int)
+    assert screenshot.shape == (1000, 1400, 3) and red > blue + 150
+    assert len(np.unique(screenshot[100:].reshape(-1, 3), axis=0)) > 50
 
 
 @pytest.mark.slow
@@ -123,7 +208,7 @@ def test_hparams_show_every_trial_with_its_values_and_metric(address, finished):
     experiment = get(address, "plugin/hparams/experiment", {})
     assert {info["name"] for info in experiment["hparamInfos"]} == {"filters", "learning_rate"}
     metrics = [info["name"]["tag"] for info in experiment["metricInfos"]]
-    assert metrics[0] == "val_loss" and "val_accuracy" in metrics
+    assert metrics[0] == "trial/val_loss" and "trial/val_accuracy" in metrics
     order = {
         "startIndex": 0, "sliceSize": 10, "colParams": [{"metric": info["name"]} for info in experiment["metricInfos"]],
         "allowedStatuses": ["STATUS_SUCCESS"],
@@ -134,7 +219,7 @@ def test_hparams_show_every_trial_with_its_values_and_metric(address, finished):
     for group in groups:
         record = records[group["name"]]
         assert group["hparams"] == record["values"]
-        values = {m["name"]["tag"]: m["value"] for m in group["metricValues"]}
+        values = {m["name"]["tag"].removeprefix("trial/"): m["value"] for m in group["metricValues"]}
         assert values == pytest.approx(record["metrics"], rel=1e-6)
 
 
@@ -142,10 +227,11 @@ def test_hparams_show_every_trial_with_its_values_and_metric(address, finished):
 def test_graph_and_images_are_served(address):
     assert get(address, "plugin/graphs/info")["train"]["run_graph"]
     graph = get(address, "plugin/graphs/graph", run="train").decode()
-    assert all(f"/{layer}/" in graph for layer in ("conv", "logits"))
+    assert all(re.search(rf"/{layer}(_\d+)?/BiasAdd", graph) for layer in ("conv", "logits"))
     tags = get(address, "plugin/images/tags")
     assert set(tags) == {"pictures"} and set(tags["pictures"]) == {"confusion_matrix", "misclassified"}
     for tag in tags["pictures"]:
         [image] = get(address, "plugin/images/images", run="pictures", tag=tag, sample=0)
         picture = get(address, f"plugin/images/individualImage?{image['query']}")
-        assert image["step"] == 3 and tf.io.decode_png(picture).shape == (image["height"], image["width"], 3)
+        height, width, _ = tf.io.decode_png(picture, channels=3).shape
+        assert image["step"] == 3 and height > 300 and width > 300

@@ -416,7 +416,9 @@ def test_the_hparams_page_has_every_trial_with_its_values(tmp_path, quick):
     experiment = metadata.parse_experiment_plugin_data(content(folder)[1]["_hparams_/experiment"])
     names = {"width", "learning_rate", "optimizer", "momentum"}  # the last one was drawn by later trials only
     assert {info.name for info in experiment.hparam_infos} == names
-    assert [info.name.tag for info in experiment.metric_infos] == ["val_loss", "loss"]
+    assert [(info.name.tag, info.display_name) for info in experiment.metric_infos] == [
+        ("trial/val_loss", "val_loss"), ("trial/loss", "loss")
+    ]  # fmt: skip
     assert len(list(folder.glob("events.*"))) == 1
     for record in journal(run):
         events, tags = content(folder / f"{record['trial']:03d}")
@@ -425,7 +427,7 @@ def test_the_hparams_page_has_every_trial_with_its_values(tmp_path, quick):
         values = {name: getattr(v, v.WhichOneof("kind")) for name, v in start.hparams.items()}
         assert values == record["values"] and end.status == api_pb2.STATUS_SUCCESS
         for name, value in record["metrics"].items():
-            [event] = events.Tensors(name)
+            [event] = events.Tensors(f"trial/{name}")
             assert tf.make_ndarray(event.tensor_proto) == np.float32(value)
 
 

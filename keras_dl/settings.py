@@ -58,6 +58,9 @@ def parse(config_class, argv=None, *, app):
     if config.resume:
         made = runtime.read_json(runtime.run_to_resume(config.out, app, config.resume) / "config.json")["settings"]
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in made.items()}
+        said = {word.split("=")[0].replace("_", "-") for word in argv}
+        # What is said takes the place of what was; tyro would append it.
+        values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
         known = {field.name for field in dataclasses.fields(config_class)}
         config = _parse(config_class, argv, default=config_class(**{k: v for k, v in values.items() if k in known}))
     return config

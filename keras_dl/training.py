@@ -127,14 +127,14 @@ class _Loop:
                     if (due or signals.came) and self.step < count:
                         self._save()
                         saved = time.monotonic()
-                        signals.leave(self.run)
+                        signals.leave(self.run, self.checkpoint)
                 seconds = time.monotonic() - begun
                 self._end_epoch(_floats(logs), evaluation, (count - first) / count, seconds, progress)
                 saved = time.monotonic()
-                signals.leave(self.run)
-        self.callbacks.on_train_end()
+                signals.leave(self.run, self.checkpoint)
         if self.keep == "best" and self.best_weights:
             _assign(self.model.weights, self.best_weights)
+        self.callbacks.on_train_end()  # what it draws is of the weights that stay
         return self.history
 
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
@@ -272,9 +272,10 @@ class _Signals:
     def _note(self, number, _):
         self.came = number
 
-    def leave(self, run):
+    def leave(self, run, saved):
         if self.came:
-            run.say(f"\n{signal.Signals(self.came).name}: saved; --resume {run.path.name} goes on from here")
+            said = f"saved; --resume {run.path.name} goes on from here" if saved else "stopped; --resume goes on"
+            run.say(f"\n{signal.Signals(self.came).name}: {said}")
             raise SystemExit(128 + self.came)
 
 

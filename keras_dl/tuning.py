@@ -15,7 +15,6 @@ best trial and, in Hyperband, of trials of the open bracket that may yet be cont
 
 import contextlib
 import copy
-import gc
 import io
 import itertools
 import json
@@ -166,7 +165,7 @@ class _Trials:
             self._delete_weights()
             self.run.say(_line(record, self.monitor))
             proposals.tell(trial, record)
-        keras.backend.clear_session()
+        keras.backend.clear_session()  # collects garbage too
         self._delete_weights(open_brackets=False)  # what the last trial left open is not continued
 
     def _replay(self, proposals, record):
@@ -203,8 +202,7 @@ class _Trials:
 
     def _fit(self, hp, run, record):
         """What a trial that was not broken off adds to its record."""
-        keras.backend.clear_session()
-        gc.collect()
+        keras.backend.clear_session()  # collects garbage too
         run.reseed()
         with run.scope():
             model = self.compiled(hp)
@@ -391,8 +389,7 @@ def _table(ranked, failed, monitor):
     for name in ("trial", monitor, *names):
         table.add_column(name, justify="right")
     for r in ranked[:SHOWN]:
-        values = [_short(r["values"].get(name, "")) for name in names]
-        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *values)
+        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *(_short(r["values"].get(n, "")) for n in names))
     return summaries.text_of(table)
 
 

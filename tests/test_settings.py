@@ -69,9 +69,11 @@ def test_flags_give_the_settings_back():
 def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
     made = tmp_path / "runs" / "job" / "mlp-digits-1"
     made.mkdir(parents=True)
-    (made / "config.json").write_text(json.dumps({"settings": dataclasses.asdict(Config(units=77, seed=5))}))
+    was = Config(units=77, seed=5, set=("a=1",))
+    (made / "config.json").write_text(json.dumps({"settings": dataclasses.asdict(was)}))
     config = parse("--resume", "--out", str(tmp_path))
-    assert (config.units, config.seed, config.resume) == (77, 5, "newest")
+    assert (config.units, config.seed, config.resume, config.set) == (77, 5, "newest", ("a=1",))
+    assert parse("--set", "a=1", "--resume", "--out", str(tmp_path)).set == ("a=1",)  # once, not twice
     assert parse("--out", str(tmp_path), "--resume", "mlp-digits-1", "--units", "5").units == 5  # refused by start
     with pytest.raises(runtime.UserError, match="no run 'x' in .*Runs there: mlp-digits-1"):
         parse("--resume", "x", "--out", str(tmp_path))

@@ -97,7 +97,8 @@ def journal(run):
 
 def outcome(run):
     weights = {path.name: path.read_bytes() for path in (run.tuner / "weights").glob("*.npz")}
-    return journal(run), runtime.read_json(run.tuner / "best.json"), weights
+    events = sorted(str(path.parent.relative_to(run.tensorboard)) for path in run.tensorboard.rglob("events*"))
+    return journal(run), runtime.read_json(run.tuner / "best.json"), weights, events
 
 
 @pytest.mark.parametrize("tuner", TUNERS)
@@ -372,7 +373,6 @@ def test_trials_leave_no_model_behind(tmp_path, monkeypatch):
     models = []
 
     def build(hp):
-        gc.collect()
         assert len([m for m in models if m() is not None]) == 0
         model = compiled(hp)
         models.append(weakref.ref(model))
@@ -385,8 +385,11 @@ def test_trials_leave_no_model_behind(tmp_path, monkeypatch):
 
     fit = training.fit
     monkeypatch.setattr(training, "fit", sometimes)
-    search(run_in(tmp_path), build=build, trials=3, epochs=1)
-    gc.collect()
+    gc.disable()  # nothing else may free them
+    try:
+        search(run_in(tmp_path), build=build, trials=3, epochs=1)
+    finally:
+        gc.enable()
     assert len(models) == 4 and [m() for m in models] == [None] * 4
 
 

@@ -22,8 +22,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     (a sum over m values, divided by m); the running averages take the mean and the unbiased variance (times
     m / (m - 1)). At inference, the running averages stand in the same equation.
 
-    The fused kernel is taken where it applies: four axes, channels last, no mask, not synchronized. Elsewhere the same
-    equations are computed op by op.
+    In training the fused kernel is taken where it applies: four axes, channels last, no mask, not synchronized.
+    Elsewhere the same equations are computed op by op.
 
     Args:
         axis: the axis of the channels.
@@ -45,11 +45,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        fused = self._kernel_applies(inputs, mask)
         if self.renorm or not (training and self.trainable):
-            return self._fused(inputs, training=False)[0] if fused else super().call(inputs, training, mask)
+            # Not the kernel: TensorFlow fuses it further with the convolution before and the activation behind, and
+            # such a graph, or an export, fails on a CPU where the activation is tanh or sigmoid.
+            return super().call(inputs, training, mask)
 
-        outputs, mean, variance = self._fused(inputs, training=True) if fused else self._op_by_op(inputs, mask)
+        fused = self._kernel_applies(inputs, mask)
+        outputs, mean, variance = self._fused(inputs) if fused else self._op_by_op(inputs, mask)
         for average, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(self.momentum * average + (1.0 - self.momentum) * ops.cast(new, average.dtype))
         return outputs
@@ -66,18 +68,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and not self.renorm
         )
 
-    def _fused(self, inputs, training):
-        """Outputs (B, H, W, C), and in training the batch's mean (C,) and unbiased variance (C,)."""
+    def _fused(self, inputs):
+        """Outputs (B, H, W, C), the batch's mean (C,) and its unbiased variance (C,)."""
         channels = (inputs.shape[-1],)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=ops.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels),
             offset=ops.convert_to_tensor(self.beta) if self.center else tf.zeros(channels),
-            # In training the kernel takes no averages and hands the batch's own back.
-            mean=tf.zeros((0,)) if training else ops.convert_to_tensor(self.moving_mean),
-            variance=tf.zeros((0,)) if training else ops.convert_to_tensor(self.moving_variance),
+            mean=tf.zeros((0,)),  # in training the kernel takes no averages and hands the batch's own back
+            variance=tf.zeros((0,)),
             epsilon=self.epsilon,
-            is_training=training,
+            is_training=True,
         )
         return outputs, mean, variance
 

@@ -7,12 +7,13 @@ passed over with a line.
 
 import io
 import json
-import os
 import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from keras_dl import runtime
 
 KEEP = 2
 STATE = "state.json"  # the member with everything that is not an array
@@ -27,17 +28,11 @@ def write(folder, epoch, step, arrays, state):
     Raises:
         OSError: the disk is full or cannot be written; the older checkpoints stand.
     """
-    path = Path(folder) / f"{epoch:06d}-{step:09d}.npz"
-    aside = path.with_suffix(".tmp")
-    try:
-        with open(aside, "wb") as file:
-            _save(file, arrays, state)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+    folder = Path(folder)
+    for torn in folder.glob(".*.tmp"):  # by a kill
+        torn.unlink()
+    with runtime.atomic_file(folder / f"{epoch:06d}-{step:09d}.npz") as file:
+        _save(file, arrays, state)
     for old in _found(folder)[:-KEEP]:
         old.unlink()
 

@@ -107,11 +107,11 @@ class _Loop:
         with _Signals() as signals:
             saved = time.monotonic()
             while self.epoch < epochs and not self.model.stop_training:
-                resumed_metrics = self.model.metrics_variables and self.step and _values(self.model.metrics_variables)
+                so_far = _values(self.model.metrics_variables) if self.step else None
                 self.model.reset_metrics()
                 self.callbacks.on_epoch_begin(self.epoch)
-                if resumed_metrics:
-                    _assign(self.model.metrics_variables, resumed_metrics)
+                if so_far is not None:  # of the part of this epoch that ran before the resume
+                    _assign(self.model.metrics_variables, so_far)
                 count, begun, first = self.train.steps(self.epoch), time.monotonic(), self.step
                 progress = _Progress(self.epoch, epochs, count, verbose)
                 while self.step < count:

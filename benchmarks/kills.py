@@ -28,6 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_dl import runtime
+
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "apps" / "classify_images.py"
 JOB = shlex.split(
@@ -194,8 +196,9 @@ def _weights(data):
 
 def _scalars(folder):
     """Every scalar of train and validation, by tag and step."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.util.tensor_util import make_ndarray
+    with runtime.quiet_tensorflow():
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        from tensorboard.util.tensor_util import make_ndarray
 
     found = {}
     for part in ("train", "validation"):

@@ -8,6 +8,8 @@ Recipes: LeCun et al. 1998 (convnet); He et al. 2015, section 4.2 (resnet_cifar)
 """
 
 import dataclasses
+import math
+from pathlib import Path
 from typing import Literal
 
 from keras_dl import models, runtime, settings
@@ -49,8 +51,14 @@ def main(argv=None):
     arguments = next(row.arguments for row in models.catalogue() if row.name == config.model)
     arguments = {name: value for name, value in arguments.items() if name not in ("input_shape", "num_classes", "name")}
     chosen = settings.assignments(config.set, arguments, f"build_{config.model}")
-    settings.check(config.epochs >= 1 and config.trials >= 0, "--epochs must be at least 1 and --trials at least 0.")
-    settings.check(config.learning_rate > 0, f"--learning-rate: must be positive; got {config.learning_rate:g}.")
+    settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
+    for name, least in (("epochs", 1), ("trial_epochs", 1), ("trials", 0), ("patience", 0), ("reduce_on_plateau", 0)):
+        settings.at_least(config, name, least)
+    for name in ("weight_decay", "save_minutes"):
+        settings.at_least(config, name, 0.0)
+    settings.check(
+        0 < config.learning_rate < math.inf, f"--learning-rate: must be positive; got {config.learning_rate:g}."
+    )
     settings.check(
         config.schedule == "constant" or not config.reduce_on_plateau,
         f"--reduce-on-plateau needs --schedule constant; got {config.schedule}.",
@@ -134,17 +142,20 @@ def main(argv=None):
     )  # fmt: skip
     pictures = images.write_png(splits.test.features["image"][:5], run.samples)
     run.finish(report["metrics"])
+    if run.throwaway:
+        return report["metrics"]
     found = {name: value for name, value in {**space(best), **chosen}.items() if value != arguments[name]}
     found |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    python = runtime.python()
+    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**found, "trials": 0})
+    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
     run.say(
         f"""
 Next:
-  {python} -m tensorboard.main --logdir {run.tensorboard}
-  {python} -m keras_dl predict {folder} {pictures[0]}
-  {python} apps/classify_images.py {settings.flags(config, {**found, "trials": 0})}
-  {python} apps/classify_images.py --dataset fashion_mnist
-  {python} apps/classify_images.py --dataset path/to/my/images"""
+  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
+  {python} -m keras_dl predict {runtime.typed(folder)} {runtime.typed(pictures[0])}
+  {python} {app} {anew}
+  {python} {app} --dataset fashion_mnist
+  {python} {app} --dataset path/to/my/images"""
     )
     return report["metrics"]
 

@@ -52,8 +52,9 @@ def list_everything(asked):
         if card is None:
             rows.append([str(folder), "", "its card cannot be read", "", ""])
         else:
-            metric, parameters = _metric(card), card.get("parameters", {}).get("trainable", "")
-            rows.append([str(folder), card.get("app", ""), metric, f"{parameters:,}", card.get("created", "")[:10]])
+            parameters = card.get("parameters", {}).get("trainable")
+            count = "" if parameters is None else f"{parameters:,}"
+            rows.append([str(folder), card.get("app", ""), _metric(card), count, card.get("created", "")[:10]])
     if rows:
         _table("Exports: python -m keras_dl predict <folder>", ["folder", "app", "metric", "parameters", "made"], rows)
     else:

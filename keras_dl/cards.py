@@ -52,7 +52,9 @@ def read(folder):
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return card if isinstance(card, dict) and {"name", "endpoints", "files"} <= set(card) else None
+    if not isinstance(card, dict) or not {"name", "endpoints", "files"} <= set(card):
+        return None
+    return card if all({"inputs", "outputs"} <= set(endpoint) for endpoint in card["endpoints"].values()) else None
 
 
 def under(saved_models):

@@ -39,11 +39,13 @@ def write(folder, epoch, step, arrays, state):
 
 def newest(folder):
     """(arrays, state) of the newest whole checkpoint, or None; a damaged one is named and passed over."""
-    for path in reversed(_found(folder)):
+    found = _found(folder)
+    for path in reversed(found):
         try:
             return _load(path)
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
-            print(f"{path} is damaged ({error}); the checkpoint before it is used.", file=sys.stderr)
+            rest = "no checkpoint is left: it starts anew" if path == found[0] else "the checkpoint before it is used"
+            print(f"{path} is damaged ({error}); {rest}.", file=sys.stderr)
     return None
 
 

@@ -14,6 +14,7 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ class Run:
     strategy: object = None
     resumed: bool = False
     command: str = ""
+    throwaway: bool = False  # its folder goes with the process (a smoke test's)
     logs: Path | None = None  # TensorBoard's folder where it is not path/tensorboard (a trial's)
 
     @property
@@ -145,6 +147,7 @@ def start(settings, *, app, name):
     run = Run(
         path=path, root=root, name=name, app=app, seed=settings.seed, settings=json.loads(json.dumps(asked)),
         strategy=strategy, resumed=bool(settings.resume), command=command_line(),
+        throwaway=_throwaway(settings),
     )  # fmt: skip
     if not settings.resume:
         try:
@@ -160,6 +163,37 @@ def start(settings, *, app, name):
 
         atexit.register(shutil.rmtree, root, ignore_errors=True)
     return run
+
+
+class Signals:
+    """While it lasts, SIGINT and SIGTERM only ask: what is at work is finished and saved, then `leave` leaves.
+
+    Args:
+        run: the Run that is at work; saved: whether it can be resumed where it stands.
+    """
+
+    def __init__(self, run, saved):
+        self.run, self.saved, self.came, self.before = run, saved, None, {}
+
+    def __enter__(self):
+        with contextlib.suppress(ValueError):  # only the main thread may
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def leave(self):
+        if self.came:
+            out = "" if str(self.run.root) == "." else f" --out {shlex.quote(str(self.run.root))}"
+            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if self.saved else "stopped"
+            self.run.say(f"\n{signal.Signals(self.came).name}: {said}")
+            raise SystemExit(128 + self.came)
+
+    def _note(self, number, _):
+        self.came = number
 
 
 @contextlib.contextmanager
@@ -179,6 +213,7 @@ def quiet_tensorflow():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+        tf.get_logger().setLevel("ERROR")
         yield
     finally:
         os.dup2(kept, 2)
@@ -265,8 +300,13 @@ def command_line():
 
 def python():
     """The running interpreter as one would type it here: .venv/bin/python from the project's root."""
-    executable, here = Path(sys.executable), Path.cwd()
-    return str(executable.relative_to(here)) if executable.is_relative_to(here) else str(executable)
+    return typed(Path(sys.executable))
+
+
+def typed(path):
+    """A path as one would type it from here, quoted where it must be."""
+    path = Path(path)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def _folder(path):
@@ -322,8 +362,16 @@ def _numbered(path):
     return path.name.rpartition("-")[2].isdigit()
 
 
+def settings_of(path):
+    """The settings with which the run in `path` was made; UserError where its config.json is damaged."""
+    try:
+        return dict(read_json(path / "config.json")["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--resume: {path / 'config.json'} is damaged and cannot be read ({error!r}).") from error
+
+
 def _same_settings(path, asked):
-    made = read_json(path / "config.json")["settings"]
+    made = settings_of(path)
     asked = json.loads(json.dumps(asked))
     free = set(FREE_ON_RESUME)
     if made.get("schedule", "constant") != "constant":

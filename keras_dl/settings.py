@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import errno
 import io
+import math
 import re
 import shlex
 import sys
@@ -21,6 +22,7 @@ import tyro
 from keras_dl import runtime
 
 NEWEST = "newest"  # what a bare --resume means
+SEEDS = 2**31  # trials' seeds are above a run's, and NumPy's end at 2**32
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -55,8 +57,9 @@ def parse(config_class, argv=None, *, app):
     """
     argv = _bare_resume(list(sys.argv[1:] if argv is None else argv))
     config = _parse(config_class, argv)
+    check(0 <= config.seed < SEEDS, f"--seed: must be 0 to {SEEDS - 1}; got {config.seed}.")
     if config.resume:
-        made = runtime.read_json(runtime.run_to_resume(config.out, app, config.resume) / "config.json")["settings"]
+        made = runtime.settings_of(runtime.run_to_resume(config.out, app, config.resume))
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in made.items()}
         said = {word.split("=")[0].replace("_", "-") for word in argv}
         # What is said takes the place of what was; tyro would append it.
@@ -88,8 +91,12 @@ def user_input():
     """Within it, a ValueError is the user's mistake (a builder's arguments given with --set, say)."""
     try:
         yield
-    except (TypeError, ValueError) as mistake:
+    except (TypeError, ValueError, MemoryError) as mistake:
         raise runtime.UserError(" ".join(str(mistake).split())) from mistake
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's; this room does not import it
+            raise
+        raise runtime.UserError("the model does not fit into this machine's memory; try smaller arguments.") from error
 
 
 def assignments(pairs, allowed, who):
@@ -107,10 +114,10 @@ def assignments(pairs, allowed, who):
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or name not in allowed:
-            near = nearest(name, allowed)
+            near = nearest(name, allowed) if name not in allowed else f" Nearest: {name}=VALUE."
             raise runtime.UserError(
                 f"--set: must be name=value with an argument of {who}; got {pair!r}."
-                f"{near} Arguments: {', '.join(sorted(allowed))}."
+                f"{near} Arguments: {', '.join(sorted(allowed)) or 'none'}."
             )
         try:
             values[name] = ast.literal_eval(text)
@@ -149,6 +156,12 @@ def check(holds, sentence):
     """Raise UserError(sentence) unless it holds."""
     if not holds:
         raise runtime.UserError(sentence)
+
+
+def at_least(config, name, least):
+    """Raise UserError unless the number `name` of `config` is finite and not below `least`."""
+    value = getattr(config, name)
+    check(least <= value < math.inf, f"--{name.replace('_', '-')}: must be at least {least:g}; got {value:g}.")
 
 
 def nearest(word, known):

@@ -7,6 +7,7 @@ TensorBoard draws them into one chart; a step is the number of finished epochs.
 import contextlib
 import io
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -324,7 +325,9 @@ def misclassified_figure(images, errors, classes):
 def png(figure):
     """A matplotlib figure as PNG bytes."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # of a class name, which no font of matplotlib's has
+        figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
 
 

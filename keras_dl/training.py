@@ -9,7 +9,6 @@ import contextlib
 import csv
 import io
 import math
-import signal
 import sys
 import time
 
@@ -104,7 +103,7 @@ class _Loop:
         self.callbacks.on_train_begin()
         if found:
             self._restore(*found)
-        with _Signals() as signals:
+        with runtime.Signals(self.run, self.checkpoint) as signals:
             saved = time.monotonic()
             while self.epoch < epochs and not self.model.stop_training:
                 so_far = _values(self.model.metrics_variables) if self.step else None
@@ -119,7 +118,7 @@ class _Loop:
                     began = time.monotonic()
                     bad, logs = steps(iterator, tf.constant(size))
                     if (bad := int(bad)) >= 0:
-                        raise Diverged(_diverged(self.step + bad, self.epoch, self.model))
+                        raise Diverged(_diverged(self.step + bad, self.epoch, self.model, self.run))
                     self.step += size
                     self._choose_block(size, time.monotonic() - began)
                     progress.update(self.step, logs)
@@ -127,11 +126,11 @@ class _Loop:
                     if (due or signals.came) and self.step < count:
                         self._save()
                         saved = time.monotonic()
-                        signals.leave(self.run, self.checkpoint)
+                        signals.leave()
                 seconds = time.monotonic() - begun
                 self._end_epoch(_floats(logs), evaluation, (count - first) / count, seconds, progress)
                 saved = time.monotonic()
-                signals.leave(self.run, self.checkpoint)
+                signals.leave()
         if self.keep == "best" and self.best_weights:
             _assign(self.model.weights, self.best_weights)
         self.callbacks.on_train_end()  # what it draws is of the weights that stay
@@ -255,30 +254,6 @@ def _stream(model, dataset):
     return iter(strategy.experimental_distribute_dataset(dataset))
 
 
-class _Signals:
-    """While it lasts, SIGINT and SIGTERM only ask: the block is finished and saved, then we leave."""
-
-    def __enter__(self):
-        self.came, self.before = None, {}
-        with contextlib.suppress(ValueError):  # only the main thread may
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, _):
-        self.came = number
-
-    def leave(self, run, saved):
-        if self.came:
-            said = f"saved; --resume {run.path.name} goes on from here" if saved else "stopped; --resume goes on"
-            run.say(f"\n{signal.Signals(self.came).name}: {said}")
-            raise SystemExit(128 + self.came)
-
-
 class _Progress:
     """A bar on a terminal, a line an epoch in a log."""
 
@@ -308,12 +283,13 @@ def _rate(model):
     return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
 
 
-def _diverged(step, epoch, model):
+def _diverged(step, epoch, model, run):
     rate = _rate(model)
+    advice = f"--learning-rate {rate / 10:.1g}" if math.isfinite(rate) and rate else "a finite --learning-rate"
+    kept = " The last checkpoint is whole." if any(run.checkpoints.glob("*.npz")) else ""
     return (
         f"training.fit: the loss must stay finite; got nan or inf at step {step + 1} of epoch {epoch + 1} with "
-        f"learning rate {rate:.3g}. Try --learning-rate {rate / 10:.1g}, a batch norm, or --precision float32; "
-        f"the last checkpoint is whole."
+        f"learning rate {rate:.3g}. Try {advice}, less weight decay, a batch norm, or --precision float32.{kept}"
     )
 
 

@@ -156,15 +156,17 @@ class _Trials:
         for record in self.records:
             self._replay(proposals, record)
         self._delete_weights()
-        while trial := proposals.next():
-            record = self._try(_plain(trial.hyperparameters.values))
-            _merge(trial.hyperparameters, record)
-            self._name_hparams(trial.hyperparameters.space, record)
-            self.records.append(record)
-            runtime.write_atomic(self.journal, json.dumps(self.records, indent=1))
-            self._delete_weights()
-            self.run.say(_line(record, self.monitor))
-            proposals.tell(trial, record)
+        with runtime.Signals(self.run, saved=True) as signals:
+            while trial := proposals.next():
+                record = self._try(_plain(trial.hyperparameters.values))
+                _merge(trial.hyperparameters, record)
+                self._name_hparams(trial.hyperparameters.space, record)
+                self.records.append(record)
+                runtime.write_atomic(self.journal, json.dumps(self.records, indent=1))
+                self._delete_weights()
+                self.run.say(_line(record, self.monitor))
+                proposals.tell(trial, record)
+                signals.leave()
         keras.backend.clear_session()  # collects garbage too
         self._delete_weights(open_brackets=False)  # what the last trial left open is not continued
 

@@ -15,6 +15,7 @@ ALLOWED_SKIPS = (
     "data: ",
     "disk: a small tmpfs cannot be mounted",
     "device: ",
+    "extra [serving] is not installed",  # the fast tests run without extras
 )
 _skipped = []
 
@@ -44,6 +45,9 @@ def pytest_runtest_logreport(report):
         reason = report.longrepr[2].removeprefix("Skipped: ")
         if not reason.startswith(ALLOWED_SKIPS):
             _skipped.append(f"{report.nodeid}: {reason}")
+
+
+pytest_collectreport = pytest_runtest_logreport  # a module that skips itself
 
 
 def pytest_sessionfinish(session):

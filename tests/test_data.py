@@ -1,5 +1,7 @@
 """Laws of the data: nothing leaks, an epoch is a plan, an operation is the same alone and inside tf.data."""
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,6 +128,19 @@ def test_decoding_handles_colour_and_alpha():
     assert np.unique(grey.decode(png(clear)).numpy()).tolist() == [255]
 
 
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_a_bmp_with_a_palette_has_its_colours(mode):
+    from PIL import Image
+
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[:2], pixels[2:] = (0, 204, 51), (255, 0, 0)
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, "bmp")
+    want = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB"))
+    decode = tf.function(images.Preprocess((4, 6, 3), (0.0,), (1.0,), 0.0).decode)
+    np.testing.assert_array_equal(decode(tf.constant(file.getvalue())), want)
+
+
 def test_digits_are_embedded_and_their_splits_disjoint(digits):
     assert [len(s) for s in (digits.train, digits.validation, digits.test)] == [1295, 142, 360]
     assert digits.info.num_classes == 10 and digits.info.raw_shape == (8, 8, 1)
@@ -205,6 +220,7 @@ def test_unreadable_files_are_named_before_training(tmp_path):
     whole = (folder / "cat" / "1.png").read_bytes()
     write(folder, "cat/cut.png", whole[: len(whole) // 2])
     write(folder, "dog/notes.txt", b"not a picture")
+    write(folder, "dog/.thumbnails/x.txt", b"hidden: none of ours")
     write(folder, "dog/empty.jpg", b"")
     with pytest.raises(
         UserError, match=r"3 of 19 files .*cat/cut.png, dog/empty.jpg, dog/notes.txt.*--skip-unreadable"

@@ -59,6 +59,14 @@ def in_process(tmp_path, capsys):
         (["--augment", "crop_flip"], ["mirrored example of digits"]),
         (["--schedule", "cosine", "--reduce-on-plateau", "2"], ["--reduce-on-plateau", "cosine"]),
         (["--learning-rate", "-1"], ["--learning-rate: must be positive; got -1"]),
+        (["--learning-rate", "inf"], ["--learning-rate: must be positive; got inf"]),
+        (["--weight-decay", "nan"], ["--weight-decay: must be at least 0; got nan"]),
+        (["--save-minutes", "-1"], ["--save-minutes: must be at least 0"]),
+        (["--patience", "-3"], ["--patience: must be at least 0"]),
+        (["--trial-epochs", "0"], ["--trial-epochs: must be at least 1"]),
+        (["--seed", "-1"], ["--seed: must be 0 to 2147483647"]),
+        (["--dataset", ""], ["--dataset"]),
+        (["--model", "linear", "--set", "units=5"], ["Arguments: none"]),
         (["--epochs", "0"], ["--epochs"]),
         (["--batch-size", "0"], ["batch_size must be at least 1"]),
         (["--resume"], ["no unfinished run"]),
@@ -125,6 +133,26 @@ def _wait_for(condition, child, seconds=120):
         assert child.poll() is None, child.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("text", ['{"settings": {"mod', '{"command": "x"}'])
+def test_a_damaged_config_is_one_line(in_process, tmp_path, text):
+    made = tmp_path / "out" / "runs" / "classify_images" / "convnet-digits-1"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text(text)
+    said_once(in_process("--resume"), "config.json is damaged")
+
+
+def test_a_signal_in_the_search_stops_after_the_trial(tmp_path):
+    child = subprocess.Popen(
+        [sys.executable, APP, "--out", tmp_path / "a b", "--model", "linear", "--trials", "50", "--trial-epochs", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    _wait_for(lambda: list(tmp_path.glob("*/runs/*/*/tuner/trials.json")), child)
+    child.send_signal(signal.SIGTERM)
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == 143 and not err.strip()
+    assert f"SIGTERM: saved; --resume linear-digits-1 --out '{tmp_path / 'a b'}' goes on from here" in out
 
 
 def test_write_atomic_leaves_the_old_file(tmp_path, monkeypatch):

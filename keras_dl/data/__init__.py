@@ -83,7 +83,10 @@ def load(name, seed=0, *, image_size=64, skip_unreadable=False, limit=None):
     splits = images.load(name, seed, image_size=image_size, skip_unreadable=skip_unreadable)
     if limit is None:
         return splits
-    few = {part: getattr(splits, part).take(slice(limit)) for part in ("train", "validation", "test")}
+    few = {}
+    for part in ("train", "validation", "test"):  # drawn: a folder's examples stand class by class
+        examples = getattr(splits, part)
+        few[part] = examples.take(np.sort(np.random.default_rng(seed).permutation(len(examples))[:limit]))
     return dataclasses.replace(splits, **few)
 
 

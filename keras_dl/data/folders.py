@@ -16,6 +16,7 @@ from keras_dl.runtime import UserError
 TEST = 0.15  # share of every class that is held out where the folder has no splits
 VALIDATION = 0.1
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
+LARGEST = 4096  # pixels a side
 NAMED = 5  # unreadable files that a message names
 
 
@@ -27,8 +28,8 @@ def load(name, seed, image_size, skip_unreadable):
     if not root.is_dir():
         sets = ", ".join(sorted(tfds_sets.SETS))
         raise UserError(f'data.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
-    if image_size < 8:
-        raise UserError(f"data.load: image_size must be at least 8 pixels; got {image_size}.")
+    if not 8 <= image_size <= LARGEST:
+        raise UserError(f"data.load: image_size must be 8 to {LARGEST} pixels; got {image_size}.")
     given = _splits(root)
     classes = sorted({p.name for folder in given.values() for p in folder.iterdir() if _visible(p) and p.is_dir()})
     if len(classes) < 2:
@@ -41,7 +42,7 @@ def load(name, seed, image_size, skip_unreadable):
         for part, folder in given.items()
         for label, name_of_class in enumerate(classes)
         for path in sorted((folder / name_of_class).rglob("*"))
-        if path.is_file() and _visible(path)
+        if path.is_file() and all(map(_visible, [path, *path.relative_to(folder).parents]))
     ]
     pixels, kept = _read(files, image_size, skip_unreadable, root)
     examples = {}
@@ -116,4 +117,4 @@ def _enough(labels, classes, folder, least):
 
 
 def _visible(path):
-    return not path.name.startswith(".")
+    return not path.name.startswith(".")  # nor is a relative path's "." a name

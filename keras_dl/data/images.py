@@ -55,7 +55,8 @@ class Preprocess:
 
         Transparent pixels are laid on white, colour becomes grey (or grey colour) as the model needs.
         """
-        picture = tf.cast(tf.io.decode_image(data, expand_animations=False), tf.float32)  # (h, w, 1 to 4)
+        picture = tf.io.decode_image(data, expand_animations=False)  # (h, w, 1 to 4)
+        picture = tf.cast(_with_palette(data, picture), tf.float32)
         channels = tf.shape(picture)[2]
         has_alpha = tf.equal(channels % 2, 0)
         alpha = tf.where(has_alpha, picture[..., -1:], WHITE) / WHITE
@@ -175,6 +176,23 @@ def hold_out(examples, seed, share):
     held = np.sort(np.concatenate(held))
     rest = np.setdiff1d(np.arange(len(labels)), held)
     return examples.take(rest), examples.take(held)
+
+
+def _with_palette(data, picture):
+    """Colours of a BMP of one byte a pixel, for which decode_image gives the numbers of palette entries."""
+
+    def colours():
+        head = tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int32)
+
+        def number(at):  # four bytes, the least significant first
+            return tf.reduce_sum(head[at : at + 4] * [1, 2**8, 2**16, 2**24])
+
+        start, end = 14 + number(14), number(10)  # behind the headers; where the pixels begin
+        entries = tf.reshape(head[start : start + (end - start) // 4 * 4], [-1, 4])[:, 2::-1]  # stored as B, G, R, 0
+        return tf.cast(tf.gather(entries, tf.cast(picture[..., 0], tf.int32)), tf.uint8)
+
+    bmp = tf.equal(tf.strings.substr(data, 0, 2), "BM") & tf.equal(tf.shape(picture)[2], 1)
+    return tf.cond(bmp, colours, lambda: picture)
 
 
 def write_png(images, folder):

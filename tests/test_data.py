@@ -92,6 +92,18 @@ def test_what_happens_to_an_example_depends_on_seed_epoch_and_example_alone():
     assert (augment.draw(0, 0, 50) != augment.draw(1, 0, 50)).any()
 
 
+def test_a_shuffled_example_keeps_its_own_draw():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (20, 6, 6, 1), dtype=np.uint8)
+    examples = data.Examples({"image": pixels, "label": np.arange(20, dtype=np.int32)})
+    augment = images.Augment(2)
+    want = augment(pixels, augment.draw(3, 1, 20)).numpy()
+    for image, label in data.batches(examples, 6, seed=3, shuffle=True, augment=augment, preprocess=identity).dataset(
+        1
+    ):
+        np.testing.assert_array_equal(image, want[label.numpy()])
+
+
 def test_preprocessing_is_the_same_alone_in_a_batch_and_in_a_graph():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (9, 8, 8, 1), dtype=np.uint8)

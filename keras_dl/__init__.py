@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow
 __version__ = "0.1.0"
 
 LIGHT = ("checkpoint", "data", "layers", "models", "runtime", "settings")  # importable without TensorFlow
-HEAVY = ("export", "summaries", "training", "tuning")
+HEAVY = ("decoding", "endpoints", "export", "objectives", "optimizers", "samples", "summaries", "training", "tuning")
 
 
 def __getattr__(name):

@@ -18,15 +18,12 @@ import re
 import sys
 from pathlib import Path
 
-from keras_dl import cards, models, runtime, settings
+from keras_dl import cards, feeding, models, runtime, settings
 from keras_dl.runtime import UserError
 
 APPS = Path(__file__).resolve().parents[1] / "apps"  # in a checkout
-PICTURES = ("image_bytes", "image")  # kinds of input that a picture file feeds
 BESIDE = 4  # classes that a table lists after the best one
 NUMBERS = 6  # values of any other output that a table lists
-UNREADABLE = "is no readable JPEG, PNG, GIF or BMP picture"
-DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
 
 
 def main(argv=None):
@@ -87,10 +84,13 @@ def predict(asked):
         raise UserError(f"--endpoint: {folder} has no {endpoint!r}.{near} It has: {', '.join(card['endpoints'])}.")
     specs = card["endpoints"][endpoint]["inputs"]
     scalars = _scalars(asked.set, specs, endpoint)
-    field = _fed_by_files(specs, scalars, endpoint, asked.inputs)
-    files = [_picture_file(name) for name in asked.inputs]
-    if asked.out and Path(asked.out).suffix not in (".json", ".csv"):
-        raise UserError(f"--out: must end in .json or .csv; got {asked.out}.")
+    field = _fed(specs, scalars, endpoint, asked.inputs)
+    kind = specs[field]["kind"] if field else None
+    things = [feeding.check(name, kind) for name in asked.inputs]
+    rolls = [name for name, spec in card["endpoints"][endpoint]["outputs"].items() if spec["kind"] == "roll"]
+    suffixes = (".json", ".csv", *([".mid"] if rolls else []))
+    if asked.out and Path(asked.out).suffix not in suffixes:
+        raise UserError(f"--out: must end in {' or '.join(suffixes)}; got {asked.out}.")
 
     with runtime.quiet_tensorflow():
         from keras_dl import export
@@ -98,12 +98,15 @@ def predict(asked):
     answers = []
     if field is None:
         answers += _rows(_ask(served, endpoint, scalars, f"endpoint {endpoint}"), None)
-    for file in files:
-        picture = _picture(file, specs[field]["kind"], card)
-        answers += _rows(_ask(served, endpoint, {**scalars, field: picture}, file), file)
-        _say_if_inverted(file, card)
+    for thing in things:
+        fed = {name: value for name, value in feeding.read(thing, field, kind, card).items() if name in specs}
+        answers += _rows(_ask(served, endpoint, {**scalars, **fed}, thing), thing)
+        if kind in feeding.PICTURES:
+            feeding.say_if_inverted(thing, card)
     _print_answers(answers, card["endpoints"][endpoint]["outputs"])
-    if asked.out:
+    if asked.out and Path(asked.out).suffix == ".mid":
+        feeding.write_midi(Path(asked.out), [answer[rolls[0]] for answer in answers], card)
+    elif asked.out:
         _write(Path(asked.out), answers, card)
 
 
@@ -143,12 +146,12 @@ def _parser():
 
     sub = command(list_everything, "list", "Models, apps and exports.")
     sub.add_argument("--saved-models", default="saved_models", metavar="DIR", help="where exports stand (%(default)s)")
-    sub = command(predict, "predict", "Ask an export about picture files, or whatever its card says that it takes.")
+    sub = command(predict, "predict", "Ask an export about pictures, texts or MIDI files, as its card says.")
     sub.add_argument("export", metavar="EXPORT", help="saved_models/NAME or saved_models/NAME/VERSION")
-    sub.add_argument("inputs", nargs="*", default=[], metavar="INPUT", help="JPEG, PNG, GIF or BMP files")
+    sub.add_argument("inputs", nargs="*", default=[], metavar="INPUT", help="picture or MIDI files, or texts")
     sub.add_argument("--endpoint", metavar="E", help="which of the export's endpoints (its first)")
     sub.add_argument("--set", action="append", default=[], metavar="name=value", help="a scalar input; may be repeated")
-    sub.add_argument("--out", metavar="FILE", help="write the answers too, as .json or .csv")
+    sub.add_argument("--out", metavar="FILE", help="write the answers too, as .json, .csv or .mid")
     sub = command(show, "show", "The card and the signatures of an export.")
     sub.add_argument("export", metavar="EXPORT", help="saved_models/NAME or saved_models/NAME/VERSION")
     return parser
@@ -191,51 +194,19 @@ def _scalars(pairs, specs, endpoint):
     return values
 
 
-def _fed_by_files(specs, scalars, endpoint, inputs):
-    """Name of the input that the picture files feed; None where the endpoint takes scalars alone."""
-    others = [name for name in specs if name not in scalars]
-    strange = [f"{name} ({specs[name]['kind']})" for name in others if specs[name]["kind"] not in PICTURES]
+def _fed(specs, scalars, endpoint, inputs):
+    """Name of the input that INPUT feeds; None where the endpoint takes scalars alone."""
+    others = [name for name in specs if name not in scalars and specs[name]["kind"] != "roll_steps"]
+    strange = [f"{name} ({specs[name]['kind']})" for name in others if specs[name]["kind"] not in feeding.KINDS]
     if strange or len(others) > 1:
         raise UserError(f"predict: cannot feed endpoint {endpoint} from files: {', '.join(strange or others)}.")
     if others and not inputs:
-        raise UserError(f"predict: endpoint {endpoint} takes pictures; name one or more files.")
+        kind = specs[others[0]]["kind"]
+        more = "one or more files" if kind != "text" else "one or more, or files, or - for standard input"
+        raise UserError(f"predict: endpoint {endpoint} takes {feeding.KINDS[kind]}; name {more}.")
     if inputs and not others:
         raise UserError(f"predict: endpoint {endpoint} takes no files; got {', '.join(inputs)}.")
     return others[0] if others else None
-
-
-def _picture_file(name):
-    path = Path(name)
-    if path.is_dir():
-        raise UserError(f"predict: {name} is a folder; name its files: {path / '*.png'}")
-    if not path.is_file():
-        there = [str(other) for other in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UserError(f"predict: no such file: {name}.{settings.nearest(name, there)}")
-    return path
-
-
-def _picture(file, kind, card):
-    """What one picture file gives an input of that kind: a batch of one."""
-    import numpy as np
-
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"predict: {file} cannot be read: {error.strerror}.") from error
-    return np.array([data], object) if kind == "image_bytes" else _decoded(file, data, card)[0][None]
-
-
-def _decoded(file, data, card):
-    """(pixels uint8 (h, w, C), the pre-processing that made them) as the export's own graph makes them."""
-    import tensorflow as tf
-
-    from keras_dl.data.images import Preprocess
-
-    preprocess = Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
-    try:
-        return preprocess.decode(data).numpy(), preprocess
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(f"predict: {file} {UNREADABLE}.") from error
 
 
 def _ask(served, endpoint, given, who):
@@ -245,33 +216,16 @@ def _ask(served, endpoint, given, who):
         return served.call(endpoint, **given)
     except tf.errors.InvalidArgumentError as error:
         bound = re.search(r"may have at most \d+ \w+", error.message)
-        reason = f"is refused: it {bound[0]}" if bound else UNREADABLE
+        reason = f"is refused: it {bound[0]}" if bound else feeding.UNREADABLE
         if not bound and not isinstance(who, Path):
             reason = f"is refused: {' '.join(error.message.split())}"
         raise UserError(f"predict: {who} {reason}.") from error
 
 
-def _say_if_inverted(file, card):
-    """Grey pictures, such as digits, come in ink on paper and in chalk on slate; a model knows one of the two."""
-    import numpy as np
-
-    picture, preprocess = _decoded(file, file.read_bytes(), card)
-    levels = preprocess.resize(picture).numpy()
-    border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).mean()
-    dark, light = min(border, preprocess.border) < DARK, max(border, preprocess.border) > LIGHT
-    if levels.shape[-1] == 1 and dark and light:
-        here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
-        print(
-            f"{file}: its border is {here} where the training pictures' is {there}: it looks inverted, and the answer "
-            "means little; invert the picture and ask again.",
-            file=sys.stderr,
-        )
-
-
 def _rows(answer, file):
     """One {name: value} for each entry along the answer's first axis."""
     values = {name: _strings(array.tolist()) for name, array in answer.items()}
-    named = {} if file is None else {"input": str(file)}
+    named = {} if file is None else {"input": str(file).partition("\n")[0]}
     if not all(array.ndim for array in answer.values()):
         return [{**named, **values}]
     return [{**named, **dict(zip(values, row, strict=True))} for row in zip(*values.values(), strict=True)]
@@ -294,9 +248,13 @@ def _print_answers(answers, outputs):
             line["class"], line["probability"] = top[0][0], f"{100 * top[0][1]:.1f} %"
             line["then"] = ", ".join(f"{name} {100 * score:.1f} %" for name, score in top[1 : 1 + BESIDE])
         else:
-            line.update({name: _few(answer[name]) for name in outputs})
+            line.update({name: _shown(answer[name], spec["kind"]) for name, spec in outputs.items()})
         lines.append(line)
     _table("", list(lines[0]) if lines else [], [list(line.values()) for line in lines])
+
+
+def _shown(value, kind):
+    return f"{len(value)} steps, {sum(map(sum, value))} keys on" if kind == "roll" else _few(value)
 
 
 def _few(value):

@@ -20,7 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl import cards, runtime
-from keras_dl.endpoints import Endpoint, classifier
+from keras_dl.endpoints import Endpoint
+from keras_dl.endpoints.images import classifier
+from keras_dl.endpoints.music import polyphony
+from keras_dl.endpoints.text import language_model
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
@@ -28,9 +31,9 @@ with quiet_tensorflow():
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
-__all__ = ["Endpoint", "Export", "classifier", "load", "save"]
+__all__ = ["Endpoint", "Export", "classifier", "language_model", "load", "polyphony", "save"]
 
-TOLERANCE = 1e-5  # of the reloaded answers
+TOLERANCE = 1e-5  # of the reloaded answers; relative above 1
 FORMAT_TOLERANCE = 1e-4  # of ONNX's and LiteRT's logits, whose kernels sum in another order; relative above 1
 EXAMPLES = 8  # compared at most
 FORMATS = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": ()}  # the packages that each needs
@@ -72,7 +75,7 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
         endpoints: {name: Endpoint}, "serving_default" first; classifier() makes them.
         metrics: {name: value} of the test split.
         card: {name: value} that the card says besides, such as data and hyperparameters.
-        examples: uint8 (n, h, w, C) pictures with which the export is tried; None for noise.
+        examples: uint8 (n, h, w, C) pictures with which the export is tried, where it takes pictures; None for noise.
         formats: of "onnx" and "litert", what is made besides.
 
     Returns:
@@ -86,9 +89,10 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
     formats = _checked_formats(formats)
     if next(iter(endpoints)) != "serving_default":
         raise ValueError(f"export.save: the first endpoint must be serving_default; got {', '.join(endpoints)}.")
-    if examples is None:
-        examples = np.random.default_rng(0).integers(0, 256, (2, *preprocess.input_shape), np.uint8)
-    examples = np.asarray(examples[:EXAMPLES])
+    if {"image", "image_bytes"} & {kind for endpoint in endpoints.values() for kind in endpoint.kinds.values()}:
+        if examples is None:
+            examples = np.random.default_rng(0).integers(0, 256, (2, *preprocess.input_shape), np.uint8)
+        examples = np.asarray(examples[:EXAMPLES])
     identity = {"run": _run_name(run), "weights": _digest(model.weights), "formats": formats}
     base = run.root / "saved_models" / run.name
     with _writing(base):
@@ -238,8 +242,10 @@ def _by_position(endpoint):
 
 def _calls(endpoints, examples):
     """{"endpoint/size": {input: array}}: every endpoint with all the examples and with one."""
-    encoded = np.array([tf.io.encode_png(image).numpy() for image in examples], object)
-    pictures = {"image": examples, "image_bytes": encoded}
+    pictures = {}
+    if examples is not None:
+        encoded = np.array([tf.io.encode_png(image).numpy() for image in examples], object)
+        pictures = {"image": examples, "image_bytes": encoded}
     calls = {}
     for name, endpoint in endpoints.items():
         values = {}
@@ -247,7 +253,7 @@ def _calls(endpoints, examples):
             value = endpoint.example.get(spec.name)
             value = pictures[endpoint.kinds[spec.name]] if value is None else value
             values[spec.name] = np.asarray(value, spec.dtype.as_numpy_dtype)
-        for size in dict.fromkeys((len(examples), 1)):
+        for size in dict.fromkeys((max((len(value) for value in values.values() if value.ndim), default=1), 1)):
             calls[f"{name}/{size}"] = {field: value[:size] if value.ndim else value for field, value in values.items()}
     return calls
 
@@ -361,7 +367,8 @@ def _equal(here, there):
     if here is None or there is None or here.shape != there.shape:
         return False
     if np.issubdtype(here.dtype, np.floating):
-        return np.allclose(there, here, rtol=0, atol=TOLERANCE, equal_nan=True)
+        gap = TOLERANCE * np.maximum(1, np.abs(here))
+        return bool(np.all((np.abs(there - here) <= gap) | (np.isnan(here) & np.isnan(there))))
     return np.array_equal(here, there)
 
 

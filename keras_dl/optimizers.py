@@ -12,11 +12,14 @@ import numpy as np
 from keras import ops
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
-SCHEDULES = ("constant", "cosine", "onecycle", "steps")
+SCHEDULES = ("constant", "cosine", "onecycle", "steps", "decay")
 MOMENTUM = 0.9
 
 
-def build(optimizer, learning_rate, *, schedule="constant", steps=1, weight_decay=0.0, clipnorm=None):
+def build(
+    optimizer, learning_rate, *, schedule="constant", steps=1, steps_per_epoch=1, decay_after=4, decay_factor=0.5,
+    weight_decay=0.0, clipnorm=None,
+):  # fmt: skip
     """Make a Keras optimizer.
 
     Args:
@@ -24,10 +27,12 @@ def build(optimizer, learning_rate, *, schedule="constant", steps=1, weight_deca
         learning_rate: the largest of the schedule.
         schedule: "constant"; "cosine" to 0 (1608.03983, eq. 5, one period); "onecycle": up linearly over the first
             30 %, down to 0 by a cosine (after 1708.07120; momentum is not cycled); "steps": a tenth after 50 % and
-            a hundredth after 75 % of the steps (1512.03385, section 4.2: 32k and 48k of 64k).
+            a hundredth after 75 % of the steps (1512.03385, section 4.2: 32k and 48k of 64k); "decay": times
+            decay_factor each epoch after the first decay_after (1409.2329, section 4.1).
         steps: how many updates the schedule lasts.
+        steps_per_epoch, decay_after, decay_factor: of "decay".
         weight_decay: L2 factor, or the decoupled one for "adam".
-        clipnorm: largest global norm of the gradient, None for no clipping.
+        clipnorm: largest global norm of the gradient (1211.5063, algorithm 1), None or 0 for no clipping.
 
     Raises:
         ValueError: an unknown name, a learning rate that is not positive, or a negative decay.
@@ -42,8 +47,11 @@ def build(optimizer, learning_rate, *, schedule="constant", steps=1, weight_deca
             f"optimizers.build: learning_rate must be positive and weight_decay not negative; "
             f"got {learning_rate} and {weight_decay}."
         )
-    rate = _schedule(schedule, learning_rate, max(1, steps))
-    shared = {"learning_rate": rate, "global_clipnorm": clipnorm}
+    if schedule == "decay":
+        rate = EpochDecay(learning_rate, steps_per_epoch, decay_after, decay_factor)
+    else:
+        rate = _schedule(schedule, learning_rate, max(1, steps))
+    shared = {"learning_rate": rate, "global_clipnorm": clipnorm or None}
     if optimizer == "adam":
         if weight_decay:
             return keras.optimizers.AdamW(weight_decay=weight_decay, **shared)
@@ -52,6 +60,23 @@ def build(optimizer, learning_rate, *, schedule="constant", steps=1, weight_deca
         return (RMSpropL2(weight_decay, **shared)) if weight_decay else keras.optimizers.RMSprop(**shared)
     shared |= {"momentum": 0.0 if optimizer == "sgd" else MOMENTUM, "nesterov": optimizer == "nesterov"}
     return SGDL2(weight_decay, **shared) if weight_decay else keras.optimizers.SGD(**shared)
+
+
+def drawn(hp, settings, steps_per_epoch):
+    """The optimizer that a command line asks for, its learning rate drawn from `hp`: up to three times less or more.
+
+    Args:
+        hp: keras_tuner.HyperParameters; untouched, they give the rate that was asked for.
+        settings: a settings.Training.
+        steps_per_epoch: updates an epoch.
+    """
+    asked = settings.learning_rate
+    return build(
+        settings.optimizer, hp.Float("learning_rate", asked / 3, asked * 3, sampling="log", default=asked),
+        schedule=settings.schedule, steps=settings.epochs * steps_per_epoch, steps_per_epoch=steps_per_epoch,
+        decay_after=settings.decay_after, decay_factor=settings.decay_factor, weight_decay=settings.weight_decay,
+        clipnorm=settings.clipnorm,
+    )  # fmt: skip
 
 
 class _L2:
@@ -95,6 +120,23 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class EpochDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """`rate` for the first `after` epochs, then times `factor` each epoch: epoch e (from 0) has
+    rate * factor ** max(0, e + 1 - after)."""
+
+    def __init__(self, rate, steps_per_epoch, after, factor):
+        self.rate, self.steps_per_epoch, self.after, self.factor = rate, steps_per_epoch, after, factor
+
+    def __call__(self, step):
+        epoch = ops.floor(ops.cast(step, "float32") / self.steps_per_epoch)
+        return self.rate * ops.power(np.float32(self.factor), ops.maximum(epoch + 1.0 - self.after, 0.0))
+
+    def get_config(self):
+        names = ("rate", "steps_per_epoch", "after", "factor")
+        return {name: getattr(self, name) for name in names}
 
 
 def _schedule(name, rate, steps):

@@ -374,7 +374,7 @@ def _same_settings(path, asked):
     made = settings_of(path)
     asked = json.loads(json.dumps(asked))
     free = set(FREE_ON_RESUME)
-    if made.get("schedule", "constant") != "constant":
+    if made.get("schedule", "constant") not in ("constant", "decay"):
         free.discard("epochs")  # the schedule was drawn for that many
     other = [k for k in asked if k not in free and k in made and asked[k] != made[k]]
     if other:

@@ -40,6 +40,54 @@ class Common:
     smoke: bool = False  # seconds, a few examples, in a temporary folder: is everything in place?
 
 
+Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Common):
+    """What an app has besides that searches and trains."""
+
+    set: Assignments = ()  # an argument of the builder: --set units=128 --set dropout=0.5
+    trials: int = 3  # trials of the search; 0 trains the defaults
+    tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random"  # keras-tuner's oracle
+    trial_epochs: int = 5  # epochs of a trial
+    epochs: int = 20  # epochs of the final fit
+    batch_size: int = 64  # examples a step
+    optimizer: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam"] = "adam"  # momentum is 0.9
+    learning_rate: float = 1e-3  # the largest of the schedule
+    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay"] = "constant"  # of the learning rate
+    decay_after: int = 4  # decay: whole epochs before it begins
+    decay_factor: float = 0.5  # decay: by what the learning rate is multiplied, each epoch from then on
+    weight_decay: float = 0.0  # L2 in the gradient; decoupled for adam
+    clipnorm: float = 0.0  # largest norm of the whole gradient; 0: it is not clipped
+    patience: int = 0  # stop after so many epochs without a better validation; 0 never
+    reduce_on_plateau: int = 0  # halve the learning rate after so many epochs without a better validation; 0 never
+    keep: Literal["best", "last"] = "best"  # which epoch's weights are evaluated and exported
+    save_minutes: float = 10.0  # longest time without a checkpoint
+    histograms: bool = False  # weight histograms in TensorBoard
+
+    def __post_init__(self):
+        for name, least in (("epochs", 1), ("trial_epochs", 1), ("trials", 0), ("patience", 0)):
+            at_least(self, name, least)
+        for name in ("reduce_on_plateau", "decay_after"):
+            at_least(self, name, 0)
+        for name in ("weight_decay", "save_minutes", "clipnorm"):
+            at_least(self, name, 0.0)
+        for name in ("learning_rate", "decay_factor"):
+            value = getattr(self, name)
+            check(0 < value < math.inf, f"--{name.replace('_', '-')}: must be positive; got {value:g}.")
+        check(
+            self.schedule == "constant" or not self.reduce_on_plateau,
+            f"--reduce-on-plateau needs --schedule constant; got {self.schedule}.",
+        )
+
+    def shortened(self):
+        """Itself, or with --smoke what takes seconds."""
+        if not self.smoke:
+            return self
+        return dataclasses.replace(self, trials=min(self.trials, 2), trial_epochs=1, epochs=min(self.epochs, 2))
+
+
 def parse(config_class, argv=None, *, app):
     """Read a command line into `config_class`; with --resume, what is not said is as the run was made.
 
@@ -172,9 +220,6 @@ def nearest(word, known):
 
 def _text(value):
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
 def _parse(config_class, argv, **default):

@@ -74,7 +74,7 @@ class TensorBoard(keras.callbacks.Callback):
         rows = None
         for part, batches in self.batches.items():
             batch = next(iter(batches.dataset()))
-            rows = rows or len(batch[0])
+            rows = rows or len(batch[1])
             self.first[part] = tf.nest.map_structure(lambda x, rows=rows: x[:rows], batch)
         self.norms = gradient_norms_of(self.model)
         if epoch == 0:
@@ -287,7 +287,7 @@ def confusion_matrix_figure(matrix, classes):
     """Draw a confusion matrix (K, K), a row a true class; colour is the share of the row."""
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = min(12.0, 3.0 + 0.4 * len(classes))
-    figure = _figure(side, side)
+    figure = figure_of(side, side)
     axes = figure.add_subplot(xlabel="predicted", ylabel="true")
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= NAMED:
@@ -310,7 +310,7 @@ def misclassified_figure(images, errors, classes):
     """
     columns = max(1, min(5, len(images)))
     rows = max(1, -(-len(images) // columns))
-    figure = _figure(1.9 * columns, 2.0 * rows)
+    figure = figure_of(1.9 * columns, 2.0 * rows)
     if not len(images):
         figure.text(0.5, 0.5, "no example is\nmisclassified", ha="center", va="center")
     for i, image in enumerate(images):
@@ -331,7 +331,7 @@ def png(figure):
     return file.getvalue()
 
 
-def _figure(width, height):
+def figure_of(width, height):
     from matplotlib.figure import Figure  # by itself it draws with Agg, and leaves pyplot alone
 
     return Figure((width, height), layout="constrained")

@@ -81,6 +81,18 @@ def evaluate(model, batches, run=None):
         return _Evaluation(model, batches)()
 
 
+def stopping(patience, reduce_on_plateau, monitor="val_loss", mode="min"):
+    """Keras' callbacks that halve the learning rate, and that end the fit, after so many epochs without a better
+    validation; 0: never."""
+    watched = {"monitor": monitor, "mode": mode}
+    callbacks = []
+    if reduce_on_plateau:
+        callbacks += [keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=reduce_on_plateau, **watched)]
+    if patience:
+        callbacks += [keras.callbacks.EarlyStopping(patience=patience, **watched)]
+    return callbacks
+
+
 class _Loop:
     """The state of one fit."""
 

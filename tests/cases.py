@@ -51,12 +51,19 @@ class Case:
         return self.make()
 
     def example(self, batch, seed=0):
-        """Images (batch, H, W, C) float32."""
-        (shape,) = self.inputs.values()
-        return np.random.default_rng(seed).normal(size=(batch, *shape)).astype("float32")
+        """Images (batch, H, W, C) or sequences (batch, T, D) float32, or tokens (batch, T) int32."""
+        ((name, shape),) = self.inputs.items()
+        rng = np.random.default_rng(seed)
+        if name == "tokens":
+            return rng.integers(0, self.output[-1], (batch, *shape)).astype("int32")
+        return rng.normal(size=(batch, *shape)).astype("float32")
 
     def labels(self, batch, seed=0):
-        return np.random.default_rng(seed).integers(0, self.output[-1], batch)
+        """One for each of the logits' vectors; of tokens, what the last two make: equal beginnings, equal labels."""
+        if "tokens" in self.inputs:
+            tokens = self.example(batch, seed)
+            return (tokens + np.roll(tokens, 1, 1) * (np.arange(tokens.shape[1]) > 0)) % self.output[-1]
+        return np.random.default_rng(seed).integers(0, self.output[-1], (batch, *self.output[:-1]))
 
 
 CASES = {
@@ -140,8 +147,85 @@ CASES = {
         (10,),
         116 + 304 + 896 + 3_520 + 170,
     ),
+    # (3 + 8 + 1) * 8; (8 + 1) * 5
+    "rnn": Case(models.build_rnn, {"num_classes": 5, "units": (8,)}, {"sequence": (4, 3)}, (4, 5), 96 + 45),
+    # sRNN of tokens: 7 * 4; (4 + 6 + 1) * 6; (6 + 5 + 1) * 5; (5 + 1) * 7
+    "rnn-stacked": Case(
+        models.build_rnn,
+        {"num_classes": 7, "units": (6, 5), "embedding_dim": 4, "activation": "relu", "init_scale": 0.3},
+        {"tokens": (4,)},
+        (4, 7),
+        28 + 66 + 60 + 42,
+    ),
+    # DT of maxout units, each the larger of two: (3 + 8 + 1) * 12; (6 + 1) * 8; (8 + 1) * 5
+    "rnn-deep_transition": Case(
+        models.build_rnn,
+        {"num_classes": 5, "units": (8,), "transition_units": (6,), "transition_activation": "maxout"},
+        {"sequence": (4, 3)},
+        (4, 5),
+        144 + 56 + 45,
+    ),
+    # DOT(S): input to both layers (3 + 1) * 13, 8 * 5 and 5 * 8 between, 8 * 8 past; (8 + 1) * 12 of maxout; 7 * 5
+    "rnn-deep_output": Case(
+        models.build_rnn,
+        {
+            "num_classes": 5,
+            "units": (8,),
+            "transition_units": (5,),
+            "shortcut": True,
+            "transition_activation": "sigmoid",
+            "output_units": (6,),
+            "output_activation": "maxout",
+        },
+        {"sequence": (4, 3)},
+        (4, 5),
+        52 + 80 + 64 + 108 + 35,
+    ),
+    # 4 * 6 * (3 + 6 + 1) + 3 * 6; 4 * 5 * (6 + 5 + 1) + 3 * 5; (5 + 1) * 5
+    "lstm": Case(models.build_lstm, {"num_classes": 5, "units": (6, 5)}, {"sequence": (4, 3)}, (4, 5), 258 + 255 + 30),
+    # 7 * 5; 4 * 9 * (5 + 9 + 1); (9 + 1) * 7
+    "lstm-dropout": Case(
+        models.build_lstm,
+        {
+            "num_classes": 7,
+            "units": (9,),
+            "peephole": False,
+            "embedding_dim": 5,
+            "dropout": 0.2,
+            "recurrent_dropout": 0.2,
+            "variational": True,
+        },
+        {"tokens": (4,)},
+        (4, 7),
+        35 + 540 + 70,
+    ),
+    # 7 * 8, both ways; 4 * 8 * (8 + 8 + 1) + 3 * 8; 7
+    "lstm-tied": Case(
+        models.build_lstm,
+        {"num_classes": 7, "units": (8,), "tied": True, "implementation": "scan"},
+        {"tokens": (4,)},
+        (4, 7),
+        56 + 568 + 7,
+    ),
+    # of the last step: 3 * 6 * (3 + 6 + 1); (6 + 1) * 5
+    "gru": Case(
+        models.build_gru,
+        {"num_classes": 5, "units": (6,), "return_sequences": False},
+        {"sequence": (4, 3)},
+        (5,),
+        180 + 35,
+    ),
+    # 6 * 8; 3 * 8 * (8 + 8 + 2); (8 + 1) * 6
+    "gru-reset_after": Case(
+        models.build_gru,
+        {"num_classes": 6, "units": (8,), "reset_after": True},
+        {"tokens": (4,)},
+        (4, 6),
+        48 + 432 + 54,
+    ),
 }
 
+WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
 # (architecture, arguments) -> trainable parameters at the paper's widths.
 PAPER_COUNTS = {
     ("linear", ()): 7_850,  # (784 + 1) * 10
@@ -162,4 +246,17 @@ PAPER_COUNTS = {
     ("resnet", (("depth", 50),)): 25_557_032,  # stages 215_808 + 1_219_584 + 7_098_368 + 14_964_736
     ("resnet", (("depth", 101),)): 44_549_160,  # its third stage has 26_090_496
     ("resnet", (("depth", 152),)): 60_192_808,  # its second and third have 2_339_840 and 40_613_888
+    # 88 in, 88 out; the paper's counts leave out the biases, one a unit and one an output
+    ("rnn", ()): 465_600 + 688,
+    ("rnn", (("units", (400, 400)),)): 550_400 + 888,
+    ("rnn", (("units", (400,)), ("transition_units", (400,)), ("shortcut", True))): 585_600 + 888,
+    (
+        "rnn",
+        (("units", (400,)), ("transition_units", (400,)), ("shortcut", True), ("output_units", (400,))),
+    ): 745_600 + 1_288,
+    ("lstm", ()): 21_364,  # 4 * 36 * (88 + 36 + 1) + 3 * 36 + 37 * 88
+    ("gru", ()): 22_766,  # 3 * 46 * (88 + 46 + 1) + 47 * 88
+    # Zaremba et al. 2014, small and medium: V E + 8 E (2 E + 1) + (E + 1) V for V = 10,000 words
+    ("lstm", (*WORDS, ("units", (200, 200)))): 4_651_600,
+    ("lstm", (*WORDS, ("units", (650, 650)))): 19_775_200,
 }

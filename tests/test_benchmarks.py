@@ -1,5 +1,6 @@
 """Figures can be traced: what reproduce.py lists, refuses, records and writes; and the peers are the same networks."""
 
+import importlib
 import json
 import math
 import os
@@ -121,15 +122,13 @@ def test_rows_are_unique_and_their_scripts_are_there():
 
 def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "apps"))
-    import classify_images
-
     from keras_dl import settings
 
     commands = {row.command for table in tables.TABLES.values() for row in table.rows}
-    apps = [shlex.split(command) for command in commands if command.startswith("apps/classify_images.py")]
-    assert apps
-    for _, *flags in apps:
-        config = settings.parse(classify_images.Config, flags, app="classify_images")
+    apps = [shlex.split(command) for command in commands if command.startswith("apps/")]
+    assert {Path(app).stem for app, *_ in apps} == {"classify_images", "model_text"}
+    for app, *flags in apps:
+        config = settings.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)
         assert config.seed == 0 and config.trials == 0
 
 

@@ -259,7 +259,7 @@ def test_a_request_is_bounded(made):
 @pytest.mark.parametrize("kind", kinds_of_picture())
 def test_the_size_is_read_from_the_header(kind):
     data, colour = kinds_of_picture()[kind]
-    assert endpoints._pixels(tf.constant(data)).numpy() == colour.shape[0] * colour.shape[1]
+    assert endpoints.images._pixels(tf.constant(data)).numpy() == colour.shape[0] * colour.shape[1]
 
 
 @pytest.mark.parametrize("data", [b"", b"text", encoded(Image.fromarray(pictures(1)[0, ..., 0]), "PNG")[:-30]])

@@ -22,10 +22,12 @@ MAY_IMPORT = {
     "summaries": {"runtime", "checkpoint"},
     "training": {"runtime", "checkpoint"},
     "tuning": {"runtime", "checkpoint", "training", "summaries"},
-    "endpoints": {"runtime", "checkpoint"},
+    "endpoints": {"runtime", "checkpoint", "decoding"},
     "cards": {"runtime", "checkpoint"},
     "export": {"runtime", "checkpoint", "endpoints", "cards"},
-    "__main__": {"runtime", "settings", "data", "models", "export", "cards", "endpoints"},
+    "samples": {"summaries"},
+    "feeding": {"runtime", "settings", "data"},
+    "__main__": {"runtime", "settings", "feeding", "models", "export", "cards"},
     "__init__": set(),
 }
 

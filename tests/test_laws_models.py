@@ -45,7 +45,7 @@ def test_every_model_file_exports_its_builder_and_its_space():
         node.name: path.stem
         for path in files
         for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
     }
     assert public == models.EXPORTS
     for builder in BUILDERS:
@@ -197,7 +197,7 @@ def test_one_batch_can_be_learned_by_heart(row):
     case = CASES[row]
     keras.utils.set_random_seed(0)
     (shape,) = case.inputs.values()
-    arguments = {**case.kwargs, "dropout": 0.0} if "dropout" in case.kwargs else case.kwargs
+    arguments = case.kwargs | {name: 0.0 for name in case.kwargs if "dropout" in name}
     model = case.build(shape, **arguments)
     images, labels = case.example(12), case.labels(12)
     model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -224,11 +224,11 @@ def test_a_keras_file_gives_the_same_model(row, tmp_path):
 @pytest.mark.parametrize("row", TRACED_ROWS)
 def test_a_saved_model_gives_the_same_answers_at_any_batch_size(row, tmp_path):
     case = CASES[row]
-    (shape,) = case.inputs.values()
+    ((name, shape),) = case.inputs.items()
     archive = keras.export.ExportArchive()
     archive.track(case.model)
-    signature = [tf.TensorSpec((None, *shape), tf.float32, name="image")]
-    archive.add_endpoint("serve", lambda image: case.model(image, training=False), input_signature=signature)
+    signature = [tf.TensorSpec((None, *shape), case.model.input.dtype, name=name)]
+    archive.add_endpoint("serve", lambda given: case.model(given, training=False), input_signature=signature)
     archive.write_out(str(tmp_path / "export"), verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     for batch in (1, 7):

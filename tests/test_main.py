@@ -15,7 +15,7 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, export, models, runtime
+from keras_dl import cards, endpoints, export, feeding, models, runtime
 
 ROOT = Path(__file__).parent.parent
 
@@ -166,7 +166,7 @@ def test_colour_is_never_called_inverted(capsys, tmp_path):
     for channels, lines in (1, 1), (3, 0):
         card = {"preprocess": json.loads(json.dumps(exports.preprocessor(channels).config()))}
         file = a_picture(tmp_path / "white.png", np.full((9, 9, 3), 255, np.uint8))
-        command._say_if_inverted(Path(file), card)
+        feeding.say_if_inverted(Path(file), card)
         assert capsys.readouterr().err.count("\n") == lines
 
 
@@ -198,9 +198,9 @@ def test_a_corrupt_file_is_named_and_nothing_is_written(folder, two, tmp_path, c
 
 def test_a_file_that_the_export_refuses_is_named_with_the_bound(folder, two, tmp_path):
     heavy = tmp_path / "heavy.png"
-    heavy.write_bytes(Path(two[0][0]).read_bytes() + bytes(endpoints.MOST_BYTES))
+    heavy.write_bytes(Path(two[0][0]).read_bytes() + bytes(endpoints.images.MOST_BYTES))
     text = mistake("predict", folder, heavy)
-    assert text == f"predict: {heavy} is refused: it may have at most {endpoints.MOST_BYTES} bytes."
+    assert text == f"predict: {heavy} is refused: it may have at most {endpoints.images.MOST_BYTES} bytes."
 
 
 @pytest.mark.parametrize(

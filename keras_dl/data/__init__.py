@@ -9,6 +9,7 @@ can go on exactly where it was killed.
 
 import dataclasses
 import functools
+import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -22,7 +23,7 @@ AHEAD = 2  # batches made before they are asked for
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What a data set is: names of the classes, shapes (H, W, C) of a raw and of a pre-processed example."""
+    """What an image data set is: names of the classes, shapes (H, W, C) of a raw and of a pre-processed example."""
 
     name: str
     classes: tuple
@@ -37,9 +38,42 @@ class Info:
         return len(self.classes)
 
 
+class Ragged:
+    """Sequences of unlike lengths as a feature of Examples: one array of all their steps, cut where each begins.
+
+    Attributes:
+        values: (S, ...) the steps of all sequences, one after the other.
+        splits: (N + 1,) int64; sequence i is values[splits[i] : splits[i + 1]].
+    """
+
+    def __init__(self, values, splits):
+        self.values, self.splits = values, np.asarray(splits, np.int64)
+
+    @classmethod
+    def of(cls, sequences):
+        """Made of a list of arrays (T, ...)."""
+        return cls(np.concatenate(sequences), np.cumsum([0, *map(len, sequences)]))
+
+    def __len__(self):
+        return len(self.splits) - 1
+
+    def __iter__(self):
+        return (self.values[a:b] for a, b in zip(self.splits, self.splits[1:], strict=False))
+
+    def __getitem__(self, indices):
+        """The sequences of those numbers, as Ragged."""
+        rows = list(self)
+        return Ragged.of([rows[i] for i in np.arange(len(self))[indices]])
+
+    @property
+    def lengths(self):
+        """(N,) steps of each sequence."""
+        return np.diff(self.splits)
+
+
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """One split in random access: features {name: array (N, ...)}, raw."""
+    """One split in random access: features {name: array (N, ...) or Ragged}, raw."""
 
     features: dict
 
@@ -61,26 +95,24 @@ class Splits:
     preprocess: Callable
 
 
-def load(name, seed=0, *, image_size=64, skip_unreadable=False, limit=None):
-    """Load a data set by its TFDS name, or a folder of images with one sub-folder a class.
+def load(name, seed=0, *, kind="images", limit=None, **options):
+    """Load a data set by its name, or the user's own by a path.
 
     Args:
-        name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a path.
+        name: of a set (each kind's file lists them), or a path.
         seed: of the validation part.
-        image_size: pixels a side to which a folder's pictures are resized.
-        skip_unreadable: leave out a folder's unreadable files instead of refusing them.
+        kind: "images", "music" or "text": the file of keras_dl/data/ that reads it.
         limit: at most so many training examples, and as many of the other splits (a smoke test's).
+        **options: of that kind's load.
 
     Returns:
-        Splits of raw uint8 images and int32 labels.
+        Splits of raw examples.
 
     Raises:
-        UserError: no such set or folder (the nearest is named), a set that is neither prepared nor to be had,
-            an unreadable picture, fewer than two classes.
+        UserError: no such set or path (the nearest is named), a set that is neither prepared nor to be had,
+            or examples that cannot be read.
     """
-    from keras_dl.data import images
-
-    splits = images.load(name, seed, image_size=image_size, skip_unreadable=skip_unreadable)
+    splits = importlib.import_module(f"keras_dl.data.{kind}").load(name, seed, **options)
     if limit is None:
         return splits
     few = {}
@@ -96,7 +128,8 @@ def batches(examples, batch_size, *, preprocess, seed=0, shuffle=False, augment=
     Args:
         examples: one of the Splits.
         batch_size: examples a batch; the last of an epoch may be smaller.
-        preprocess: the Splits' own.
+        preprocess: the Splits' own: batch({name: tensor (B, ...) or tf.RaggedTensor}) -> (x, y) or (x, y, weight).
+            A function of images will do: x is what it makes of "image", y is "label".
         seed: of order and augmentation.
         shuffle: another order every epoch, else as stored.
         augment: an images.Augment, or None.
@@ -117,7 +150,7 @@ def batches(examples, batch_size, *, preprocess, seed=0, shuffle=False, augment=
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """A pipeline of (image, label[, weight]) batches whose every epoch is a plan."""
+    """A pipeline of (x, y[, weight]) batches whose every epoch is a plan."""
 
     examples: Examples
     plan: Callable
@@ -172,20 +205,25 @@ class Batches:
 
         gather = {name: _gatherer(array) for name, array in self.examples.features.items()}
         weights = None if self.class_weight is None else tf.constant(self.class_weight)
+        pair = getattr(self.preprocess, "batch", None) or (lambda raw: (self.preprocess(raw["image"]), raw["label"]))
 
         def batch(indices, draws):
-            image, label = gather["image"](indices), gather["label"](indices)
+            raw = {name: rows(indices) for name, rows in gather.items()}
             if self.augment is not None:
-                image = self.augment(image, draws)
-            image = self.preprocess(image)
-            return (image, label) if weights is None else (image, label, tf.gather(weights, label))
+                raw["image"] = self.augment(raw["image"], draws)
+            made = pair(raw)
+            return made if weights is None else (*made, tf.gather(weights, raw["label"]))
 
         return batch
 
 
 def _gatherer(array):
-    """indices -> rows of `array`, which stays uint8 in memory, or on disk where it is a memmap."""
+    """indices -> rows of `array`, which stays as it is in memory, or on disk where it is a memmap."""
     import tensorflow as tf
+
+    if isinstance(array, Ragged):
+        with tf.device("CPU"):
+            return functools.partial(tf.gather, tf.RaggedTensor.from_row_splits(array.values, array.splits))
 
     if isinstance(array, np.memmap):
 

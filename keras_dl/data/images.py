@@ -154,8 +154,15 @@ def balanced(labels, num_classes):
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
-def load(name, seed, *, image_size, skip_unreadable):
-    """data.load for images."""
+def load(name, seed, *, image_size=64, skip_unreadable=False):
+    """data.load for images: raw uint8 images and int32 labels.
+
+    Args:
+        name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a folder with one sub-folder a class.
+        seed: of the validation part.
+        image_size: pixels a side to which a folder's pictures are resized.
+        skip_unreadable: leave out a folder's unreadable files instead of refusing them.
+    """
     if name in tfds_sets.SETS:
         train, test, info = tfds_sets.load(name)
         train, validation = hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))

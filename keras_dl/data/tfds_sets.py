@@ -63,17 +63,13 @@ def _prepared(tfds, name):
         from keras_dl.data.digits import Digits as make
     else:
         make = tfds.builder_cls(name)
-    places = folders()
-    for place in places:
-        if (place / name).is_dir():
-            builder = make(data_dir=place)
-            if builder.data_path.exists():
-                return builder
-    builder = make(data_dir=_writable(places))
+    builder, prepared = builder_of(name, make)
+    if prepared:
+        return builder
     hosts = {urllib.parse.urlsplit(url).netloc for url in builder.url_infos or {}}
     silent = sorted(host for host in hosts if not _answers(host))
     if silent:
-        looked = ", ".join(str(place / name) for place in places)
+        looked = ", ".join(str(place / name) for place in folders())
         raise UserError(
             f"data.load: {name} is not prepared (looked in {looked}) and {silent[0]} does not answer; where there is "
             f"a network, `python -m tensorflow_datasets.scripts.cli.main build {name}` prepares it, then copy the "
@@ -82,6 +78,17 @@ def _prepared(tfds, name):
     tfds.display_progress_bar(False)
     builder.download_and_prepare()
     return builder
+
+
+def builder_of(name, make):
+    """(make's builder of the set `name`, whether its data are on disk): where they were found or can be written."""
+    places = folders()
+    for place in places:
+        if (place / name).is_dir():
+            builder = make(data_dir=place)
+            if builder.data_path.exists():
+                return builder, True
+    return make(data_dir=_writable(places)), False
 
 
 def _writable(places):
@@ -104,7 +111,7 @@ def _answers(host):
     return True
 
 
-def nearest(name):
+def nearest(name, known=SETS):
     """The known set most like `name`, as the end of a message."""
-    found = difflib.get_close_matches(name, SETS, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; nearest: {found[0]}" if found else ""

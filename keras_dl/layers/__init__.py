@@ -2,7 +2,12 @@
 
 import importlib
 
-EXPORTS = {"BatchNormalization": "normalization"}  # public name -> its file
+EXPORTS = {  # public name -> its file
+    "BatchNormalization": "normalization",
+    "LSTM": "recurrent",
+    "GRU": "recurrent",
+    "Transition": "recurrent",
+}
 
 
 def __getattr__(name):

@@ -19,6 +19,15 @@ EXPORTS = {  # public name -> its file
     "resnet_space": "resnet",
     "build_resnet_cifar": "resnet_cifar",
     "resnet_cifar_space": "resnet_cifar",
+    "build_rnn": "rnn",
+    "rnn_space": "rnn",
+    "build_lstm": "lstm",
+    "lstm_space": "lstm",
+    "build_gru": "gru",
+    "gru_space": "gru",
+    "with_state": "sequence_model",
+    "SequenceModel": "sequence_model",
+    "exposure_gap": "sequence_model",
 }
 
 
@@ -48,7 +57,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*EXPORTS, "Architecture", "catalogue"])
+    return sorted([*EXPORTS, "Architecture", "catalogue", "options"])
 
 
 def catalogue():
@@ -63,6 +72,16 @@ def catalogue():
     {'input_shape': (28, 28, 1), 'num_classes': 10, 'name': 'linear'}
     """
     return [_read(builder, file) for builder, file in EXPORTS.items() if builder.startswith("build_")]
+
+
+def options(name):
+    """{argument: its default} of build_<name> beyond what the data decide: what --set may say.
+
+    >>> options("linear")
+    {}
+    """
+    arguments = next(row.arguments for row in catalogue() if row.name == name)
+    return {key: value for key, value in arguments.items() if key not in ("input_shape", "num_classes", "name")}
 
 
 def _read(builder, file):

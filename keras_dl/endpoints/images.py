@@ -1,13 +1,9 @@
-"""Endpoints: what a served model can be asked, as TensorFlow functions from named tensors to named tensors.
+"""What an image classifier can be asked.
 
-A kind of task has one function such as `classifier`, which returns {name: Endpoint}, "serving_default" first. What an
-input or output is called and means (its kind) goes into the card; `python -m keras_dl predict` goes by it.
 Shapes: B pictures a request, h x w pixels as they come, H x W as the model takes them, C channels, K classes.
 """
 
-import dataclasses
-from collections.abc import Callable
-
+from keras_dl.endpoints import Endpoint, at_most
 from keras_dl.runtime import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -20,25 +16,6 @@ MOST_PIXELS = 2**25  # a decoded picture; checked in its header, before it is de
 AT_ONCE = 4  # pictures that are decoded side by side
 PNG, GIF, BMP, JPEG = b"\x89PNG", b"GIF8", b"BM", b"\xff\xd8\xff"
 HEAD = 26  # bytes in which PNG, GIF and BMP say their size
-
-
-@dataclasses.dataclass(frozen=True)
-class Endpoint:
-    """One signature of an export.
-
-    Attributes:
-        function: called with the inputs by name, returns {output name: tensor}.
-        inputs: named tf.TensorSpecs, the batch axis None.
-        kinds: {name: kind} of every input and output, such as "image_bytes", "class", "scores".
-        example: {input name: value} of inputs that are no pictures; a scalar's is its default on the command line.
-        about: what the card says besides, such as the classes.
-    """
-
-    function: Callable
-    inputs: tuple
-    kinds: dict
-    example: dict = dataclasses.field(default_factory=dict)
-    about: dict = dataclasses.field(default_factory=dict)
 
 
 def classifier(model, preprocess, classes):
@@ -73,7 +50,7 @@ def classifier(model, preprocess, classes):
         return {"class": best[:, 0], "classes": best, "scores": top.values, "probabilities": probabilities}
 
     def from_bytes(image_bytes):
-        _at_most(tf.shape(image_bytes)[0], MOST_PICTURES, "image_bytes: a request", "pictures")
+        at_most(tf.shape(image_bytes)[0], MOST_PICTURES, "image_bytes: a request", "pictures")
 
         def one(data):
             with tf.control_dependencies(_within_bounds(data)):
@@ -85,8 +62,8 @@ def classifier(model, preprocess, classes):
     def from_pixels(image):
         shape = tf.shape(image, tf.int64)
         bounds = [
-            _at_most(shape[0], MOST_PICTURES, "image: a request", "pictures"),
-            _at_most(shape[1] * shape[2], MOST_PIXELS, "image: a picture", "pixels"),
+            at_most(shape[0], MOST_PICTURES, "image: a request", "pictures"),
+            at_most(shape[1] * shape[2], MOST_PIXELS, "image: a picture", "pixels"),
         ]
         with tf.control_dependencies(bounds):
             return answer(preprocess.resize(tf.identity(image)))
@@ -103,9 +80,9 @@ def classifier(model, preprocess, classes):
 
 def _within_bounds(data):
     """Checks that an encoded picture is small enough, by its length and by what its header says."""
-    length = _at_most(tf.strings.length(data), MOST_BYTES, "image_bytes: a picture", "bytes")
+    length = at_most(tf.strings.length(data), MOST_BYTES, "image_bytes: a picture", "bytes")
     with tf.control_dependencies([length]):
-        return [_at_most(_pixels(tf.identity(data)), MOST_PIXELS, "image_bytes: a picture", "pixels")]
+        return [at_most(_pixels(tf.identity(data)), MOST_PIXELS, "image_bytes: a picture", "pixels")]
 
 
 def _pixels(data):
@@ -131,10 +108,4 @@ def _pixels(data):
             (starts(JPEG), lambda: tf.reduce_prod(tf.io.extract_jpeg_shape(data, tf.int64)[:2])),
         ],
         default=lambda: tf.constant(0, tf.int64),
-    )
-
-
-def _at_most(value, most, who, unit):
-    return tf.debugging.assert_less_equal(
-        tf.cast(value, tf.int64), tf.constant(most, tf.int64), f"{who} may have at most {most} {unit}"
     )

@@ -1,0 +1,182 @@
+"""Train a language model on characters or words, let it write, and export it as a SavedModel.
+
+    python apps/model_text.py                                     # an LSTM on Python's own library, by character
+    python apps/model_text.py --model gru --dataset tiny_shakespeare --scheduled-sampling 0.25
+    python apps/model_text.py --dataset path/to/my/text           # a file, or a folder of files
+
+The small word model of Zaremba et al. 2014 (arXiv:1409.2329) on Penn Treebank, perplexity 114.5:
+
+    python apps/model_text.py --dataset ptb --trials 0 --epochs 13 --batch-size 20 --sequence-length 20 \\
+        --optimizer sgd --learning-rate 1 --schedule decay --decay-after 4 --decay-factor 0.5 --clipnorm 5 \\
+        --loss-over sequences --keep last --set "units=(200, 200)" --set init_scale=0.1 --set forget_bias=0.0
+
+Loss and metrics are in nats a token: the mean over all tokens of the negative log-likelihood of each, given all before.
+Perplexity is its exponential, bits are nats / ln 2. Test: the whole text as one sequence, read once.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from keras_dl import models, runtime, settings
+
+# Where nothing is --set. Peepholes cost time and gain little in text.
+SIZES = {"character": {"units": (256,), "embedding_dim": 64}, "word": {"units": (200, 200), "dropout": 0.2}}
+TEST_STEPS = 1000  # of the one sequence that the test text is, at once
+GAP = 50  # tokens of the continuations that the exposure gap is measured on, and of the text before them
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(settings.Training):
+    """Train a language model, let it write, and export it as a SavedModel."""
+
+    model: Literal["rnn", "lstm", "gru"] = "lstm"  # architecture
+    dataset: str = "python"  # python (its standard library), ptb, tiny_shakespeare, or a text file or folder
+    level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as the set is published
+    vocabulary_size: int = 10_000  # words; the rest is <unk>
+    sequence_length: int = 64  # tokens through which the gradient goes back; the state goes on beyond
+    loss_over: Literal["steps", "sequences"] = "steps"  # mean over tokens, or summed over a batch's steps
+    scheduled_sampling: float = 0.0  # probability that an input of training is the model's own draw
+    weight_noise: float = 0.0  # standard deviation of the noise on the weights in training
+    trial_epochs: int = 1  # epochs of a trial
+    epochs: int = 8  # epochs of the final fit
+    batch_size: int = 32  # rows of contiguous text
+    learning_rate: float = 2e-3  # the largest of the schedule
+    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    prime: str = "def "  # what the samples begin with
+    sample_length: int = 300  # tokens of a sample
+
+
+def main(argv=None):
+    """Run the task; return the test metrics as {name: float}."""
+    config = settings.parse(Config, argv, app="model_text").shortened()
+    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
+    settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
+    for name, least in (("sequence_length", 1), ("sample_length", 1), ("weight_noise", 0.0), ("scheduled_sampling", 0)):
+        settings.at_least(config, name, least)
+    settings.check(
+        config.scheduled_sampling <= 1, f"--scheduled-sampling: must be at most 1; got {config.scheduled_sampling:g}."
+    )
+    with runtime.quiet_tensorflow():
+        import numpy as np
+        import tensorflow as tf
+
+        from keras_dl import data, export, objectives, optimizers, samples, summaries, training, tuning
+        from keras_dl.data import text
+        from keras_dl.endpoints.text import generator
+
+    splits = data.load(
+        config.dataset, config.seed, kind="text", level=config.level, vocabulary_size=config.vocabulary_size
+    )
+    info, tokens = splits.info, splits.preprocess
+    if config.smoke:
+        splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(3000)) for p in info.counts})
+
+    def batches(examples, rows, steps):
+        return data.batches(text.windows(examples, rows, steps), rows, preprocess=tokens)
+
+    train = batches(splits.train, config.batch_size, config.sequence_length)
+    validation = batches(splits.validation, config.batch_size, config.sequence_length)
+
+    build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    sizes = {"peephole": False} if config.model == "lstm" else {}
+    sizes |= {"implementation": "xla"} | SIZES[info.level] | chosen
+
+    def metrics():
+        second = objectives.Perplexity() if info.level == "word" else objectives.BitsPerStep()
+        return [objectives.NatsPerStep(), second]
+
+    def compiled(hp):
+        network = build((None,), info.vocabulary_size, **{**space(hp), **sizes})
+        model = models.SequenceModel(
+            network, batch_size=config.batch_size, weight_noise=config.weight_noise,
+            scheduled_sampling=config.scheduled_sampling, seed=config.seed,
+        )  # fmt: skip
+        model.compile(
+            optimizer=optimizers.drawn(hp, config, train.steps()),
+            loss=objectives.SequenceLoss("categorical", over=config.loss_over),
+            weighted_metrics=metrics(),
+            jit_compile=True,  # every batch has one shape
+        )
+        return model
+
+    with settings.user_input():
+        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+    run = runtime.start(config, app="model_text", name=f"{config.model}-{info.name}")
+    if run.finished:
+        run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
+        return run.finished["metrics"]
+
+    run.say(f"run: {run.path}")
+    best = tuning.search(
+        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
+        monitor="val_nats",
+    )  # fmt: skip
+    run.reseed()
+    model = compiled(best)
+    counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
+    run.say(f"{model.name}: {model.network.count_params():,} parameters; {info.level}s: {counts}")
+    write = tf.function(generator(model.stepper, tokens), autograph=False)
+
+    def sample(temperature, seed=config.seed):
+        made = write([config.prime], config.sample_length, temperature, 0, 1.0, seed)["text"]
+        return made[0].numpy().decode(errors="replace")
+
+    def show():
+        for temperature in (0.5, 1.0):
+            tf.summary.text(f"temperature {temperature}", "```\n" + sample(temperature) + "\n```")
+
+    training.fit(
+        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
+        save_minutes=config.save_minutes,
+        callbacks=[
+            summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+            samples.Samples(run, show),
+            *training.stopping(config.patience, config.reduce_on_plateau, "val_nats"),
+        ],
+    )  # fmt: skip
+
+    whole = models.SequenceModel(model.network, batch_size=1)
+    whole.compile(loss=objectives.SequenceLoss("categorical"), weighted_metrics=metrics())
+    found = training.evaluate(whole, batches(splits.test, 1, TEST_STEPS), run)  # the test split is read here, once
+    found.pop("loss")
+    gap = models.exposure_gap(model.stepper, splits.validation.features["tokens"], prime=GAP, steps=GAP)
+    run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in found.items()))
+    run.say(
+        f"exposure gap: {gap['own']:.3f} nats a token for its own {GAP}-token continuations, "
+        f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
+    )
+    endpoints = export.language_model(model.stepper, tokens, prime=config.prime, length=config.sample_length)
+    folder = export.save(
+        model.network, run, preprocess=tokens, endpoints=endpoints, metrics=found,
+        card={"data": dataclasses.asdict(info), "hyperparameters": best.values, "exposure_gap": gap},
+    )  # fmt: skip
+    written = run.samples / "sample.txt"
+    runtime.write_atomic(written, sample(0.7))
+    run.say(f"\n{written}:\n{np.char.mod('%s', written.read_text())}")
+    run.finish(found)
+    if run.throwaway:
+        return found
+    values = {name: value for name, value in best.values.items() if name not in sizes or name in chosen}
+    drawn = {**space(best), **sizes}
+    changed = {n: v for n, v in drawn.items() if v != models.options(config.model)[n] and n not in sizes}
+    anew = settings.flags(
+        dataclasses.replace(config, resume="", smoke=False),
+        {**changed, **chosen, "learning_rate": values.get("learning_rate", config.learning_rate), "trials": 0},
+    )
+    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
+    run.say(
+        f"""
+Next:
+  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
+  {python} -m keras_dl predict {runtime.typed(folder)} "{config.prime}" --endpoint generate --set temperature=0.7
+  {python} -m keras_dl predict {runtime.typed(folder)} "{config.prime}"
+  {python} {app} {anew}
+  {python} {app} --dataset path/to/my/text"""
+    )
+    return found
+
+
+if __name__ == "__main__":
+    settings.run(main)

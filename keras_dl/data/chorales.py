@@ -1,0 +1,110 @@
+"""The embedded music: Bach's chorales that music21 ships, as a TFDS builder, no download.
+
+One step is an eighth note. A key is 1 where it sounds at the start of the step: notes that begin and end within a
+step are not heard, a tied or repeated note goes on. Keys are the original ones; repeats are played once.
+"""
+
+import hashlib
+import re
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+STEPS_PER_BEAT = 2
+HELD_OUT = 0.1  # share of the pieces for validation, and for test
+WORKERS = 2
+ALIKE = 16  # steps, two bars of four beats
+FEW = 16  # pieces of a smoke test
+NOT_CHORALES = {"bwv846"}  # a prelude
+
+
+class BachChorales(tfds.core.GeneratorBasedBuilder):
+    """Sequences of eighth notes, each of 88 keys that sound (1) or not (0); column 0 is MIDI note 21."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name="all", description="every chorale"),
+        tfds.core.BuilderConfig(name="few", description=f"the first {FEW} files"),
+    ]
+
+    def _info(self):
+        roll = tfds.features.Tensor(shape=(None, 88), dtype=np.uint8, encoding=tfds.features.Encoding.ZLIB)
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict({"roll": roll, "name": tfds.features.Text()}),
+            disable_shuffling=True,
+            description="Four-part chorales of Johann Sebastian Bach, shipped with music21.",
+            homepage="https://www.music21.org",
+        )
+
+    def _split_generators(self, dl_manager):
+        paths = files()[: FEW if self.builder_config.name == "few" else None]
+        import joblib  # music21 asks for it; unlike multiprocessing's, its processes do not run the user's script again
+        from joblib.externals.loky import get_reusable_executor
+
+        print(f"bach_chorales: the scores of {len(paths)} chorales are read once and kept.", flush=True)
+        rolls = joblib.Parallel(n_jobs=WORKERS)(joblib.delayed(read)(path) for path in paths)
+        get_reusable_executor().shutdown()
+        pieces = {path.stem: roll for path, roll in zip(paths, rolls, strict=True)}
+        return {part: self._generate_examples(names, pieces) for part, names in split(pieces).items()}
+
+    def _generate_examples(self, names, pieces):
+        for i, name in enumerate(names):
+            yield i, {"roll": pieces[name], "name": name}
+
+
+def files():
+    """Paths of the chorales' scores, in order; the analyses and second encodings that lie beside them left out."""
+    from keras_dl.data.music import needs
+
+    corpus = needs("music21.corpus", "bach_chorales")
+    scores = [path for path in corpus.getComposer("bach") if path.suffix in (".mxl", ".xml")]
+    return sorted((path for path in scores if path.stem not in NOT_CHORALES), key=lambda path: path.name)
+
+
+def read(path):
+    """A score as a roll, uint8 (T, 88)."""
+    from music21 import converter, harmony
+
+    score = converter.parse(path, forceSource=True, storePickle=False).flatten()
+    spans = [  # the first step that starts within the note, and the first that starts behind it
+        (-(-note.offset * STEPS_PER_BEAT // 1), -(-(note.offset + note.quarterLength) * STEPS_PER_BEAT // 1), note)
+        for note in score.notes
+        if not isinstance(note, harmony.Harmony)
+    ]
+    roll = np.zeros((int(max(end for _, end, _ in spans)), 88), np.uint8)
+    for start, end, note in spans:
+        for pitch in note.pitches:
+            if 0 <= pitch.midi - 21 < 88:
+                roll[int(start) : int(end), pitch.midi - 21] = 1
+    return roll
+
+
+def split(pieces):
+    """{"train", "validation", "test": names} of {name: roll}, of which no music stands in two.
+
+    Pieces that have a BWV number in common, or two bars (ALIKE steps, in whatever key), stay together. Such groups
+    come in the order of a hash; each goes to the first of test, validation and train that has room for it.
+    """
+    group, first = {name: name for name in pieces}, {}
+    for name, roll in pieces.items():
+        for mark in {re.match(r"bwv\d+", name)[0], *_bars(roll)}:
+            old, new = group[name], group[first.setdefault(mark, name)]
+            if old != new:
+                group = {other: new if of == old else of for other, of in group.items()}
+    members = {}
+    for name, of in group.items():
+        members.setdefault(of, []).append(name)
+    parts = {"train": [], "validation": [], "test": []}
+    room = max(1, round(HELD_OUT * len(pieces)))
+    for names in sorted(members.values(), key=lambda names: hashlib.sha256(min(names).encode()).digest()):
+        free = [part for part in ("test", "validation") if len(parts[part]) + len(names) <= room]
+        parts[(free or ["train"])[0]] += names
+    return {part: sorted(names) for part, names in parts.items()}
+
+
+def _bars(roll):
+    """Every ALIKE steps of a roll that are not silent, the lowest key moved to the first column."""
+    for start in range(max(1, len(roll) - ALIKE + 1)):
+        steps = roll[start : start + ALIKE]
+        if steps.any():
+            yield np.packbits(np.roll(steps, -np.flatnonzero(steps.any(0))[0], axis=1)).tobytes()

@@ -1,0 +1,284 @@
+"""Music as piano-rolls, uint8 (T, 88): one row a time step, 1 where a key sounds.
+
+Bach's chorales (embedded), the four standard sets, a folder of one's own MIDI files; MIDI and sound from a roll.
+A roll does not tell a key that is struck again from one that is held.
+"""
+
+import dataclasses
+import importlib
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from keras_dl.data import Examples, Ragged, Splits, tfds_sets
+from keras_dl.runtime import UserError, quiet_tensorflow
+
+NOTES, LOWEST = 88, 21  # keys of a piano; the MIDI number of the first
+HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
+NAMED = 5  # unreadable files that a message names
+FINEST = 48  # steps a beat
+TICKS = 120  # of a MIDI file that is written, a step
+VELOCITY = 80
+_STANDARD = "Boulanger-Lewandowski et al. 2012"
+SETS = {
+    "bach_chorales": "Bach's chorales, shipped with music21",
+    "jsb_chorales": f"{_STANDARD}: Bach's chorales in C major or C minor",
+    "nottingham": f"{_STANDARD}: folk tunes with chords",
+    "musedata": f"{_STANDARD}: orchestral and piano music",
+    "piano_midi": f"{_STANDARD}: classical piano music of piano-midi.de",
+}
+# Steps a quarter note and quarter notes a minute. Quarters in jsb_chorales (Huang's README of its finer versions),
+# eighths in the other three standard sets (Walder 2016, "Symbolic Music Data Version 1.0"); their files hold no tempo:
+# the second number is only a usual one.
+GRIDS = {
+    "bach_chorales": (2, 80),
+    "jsb_chorales": (1, 80),
+    "nottingham": (2, 120),
+    "musedata": (2, 100),
+    "piano_midi": (2, 100),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What a set of rolls is: `steps_per_beat` a quarter note, the tempo to play them in, MIDI number of column 0."""
+
+    name: str
+    source: str
+    steps_per_beat: int
+    beats_per_minute: float
+    notes: int = NOTES
+    lowest: int = LOWEST
+
+
+@dataclasses.dataclass(frozen=True)
+class PianoRoll:
+    """The one pre-processing: at every step the keys before are the input and the keys now the target."""
+
+    notes: int = NOTES
+    lowest: int = LOWEST
+    pad: int = 16  # time is padded to a multiple of it: few lengths, few traces
+
+    def __call__(self, rolls):
+        """uint8 or bool (B, T, 88) -> float32."""
+        import tensorflow as tf
+
+        return tf.cast(rolls, tf.float32)
+
+    def batch(self, raw):
+        """{"roll": tf.RaggedTensor uint8 (B, None, 88)} -> (x, y, weight).
+
+        Returns:
+            x: float32 (B, T, 88), y one step late, zeros first.
+            y: float32 (B, T, 88), zeros where the roll has ended.
+            weight: float32 (B, T), 1 at the steps of the roll and 0 behind it.
+        """
+        import tensorflow as tf
+
+        rolls = raw["roll"]
+        y = self(rolls.to_tensor(shape=[None, None, self.notes]))
+        y = tf.pad(y, [[0, 0], [0, -tf.shape(y)[1] % self.pad], [0, 0]])
+        y = tf.ensure_shape(y, [None, None, self.notes])
+        x = tf.pad(y, [[0, 0], [1, 0], [0, 0]])[:, :-1]
+        return x, y, tf.sequence_mask(rolls.row_lengths(), tf.shape(y)[1], tf.float32)
+
+    def config(self):
+        return {"kind": "piano_roll", **dataclasses.asdict(self)}
+
+
+def load(name, seed, *, steps_per_beat=4, skip_unreadable=False, pieces=None):
+    """data.load for music: Splits of {"roll": Ragged uint8 (T, 88)}.
+
+    Args:
+        name: of SETS, which keep their published splits and grids, or a folder of MIDI files.
+        seed: of a folder's splits.
+        steps_per_beat: of a folder's rolls, a quarter note.
+        skip_unreadable: leave out a folder's unreadable files instead of refusing them.
+        pieces: at most so many of each split; up to 16, no more than 16 chorales are read to make bach_chorales.
+
+    Raises:
+        UserError: see data.load.
+    """
+    if name in SETS:
+        parts = _standard(name, pieces)
+        info = Info(name, SETS[name], *GRIDS[name])
+    else:
+        parts, label = _folder(name, seed, steps_per_beat, skip_unreadable)
+        info = Info(label, f"folder {label}", steps_per_beat, 120)
+    splits = {part: Examples({"roll": Ragged.of(rolls[:pieces])}) for part, rolls in parts.items()}
+    return Splits(**splits, info=info, preprocess=PianoRoll())
+
+
+def read_midi(path, steps_per_beat):
+    """The notes of a MIDI file as a roll.
+
+    Beginnings and ends are moved to the nearest step of the file's own beats; a note lasts at least one step. Drums
+    and what lies outside the piano's 88 keys are left out.
+
+    Returns:
+        uint8 (T, 88) up to the end of the last note; T is 0 where there is none.
+
+    Raises:
+        UserError: the file is no readable MIDI.
+    """
+    midi = needs("pretty_midi", "reading MIDI")
+    try:
+        with warnings.catch_warnings():  # of tempo changes on other tracks than the first: they count
+            warnings.simplefilter("ignore")
+            piece = midi.PrettyMIDI(str(path))
+    except Exception as error:  # a damaged file fails somewhere inside, in many ways
+        raise UserError(f"music.read_midi: {path} is no readable MIDI file ({type(error).__name__}).") from error
+
+    def step(time):
+        return (2 * int(piece.time_to_tick(time)) * steps_per_beat + piece.resolution) // (2 * piece.resolution)
+
+    notes = [note for instrument in piece.instruments if not instrument.is_drum for note in instrument.notes]
+    spans = [
+        (step(note.start), max(step(note.end), step(note.start) + 1), note.pitch - LOWEST)
+        for note in notes
+        if 0 <= note.pitch - LOWEST < NOTES
+    ]
+    roll = np.zeros((max((end for _, end, _ in spans), default=0), NOTES), np.uint8)
+    for start, end, key in spans:
+        roll[start:end, key] = 1
+    return roll
+
+
+def write_midi(roll, path, *, steps_per_beat, beats_per_minute):
+    """Write a roll (T, 88) as a MIDI file for a piano; a key that is on in consecutive steps is one held note.
+
+    read_midi with the same steps_per_beat gives the roll again, but for silence at its end, of which a MIDI file
+    keeps nothing.
+    """
+    _midi(roll, steps_per_beat, beats_per_minute).write(str(path))
+
+
+def sound(roll, *, steps_per_beat, beats_per_minute, rate=16_000):
+    """A roll (T, 88) as sine tones: float32 samples in [-1, 1], mono, T steps long and `rate` a second."""
+    roll = np.asarray(roll)
+    samples = np.zeros(round(len(roll) * 60 / (steps_per_beat * beats_per_minute) * rate), np.float32)
+    if roll.any():
+        heard = _midi(roll, steps_per_beat, beats_per_minute).synthesize(fs=rate)[: len(samples)]
+        samples[: len(heard)] = heard
+    return samples
+
+
+def needs(package, what):
+    """Import a package of the extra `music`.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        name = package.partition(".")[0]
+        raise UserError(f"data.load: {what} needs {name}: pip install 'keras_dl[music]'.") from error
+
+
+def _midi(roll, steps_per_beat, beats_per_minute):
+    midi = needs("pretty_midi", "MIDI")
+    piece = midi.PrettyMIDI(resolution=TICKS * steps_per_beat, initial_tempo=beats_per_minute)
+    piano = midi.Instrument(program=0)
+    seconds = 60 / (steps_per_beat * beats_per_minute)  # a step
+    edges = np.diff(np.pad(np.asarray(roll, np.int8), [(1, 1), (0, 0)]), axis=0)
+    for key in range(NOTES):
+        for start, end in zip(np.flatnonzero(edges[:, key] > 0), np.flatnonzero(edges[:, key] < 0), strict=True):
+            piano.notes.append(midi.Note(VELOCITY, key + LOWEST, start * seconds, end * seconds))
+    piece.instruments.append(piano)
+    return piece
+
+
+def _standard(name, pieces):
+    """{split: list of rolls} of one of SETS, prepared first where it is not."""
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401 - TFDS would import it with its messages
+    import tensorflow_datasets as tfds
+
+    if name == "bach_chorales":
+        from keras_dl.data import chorales
+
+        few = pieces is not None and pieces <= chorales.FEW
+        of, make, config = name, chorales.BachChorales, "few" if few else "all"
+    else:
+        from keras_dl.data.polyphonic import PolyphonicMusic
+
+        of, make, config = "polyphonic_music", PolyphonicMusic, name
+    builder, prepared = tfds_sets.builder_of(of, lambda data_dir: make(data_dir=data_dir, config=config))
+    if not prepared:
+        tfds.display_progress_bar(False)
+        builder.download_and_prepare()
+    parts, log = {}, logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.ERROR)  # TFDS warns of a property that it reads itself where a feature is compressed
+    try:
+        for part in ("train", "validation", "test"):
+            stored = builder.as_dataset(split=part, shuffle_files=False)
+            parts[part] = [example["roll"] for example in stored.as_numpy_iterator()]
+    finally:
+        log.setLevel(level)
+    return parts
+
+
+def _folder(name, seed, steps_per_beat, skip_unreadable):
+    """({split: list of rolls}, name) of a folder of MIDI files, every one of which is read now."""
+    root = Path(name).expanduser()
+    if not root.is_dir():
+        near = tfds_sets.nearest(name, SETS)
+        raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
+    if not 1 <= steps_per_beat <= FINEST:
+        raise UserError(f"data.load: steps_per_beat must be 1 to {FINEST}; got {steps_per_beat}.")
+    needs("pretty_midi", "reading MIDI")
+    given = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+    given = {given[path.name]: path for path in root.iterdir() if path.name in given and path.is_dir()}
+    given = given if {"train", "test"} <= set(given) else {"": root}
+    parts = _read({part: _midi_files(folder) for part, folder in given.items()}, root, steps_per_beat, skip_unreadable)
+    for part, rolls in parts.items():
+        least = 3 if not part else 2 if part == "train" and "validation" not in parts else 1
+        if len(rolls) < least:
+            where = root / part if part else root
+            raise UserError(f"data.load: {where} must hold {least} or more readable .mid files; got {len(rolls)}.")
+    rng = np.random.default_rng(seed)
+    if "" in parts:
+        parts["train"], parts["test"] = _hold_out(parts.pop(""), rng)
+    if "validation" not in parts:
+        parts["train"], parts["validation"] = _hold_out(parts["train"], rng)
+    return parts, root.resolve().name
+
+
+def _midi_files(folder):
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi") and path.is_file())
+    return sorted(path for path in paths if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+
+
+def _read(files, root, steps_per_beat, skip_unreadable):
+    """{split: list of rolls} of {split: paths}."""
+    parts, bad = {}, []
+    for part, paths in files.items():
+        parts[part] = []
+        for path in paths:
+            try:
+                roll = read_midi(path, steps_per_beat)
+            except UserError:
+                roll = ()
+            if len(roll):
+                parts[part].append(roll)
+            else:
+                bad.append(str(path.relative_to(root)))
+    if bad and not skip_unreadable:
+        more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        raise UserError(
+            f"data.load: {len(bad)} of {sum(map(len, files.values()))} files in {root} are no readable MIDI with notes "
+            f"of a piano: {', '.join(bad[:NAMED])}{more}. Remove them, or go on without them with --skip-unreadable."
+        )
+    return parts
+
+
+def _hold_out(rolls, rng):
+    """(the rest, a drawn part of HELD_OUT of all, at least one)."""
+    order = rng.permutation(len(rolls))
+    count = max(1, round(HELD_OUT * len(rolls)))
+    held, rest = np.sort(order[:count]), np.sort(order[count:])
+    return [rolls[i] for i in rest], [rolls[i] for i in held]

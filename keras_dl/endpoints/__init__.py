@@ -1,0 +1,40 @@
+"""Endpoints: what a served model can be asked, as TensorFlow functions from named tensors to named tensors.
+
+A kind of task has one file, with a function that returns {name: Endpoint}, "serving_default" first. What an input or
+output is called and means (its kind) goes into the card; `python -m keras_dl predict` goes by it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from keras_dl.runtime import quiet_tensorflow
+
+with quiet_tensorflow():
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """One signature of an export.
+
+    Attributes:
+        function: called with the inputs by name, returns {output name: tensor}.
+        inputs: named tf.TensorSpecs, the batch axis None.
+        kinds: {name: kind} of every input and output, such as "image_bytes", "class", "scores".
+        example: {input name: value} of inputs that are no pictures, with which the export is tried; a scalar's is its
+            default on the command line.
+        about: what the card says besides, such as the classes.
+    """
+
+    function: Callable
+    inputs: tuple
+    kinds: dict
+    example: dict = dataclasses.field(default_factory=dict)
+    about: dict = dataclasses.field(default_factory=dict)
+
+
+def at_most(value, most, who, unit):
+    """A check, inside the graph, that a request is not too large."""
+    return tf.debugging.assert_less_equal(
+        tf.cast(value, tf.int64), tf.constant(most, tf.int64), f"{who} may have at most {most} {unit}"
+    )

@@ -1,0 +1,230 @@
+"""The equations of recurrent cells, one step forward and one step back, as functions of tensors.
+
+A cell sees inputs that are projected already: z_t = W x_t + b, of all steps at once, is one matrix product before the
+loop. In the same way a step back gives only the gradient by the pre-activations; those of the weights are one product
+over all steps after the loop. scan.py runs a cell over time.
+
+    step(z, states, weights, drop) -> (new states, saved): saved (B, S) is what the step back needs.
+    step_back(saved, old, new, gradients, weights, drop) -> (gradient by the pre-activations (B, P), by the old states)
+    weight_gradients(d, saved, old, new, weights, drop) -> gradients of the weights, from all steps (T, B, ...) at once
+
+`drop` (B, H) or None multiplies h where it enters the recurrent matrices: variational dropout (arXiv:1512.05287).
+Shapes: T steps, B sequences, H units; weights are Keras' own layout, gates side by side in the last axis.
+"""
+
+import tensorflow as tf
+
+
+class LSTMCell:
+    """Long short-term memory with peepholes.
+
+        i = sigmoid(W_xi x + W_hi h' + w_ci * c' + b_i)              (7)
+        f = sigmoid(W_xf x + W_hf h' + w_cf * c' + b_f)              (8)
+        c = f * c' + i * tanh(W_xc x + W_hc h' + b_c)                (9)
+        o = sigmoid(W_xo x + W_ho h' + w_co * c + b_o)               (10)
+        h = o * tanh(c)                                              (11)
+
+    with h', c' of the step before. Source: Graves, arXiv:1308.0850, equations (7) to (11). Without peepholes the three
+    w_c are zero. Weights: recurrent kernel (H, 4H), gates i, f, c, o; with peepholes also w_ci, w_cf, w_co (3, H).
+    """
+
+    def __init__(self, units, peephole=False):
+        self.units, self.peephole = units, peephole
+        self.state_size, self.inputs = (units, units), 4 * units
+
+    def step(self, z, states, weights, drop):
+        h, c = states
+        a = z + tf.matmul(_dropped(h, drop), weights[0])
+        if self.peephole:
+            w_i, w_f, w_o = tf.unstack(weights[1])
+            a_i, a_f, a_g, a_o = tf.split(a, 4, -1)
+            i, f = tf.sigmoid(a_i + w_i * c), tf.sigmoid(a_f + w_f * c)
+        else:
+            i, f, _, o = tf.split(tf.sigmoid(a), 4, -1)  # one kernel for the gates; the third part is not used
+            a_g = a[:, 2 * self.units : 3 * self.units]
+        g = tf.tanh(a_g)
+        c = f * c + i * g
+        if self.peephole:
+            o = tf.sigmoid(a_o + w_o * c)
+        return (o * tf.tanh(c), c), tf.concat([i, f, g, o], -1)
+
+    def step_back(self, saved, old, new, gradients, weights, drop):
+        (dh, dc), (_, c_old), (_, c) = gradients, old, new
+        i, f, g, o = tf.split(saved, 4, -1)
+        tanh_c = tf.tanh(c)
+        da_o = dh * tanh_c * o * (1 - o)
+        dc = dc + dh * o * (1 - tanh_c * tanh_c)
+        if self.peephole:
+            w_i, w_f, w_o = tf.unstack(weights[1])
+            dc = dc + da_o * w_o
+        da_i, da_f = dc * g * i * (1 - i), dc * c_old * f * (1 - f)
+        d = tf.concat([da_i, da_f, dc * i * (1 - g * g), da_o], -1)
+        dc_old = dc * f
+        if self.peephole:
+            dc_old = dc_old + da_i * w_i + da_f * w_f
+        return d, (_dropped(tf.matmul(d, weights[0], transpose_b=True), drop), dc_old)
+
+    def weight_gradients(self, d, saved, old, new, weights, drop):
+        recurrent = _product(_dropped(old[0], drop), d)
+        if not self.peephole:
+            return [recurrent]
+        da_i, da_f, _, da_o = tf.split(d, 4, -1)
+        peepholes = [(da_i, old[1]), (da_f, old[1]), (da_o, new[1])]
+        return [recurrent, tf.stack([tf.reduce_sum(da * c, [0, 1]) for da, c in peepholes])]
+
+
+class GRUCell:
+    """Gated recurrent unit.
+
+        r = sigmoid(W_r x + U_r h' + b_r)
+        z = sigmoid(W_z x + U_z h' + b_z)
+        c = tanh(W x + U (r * h') + b)              reset_after=False, the paper's
+        c = tanh(W x + r * (U h' + b_U) + b)        reset_after=True, what cuDNN computes
+        h = (1 - z) * h' + z * c
+
+    Source: Chung et al., arXiv:1412.3555, equations (5) to (8). z is the paper's: the share of what is new. Keras' GRU
+    has h = z * h' + (1 - z) * c, so its z is 1 minus this one: sigmoid(-a) = 1 - sigmoid(a), and the weights and
+    biases of that gate change their sign between the two. Weights: recurrent kernel (H, 3H), gates z, r, candidate;
+    with reset_after its bias (3H,), since r lies between the two biases.
+    """
+
+    def __init__(self, units, reset_after=False):
+        self.units, self.reset_after = units, reset_after
+        self.state_size, self.inputs = (units,), 3 * units
+
+    def step(self, z, states, weights, drop):
+        (h,), units = states, self.units
+        dropped = _dropped(h, drop)
+        if self.reset_after:
+            inner = tf.matmul(dropped, weights[0]) + weights[1]
+            update, reset = tf.split(tf.sigmoid(z[:, : 2 * units] + inner[:, : 2 * units]), 2, -1)
+            inner = inner[:, 2 * units :]
+            candidate = tf.tanh(z[:, 2 * units :] + reset * inner)
+            saved = [update, reset, candidate, inner]
+        else:
+            gates = tf.sigmoid(z[:, : 2 * units] + tf.matmul(dropped, weights[0][:, : 2 * units]))
+            update, reset = tf.split(gates, 2, -1)
+            candidate = tf.tanh(z[:, 2 * units :] + tf.matmul(reset * dropped, weights[0][:, 2 * units :]))
+            saved = [gates, candidate]
+        return (h + update * (candidate - h),), tf.concat(saved, -1)
+
+    def step_back(self, saved, old, new, gradients, weights, drop):
+        (dh,), (h,), units = gradients, old, self.units
+        update, reset, candidate = (saved[:, n * units : (n + 1) * units] for n in range(3))
+        da = dh * update * (1 - candidate * candidate)
+        da_update = dh * (candidate - h) * update * (1 - update)
+        if self.reset_after:
+            da_reset = da * saved[:, 3 * units :] * reset * (1 - reset)
+            inner = tf.concat([da_update, da_reset, da * reset], -1)
+            back = tf.matmul(inner, weights[0], transpose_b=True)
+        else:
+            d_product = tf.matmul(da, weights[0][:, 2 * units :], transpose_b=True)
+            da_reset = d_product * _dropped(h, drop) * reset * (1 - reset)
+            gates = tf.concat([da_update, da_reset], -1)
+            back = tf.matmul(gates, weights[0][:, : 2 * units], transpose_b=True) + d_product * reset
+        return tf.concat([da_update, da_reset, da], -1), (dh * (1 - update) + _dropped(back, drop),)
+
+    def weight_gradients(self, d, saved, old, new, weights, drop):
+        units, h = self.units, _dropped(old[0], drop)
+        reset = saved[..., units : 2 * units]
+        gates, da = d[..., : 2 * units], d[..., 2 * units :]
+        if self.reset_after:
+            inner = tf.concat([gates, da * reset], -1)
+            return [_product(h, inner), tf.reduce_sum(inner, [0, 1])]
+        return [tf.concat([_product(h, gates), _product(reset * h, da)], -1)]
+
+
+class TransitionCell:
+    """The transition from one hidden state to the next as a network of K layers.
+
+        a_1 = phi_1(V_1 h' + U_1 x + b_1)
+        a_k = phi_k(V_k a_{k-1} + b_k)                              h = a_K
+
+    Source: Pascanu et al., arXiv:1312.6026, section 3.2.2: K = 1 is the conventional RNN, K > 1 the DT-RNN. With
+    `shortcut`, DT(S): h' also enters the last layer, and x every layer: phi_k(V_k a_{k-1} + U_k x + b_k), the last
+    with S h' added. (Which of these shortcuts the paper's networks have is told by its count of parameters.)
+    Weights: V_1 ... V_K; then S with `shortcut`, else b_2 ... b_K.
+
+    Args:
+        sizes: units of each layer, K of them; the last is H.
+        activations: of each layer, of ACTIVATIONS; a "maxout" unit is the largest of PIECES linear ones.
+    """
+
+    def __init__(self, sizes, activations, shortcut=False):
+        self.sizes, self.activations, self.shortcut = tuple(sizes), tuple(activations), shortcut
+        self.units = self.sizes[-1]
+        # Of each layer before its non-linearity, and where the inputs' part ends.
+        self.widths = [n * (PIECES if a == "maxout" else 1) for n, a in zip(sizes, activations, strict=True)]
+        self.state_size, self.inputs = (self.units,), sum(self.widths) if shortcut else self.widths[0]
+
+    def step(self, z, states, weights, drop):
+        h = a = _dropped(states[0], drop)
+        count, saved = len(self.sizes), []
+        fed = tf.split(z, self.widths, -1) if self.shortcut else [z]
+        for k, name in enumerate(self.activations):
+            pre = tf.matmul(a, weights[k]) + (fed[k] if k < len(fed) else weights[count + k - 1])
+            if self.shortcut and k == count - 1:
+                pre = pre + tf.matmul(h, weights[count])
+            a = activate(name, pre)
+            saved.append(pre if name == "maxout" else a)
+        return (a,), tf.concat(saved, -1)
+
+    def step_back(self, saved, old, new, gradients, weights, drop):
+        count, parts, d, by_h = len(self.sizes), tf.split(saved, self.widths, -1), gradients[0], 0.0
+        pres = []
+        for k in reversed(range(count)):
+            pre = _activate_back(self.activations[k], parts[k], d)
+            if self.shortcut and k == count - 1:
+                by_h = tf.matmul(pre, weights[count], transpose_b=True)
+            d = tf.matmul(pre, weights[k], transpose_b=True)
+            pres.insert(0, pre)
+        return tf.concat(pres, -1), (_dropped(d + by_h, drop),)
+
+    def weight_gradients(self, d, saved, old, new, weights, drop):
+        h, pres, parts = _dropped(old[0], drop), tf.split(d, self.widths, -1), tf.split(saved, self.widths, -1)
+        entering = [h, *(_of_saved(name, part) for name, part in zip(self.activations, parts, strict=True))]
+        found = [_product(a, pre) for a, pre in zip(entering[:-1], pres, strict=True)]
+        if self.shortcut:
+            return [*found, _product(h, pres[-1])]
+        return [*found, *(tf.reduce_sum(pre, [0, 1]) for pre in pres[1:])]
+
+
+PIECES = 2  # linear units of a maxout unit
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "maxout")
+
+
+def activate(name, pre):
+    """phi(pre) of ACTIVATIONS: (..., N) -> (..., N), or (..., PIECES N) -> (..., N) for "maxout" (arXiv:1302.4389)."""
+    if name == "maxout":
+        return tf.reduce_max(_pieces(pre), -1)
+    return {"tanh": tf.tanh, "relu": tf.nn.relu, "sigmoid": tf.sigmoid}[name](pre)
+
+
+def _activate_back(name, saved, d):
+    """Gradient by the pre-activation, from what `step` saved (the activation, for maxout the pre-activation)."""
+    if name == "tanh":
+        return d * (1 - saved * saved)
+    if name == "sigmoid":
+        return d * saved * (1 - saved)
+    if name == "relu":
+        return d * tf.cast(saved > 0, d.dtype)
+    pieces = _pieces(saved)
+    largest = tf.cast(tf.equal(pieces, tf.reduce_max(pieces, -1, keepdims=True)), d.dtype)
+    return tf.reshape(d[..., None] * largest / tf.reduce_sum(largest, -1, keepdims=True), tf.shape(saved))
+
+
+def _of_saved(name, saved):
+    return tf.reduce_max(_pieces(saved), -1) if name == "maxout" else saved
+
+
+def _pieces(pre):
+    return tf.reshape(pre, tf.concat([tf.shape(pre)[:-1], [pre.shape[-1] // PIECES, PIECES]], 0))
+
+
+def _dropped(h, drop):
+    return h if drop is None else h * drop
+
+
+def _product(a, b):
+    """Sum over steps and sequences of the outer products of a (T, B, M) and b (T, B, N): (M, N)."""
+    return tf.matmul(tf.reshape(a, [-1, a.shape[-1]]), tf.reshape(b, [-1, b.shape[-1]]), transpose_a=True)

@@ -1,0 +1,115 @@
+"""A cell over time, by four routes that compute the same.
+
+- "plain": one step after the other, TensorFlow finds the gradient: the reference of the tests.
+- "scan": the same loop with a gradient of its own, which multiplies all weights' gradients at once after the loop.
+- "xla": "scan" compiled by XLA, the layer alone, within a graph that is not.
+- "fused": TensorFlow's BlockLSTMV2 kernel, for an LSTM without masks and recurrent dropout. Its registered gradient is
+  wrong (it takes the gates in the order of the kernel's first version), so it has one here that calls the right kernel.
+
+Shapes: z (T, B, inputs of the cell), states (B, H), mask (T, B, 1) with 1 on real steps and 0 where the states stay.
+"""
+
+import functools
+
+import tensorflow as tf
+
+
+def plain(cell, z, states, weights, drop=None, mask=None):
+    """Returns (outputs (T, B, H), final states)."""
+    steps = _length(z)
+
+    def body(t, states, outputs):
+        new, _ = cell.step(z[t], states, weights, drop)
+        new = _kept(new, states, mask, t)
+        return t + 1, new, outputs.write(t, new[0])
+
+    start = (tf.constant(0), tuple(states), tf.TensorArray(z.dtype, steps, element_shape=states[0].shape))
+    _, final, outputs = tf.while_loop(
+        lambda t, *_: t < steps, body, start, parallel_iterations=1, maximum_iterations=steps
+    )
+    return outputs.stack(), final
+
+
+def scan(cell, z, states, weights, drop=None, mask=None):
+    """As plain, with a gradient of its own; z, states and weights have one, drop and mask none."""
+    count = len(states)
+
+    @tf.custom_gradient
+    def run(z, *flat):
+        first, weights = flat[:count], flat[count:]
+        steps = _length(z)
+
+        def body(t, states, arrays):
+            new, saved = cell.step(z[t], states, weights, drop)
+            new = _kept(new, states, mask, t)
+            return t + 1, new, tuple(array.write(t, value) for array, value in zip(arrays, (*new, saved), strict=True))
+
+        arrays = tuple(tf.TensorArray(z.dtype, steps) for _ in range(count + 1))
+        start = (tf.constant(0), tuple(first), arrays)
+        _, final, arrays = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)
+        *new, saved = (array.stack() for array in arrays)
+        old = [tf.concat([s[None], values[:-1]], 0) for s, values in zip(first, new, strict=True)]
+
+        def gradient(d_outputs, *d_final):
+            def back(t, d_states, pres):
+                d_new = [d_states[0] + d_outputs[t], *d_states[1:]]
+                d_step = d_new if mask is None else [d * mask[t] for d in d_new]
+                pre, d_old = cell.step_back(
+                    saved[t], [o[t] for o in old], [n[t] for n in new], d_step, weights, drop
+                )  # fmt: skip
+                if mask is not None:
+                    d_old = [d + by * (1 - mask[t]) for d, by in zip(d_old, d_new, strict=True)]
+                return t - 1, tuple(d_old), pres.write(t, pre)
+
+            start = (steps - 1, tuple(d_final), tf.TensorArray(z.dtype, steps))
+            _, d_first, pres = tf.while_loop(lambda t, *_: t >= 0, back, start, parallel_iterations=1)
+            pre = pres.stack()
+            return (pre[..., : cell.inputs], *d_first, *cell.weight_gradients(pre, saved, old, new, weights, drop))
+
+        return (new[0], *final), gradient
+
+    outputs, *final = run(z, *states, *weights)
+    return outputs, tuple(final)
+
+
+def xla(cell, z, states, weights, drop=None, mask=None):
+    """As scan, compiled: once for each shape of z."""
+    if not hasattr(cell, "compiled"):  # one function a cell: its traces go with it
+        cell.compiled = tf.function(functools.partial(scan, cell), jit_compile=True, autograph=False)
+    return cell.compiled(z, tuple(states), tuple(weights), drop, mask)
+
+
+def fused(cell, x, kernel, bias, states, weights):
+    """An LSTM over x (T, B, D) itself, its input projection included; float32 or float16."""
+
+    @tf.custom_gradient
+    def run(x, kernel, bias, h, c, recurrent, *peephole):
+        w_i, w_f, w_o = tf.unstack(peephole[0]) if peephole else [tf.zeros([cell.units], x.dtype)] * 3
+        shared = {
+            "seq_len_max": tf.shape(x, tf.int64)[0], "x": x, "cs_prev": c, "h_prev": h, "b": bias,
+            "w": tf.concat([kernel, recurrent], 0), "wci": w_i, "wcf": w_f, "wco": w_o, "use_peephole": bool(peephole),
+        }  # fmt: skip
+        made = tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared)
+
+        def gradient(d_outputs, dh, dc):
+            last = tf.one_hot(_length(x) - 1, _length(x), dtype=x.dtype)[:, None, None]
+            values = {name: getattr(made, name) for name in ("i", "cs", "f", "o", "ci", "co", "h")}
+            back = tf.raw_ops.BlockLSTMGradV2(cs_grad=last * dc, h_grad=d_outputs + last * dh, **values, **shared)
+            d_kernel, d_recurrent = tf.split(back.w_grad, [kernel.shape[0], cell.units])
+            d_peephole = [tf.stack([back.wci_grad, back.wcf_grad, back.wco_grad])] if peephole else []
+            return (back.x_grad, d_kernel, back.b_grad, back.h_prev_grad, back.cs_prev_grad, d_recurrent, *d_peephole)
+
+        return (made.h, made.h[-1], made.cs[-1]), gradient
+
+    outputs, *final = run(x, kernel, bias, *states, *weights)
+    return outputs, tuple(final)
+
+
+def _kept(new, old, mask, t):
+    if mask is None:
+        return tuple(new)
+    return tuple(mask[t] * n + (1 - mask[t]) * o for n, o in zip(new, old, strict=True))
+
+
+def _length(z):
+    return tf.shape(z)[0] if z.shape[0] is None else z.shape[0]

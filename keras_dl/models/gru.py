@@ -1,0 +1,86 @@
+"""Gated recurrent units: one layer or several, for vectors and for tokens.
+
+Source: Chung, Gulcehre, Cho and Bengio, "Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling"
+(arXiv:1412.3555), equations (5) to (8): z is the share of the state that is new, r lies before the recurrent matrix.
+Keras' and cuDNN's GRU puts r behind it (reset_after=True) and means 1 - z by its z: layers.recurrent.GRU says how their
+weights become ours. The defaults are the paper's network for music.
+Deviations: the paper's equations omit the biases; here each gate has one.
+Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+"""
+
+import functools
+
+from keras_dl.layers.recurrent import GRU
+from keras_dl.models import _checks, _sequence
+
+PARAMETERS = 22_766  # trainable, at the defaults
+
+
+def build_gru(
+    input_shape=(None, 88),
+    num_classes=88,
+    *,
+    units=(46,),
+    reset_after=False,
+    vocabulary_size=None,
+    embedding_dim=None,
+    tied=False,
+    dropout=0.0,
+    recurrent_dropout=0.0,
+    variational=False,
+    init_scale=None,
+    return_sequences=True,
+    implementation="auto",
+    name="gru",
+):
+    """Build a GRU network.
+
+    Args:
+        input_shape: (T, D) of vectors, (T,) of tokens, without the batch axis; T None for any length.
+        num_classes: K, outputs a step.
+        units: H of each layer, the lowest first.
+        reset_after: apply r after the recurrent matrix, as cuDNN does; else before, as the paper does.
+        vocabulary_size: tokens that may come in; None: num_classes.
+        embedding_dim: width of a token's vector; None: that of the first layer.
+        tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
+        dropout: share of the values that training sets to zero before every layer, never between two steps of one
+            layer (arXiv:1409.2329).
+        recurrent_dropout: the same on the state where it enters the recurrent matrix, one draw a sequence
+            (arXiv:1512.05287).
+        variational: draw `dropout` once a sequence, too.
+        init_scale: draw every weight of embedding, layers and output uniformly from [-init_scale, init_scale]; None:
+            Keras' initializers.
+        return_sequences: logits at every step, else of the last alone.
+        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        name: name of the model.
+
+    Returns:
+        An uncompiled model: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K) float32, or
+        "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary outputs.
+        models.with_state makes of it one that takes and returns the state.
+
+    Raises:
+        ValueError: an argument is outside what is said above.
+
+    >>> build_gru(units=(4, 3)).output_shape
+    (None, None, 88)
+    """
+    options = {
+        "vocabulary_size": vocabulary_size, "embedding_dim": embedding_dim, "tied": tied, "dropout": dropout,
+        "variational": variational, "init_scale": init_scale, "return_sequences": return_sequences,
+    }  # fmt: skip
+    _sequence.check("build_gru", input_shape, num_classes, units, recurrent_dropout, implementation, **options)
+    _checks.yes_or_no("build_gru", "reset_after", reset_after)
+    layer = functools.partial(
+        GRU, reset_after=reset_after, recurrent_dropout=recurrent_dropout, implementation=implementation
+    )
+    return _sequence.build(layer, "gru", input_shape, num_classes, units, name=name, **options)
+
+
+def gru_space(hp):
+    """What to search: width, depth, dropout; untouched, it gives build_gru's defaults."""
+    width = hp.Choice("width", [46, 92, 184], default=46)
+    return {
+        "units": (width,) * hp.Choice("layers", [1, 2], default=1),
+        "dropout": hp.Choice("dropout", [0.0, 0.25, 0.5], default=0.0),
+    }

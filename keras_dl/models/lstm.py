@@ -1,0 +1,90 @@
+"""Long short-term memory: one layer or several, for vectors and for tokens.
+
+Source: Graves, "Generating Sequences With Recurrent Neural Networks" (arXiv:1308.0850), equations (7) to (11);
+Hochreiter and Schmidhuber 1997. The defaults are the network of Chung et al. (arXiv:1412.3555) for music; the small,
+medium and large word models of Zaremba et al. (arXiv:1409.2329) are arguments away (apps/model_text.py).
+Deviations: the forget gate's bias starts at 1 (Jozefowicz et al. 2015); layers of a stack see the layer below alone,
+without Graves' connections that skip layers.
+Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+"""
+
+import functools
+
+from keras_dl.layers.recurrent import LSTM
+from keras_dl.models import _checks, _sequence
+
+PARAMETERS = 21_364  # trainable, at the defaults
+
+
+def build_lstm(
+    input_shape=(None, 88),
+    num_classes=88,
+    *,
+    units=(36,),
+    peephole=True,
+    forget_bias=1.0,
+    vocabulary_size=None,
+    embedding_dim=None,
+    tied=False,
+    dropout=0.0,
+    recurrent_dropout=0.0,
+    variational=False,
+    init_scale=None,
+    return_sequences=True,
+    implementation="auto",
+    name="lstm",
+):
+    """Build an LSTM network.
+
+    Args:
+        input_shape: (T, D) of vectors, (T,) of tokens, without the batch axis; T None for any length.
+        num_classes: K, outputs a step.
+        units: H of each layer, the lowest first.
+        peephole: gates see the cell's state: input and forget gate the old one, output gate the new one.
+        forget_bias: what the forget gate's bias starts at.
+        vocabulary_size: tokens that may come in; None: num_classes.
+        embedding_dim: width of a token's vector; None: that of the first layer.
+        tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
+        dropout: share of the values that training sets to zero before every layer, never between two steps of one
+            layer (arXiv:1409.2329).
+        recurrent_dropout: the same on the state where it enters the recurrent matrix, one draw a sequence
+            (arXiv:1512.05287).
+        variational: draw `dropout` once a sequence, too.
+        init_scale: draw every weight of embedding, layers and output uniformly from [-init_scale, init_scale]; None:
+            Keras' initializers.
+        return_sequences: logits at every step, else of the last alone.
+        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        name: name of the model.
+
+    Returns:
+        An uncompiled model: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K) float32, or
+        "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary outputs.
+        models.with_state makes of it one that takes and returns the state.
+
+    Raises:
+        ValueError: an argument is outside what is said above.
+
+    >>> build_lstm(units=(4, 3)).output_shape
+    (None, None, 88)
+    """
+    options = {
+        "vocabulary_size": vocabulary_size, "embedding_dim": embedding_dim, "tied": tied, "dropout": dropout,
+        "variational": variational, "init_scale": init_scale, "return_sequences": return_sequences,
+    }  # fmt: skip
+    _sequence.check("build_lstm", input_shape, num_classes, units, recurrent_dropout, implementation, **options)
+    _checks.yes_or_no("build_lstm", "peephole", peephole)
+    layer = functools.partial(
+        LSTM, peephole=peephole, forget_bias=forget_bias, recurrent_dropout=recurrent_dropout,
+        implementation=implementation,
+    )  # fmt: skip
+    return _sequence.build(layer, "lstm", input_shape, num_classes, units, name=name, **options)
+
+
+def lstm_space(hp):
+    """What to search: width, depth, peepholes, dropout; untouched, it gives build_lstm's defaults."""
+    width = hp.Choice("width", [36, 72, 144], default=36)
+    return {
+        "units": (width,) * hp.Choice("layers", [1, 2], default=1),
+        "peephole": hp.Boolean("peephole", default=True),
+        "dropout": hp.Choice("dropout", [0.0, 0.25, 0.5], default=0.0),
+    }

@@ -1,0 +1,124 @@
+"""Recurrent networks without gates, shallow and deep in each of the ways in which one can be deep.
+
+Source: Pascanu, Gulcehre, Cho and Bengio, "How to Construct Deep Recurrent Neural Networks" (arXiv:1312.6026),
+section 3; a maxout unit is Goodfellow et al., arXiv:1302.4389. The paper's networks for music, and how to build them:
+
+    RNN         units=(600,)                                                            465,600 weights
+    sRNN        units=(400, 400)                                                        550,400
+    DT-RNN      units=(400,), transition_units=(400,)
+    DT(S)-RNN   units=(400,), transition_units=(400,), shortcut=True                    585,600
+    DOT(S)-RNN  units=(400,), transition_units=(400,), shortcut=True, output_units=(400,)   745,600
+
+The paper prints 465K, 550K, 585K and 745K, unverified here; the counts leave out the biases. DT(S) has its count when
+the input enters every layer of the transition.
+Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+"""
+
+import functools
+
+from keras_dl.layers.cells import ACTIVATIONS
+from keras_dl.layers.recurrent import Transition
+from keras_dl.models import _checks, _sequence
+
+PARAMETERS = 466_288  # trainable, at the defaults: the 465,600, and a bias a unit
+
+
+def build_rnn(
+    input_shape=(None, 88),
+    num_classes=88,
+    *,
+    units=(600,),
+    transition_units=(),
+    shortcut=False,
+    output_units=(),
+    activation="tanh",
+    transition_activation="tanh",
+    output_activation="tanh",
+    vocabulary_size=None,
+    embedding_dim=None,
+    tied=False,
+    dropout=0.0,
+    recurrent_dropout=0.0,
+    variational=False,
+    init_scale=None,
+    return_sequences=True,
+    implementation="auto",
+    name="rnn",
+):
+    """Build a recurrent network in any form of the paper.
+
+    Args:
+        input_shape: (T, D) of vectors, (T,) of tokens, without the batch axis; T None for any length.
+        num_classes: K, outputs a step.
+        units: H of each layer, the lowest first; several make the stacked sRNN.
+        transition_units: widths of the layers between two states of every layer; () is the shallow transition.
+        shortcut: the old state also enters the last layer of the transition, and the input all of them: DT(S).
+        output_units: widths of the layers between the state and the logits: DOT.
+        activation: of the states, one of layers.cells.ACTIVATIONS.
+        transition_activation: of the layers between two states, of the same.
+        output_activation: of the output's layers: "tanh", "relu" or "maxout".
+        vocabulary_size: tokens that may come in; None: num_classes.
+        embedding_dim: width of a token's vector; None: that of the first layer.
+        tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
+        dropout: share of the values that training sets to zero before every layer, never between two steps of one
+            layer (arXiv:1409.2329).
+        recurrent_dropout: the same on the state where it enters the recurrent matrix, one draw a sequence
+            (arXiv:1512.05287).
+        variational: draw `dropout` once a sequence, too.
+        init_scale: draw every weight of embedding, layers and output uniformly from [-init_scale, init_scale]; None:
+            Keras' initializers.
+        return_sequences: logits at every step, else of the last alone.
+        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        name: name of the model.
+
+    Returns:
+        An uncompiled model: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K) float32, or
+        "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary outputs.
+        models.with_state makes of it one that takes and returns the state.
+
+    Raises:
+        ValueError: an argument is outside what is said above.
+
+    >>> build_rnn(units=(4,), transition_units=(5,), shortcut=True, output_units=(3,)).output_shape
+    (None, None, 88)
+    """
+    options = {
+        "vocabulary_size": vocabulary_size, "embedding_dim": embedding_dim, "tied": tied, "dropout": dropout,
+        "variational": variational, "init_scale": init_scale, "return_sequences": return_sequences,
+    }  # fmt: skip
+    who = "build_rnn"
+    _sequence.check(
+        who, input_shape, num_classes, units, recurrent_dropout, implementation, output_units=output_units, **options
+    )
+    if transition_units:
+        _checks.whole_numbers(who, "transition_units", transition_units, example=(400,))
+    _checks.yes_or_no(who, "shortcut", shortcut)
+    _checks.one_of(who, "activation", activation, ACTIVATIONS)
+    _checks.one_of(who, "transition_activation", transition_activation, ACTIVATIONS)
+    _checks.one_of(who, "output_activation", output_activation, _sequence.OUTPUT_ACTIVATIONS)
+    if shortcut and not transition_units:
+        raise ValueError(
+            f"{who}: shortcut needs transition_units to skip; got shortcut=True and none. Nearest: shortcut=False."
+        )
+    layer = functools.partial(
+        Transition, transition_units=transition_units, activation=activation, shortcut=shortcut,
+        transition_activation=transition_activation, recurrent_dropout=recurrent_dropout,
+        implementation=implementation,
+    )  # fmt: skip
+    return _sequence.build(
+        layer, "rnn", input_shape, num_classes, units, name=name, output_units=output_units,
+        output_activation=output_activation, **options,
+    )  # fmt: skip
+
+
+def rnn_space(hp):
+    """What to search: the paper's forms, width, dropout; untouched, it gives build_rnn's defaults."""
+    form = hp.Choice("form", ["rnn", "srnn", "dt", "dts", "dots"], default="rnn")
+    width = hp.Choice("width", [100, 200, 400, 600], default=600)
+    return {
+        "units": (width,) * (2 if form == "srnn" else 1),
+        "transition_units": (width,) if form.startswith("d") else (),
+        "shortcut": form in ("dts", "dots"),
+        "output_units": (width,) if form == "dots" else (),
+        "dropout": hp.Choice("dropout", [0.0, 0.25, 0.5], default=0.0),
+    }

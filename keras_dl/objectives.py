@@ -1,0 +1,201 @@
+"""Likelihoods of sequences: the loss of training, and the measures that papers report. In nats, unless it says bits.
+
+Shapes: B sequences, T steps, K tokens, D entries of a vector. A step counts by its weight (B, T): 1 for a real one, 0
+for a padded one. Keras' masks are not looked at.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+
+def categorical_nll(targets, logits):
+    """-log softmax(logits) at the target.
+
+    Args:
+        targets: (B, T) whole numbers in [0, K), at padded steps too.
+        logits: (B, T, K).
+
+    Returns:
+        (B, T) float32, also of logits in half precision.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> round(float(categorical_nll([[2]], [[[0.0, 0.0, 0.0, 0.0]]])[0, 0]), 4)  # log 4
+    1.3863
+    """
+    targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
+    if not targets.shape.is_compatible_with(logits.shape[:-1]):
+        raise ValueError(
+            f"categorical_nll: targets must be (B, T) and logits (B, T, K); got {targets.shape} and {logits.shape}."
+        )
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(targets, tf.int32), tf.cast(logits, tf.float32))
+
+
+def bernoulli_nll(targets, logits):
+    """-log of the probability of 0/1 vectors with independent entries, summed over the entries.
+
+    Args:
+        targets: (B, T, D) in [0, 1], any dtype.
+        logits: (B, T, D).
+
+    Returns:
+        (B, T) float32, also of logits in half precision.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> round(float(bernoulli_nll([[[1, 0, 1]]], [[[0.0, 0.0, 0.0]]])[0, 0]), 4)  # 3 log 2
+    2.0794
+    """
+    targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
+    if not targets.shape.is_compatible_with(logits.shape):
+        raise ValueError(
+            f"bernoulli_nll: targets and logits must both be (B, T, D); got {targets.shape} and {logits.shape}."
+        )
+    targets, logits = tf.cast(targets, tf.float32), tf.cast(logits, tf.float32)
+    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), -1)
+
+
+NLL = {"categorical": categorical_nll, "bernoulli": bernoulli_nll}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class SequenceLoss(keras.losses.Loss):
+    """Negative log-likelihood of the steps of a batch, one number, in nats.
+
+    Args:
+        nll: "categorical" or "bernoulli".
+        over: "steps": sum(w * nll) / sum(w), the mean over the real steps, 0 if there is none; "sequences":
+            sum(w * nll) / B, summed over the unrolled steps and averaged over the batch, as Zaremba et al.
+            (arXiv:1409.2329) train: its gradient is T times as large.
+
+    With replicas, each divides by its own steps or sequences, and the loss is the mean over the replicas.
+
+    Raises:
+        ValueError: an unknown name; at a call, weights that are not (B, T).
+
+    >>> loss = SequenceLoss("categorical")
+    >>> round(float(loss([[2, 0]], [[[0.0] * 4, [9.0, 0.0, 0.0, 0.0]]], sample_weight=[[1, 0]])), 4)  # log 4
+    1.3863
+    """
+
+    def __init__(self, nll, over="steps", name="sequence_loss"):
+        super().__init__(name=name, reduction="sum")  # not used: __call__ reduces
+        _check_nll("SequenceLoss", nll)
+        if over not in ("steps", "sequences"):
+            raise ValueError(f"SequenceLoss: over must be 'steps' or 'sequences'; got {over!r}. Nearest: 'steps'.")
+        self.nll, self.over = nll, over
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        nll = self.call(y_true, y_pred)
+        weight = _weights("SequenceLoss", sample_weight, nll)
+        total = tf.reduce_sum(weight * nll)
+        by = tf.reduce_sum(weight) if self.over == "steps" else tf.cast(tf.shape(nll)[0], tf.float32)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # Keras adds their gradients up
+        return tf.math.divide_no_nan(total, by if replicas == 1 else by * replicas)
+
+    def call(self, y_true, y_pred):
+        """Of each step: (B, T) float32."""
+        return NLL[self.nll](y_true, y_pred)
+
+    def get_config(self):
+        return {"nll": self.nll, "over": self.over, "name": self.name}
+
+
+class _MeanNLL(keras.metrics.Metric):
+    """Mean over all real steps of all batches, whatever the batches' lengths; summed in float64.
+
+    Args:
+        nll: "categorical" or "bernoulli".
+        name: in the logs.
+
+    Use it in weighted_metrics, with weights (B, T).
+    """
+
+    NAME = None
+
+    def __init__(self, nll="categorical", name=None, dtype=None):
+        super().__init__(name=name or self.NAME, dtype=dtype)
+        _check_nll(type(self).__name__, nll)
+        self.nll = nll
+        self.total = self.add_variable((), "zeros", dtype="float64", name="total")
+        self.steps = self.add_variable((), "zeros", dtype="float64", name="steps")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        nll = NLL[self.nll](y_true, y_pred)
+        weight = tf.cast(_weights(type(self).__name__, sample_weight, nll), tf.float64)
+        self.total.assign_add(tf.reduce_sum(weight * tf.cast(nll, tf.float64)))
+        self.steps.assign_add(tf.reduce_sum(weight))
+
+    def result(self):
+        mean = tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.steps))
+        return tf.cast(self.of_mean(mean), self.dtype)
+
+    def of_mean(self, mean):
+        return mean
+
+    def get_config(self):
+        return {"nll": self.nll, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class NatsPerStep(_MeanNLL):
+    """Mean negative log-likelihood of a step, for "bernoulli" of a whole vector, over all steps of all batches.
+
+    >>> nats = NatsPerStep("bernoulli")
+    >>> nats.update_state([[[1, 0]]], [[[0.0, 0.0]]])
+    >>> round(float(nats.result()), 4)  # 2 log 2
+    1.3863
+    """
+
+    NAME = "nats"
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Perplexity(_MeanNLL):
+    """exp of the mean of NatsPerStep: the number of equally probable tokens that would be as hard to guess.
+
+    >>> perplexity = Perplexity()
+    >>> perplexity.update_state([[2, 0]], [[[0.0] * 4, [0.0] * 4]])
+    >>> round(float(perplexity.result()), 4)
+    4.0
+    """
+
+    NAME = "perplexity"
+
+    def of_mean(self, mean):
+        return tf.exp(mean)
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class BitsPerStep(_MeanNLL):
+    """The mean of NatsPerStep in bits: of characters, the bits per character.
+
+    >>> bits = BitsPerStep()
+    >>> bits.update_state([[2, 0]], [[[0.0] * 4, [0.0] * 4]])
+    >>> round(float(bits.result()), 4)
+    2.0
+    """
+
+    NAME = "bits"
+
+    def of_mean(self, mean):
+        return mean / math.log(2)
+
+
+def _weights(who, weight, nll):
+    """(B, T) float32; a weight of any other shape would be stretched over the wrong axis unseen."""
+    if weight is None:
+        return tf.ones_like(nll)
+    weight = tf.cast(tf.convert_to_tensor(weight), tf.float32)
+    if weight.shape.rank != nll.shape.rank or not weight.shape.is_compatible_with(nll.shape):
+        raise ValueError(f"{who}: sample_weight must be one number a step, {nll.shape}; got {weight.shape}.")
+    return weight
+
+
+def _check_nll(who, nll):
+    if nll not in NLL:
+        raise ValueError(f"{who}: nll must be 'categorical' or 'bernoulli'; got {nll!r}. Nearest: 'categorical'.")

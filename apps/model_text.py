@@ -59,7 +59,6 @@ def main(argv=None):
         config.scheduled_sampling <= 1, f"--scheduled-sampling: must be at most 1; got {config.scheduled_sampling:g}."
     )
     with runtime.quiet_tensorflow():
-        import numpy as np
         import tensorflow as tf
 
         from keras_dl import data, export, objectives, optimizers, samples, summaries, training, tuning
@@ -152,19 +151,16 @@ def main(argv=None):
         model.network, run, preprocess=tokens, endpoints=endpoints, metrics=found,
         card={"data": dataclasses.asdict(info), "hyperparameters": best.values, "exposure_gap": gap},
     )  # fmt: skip
-    written = run.samples / "sample.txt"
-    runtime.write_atomic(written, sample(0.7))
-    run.say(f"\n{written}:\n{np.char.mod('%s', written.read_text())}")
+    run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
+    run.say(f"\n{sample(0.7)}")
     run.finish(found)
     if run.throwaway:
         return found
-    values = {name: value for name, value in best.values.items() if name not in sizes or name in chosen}
-    drawn = {**space(best), **sizes}
-    changed = {n: v for n, v in drawn.items() if v != models.options(config.model)[n] and n not in sizes}
-    anew = settings.flags(
-        dataclasses.replace(config, resume="", smoke=False),
-        {**changed, **chosen, "learning_rate": values.get("learning_rate", config.learning_rate), "trials": 0},
-    )
+    arguments = models.options(config.model)
+    changed = {name: value for name, value in {**space(best), **sizes}.items() if value != arguments[name]}
+    changed = {name: value for name, value in changed.items() if name not in sizes or name in chosen}
+    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
+    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
     python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
     run.say(
         f"""

@@ -1,7 +1,8 @@
 """Sequences from a model of the next step: one loop inside the graph, over any step function.
 
 A draw says what follows a step's logits. It is a function draw(logits, t) of nothing but its arguments: its random
-numbers are keyed by (seed, t), so the same seed gives the same sequence in Python and from an export.
+numbers are keyed by (seed, t), so the same seed gives the same sequence in Python and from an export. (A graph that XLA
+compiles draws other numbers, of the same distribution.)
 Shapes: B sequences, T steps, K tokens, D entries of a vector.
 """
 

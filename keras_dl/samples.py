@@ -8,7 +8,7 @@ from keras_dl import summaries
 
 
 class Samples(keras.callbacks.Callback):
-    """Call `show()` after every epoch, where tf.summary writes into run.tensorboard / "samples".
+    """Call `show()` after epochs 1, 2, 4, 8 ... and at the end, where tf.summary writes into run.tensorboard / "samples".
 
     Args:
         run: the runtime.Run.
@@ -17,25 +17,33 @@ class Samples(keras.callbacks.Callback):
 
     def __init__(self, run, show):
         super().__init__()
-        self.folder, self.show, self.begun = run.tensorboard / "samples", show, False
+        self.folder, self.show, self.epochs_done, self.begun = run.tensorboard / "samples", show, 0, False
 
     def on_epoch_end(self, epoch, logs=None):
         if not self.begun:  # also what a run wrote that was killed before its first checkpoint
             self.purge(epoch)
-            self.begun = True
-        with summaries.writing(self.folder, epoch + 1):
-            self.show()
+        self.epochs_done, self.begun = epoch + 1, True
+        if self.epochs_done & epoch == 0:
+            self._write()
+
+    def on_train_end(self, logs=None):
+        self.purge(self.epochs_done - 1)  # of the weights that stay; a finished run that is resumed ends a second time
+        self._write()
 
     def get_state(self):
-        return {}
+        return {"epochs_done": self.epochs_done}
 
     def set_state(self, state):
-        pass
+        self.epochs_done = state["epochs_done"]
 
     def purge(self, epochs_done):
         """Forget what was written after `epochs_done` epochs."""
         with contextlib.suppress(FileNotFoundError):
             summaries.purge(self.folder, epochs_done)
+
+    def _write(self):
+        with summaries.writing(self.folder, self.epochs_done):
+            self.show()
 
 
 def piano_roll_figure(rolls, titles, *, lowest, steps_per_beat):

@@ -29,7 +29,16 @@ def midi():
 
 
 @pytest.fixture(scope="module")
-def few():
+def fresh(tmp_path_factory):
+    """A data folder in which nothing is prepared; nor is anything at home."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TFDS_DATA_DIR", "HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def few(fresh):
     pytest.importorskip("music21", reason="extra [music] is not installed")
     return data.load("bach_chorales", kind="music", pieces=16)
 
@@ -390,7 +399,7 @@ def test_music_that_is_alike_stays_in_one_split():
 
 
 @pytest.mark.slow
-def test_all_chorales_are_split_with_no_music_in_two():
+def test_all_chorales_are_split_with_no_music_in_two(fresh):
     pytest.importorskip("music21", reason="extra [music] is not installed")
     import tensorflow_datasets as tfds
 
@@ -423,6 +432,7 @@ def raw_files(monkeypatch, tmp_path):
     for file, _ in STANDARD.values():
         (manual / f"{file}.mat").write_bytes((RAW / f"{file}.mat").read_bytes())
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(tfds_sets, "_answers", lambda host: pytest.fail("no network is needed"))
     return manual
 
@@ -455,6 +465,7 @@ def test_the_published_splits_share_no_piece_but_two_of_nottingham(raw_files, na
 
 def test_a_file_that_is_not_the_known_one_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "downloads" / "manual" / "polyphonic_music" / "JSB_Chorales.mat"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"another")

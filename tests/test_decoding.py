@@ -78,12 +78,12 @@ def test_a_plain_function_draws_tokens():
 @pytest.mark.parametrize("traced", [False, True])
 def test_behind_an_end_there_is_only_the_end(traced):
     network, first, end = Network(K, K), np.arange(4, dtype="int32"), 2
-    free, scores, _ = python_loop(network, first, 20, Sample(1))
+    free, scores, _ = python_loop(network, first, 20, Sample(1, 2.0))
     ends = [int(np.flatnonzero(row == end)[0]) if end in row else 20 for row in free]
     assert len(set(ends)) > 1 and max(ends) < 19  # some end early, and all before the last step
     signature = (tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32))
     call = lambda first, n: generate(  # noqa: E731
-        network.step, network.start(tf.shape(first)[0]), first, n, Sample(1), end=end
+        network.step, network.start(tf.shape(first)[0]), first, n, Sample(1, 2.0), end=end
     )
     outputs, got, state = (tf.function(call, signature) if traced else call)(tf.constant(first), tf.constant(20))
     after = np.arange(20) > np.array(ends)[:, None]
@@ -116,9 +116,10 @@ def test_temperature_0_and_top_k_1_are_greedy():
     for draw in (
         Greedy(), Sample(5, 0.0), Sample(5, zero), Sample(5, top_k=1), Sample(5, top_k=one), Sample(5, top_p=1e-6),
         Sample(5, zero, tf.constant(3), tf.constant(0.5)), Sample(5, zero, 3, 0.5), Sample(5, top_p=tf.constant(0.0)),
-        Sample(5, 1e-30), Sample(tf.constant(5), zero),
+        Sample(tf.constant(5), zero),
     ):  # fmt: skip
         np.testing.assert_array_equal(draw(logits, 0), expected, err_msg=str(draw))
+    np.testing.assert_array_equal(Sample(5, 1e-30)(logits, 0)[2:], expected[2:])  # of equals, any
     for temperature in (0.0, zero):
         np.testing.assert_array_equal(Bernoulli(5, temperature)(logits, 0), logits > 0)
 
@@ -142,10 +143,10 @@ def test_frequencies_are_the_softmax_at_the_temperature(temperature, tensor):
     draw = Sample(11, tf.constant(temperature) if tensor else temperature)
     over_rows = np.asarray(draw(np.tile(logits, (20_000, 1)), 0))
     assert fits(over_rows, softmax(logits, temperature))
-    over_steps = tf.map_fn(lambda t: draw(logits[None], t)[0], tf.range(4000))
-    assert fits(np.asarray(over_steps), softmax(logits, temperature))
-    over_seeds = tf.map_fn(lambda s: Sample(s, draw.temperature)(logits[None], 0)[0], tf.range(4000))
-    assert fits(np.asarray(over_seeds), softmax(logits, temperature))
+    by_step = tf.function(lambda n: tf.map_fn(lambda t: draw(logits[None], t)[0], tf.range(n)))
+    by_seed = tf.function(lambda n: tf.map_fn(lambda s: Sample(s, draw.temperature)(logits[None], 0)[0], tf.range(n)))
+    assert fits(np.asarray(by_step(4000)), softmax(logits, temperature))
+    assert fits(np.asarray(by_seed(4000)), softmax(logits, temperature))
 
 
 def test_steps_and_seeds_draw_independently():
@@ -280,8 +281,8 @@ def test_log_probabilities_are_the_model_s_own():
 def test_an_export_draws_what_python_draws(kind, tmp_path):
     tokens = kind == "tokens"
     module = Network(K, K) if tokens else Network(D, D)
-    scalar = {name: tf.TensorSpec([], dtype, name) for name, dtype in
-              {"length": "int32", "seed": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32"}.items()}  # fmt: skip
+    dtypes = {"length": "int32", "seed": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32"}
+    scalars = [tf.TensorSpec([], dtype, name) for name, dtype in dtypes.items()]
     first = tf.TensorSpec([None], tf.int32) if tokens else tf.TensorSpec([None, D])
 
     def run(first, length, seed, temperature, top_k, top_p):
@@ -291,7 +292,7 @@ def test_an_export_draws_what_python_draws(kind, tmp_path):
         )
         return outputs, scores
 
-    module.run = tf.function(run, input_signature=[first, *scalar.values()])
+    module.run = tf.function(run, input_signature=[first, *scalars])
     tf.saved_model.save(module, tmp_path)
     loaded = tf.saved_model.load(tmp_path)
     for batch, length in ((1, 9), (4, 25)):
@@ -311,13 +312,25 @@ def test_an_export_draws_what_python_draws(kind, tmp_path):
 
 
 def test_the_loop_compiles():
-    network = Network(K, K)
+    """XLA has random numbers of its own: its draws are others, of the same distribution."""
+    network, first = Network(K, K), tf.constant([0, 1, 3, 4])
 
-    def run(first):
-        return generate(network.step, network.start(4), first, 9, Sample(1, 0.7, 3, 0.9), end=2)[0]
+    @tf.function(jit_compile=True)
+    def run(first, temperature, seed):
+        return generate(network.step, network.start(4), first, 20, Sample(seed, temperature, 3, 0.9), end=2)[:2]
 
-    first = tf.constant([0, 1, 3, 4])
-    np.testing.assert_array_equal(tf.function(run, jit_compile=True)(first), run(first))
+    for got, expected in zip(
+        run(first, 0.0, 1), generate(network.step, network.start(4), first, 20, Greedy(), end=2), strict=False
+    ):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    a, again, other = (run(first, tf.constant(2.0), tf.constant(seed))[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(a, again)
+    assert np.any(a != other)
+
+    logits = np.tile(some_logits(1), (20_000, 1))
+    drawn = tf.function(Sample(1, 1.5, 5, 0.9), jit_compile=True)(logits, 0)
+    p = np.where(kept(logits[:1], 1.5, 5, 0.9), softmax(logits[:1], 1.5), 0)[0]
+    assert fits(np.asarray(drawn), p / p.sum())
 
 
 @pytest.mark.parametrize(

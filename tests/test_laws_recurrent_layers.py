@@ -36,7 +36,7 @@ VARIANTS = {  # whether there is a mask, dropout of the inputs, of the recurrenc
 
 
 FEW = ("lstm, peephole", "gru", "gru, reset after", "dt(s)")  # where a graph or a compiler makes a case slow
-FEW_FAST = [kind if kind in FEW else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+FAST = [kind if kind in FEW else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 
 # The papers' equations: one step, x (B, D), states (B, H), weights by name, `drop` on h where a matrix multiplies it.
 
@@ -199,11 +199,12 @@ def assert_equal(found, wanted, rtol=1e-7, atol=1e-8):
 
 
 EQUATIONS = [
-    *((kind, route, variant) for kind in KINDS for route in ("plain", "scan") for variant in VARIANTS),
+    *(pytest.param(kind, route, variant, marks=[pytest.mark.slow] if variant in ("mask", "dropout") else [])
+      for kind in KINDS for route in ("plain", "scan") for variant in VARIANTS),
     *(pytest.param(kind, "xla", "bare", marks=pytest.mark.slow) for kind in KINDS),
     *((kind, "xla", "mask and dropout") for kind in KINDS),
     *((kind, "fused", "bare") for kind in KINDS if kind.startswith("lstm")),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "route", "variant"), EQUATIONS)
@@ -223,7 +224,7 @@ def test_forward_and_back_are_the_papers_equations(kind, route, variant, fixed_d
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
-@pytest.mark.parametrize("units", [H, recurrent.FUSED_UNITS, recurrent.FUSED_UNITS + 1])
+@pytest.mark.parametrize("units", [recurrent.FUSED_UNITS, recurrent.FUSED_UNITS + 1])
 @pytest.mark.parametrize("implementation", recurrent.IMPLEMENTATIONS)
 def test_a_layer_runs_by_the_route_it_was_asked_for(kind, units, implementation, monkeypatch):
     ran, result = [], (tf.zeros((T, B, units)), (tf.zeros((B, units)),) * 2)
@@ -278,8 +279,10 @@ def twin_of(kind, layer, **kwargs):
 
 @pytest.mark.parametrize("kind", TWINS)
 @pytest.mark.parametrize("masked", ["no mask", "mask", "mask before"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])  # "auto" takes the kernel, and the loop
-@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize(("dtype", "go_backwards"), [  # of an LSTM "auto" takes the kernel in float32, else the loop
+    ("float32", False), ("float64", True), *(pytest.param(*case, marks=pytest.mark.slow) for case in
+                                             [("float32", True), ("float64", False)]),
+])  # fmt: skip
 def test_keras_layers_compute_the_same(kind, masked, dtype, go_backwards):
     layer = layer_for(kind, go_backwards=go_backwards, dtype=dtype)
     twin = twin_of(kind, layer, go_backwards=go_backwards)
@@ -327,7 +330,7 @@ def test_bidirectional_works_as_over_keras_layers(kind, masked, return_sequences
 # Sequences of several lengths.
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAST)
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("implementation", ["auto", "plain"])
 def test_a_padded_batch_is_its_sequences_one_by_one(kind, side, implementation):
@@ -367,8 +370,7 @@ def test_the_last_output_is_the_last_real_steps(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("lengths", [(2, 3), (1, 1, 1, 1, 1)])
-@pytest.mark.parametrize("implementation", ["auto", "plain"])
+@pytest.mark.parametrize(("lengths", "implementation"), [((2, 3), "auto"), ((2, 3), "plain"), ((1,) * 5, "auto")])
 def test_parts_with_the_state_handed_over_are_the_whole(kind, lengths, implementation):
     """A step alone takes a path without a loop; its gradients too must be those of the whole."""
     layer = layer_for(kind, implementation=implementation, dtype="float32")
@@ -389,6 +391,35 @@ def test_parts_with_the_state_handed_over_are_the_whole(kind, lengths, implement
         loss += sum(tf.reduce_sum(d.astype("float32") * s) for d, s in zip(ds, handed, strict=True))
     gradients = [np.asarray(g) for g in tape.gradient(loss, [x, *first, *values])]
     assert_equal((outputs, handed, dict(zip(whole[2], gradients, strict=True))), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_a_masked_step_alone_changes_nothing(kind):
+    layer = layer_for(kind)
+    x, states, *_ = example(layer, steps=1)
+    mask = np.array([True, False, False, True])[:, None]
+    _, *bare = layer(x, initial_state=states)
+    outputs, *final = layer(x, initial_state=states, mask=tf.constant(mask))
+    for state, new, old in zip(final, bare, states, strict=True):
+        np.testing.assert_allclose(state, np.where(mask, new, old), rtol=1e-10)
+    np.testing.assert_array_equal(outputs[:, 0], final[0])
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_a_mask_goes_on_to_the_layers_above_and_ends_with_the_sequence(kind):
+    below, above = layer_for(kind, dtype="float32"), layer_for(kind, inputs=H, dtype="float32", return_state=False)
+    last = layer_for(kind, inputs=H, dtype="float32", return_sequences=False)
+    x, *_ = example(below)
+    x, mask = np.where(MASK[..., None], x, 9.0).astype("float32"), tf.constant(MASK)
+    sequences = keras.Input((None, D))
+    middle, *_ = below(keras.layers.Masking(9.0)(sequences))
+    model = keras.Model(sequences, [above(middle), last(middle)[0]])
+    by_hand = np.asarray(below(x, mask=mask)[0])  # an array carries no mask
+    found = model(x)
+    np.testing.assert_allclose(found[0], above(by_hand, mask=mask), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[1], last(by_hand, mask=mask)[0], rtol=1e-5, atol=1e-6)
+    assert not np.allclose(found[0], above(by_hand), atol=1e-3)  # the mask does matter
+    assert all(m is None for m in last.compute_mask(by_hand, mask))
 
 
 # Gradients through time, as the lecture writes them.
@@ -562,7 +593,7 @@ def test_half_precision_computes_nearly_the_same(kind, route, dtype, error, fixe
     assert all(np.isfinite(g.astype("float32")).all() and g.any() for g in gradients.values())
 
 
-@pytest.mark.parametrize("kind", FEW_FAST)
+@pytest.mark.parametrize("kind", FAST)
 @pytest.mark.parametrize("implementation", ["auto", "plain"])
 def test_one_graph_serves_any_batch_and_any_length(kind, implementation):
     """And in a graph the gradients are those without one."""

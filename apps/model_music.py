@@ -1,0 +1,160 @@
+"""Train a model of polyphonic music, let it play on, and export it as a SavedModel.
+
+    python apps/model_music.py                                    # an LSTM on Bach's chorales
+    python apps/model_music.py --model rnn --dataset nottingham --set "units=(400,)" --set "transition_units=(400,)"
+    python apps/model_music.py --dataset path/to/my/midi          # a folder of MIDI files
+
+A piece is a piano-roll: at every time step, which of 88 keys are on. The model gives each key's probability from all
+steps before. Loss and metric are the negative log-likelihood in nats a time step: summed over the 88 notes, averaged
+over the real (not padded) steps; the step before a piece's first is silence.
+Recipes: Chung et al. 2014 (arXiv:1412.3555); Pascanu et al. 2014 (arXiv:1312.6026).
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from keras_dl import models, runtime, settings
+
+BEATS = 16  # of the prime that a sample goes on from, quarter notes
+RATE = 16_000  # samples of sound a second
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(settings.Training):
+    """Train a model of polyphonic music, let it play on, and export it as a SavedModel."""
+
+    model: Literal["rnn", "lstm", "gru"] = "lstm"  # architecture
+    dataset: str = "bach_chorales"  # or jsb_chorales, nottingham, musedata, piano_midi, or a folder of MIDI files
+    steps_per_beat: int = 4  # time steps a quarter note, of a folder's files
+    skip_unreadable: bool = False  # leave out a folder's unreadable files
+    weight_noise: float = 0.0  # standard deviation of the noise on the weights in training
+    epochs: int = 30  # epochs of the final fit
+    batch_size: int = 16  # pieces a step
+    learning_rate: float = 1e-2  # the largest of the schedule
+    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    sample_beats: int = 32  # length of a sample behind its prime, quarter notes
+
+
+def main(argv=None):
+    """Run the task; return the test metrics as {name: float}."""
+    config = settings.parse(Config, argv, app="model_music").shortened()
+    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
+    for name, least in (("sample_beats", 1), ("weight_noise", 0.0)):
+        settings.at_least(config, name, least)
+    with runtime.quiet_tensorflow():
+        import tensorflow as tf
+
+        from keras_dl import data, export, objectives, optimizers, samples, summaries, training, tuning
+        from keras_dl.data import music, plans
+        from keras_dl.endpoints.music import generator
+
+    splits = data.load(
+        config.dataset, config.seed, kind="music", steps_per_beat=config.steps_per_beat,
+        skip_unreadable=config.skip_unreadable, pieces=16 if config.smoke else None,
+    )  # fmt: skip
+    info, preprocess = splits.info, splits.preprocess
+    lengths = splits.train.features["roll"].lengths
+    train = data.batches(
+        splits.train, config.batch_size, seed=config.seed, preprocess=preprocess,
+        plan=plans.bucketed(lengths, config.batch_size),
+    )  # fmt: skip
+    validation, test = (
+        data.batches(s, config.batch_size, preprocess=preprocess) for s in (splits.validation, splits.test)
+    )
+
+    build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+
+    def compiled(hp):
+        network = build((None, info.notes), info.notes, **{**space(hp), **chosen})
+        model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
+        model.compile(
+            optimizer=optimizers.drawn(hp, config, train.steps()),
+            loss=objectives.SequenceLoss("bernoulli"),
+            weighted_metrics=[objectives.NatsPerStep("bernoulli")],
+        )
+        return model
+
+    with settings.user_input():
+        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+    run = runtime.start(config, app="model_music", name=f"{config.model}-{info.name}")
+    if run.finished:
+        run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
+        return run.finished["metrics"]
+
+    run.say(f"run: {run.path}")
+    best = tuning.search(
+        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
+        monitor="val_nats",
+    )  # fmt: skip
+    run.reseed()
+    with run.scope():
+        model = compiled(best)
+    run.say(
+        f"{model.name}: {model.network.count_params():,} parameters; "
+        f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
+    )
+
+    grid = {"steps_per_beat": info.steps_per_beat, "beats_per_minute": info.beats_per_minute}
+    piece = next(iter(splits.validation.features["roll"]))
+    prime = piece[: BEATS * info.steps_per_beat]
+    play = tf.function(generator(model.stepper, preprocess), autograph=False)
+
+    def sample():
+        made = play(prime[None], config.sample_beats * info.steps_per_beat, 1.0, config.seed)
+        return made["roll"][0].numpy()
+
+    def show():
+        roll = sample()
+        titles = ["a piece of the validation split", f"its first {BEATS} beats, gone on with"]
+        figure = samples.piano_roll_figure(
+            [piece[: len(roll)], roll], titles, lowest=info.lowest, steps_per_beat=info.steps_per_beat
+        )
+        tf.summary.image("piano_roll", tf.io.decode_png(summaries.png(figure), channels=3)[None])
+        tf.summary.audio("sample", music.sound(roll, **grid, rate=RATE)[None, :, None], RATE)
+
+    training.fit(
+        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
+        save_minutes=config.save_minutes,
+        callbacks=[
+            summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+            samples.Samples(run, show),
+            *training.stopping(config.patience, config.reduce_on_plateau, "val_nats"),
+        ],
+    )  # fmt: skip
+
+    found = {"nats": training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
+    run.say(f"test: {found['nats']:.4f} nats a time step")
+    endpoints = export.polyphony(
+        model.stepper, preprocess, prime[None].repeat(2, 0), length=config.sample_beats * info.steps_per_beat
+    )
+    folder = export.save(
+        model.network, run, preprocess=preprocess, endpoints=endpoints, metrics=found,
+        card={"data": dataclasses.asdict(info), "hyperparameters": best.values},
+    )  # fmt: skip
+    for name, roll in (("prime", prime), ("sample", sample())):
+        music.write_midi(roll, run.samples / f"{name}.mid", **grid)
+    run.finish(found)
+    if run.throwaway:
+        return found
+    arguments = models.options(config.model)
+    changed = {name: value for name, value in {**space(best), **chosen}.items() if value != arguments[name]}
+    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
+    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
+    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
+    folder, played = runtime.typed(folder), runtime.typed(run.samples / "prime.mid")
+    run.say(
+        f"""
+Next:
+  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
+  {python} -m keras_dl predict {folder} {played} --endpoint generate --set seed=1 --out played_on.mid
+  {python} -m keras_dl predict {folder} {played}
+  {python} {app} {anew}
+  {python} {app} --dataset path/to/my/midi"""
+    )
+    return found
+
+
+if __name__ == "__main__":
+    settings.run(main)

@@ -31,6 +31,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "music": ["music21>=10.5,<11", "pretty_midi==0.2.11.post0"],  # chorales and MIDI
         "onnx": ["onnx==1.23.2", "tf2onnx==1.17.0", "onnxruntime==1.32.0"],
         "serving": ["tensorflow-serving-api==2.21.0"],
         "dev": ["pytest>=9", "ruff>=0.14"],

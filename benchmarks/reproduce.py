@@ -106,9 +106,12 @@ def write_readme():
     for name in TABLES:
         if _curves(name).exists():
             import experiments
+            import influence
+            import recurrent
 
+            draw = (experiments.PICTURES | influence.PICTURES | recurrent.PICTURES)[name]
             _picture(name).parent.mkdir(exist_ok=True)
-            experiments.PICTURES[name](runtime.read_json(_curves(name)), _picture(name))
+            draw(runtime.read_json(_curves(name)), _picture(name))
 
 
 def machine():

@@ -2,8 +2,8 @@
 
     python benchmarks/step_time.py convnet --json FILE
 
-Every contender trains the same network (the same count of weights, checked) with SGD, momentum 0.9, on the
-cross-entropy of the same images, and keeps the running loss, nothing else; float32, the same batch, 2 threads.
+Every contender trains the same network (the same count of weights, checked) with SGD, of images with momentum 0.9 on
+the cross-entropy, and keeps the running loss, nothing else; float32, the same batch, 2 threads.
 - ours: the graph of steps that training.fit runs, in the block length that fit itself settles on this machine, over a
   data.batches pipeline that gathers, casts and standardises (its cost is in the figure).
 - torch: eager, as its users write it: images in memory, a random batch by index, cast, standardise, forward, backward,
@@ -12,6 +12,7 @@ cross-entropy of the same images, and keeps the running loss, nothing else; floa
   about half a second and at least 8 steps. Timed twice: the whole call as its user waits for it, arrays made into
   tensors and tf.data's wait at the deletion of an iterator included (ratio_to_keras), and from fit's on_train_begin to
   its on_train_end, without both (ratio_to_keras_inside).
+The recurrent rows (lstm, gru, rnn, lstm_generation) and what they train are in step_time_recurrent.py.
 
 Contenders are processes that live throughout and run blocks of 0.3-0.6 s in turn, A B C D A B C D ... A block in which
 other processes took more than 20 % of the processor's time is dropped from every ratio. A ratio is our median over the
@@ -77,11 +78,17 @@ NETWORKS = {
     "resnet20": Network("resnet_cifar", (32, 32, 3), 128, 50_000, {"depth": 20}),
     "resnet34": Network("resnet", (64, 64, 3), 32, 10_000, {"depth": 34}),
 }
+RECURRENT = {  # row -> contenders, whose script is another
+    "lstm": ("ours", "torch", "torch_batch_first", "keras"),
+    "gru": ("ours", "torch", "torch_batch_first", "keras"),
+    "rnn": ("ours", "torch", "torch_batch_first", "keras"),
+    "lstm_generation": ("ours", "torch"),
+}
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT])
     parser.add_argument("--json", type=Path, help="write the result there")
     parser.add_argument("--smoke", action="store_true", help="two rounds whatever the load: does everything run?")
     asked = parser.parse_args(argv)
@@ -93,25 +100,29 @@ def main(argv=None):
 
 def measure(name, smoke=False):
     """{"metrics": ratios, "details": milliseconds a step and how they came about} of one network."""
-    network = NETWORKS[name]
+    contenders = RECURRENT[name] if name in RECURRENT else NETWORKS[name].contenders
+    script = Path(__file__).with_name("step_time_recurrent.py") if name in RECURRENT else __file__
     warn_of_load()
     with contextlib.ExitStack() as stack:
-        workers = {who: stack.enter_context(Worker(__file__, who, name)) for who in network.contenders}
+        workers = {who: stack.enter_context(Worker(script, who, name)) for who in contenders}
         counts = {who: worker.ready["parameters"] for who, worker in workers.items()}
         if len(set(counts.values())) > 1:
             raise UserError(f"step_time: every contender must have the same weights; got {counts}.")
-        blocks = interleave(workers, _pairs(network), smoke)
+        blocks = interleave(workers, [("ours", who) for who in contenders if who != "ours"], smoke)
         lengths = {who: worker.steps for who, worker in workers.items()}
         ready = {who: worker.ready for who, worker in workers.items()}
     metrics, details = {}, {"parameters": counts["ours"], "threads": THREADS, "steps_per_block": lengths}
     details["steps_per_execution"] = ready["ours"]["unit"]
+    details |= ready["torch"].get("details", {}) | ready["ours"].get("details", {})
     details |= {f"{who}_ms": quartiles(1000 * blocks[who]["seconds"][blocks[who]["clean"]]) for who in blocks}
     best = min((who for who in blocks if who.startswith("torch")), key=lambda who: details[f"{who}_ms"][1])
     for peer, of in (("torch", "torch"), ("torch_best", best), ("keras", "keras")):
-        metrics[f"ratio_to_{peer}"] = ratio(blocks["ours"], blocks[of])
-    inside = {**blocks["keras"], "seconds": blocks["keras"]["inside"]}
-    metrics["ratio_to_keras_inside"] = ratio(blocks["ours"], inside)
-    details["keras_inside_ms"] = quartiles(1000 * inside["seconds"][inside["clean"]])
+        if of in blocks:
+            metrics[f"ratio_to_{peer}"] = ratio(blocks["ours"], blocks[of])
+    if "keras" in blocks:
+        inside = {**blocks["keras"], "seconds": blocks["keras"]["inside"]}
+        metrics["ratio_to_keras_inside"] = ratio(blocks["ours"], inside)
+        details["keras_inside_ms"] = quartiles(1000 * inside["seconds"][inside["clean"]])
     details |= {"torch_best": best, "torch": ready["torch"]["torch"], **shares(blocks)}
     return {"metrics": metrics, "details": details}
 
@@ -252,10 +263,6 @@ def print_result(result):
         print(f"  {name}: {[float(f'{v:.4g}') for v in value] if isinstance(value, list) else value}")
 
 
-def _pairs(network):
-    return [("ours", who) for who in network.contenders if who != "ours"]
-
-
 def _busy():
     """Seconds of the processor, over all cores, in which anything ran, a hypervisor's other guests included."""
     user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
@@ -291,13 +298,13 @@ def serve(make):
 class Ours:
     """The graph of training.fit over a pipeline of data.batches, block by block as fit calls it."""
 
-    def __init__(self, model, examples, batch_size, preprocess, augment=None):
+    def __init__(self, model, examples, batch_size, preprocess, augment=None, shuffle=True):
         import tensorflow as tf
 
         from keras_dl import data, training
 
         def batches(part):
-            return data.batches(part, batch_size, seed=SEED, shuffle=True, augment=augment, preprocess=preprocess)
+            return data.batches(part, batch_size, seed=SEED, shuffle=shuffle, augment=augment, preprocess=preprocess)
 
         with tempfile.TemporaryDirectory(prefix="keras_dl-step-") as folder:
             run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name="step", app="step_time", seed=SEED)
@@ -337,30 +344,30 @@ class Ours:
 class PlainKeras:
     """Stock layers, compile and fit with their defaults, arrays straight into fit."""
 
-    def __init__(self, network):
+    def __init__(self, model, x, y, batch_size):
+        import keras
+
+        self.model, self.x, self.y, self.batch_size, self.inside = model, x, y, batch_size, 0.0
+        # Called once and once an epoch: the steps between cost what they cost without it.
+        self.clock = keras.callbacks.LambdaCallback(on_train_begin=self._begin, on_train_end=self._end)
+        self.about = {"parameters": trainable(model), "least": FIT_STEPS, "most": len(y) // batch_size}
+
+    @classmethod
+    def of(cls, network):
         with runtime.quiet_tensorflow():
             import keras
         keras.utils.set_random_seed(SEED)
         pixels, labels = network.data()
-        self.images, self.labels = (pixels.astype(np.float32) - 127.5) / 73.9, labels
-        self.batch_size, self.inside, self.model = network.batch_size, 0.0, stock(network)
-        self.model.compile(
+        model = stock(network)
+        model.compile(
             optimizer=keras.optimizers.SGD(RATE, MOMENTUM),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        # Called once and once an epoch: the steps between cost what they cost without it.
-        self.clock = keras.callbacks.LambdaCallback(on_train_begin=self._begin, on_train_end=self._end)
-        self.about = {
-            "parameters": trainable(self.model),
-            "least": FIT_STEPS,
-            "most": len(labels) // network.batch_size,
-        }
+        return cls(model, (pixels.astype(np.float32) - 127.5) / 73.9, labels, network.batch_size)
 
     def run(self, steps):
         some = slice(steps * self.batch_size)
-        self.model.fit(
-            self.images[some], self.labels[some], batch_size=self.batch_size, verbose=0, callbacks=[self.clock]
-        )
+        self.model.fit(self.x[some], self.y[some], batch_size=self.batch_size, verbose=0, callbacks=[self.clock])
         return {"inside": self.inside}
 
     def _begin(self, logs):
@@ -374,28 +381,22 @@ class Torch:
     """PyTorch eager, in one of its two layouts."""
 
     def __init__(self, network, name, channels_last):
-        try:
-            import peers_torch
-            import torch
-        except ImportError:
-            raise UserError("step_time: PyTorch must be installed; python -m pip install -e '.[bench]'.") from None
-        self.torch = torch
-        torch.set_num_threads(THREADS)
-        torch.manual_seed(SEED)
+        self.torch, peers_torch = import_torch()
+        torch = self.torch
         pixels, labels = network.data()
         self.images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))  # (N, C, H, W)
         self.labels = torch.from_numpy(labels.astype(np.int64))
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model = peers_torch.build(name).to(memory_format=self.layout)
         self.optimizer = torch.optim.SGD(self.model.parameters(), RATE, MOMENTUM)
-        self.batch_size, self.order = network.batch_size, iter(())
+        self.order = random_batches(len(labels), network.batch_size)
         self.about = {"parameters": sum(p.numel() for p in self.model.parameters()), "torch": torch.__version__}
 
     def run(self, steps):
         torch, total = self.torch, 0.0
         self.model.train()
         for _ in range(steps):
-            chosen = self._next()
+            chosen = next(self.order)
             x = self.images[chosen].to(torch.float32, memory_format=self.layout).sub_(127.5).div_(73.9)
             self.optimizer.zero_grad(set_to_none=True)
             loss = torch.nn.functional.cross_entropy(self.model(x), self.labels[chosen])
@@ -403,13 +404,25 @@ class Torch:
             self.optimizer.step()
             total += loss.item()
 
-    def _next(self):
-        """The indices of a random batch; every example once an epoch."""
-        chosen = next(self.order, None)
-        if chosen is None:
-            self.order = iter(self.torch.randperm(len(self.labels)).split(self.batch_size))
-            chosen = next(self.order)
-        return chosen
+
+def random_batches(count, batch_size):
+    """Indices of random batches without end; every example once an epoch."""
+    import torch
+
+    while True:
+        yield from torch.randperm(count).split(batch_size)
+
+
+def import_torch():
+    """(torch, peers_torch), with the threads and the seed of this benchmark."""
+    try:
+        import peers_torch
+        import torch
+    except ImportError:
+        raise UserError("step_time: PyTorch must be installed; python -m pip install -e '.[bench]'.") from None
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(SEED)
+    return torch, peers_torch
 
 
 def stock(network):
@@ -434,7 +447,7 @@ def _contender(who, name):
     if who == "ours":
         return Ours.of(network)
     if who == "keras":
-        return PlainKeras(network)
+        return PlainKeras.of(network)
     return Torch(network, name, channels_last=who == "torch_channels_last")
 
 

@@ -98,10 +98,50 @@ def _experiment(table, name, metric, source):
     return Row(name, metric, "percent", f"benchmarks/experiments.py {table} {name}", source=source)
 
 
+def _recurrent(table, name, metric, unit, published, source, bar=None, unverified=True):
+    command = f"benchmarks/recurrent.py {table} {name}"
+    return Row(name, metric, unit, command, published, source, unverified=unverified and published is not None, bar=bar)
+
+
+def _memory():
+    adding = "Bai et al. 2018, table 1, at 600 steps; saying 1 has 0.167"
+    published = {"lstm": 0.164, "gru": 5.3e-5, "rnn": 0.177}
+    bars = {"lstm": ("<=", 0.01), "gru": ("<=", 0.01), "rnn": None}
+    rows = [
+        _recurrent("memory", f"adding_{c}", "mse", "squared", published[c], adding, bars[c], unverified=False)
+        for c in ("lstm", "gru", "rnn")
+    ]
+    for cell in ("lstm", "gru"):
+        rows.append(_recurrent("memory", f"row_mnist_{cell}", "test_accuracy", "percent", None, "", (">=", 97.0)))
+    pixels = "Bai et al. 2018, table 1, 784 pixels, 70,000 weights"
+    for cell, figure in (("lstm", 87.2), ("gru", 96.2), ("rnn", 21.5)):
+        rows.append(
+            _recurrent("memory", f"pixel_mnist_{cell}", "test_accuracy", "percent", figure, pixels, unverified=False)
+        )
+    return tuple(rows)
+
+
+def _music(table, published, source):
+    return tuple(
+        _recurrent(table, f"{name}_{dataset}", "nats_per_step", "nats", figure, source)
+        for dataset, figures in published.items()
+        for name, figure in figures.items()
+    )
+
+
 MNIST_PAGE = "as LeCun's MNIST page lists it"
 FASHION_README = "the data set authors' README"
 DEGRADATION = "He et al. 2015, section 4.2, figure 6: curves at four times the width"
 BATCHNORM = "Ioffe and Szegedy 2015, section 4.1, figure 1a: a curve"
+
+CHUNG = {
+    "nottingham": {"rnn": 3.13, "gru": 3.23, "lstm": 3.20},
+    "jsb_chorales": {"rnn": 9.10, "gru": 8.54, "lstm": 8.67},
+}
+DEEP = {
+    "nottingham": {"rnn": 3.225, "srnn": 3.258, "dts": 3.206, "dots": 3.215},
+    "jsb_chorales": {"rnn": 8.338, "srnn": 8.367, "dts": 8.278, "dots": 8.437},
+}
 
 TABLES = {
     "mnist": Table(
@@ -158,6 +198,24 @@ TABLES = {
                 "ptb", "lstm_small", "lstm", "perplexity", "a word", 114.5,
                 "Zaremba et al. 2014, table 1, without dropout (TensorFlow's benchmark of it: 115.9)", ("<=", 118.0),
             ),
+        ),
+    ),
+    "memory": Table(
+        "Memory: the adding problem at 200 steps; MNIST read row by row, and pixel by pixel at 14 x 14", _memory()
+    ),
+    "music_chung": Table(
+        "Music, about 20,000 weights each: test nats a time step, mean and range of three seeds",
+        _music("music_chung", CHUNG, "Chung et al. 2014, table 2"),
+    ),
+    "music_deep": Table(
+        "Music, deep recurrent networks: test nats a time step, one seed",
+        _music("music_deep", DEEP, "Pascanu et al. 2014, table 2"),
+    ),
+    "influence": Table(
+        "Which inputs moved a prediction: one text, five networks, bits a character of the test text",
+        tuple(
+            Row(name, "test_bits", "bits", f"benchmarks/influence.py {name}")
+            for name in ("tanh", "lstm", "gru", "convnet", "mlp")
         ),
     ),
     "pipeline": Table(

@@ -216,9 +216,13 @@ def _ask(served, endpoint, given, who):
         return served.call(endpoint, **given)
     except tf.errors.InvalidArgumentError as error:
         bound = re.search(r"may have at most \d+ \w+", error.message)
-        reason = f"is refused: it {bound[0]}" if bound else feeding.UNREADABLE
-        if not bound and not isinstance(who, Path):
-            reason = f"is refused: {' '.join(error.message.split())}"
+        refused = re.search(r"assertion failed: \[([^\]]+)\]", error.message)
+        if bound:
+            reason = f"is refused: it {bound[0]}"
+        elif isinstance(who, Path) and not refused:
+            reason = feeding.UNREADABLE
+        else:
+            reason = f"is refused: {refused[1] if refused else ' '.join(error.message.split())}"
         raise UserError(f"predict: {who} {reason}.") from error
 
 

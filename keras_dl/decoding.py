@@ -57,7 +57,7 @@ def generate(step, state, first, length, draw, *, end=None):
         score = log_probability(logits, drawn)
         if end is not None:
             drawn, score = tf.where(ended, tf.cast(end, drawn.dtype), drawn), tf.where(ended, 0.0, score)
-            ended = ended | (drawn == tf.cast(end, drawn.dtype))
+            ended = drawn == tf.cast(end, drawn.dtype)  # and what had ended draws the end for ever
         return t + 1, drawn, new_state, ended, outputs.write(t, drawn), scores.write(t, score)
 
     ended = tf.zeros_like(first, tf.bool) if end is not None else ()
@@ -147,7 +147,7 @@ class Sample:
             total = tf.reduce_sum(tf.exp((logits - best[:, :1]) * scale), -1, keepdims=True)
             share = tf.exp((best - best[:, :1]) * scale) / total
             before = tf.cumsum(share, -1, exclusive=True)
-            top_p = tf.maximum(tf.cast(self.top_p, tf.float32), TINY)
+            top_p = tf.cast(self.top_p, tf.float32)  # a tensor of 0 leaves none, of which the arg max is the first
             candidates = tf.where((before < top_p) | (top_p >= 1), candidates, -math.inf)
         drawn = tf.gather(indices, tf.argmax(candidates, -1), batch_dims=1)
         return drawn if free is None else tf.where(free, tf.argmax(noisy, -1, output_type=tf.int32), drawn)

@@ -191,7 +191,7 @@ def _weights(who, weight, nll):
     if weight is None:
         return tf.ones_like(nll)
     weight = tf.cast(tf.convert_to_tensor(weight), tf.float32)
-    if weight.shape.rank != nll.shape.rank or not weight.shape.is_compatible_with(nll.shape):
+    if not weight.shape.is_compatible_with(nll.shape):
         raise ValueError(f"{who}: sample_weight must be one number a step, {nll.shape}; got {weight.shape}.")
     return weight
 

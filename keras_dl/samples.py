@@ -8,10 +8,10 @@ from keras_dl import summaries
 
 
 class Samples(keras.callbacks.Callback):
-    """Call `show()` after epochs 1, 2, 4, 8 ... and at the end, where tf.summary writes into run.tensorboard / "samples".
+    """Call `show()` after epochs 1, 2, 4, 8 ... and at the end.
 
     Args:
-        run: the runtime.Run.
+        run: the runtime.Run; what is shown goes to run.tensorboard / "samples".
         show: writes with tf.summary what the model makes at that moment.
     """
 

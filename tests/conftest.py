@@ -16,6 +16,7 @@ ALLOWED_SKIPS = (
     "disk: a small tmpfs cannot be mounted",
     "device: ",
     "extra [serving] is not installed",  # the fast tests run without extras
+    "extra [music] is not installed",
 )
 _skipped = []
 

@@ -103,6 +103,18 @@ def test_no_steps_give_no_outputs():
     assert outputs.shape == scores.shape == (2, 0) and not state["steps"].numpy().any()
 
 
+def test_a_step_may_forget_its_static_shapes():
+    """As a reloaded SavedModel's step does."""
+    network = Network(K, K)
+
+    def step(inputs, state):
+        logits, state = network.step(inputs, state)
+        return logits, tf.nest.map_structure(lambda x: tf.raw_ops.PlaceholderWithDefault(input=x, shape=None), state)
+
+    run = tf.function(lambda first: generate(step, network.start(2), first, 5, Sample(1))[0])(tf.constant([1, 2]))
+    np.testing.assert_array_equal(run, generate(network.step, network.start(2), [1, 2], 5, Sample(1))[0])
+
+
 def some_logits(rows=200, k=K, scale=2.0):
     return np.random.default_rng(1).normal(scale=scale, size=(rows, k)).astype("float32")
 
@@ -122,6 +134,19 @@ def test_temperature_0_and_top_k_1_are_greedy():
     np.testing.assert_array_equal(Sample(5, 1e-30)(logits, 0)[2:], expected[2:])  # of equals, any
     for temperature in (0.0, zero):
         np.testing.assert_array_equal(Bernoulli(5, temperature)(logits, 0), logits > 0)
+
+
+def test_the_ends_of_the_uniform_numbers_break_nothing(monkeypatch):
+    """The smallest number gives no infinite noise, which times temperature 0 were NaN; the largest one is 1 - 2^-24."""
+    logits = some_logits()
+    monkeypatch.setattr(tf.random, "stateless_uniform", lambda shape, key, minval=0.0, **kwargs: tf.fill(shape, minval))
+    np.testing.assert_array_equal(Sample(5, tf.constant(0.0))(logits, 0), logits.argmax(-1))
+    np.testing.assert_array_equal(Bernoulli(5, tf.constant(0.0))(logits, 0), logits > 0)
+    # Token 1 wins by its noise. Its probability is lost in float32 beside the first's, but top_p = 1 restricts nothing.
+    u = tf.constant([[np.finfo("float32").tiny, 1 - 2**-24, 0.5]])
+    monkeypatch.setattr(tf.random, "stateless_uniform", lambda *args, **kwargs: u)
+    for top_k, top_p in ((0, 1.0), (2, 1.0), (tf.constant(2), tf.constant(1.0)), (2, tf.constant(1.0))):
+        assert Sample(5, 1.0, top_k, top_p)(np.array([[18.0, 0.0, -1.0]], "float32"), 0) == 1
 
 
 def fits(drawn, p):

@@ -100,6 +100,27 @@ def test_fit_does_what_keras_does(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+def test_a_rate_that_decays_is_the_papers_by_epoch():
+    """Zaremba et al. 2014: 1 for four epochs, then halved each."""
+    optimizer = optimizers.build("sgd", 1.0, schedule="decay", steps_per_epoch=3, decay_after=4, decay_factor=0.5)
+    variable = keras.Variable([0.0])
+    optimizer.build([variable])
+    rates = []
+    for _ in range(7 * 3):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([tf.constant([1.0])])
+    assert rates == [rate for rate in (1, 1, 1, 1, 0.5, 0.25, 0.125) for _ in range(3)]
+    assert float(variable[0]) == pytest.approx(-3 * 4.875)
+
+
+def test_stopping_makes_what_is_asked_for():
+    assert training.stopping(0, 0) == []
+    plateau, stop = training.stopping(3, 2, "val_nats")
+    assert isinstance(plateau, keras.callbacks.ReduceLROnPlateau) and (plateau.patience, plateau.factor) == (2, 0.5)
+    assert isinstance(stop, keras.callbacks.EarlyStopping) and stop.patience == 3
+    assert plateau.monitor == stop.monitor == "val_nats"
+
+
 def test_two_runs_with_one_seed_are_bit_equal(tmp_path):
     a, b = compiled(), compiled()
     assert fit(a, run_in(tmp_path / "a")) == fit(b, run_in(tmp_path / "b"))

@@ -102,7 +102,8 @@ def load(name, seed=0, *, kind="images", limit=None, **options):
         name: of a set (each kind's file lists them), or a path.
         seed: of the validation part.
         kind: "images", "music" or "text": the file of keras_dl/data/ that reads it.
-        limit: at most so many training examples, and as many of the other splits (a smoke test's).
+        limit: at most so many training examples, and as many of the other splits, drawn (a smoke test's; of a text,
+            whose order matters, take a slice instead).
         **options: of that kind's load.
 
     Returns:

@@ -38,3 +38,12 @@ def at_most(value, most, who, unit):
     return tf.debugging.assert_less_equal(
         tf.cast(value, tf.int64), tf.constant(most, tf.int64), f"{who} may have at most {most} {unit}"
     )
+
+
+def sampling(length, temperature, most, unit):
+    """Checks of what is asked of a draw: 0 to `most` steps, and a temperature that is not negative."""
+    return [
+        at_most(length, most, "length: an answer", unit),
+        tf.debugging.assert_non_negative(length, "length must not be negative"),
+        tf.debugging.assert_non_negative(temperature, "temperature must not be negative"),
+    ]

@@ -4,7 +4,7 @@ Shapes: B pieces a request, T time steps, 88 notes, S values of the network's st
 """
 
 from keras_dl import decoding
-from keras_dl.endpoints import Endpoint, at_most
+from keras_dl.endpoints import Endpoint, at_most, sampling
 from keras_dl.runtime import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -67,7 +67,7 @@ def generator(stepper, preprocess):
     states = stepper.output["state"].shape[-1]
 
     def generate(prime, length, temperature, seed):
-        bounds = [*_bounds(prime), at_most(length, MOST_STEPS, "length: a piece", "time steps")]
+        bounds = [*_bounds(prime), *sampling(length, temperature, MOST_STEPS, "time steps")]
         with tf.control_dependencies(bounds):
             played = preprocess(prime)
         batch = tf.shape(played)[0]

@@ -4,7 +4,7 @@ Shapes: B texts a request, T tokens, S values of the network's state.
 """
 
 from keras_dl import decoding
-from keras_dl.endpoints import Endpoint, at_most
+from keras_dl.endpoints import Endpoint, at_most, sampling
 from keras_dl.runtime import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -68,8 +68,8 @@ def generator(stepper, tokens):
     begin, states = _begin(tokens), stepper.output["state"].shape[-1]
 
     def generate(prime, length, temperature, top_k, top_p, seed):
-        at_most(length, MOST_TOKENS, "length: a text", "tokens")
-        given = _bounded(tokens.encode(prime))
+        with tf.control_dependencies(sampling(length, temperature, MOST_TOKENS, "tokens")):
+            given = _bounded(tokens.encode(prime))
         count, given = tf.cast(given.row_lengths(), tf.int32), given.to_tensor()
         batch = tf.shape(given)[0]
         longest = tf.shape(given)[1]

@@ -57,6 +57,8 @@ class Recurrent(keras.layers.Layer):
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
         self.cell = self.make_cell()
+        if isinstance(self.cell, cells.LSTMCell) and implementation in ("auto", "fused"):
+            self.supports_jit = implementation == "auto" and units > FUSED_UNITS  # the kernel is none of XLA's
 
     @property
     def state_size(self):
@@ -150,13 +152,13 @@ class Recurrent(keras.layers.Layer):
         )
 
     def _add(self, name, shape, initializer):
-        # An initializer draws the same values at every call: each weight gets one of its own.
-        own = type(initializer).from_config(initializer.get_config()) if _has_config(initializer) else initializer
-        return self.add_weight(name=name, shape=shape, initializer=own)
-
-
-def _has_config(initializer):
-    return isinstance(initializer, keras.initializers.Initializer)
+        # An initializer draws the same values at every call: each weight gets one of its own, by its own seed.
+        if isinstance(initializer, keras.initializers.Initializer):
+            config = initializer.get_config()
+            if isinstance(config.get("seed"), int):
+                config["seed"] += len(self.weights)
+            initializer = type(initializer).from_config(config)
+        return self.add_weight(name=name, shape=shape, initializer=initializer)
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -274,6 +276,10 @@ class Transition(Recurrent):
     ):
         self.transition_units, self.shortcut = tuple(transition_units), shortcut
         self.activation, self.transition_activation = activation, transition_activation
+        for name in (activation, transition_activation):
+            if name not in cells.ACTIVATIONS:
+                known = ", ".join(cells.ACTIVATIONS)
+                raise ValueError(f"Transition: activation must be one of {known}; got {name!r}.")
         super().__init__(units, **kwargs)
 
     def make_cell(self):

@@ -22,7 +22,8 @@ def with_state(model):
         model: made by build_rnn, build_lstm or build_gru.
 
     Returns:
-        A model {"tokens" or "sequence": as before, "state": (B, S) float32} -> {"logits": as before, "state": (B, S)}.
+        A model of sequences of any length: {"tokens" or "sequence": as before, "state": (B, S) float32} -> {"logits":
+        as before, "state": (B, S)}.
         S is the sum of all layers' states, h and c side by side, the lowest layer first. Zeros are the state of a
         sequence's beginning; two halves with the state handed over equal the whole.
 
@@ -37,7 +38,7 @@ def with_state(model):
     sizes = [n for layer in recurrent for n in layer.state_size]
     if not sizes:
         raise ValueError(f"with_state: the model must have recurrent layers; got {model.name} without any.")
-    x = given = keras.Input(model.input.shape[1:], dtype=model.input.dtype, name=model.input.name)
+    x = given = keras.Input((None, *model.input.shape[2:]), dtype=model.input.dtype, name=model.input.name)
     state = keras.Input((sum(sizes),), name="state")
     edges = [sum(sizes[:i]) for i in range(1, len(sizes))]
     old, new = iter(ops.split(state, edges, -1) if edges else [state]), []

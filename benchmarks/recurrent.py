@@ -1,0 +1,281 @@
+"""Experiments with recurrent networks: memory, and the music tables of two papers.
+
+    python benchmarks/recurrent.py memory adding_lstm --json FILE
+    python benchmarks/recurrent.py music_chung gru_jsb_chorales --json FILE
+    python benchmarks/recurrent.py music_deep dts_nottingham --json FILE
+
+memory. adding: two numbers of a sequence are marked, their sum is to be said at its end (Hochreiter and Schmidhuber
+1997, section 5.4, in the form of Bai et al., arXiv:1803.01271: values in [0, 1], one mark in each half, 200 steps);
+saying 1 has a mean squared error of 1/6. row_mnist: an image row by row, 28 steps. pixel_mnist: pixel by pixel, at 14 x
+14 (2 x 2 pixels averaged), 196 steps; the paper's task has 784.
+
+music_chung. Chung et al., arXiv:1412.3555, section 4: tanh, GRU and LSTM units of about 20,000 weights each, RMSProp,
+weight noise of 0.075, gradients rescaled to norm 1, early stopping. The paper draws ten learning rates; here each cell
+tries four on seed 0, and the best of them by validation runs on seeds 0, 1 and 2; the figure is the mean of three test
+likelihoods, the spread their least and largest. Batches hold 16 pieces, padded steps count for nothing.
+
+music_deep. Pascanu et al., arXiv:1312.6026, section 5.1: RNN, sRNN, DT(S) and DOT(S) of the paper's sizes, seed 0, one
+recipe for all four.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_dl import models, runtime, settings
+
+SEED = 0
+CELLS = ("rnn", "lstm", "gru")
+
+ADDING = {
+    "steps": 200, "units": 64, "train": 50_000, "test": 10_000, "batch_size": 50, "epochs": 12, "learning_rate": 2e-3,
+    "clipnorm": 1.0,
+}  # fmt: skip
+ROW_MNIST = {"units": 128, "batch_size": 128, "epochs": 8, "learning_rate": 2e-3, "clipnorm": 1.0}
+PIXEL_MNIST = ROW_MNIST | {"epochs": 12, "learning_rate": 1e-3}
+
+CHUNG = {
+    "learning_rates": tuple(float(f"{np.exp(e):.3g}") for e in (-8, -7, -6, -5)),  # the paper's lie in exp(-12 .. -6)
+    "seeds": (0, 1, 2), "batch_size": 16, "weight_noise": 0.075, "clipnorm": 1.0,
+    "epochs": {"nottingham": 80, "jsb_chorales": 300}, "patience": {"nottingham": 10, "jsb_chorales": 30},
+}  # fmt: skip
+DEEP = {
+    "batch_size": 16, "weight_noise": 0.075, "clipnorm": 1.0, "learning_rate": 5e-4,
+    "epochs": {"nottingham": 40, "jsb_chorales": 150}, "patience": {"nottingham": 6, "jsb_chorales": 25},
+}  # fmt: skip
+FORMS = {
+    "rnn": {"units": (600,)},
+    "srnn": {"units": (400, 400)},
+    "dts": {"units": (400,), "transition_units": (400,), "shortcut": True},
+    "dots": {"units": (400,), "transition_units": (400,), "shortcut": True, "output_units": (400,)},
+}
+SETS = ("nottingham", "jsb_chorales")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("table", choices=ROWS)
+    parser.add_argument("row")
+    parser.add_argument("--json", type=Path, help="write the result there")
+    parser.add_argument("--smoke", action="store_true", help="an epoch of few examples: does everything run?")
+    asked = parser.parse_args(argv)
+    rows = ROWS[asked.table]
+    settings.check(asked.row in rows, f"{asked.table}: row must be one of {', '.join(rows)}; got {asked.row!r}.")
+    with runtime.quiet_tensorflow():
+        import keras  # noqa: F401 - quietly, before what imports it
+    experiment, *words = rows[asked.row]
+    result = experiment(*words, smoke=asked.smoke)
+    print(", ".join(f"{name} {_value(value):.4g}" for name, value in result["metrics"].items()))
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=1))
+
+
+def adding(cell, smoke=False):
+    """Mean squared error of the sum of two marked numbers, on sequences that were not trained on."""
+    import keras
+
+    plan = ADDING | ({"train": 200, "test": 100, "epochs": 1} if smoke else {})
+    train, validation, test = (
+        _sums(np.random.default_rng((SEED, part)), count, plan["steps"])
+        for part, count in enumerate((plan["train"], plan["test"] // 10, plan["test"]))
+    )
+    model = _build(cell, (plan["steps"], 2), 1, units=(plan["units"],), return_sequences=False)
+    model.compile(keras.optimizers.Adam(plan["learning_rate"], global_clipnorm=plan["clipnorm"]), "mean_squared_error")
+    history, found = _trained(model, plan, train, validation, test, _Pairs("sequence", "sum"), "loss")
+    return {"metrics": {"mse": found["loss"]}, "details": plan, "curves": {"mse": history["val_loss"]}}
+
+
+def mnist(cell, by, smoke=False):
+    """Accuracy of a classifier that reads an image in sequence."""
+    import keras
+
+    from keras_dl import data
+
+    plan = (ROW_MNIST if by == "row" else PIXEL_MNIST) | ({"epochs": 1} if smoke else {})
+    splits = data.load("mnist", SEED, limit=300 if smoke else None)
+    read = _Reader(splits.preprocess, by)
+    model = _build(cell, read.shape, 10, units=(plan["units"],), return_sequences=False)
+    model.compile(
+        keras.optimizers.Adam(plan["learning_rate"], global_clipnorm=plan["clipnorm"]),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+    history, found = _trained(model, plan, splits.train, splits.validation, splits.test, read, "accuracy")
+    details = plan | {"validation_accuracy": [round(100 * a, 2) for a in history["val_accuracy"]]}
+    return {"metrics": {"test_accuracy": 100 * found["accuracy"]}, "details": details}
+
+
+def chung(cell, name, smoke=False):
+    """Nats a time step of Chung et al.'s network: the learning rate by validation on one seed, then three seeds."""
+    plan = CHUNG | {"epochs": CHUNG["epochs"][name], "patience": CHUNG["patience"][name]}
+    if smoke:
+        plan |= {"epochs": 1, "learning_rates": (1e-3,), "seeds": (0, 1)}
+    splits = _music(name, smoke)
+    runs = {rate: _play(cell, {}, splits, plan, rate, plan["seeds"][0]) for rate in plan["learning_rates"]}
+    best = min(runs, key=lambda rate: runs[rate]["validation"])
+    seeds = [runs[best], *(_play(cell, {}, splits, plan, best, seed) for seed in plan["seeds"][1:])]
+    tests = [run["test"]() for run in seeds]
+    details = {
+        **plan, "learning_rate": best, "validation_by_rate": {str(r): runs[r]["validation"] for r in runs},
+        "validation": [run["validation"] for run in seeds], "epochs_run": [run["epochs"] for run in seeds],
+        "test": tests, "parameters": seeds[0]["parameters"],
+    }  # fmt: skip
+    return {
+        "metrics": {"nats_per_step": {"value": float(np.mean(tests)), "spread": [min(tests), max(tests)]}},
+        "details": details,
+    }
+
+
+def deep(form, name, smoke=False):
+    """Nats a time step of one of Pascanu et al.'s networks."""
+    plan = DEEP | {"epochs": 1 if smoke else DEEP["epochs"][name], "patience": DEEP["patience"][name]}
+    run = _play("rnn", FORMS[form], _music(name, smoke), plan, plan["learning_rate"], SEED)
+    details = {**plan, **FORMS[form], **{key: run[key] for key in ("validation", "epochs", "parameters")}}
+    return {"metrics": {"nats_per_step": run["test"]()}, "details": details}
+
+
+def _play(cell, arguments, splits, plan, rate, seed):
+    """Train one network on music: {"validation": its best nats a step, "test": a function that reads the test, ...}."""
+    import keras
+
+    from keras_dl import data, objectives, training
+    from keras_dl.data import plans
+
+    keras.utils.set_random_seed(seed)
+    size, lengths = plan["batch_size"], splits.train.features["roll"].lengths
+    train = data.batches(
+        splits.train, size, seed=seed, preprocess=splits.preprocess, plan=plans.bucketed(lengths, size)
+    )
+    validation, test = (data.batches(s, size, preprocess=splits.preprocess) for s in (splits.validation, splits.test))
+    network = getattr(models, f"build_{cell}")(**({"units": (100,)} if cell == "rnn" else {}) | arguments)
+    model = models.SequenceModel(network, weight_noise=plan["weight_noise"], seed=seed)
+    model.compile(
+        keras.optimizers.RMSprop(rate, global_clipnorm=plan["clipnorm"]), objectives.SequenceLoss("bernoulli"),
+        weighted_metrics=[objectives.NatsPerStep("bernoulli")],
+    )  # fmt: skip
+    history = _fit(
+        model, train, validation, plan["epochs"], monitor="val_nats", seed=seed,
+        callbacks=training.stopping(plan["patience"], 0, "val_nats"),
+    )  # fmt: skip
+    return {
+        "validation": min(history["val_nats"]), "epochs": len(history["val_nats"]),
+        "parameters": network.count_params(), "test": lambda: training.evaluate(model, test)["nats"],
+    }  # fmt: skip
+
+
+def _build(cell, input_shape, outputs, **arguments):
+    import keras
+
+    keras.utils.set_random_seed(SEED)
+    return getattr(models, f"build_{cell}")(
+        input_shape, outputs, implementation="xla", **({"peephole": False} if cell == "lstm" else {}), **arguments
+    )
+
+
+def _trained(model, plan, train, validation, test, preprocess, metric):
+    """(history, metrics of the test examples with the weights of the best epoch by validation)."""
+    from keras_dl import data, training
+
+    made = data.batches(train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=preprocess)
+    others = (data.batches(part, 500, preprocess=preprocess) for part in (validation, test))
+    validation, test = others
+    mode = "min" if metric == "loss" else "max"
+    history = _fit(model, made, validation, plan["epochs"], monitor=f"val_{metric}", mode=mode)
+    return history, training.evaluate(model, test)
+
+
+def _fit(model, train, validation, epochs, *, monitor, mode="min", seed=SEED, callbacks=()):
+    from keras_dl import training
+
+    with tempfile.TemporaryDirectory(prefix="keras_dl-experiment-") as folder:
+        run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name=model.name, app="recurrent", seed=seed)
+        return training.fit(
+            model, train, validation, run, epochs=epochs, monitor=monitor, mode=mode, keep="best", checkpoint=False,
+            verbose=1, callbacks=callbacks,
+        )  # fmt: skip
+
+
+def _sums(rng, count, steps):
+    """Sequences (N, T, 2) of values and marks, one mark in each half, and the sum (N, 1) of the marked values."""
+    from keras_dl import data
+
+    sequences = np.zeros((count, steps, 2), np.float32)
+    sequences[..., 0] = rng.random((count, steps))
+    for first, last in ((0, steps // 2), (steps // 2, steps)):
+        sequences[np.arange(count), rng.integers(first, last, count), 1] = 1
+    return data.Examples({"sequence": sequences, "sum": sequences.prod(-1).sum(1, keepdims=True)})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pairs:
+    x: str
+    y: str
+
+    def batch(self, raw):
+        return raw[self.x], raw[self.y]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """An image as a sequence of its rows, or of the pixels of its half in height and width."""
+
+    preprocess: object
+    by: str
+
+    @property
+    def shape(self):
+        height, width, _ = self.preprocess.input_shape
+        return (height, width) if self.by == "row" else (height * width // 4, 1)
+
+    def batch(self, raw):
+        import tensorflow as tf
+
+        images = self.preprocess(raw["image"])
+        if self.by == "pixel":
+            images = tf.nn.avg_pool2d(images, 2, 2, "VALID")
+        return tf.reshape(images, [-1, *self.shape]), raw["label"]
+
+
+def _music(name, smoke):
+    from keras_dl import data
+
+    return data.load(name, SEED, kind="music", pieces=8 if smoke else None)
+
+
+def _value(figure):
+    return figure["value"] if isinstance(figure, dict) else figure
+
+
+def draw_memory(curves, path):
+    """Mean squared error of the adding problem by epoch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for row, curve in curves.items():
+        axes.plot(range(1, 1 + len(curve["mse"])), curve["mse"], label=row.removeprefix("adding_"))
+    axes.axhline(1 / 6, color="grey", linestyle=":", label="saying 1")
+    axes.set(xlabel="epoch of 50,000 sequences", ylabel="validation, mean squared error", yscale="log")
+    axes.set_title(f"The adding problem at {ADDING['steps']} steps")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+PICTURES = {"memory": draw_memory}
+ROWS = {
+    "memory": {
+        **{f"adding_{cell}": (adding, cell) for cell in CELLS},
+        **{f"row_mnist_{cell}": (mnist, cell, "row") for cell in ("lstm", "gru")},
+        **{f"pixel_mnist_{cell}": (mnist, cell, "pixel") for cell in CELLS},
+    },
+    "music_chung": {f"{cell}_{name}": (chung, cell, name) for name in SETS for cell in ("rnn", "gru", "lstm")},
+    "music_deep": {f"{form}_{name}": (deep, form, name) for name in SETS for form in FORMS},
+}
+
+if __name__ == "__main__":
+    settings.run(main)

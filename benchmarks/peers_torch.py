@@ -1,7 +1,9 @@
-"""The networks of benchmarks/step_time.py as users of PyTorch write them: the same layers, weights and non-linearities.
+"""The networks of the step_time scripts as users of PyTorch write them: the same layers, weights and non-linearities.
 
 Names of modules follow those of our layers, so that a test can copy our weights over and compare the logits.
 """
+
+import functools
 
 import torch
 from torch import nn
@@ -11,9 +13,19 @@ BLOCKS = (3, 4, 6, 3)  # of ResNet-34, a stage
 STAGE = 3  # blocks of each stage of ResNet-20
 
 
-def build(network):
-    """A network of NETWORKS, in PyTorch's default layout and initialisation: (B, C, H, W) float32 -> logits (B, 10)."""
-    return NETWORKS[network]()
+def build(network, **arguments):
+    """A network of NETWORKS, in PyTorch's default layout and initialisation.
+
+    Of images: (B, C, H, W) float32 -> logits (B, 10). The recurrent ones say what they take; batch_first=True puts the
+    batch before the time.
+    """
+    return NETWORKS[network](**arguments)
+
+
+def redundant(model):
+    """Weights that say nothing of their own: nn.LSTM and nn.RNN add two biases where the equations have one."""
+    layers = [module for module in model.modules() if isinstance(module, nn.LSTM | nn.RNN)]
+    return sum(w.numel() for layer in layers for name, w in layer.named_parameters() if name.startswith("bias_hh"))
 
 
 class Linear(nn.Module):
@@ -121,4 +133,37 @@ def _stages(channels, widths, blocks, option):
     return stages
 
 
-NETWORKS = {"linear": Linear, "mlp": Mlp, "convnet": LeNet, "resnet20": ResNet20, "resnet34": ResNet34}
+class WordModel(nn.Module):
+    """Zaremba et al.'s small model, laid out as PyTorch's example word_language_model.
+
+    tokens (T, B), state or None -> logits (T, B, words), state.
+    """
+
+    def __init__(self, words=10_000, units=200, batch_first=False):
+        super().__init__()
+        self.embedding = nn.Embedding(words, units)
+        self.lstm = nn.LSTM(units, units, 2, batch_first=batch_first)
+        self.logits = nn.Linear(units, words)
+
+    def forward(self, tokens, state=None):
+        x, state = self.lstm(self.embedding(tokens), state)
+        return self.logits(x), state
+
+
+class VectorModel(nn.Module):
+    """Two recurrent layers of one kind and a linear one: (T, B, 64) -> (T, B, 64)."""
+
+    def __init__(self, kind, batch_first=False):
+        super().__init__()
+        self.recurrent = kind(64, 512, 2, batch_first=batch_first)
+        self.logits = nn.Linear(512, 64)
+
+    def forward(self, x):
+        x, _ = self.recurrent(x)
+        return self.logits(x)
+
+
+NETWORKS = {
+    "linear": Linear, "mlp": Mlp, "convnet": LeNet, "resnet20": ResNet20, "resnet34": ResNet34, "lstm": WordModel,
+    "gru": functools.partial(VectorModel, nn.GRU), "rnn": functools.partial(VectorModel, nn.RNN),
+}  # fmt: skip

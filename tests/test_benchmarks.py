@@ -1,5 +1,6 @@
 """Figures can be traced: what reproduce.py lists, refuses, records and writes; and the peers are the same networks."""
 
+import dataclasses
 import importlib
 import json
 import math
@@ -302,6 +303,116 @@ def test_the_peers_are_our_networks(name):
     wanted = np.asarray(ours(images, training=False))
     np.testing.assert_allclose(logits, wanted, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(np.asarray(stock(images, training=False)), wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("batch_first", [False, True], ids=["time first", "batch first"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_the_recurrent_peers_are_our_networks(name, batch_first):
+    """As many weights but for PyTorch's second biases, and with ours copied over the same outputs."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import peers_torch
+    import step_time
+    import step_time_recurrent
+
+    row = step_time_recurrent.ROWS[name]
+    ours, stock, theirs = row.build(), row.stock(), peers_torch.build(name, batch_first=batch_first)
+    count = sum(p.numel() for p in theirs.parameters()) - peers_torch.redundant(theirs)
+    assert count == step_time.trainable(ours) == step_time.trainable(stock)
+    assert peers_torch.redundant(theirs) == {"lstm": 2 * 800, "gru": 0, "rnn": 2 * 512}[name]
+
+    rng = np.random.default_rng(0)
+    for weight in ours.trainable_variables:  # biases too
+        weight.assign(rng.uniform(-0.1, 0.1, weight.shape))
+    _copy_recurrent(ours, stock, theirs, name)
+    words = name == "lstm"
+    x = rng.integers(0, 10_000, (3, 7)) if words else rng.normal(size=(3, 7, 64)).astype(np.float32)
+    given = torch.from_numpy(x)
+    with torch.no_grad():
+        made = theirs(given if batch_first else given.transpose(0, 1))
+    made = made[0] if words else made
+    wanted = np.asarray(ours(x, training=True))
+    assert wanted.std() > 1e-2
+    np.testing.assert_allclose(made.numpy() if batch_first else made.transpose(0, 1).numpy(), wanted, atol=1e-4)
+    padded = np.concatenate([x, np.zeros((3, row.steps - 7, *x.shape[2:]), x.dtype)], 1)  # it takes whole windows
+    np.testing.assert_allclose(np.asarray(stock(padded))[:, :7], wanted, atol=1e-4)
+
+
+@pytest.mark.oracle
+def test_the_peer_writes_with_our_state():
+    """Word by word, its state kept: the logits of our step of generation."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import peers_torch
+    import step_time_recurrent
+    import tensorflow as tf
+
+    from keras_dl import models
+
+    row = step_time_recurrent.ROWS["lstm_generation"]
+    ours, theirs = row.build(), peers_torch.build("lstm").eval()
+    _copy_recurrent(ours, row.stock(), theirs, "lstm")
+    stepper, state, their_state = models.with_state(ours), tf.zeros((1, 800)), None
+    for word in (3, 9_999, 0, 17):
+        made = stepper({"tokens": tf.constant([[word]]), "state": state}, training=False)
+        state = made["state"]
+        with torch.inference_mode():
+            logits, their_state = theirs(torch.tensor([[word]]), their_state)
+        np.testing.assert_allclose(logits[-1].numpy(), np.asarray(made["logits"])[:, 0], atol=1e-4)
+        h, c = (s[:, 0].numpy() for s in their_state)
+        np.testing.assert_allclose(np.asarray(state)[0], np.concatenate([h[0], c[0], h[1], c[1]]), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_generation"])
+def test_the_contenders_of_a_recurrent_row_run(name, monkeypatch):
+    """Each a block over little data, and all with the same count of weights; the table's rows are of contenders."""
+    pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import step_time
+    import step_time_recurrent
+
+    row = step_time_recurrent.ROWS[name]
+    few = {"sequences": 8 * row.batch_size} if hasattr(row, "sequences") else {"tokens": 10 * 20 * 20 + 1}
+    monkeypatch.setitem(step_time_recurrent.ROWS, name, dataclasses.replace(row, **few))
+    counts = set()
+    for who in step_time.RECURRENT[name]:
+        contender = step_time_recurrent.contender(who, name)
+        contender.run(contender.about.get("unit", 2))
+        counts.add(contender.about["parameters"])
+    assert len(counts) == 1
+    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name}
+    assert {m.removeprefix("ratio_to_").split("_")[0] for m in metrics} < {"torch", "keras", "ours"}
+
+
+def _copy_recurrent(ours, stock, theirs, name):
+    """Our weights into Keras' own layers and into PyTorch's, whose gates lie in other orders."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    cells = [layer for layer in ours.layers if hasattr(layer, "cell")]
+    stock_cells = [layer for layer in stock.layers if hasattr(layer, "cell")]
+    stacked = theirs.lstm if name == "lstm" else theirs.recurrent
+    with torch.no_grad():
+        for k, (layer, own) in enumerate(zip(cells, stock_cells, strict=True)):
+            recurrent = layer.recurrent_kernels[0] if name == "rnn" else layer.recurrent_kernel
+            kernel, recurrent, bias = (np.array(w) for w in (layer.kernel, recurrent, layer.bias))
+            if name == "gru":  # Keras' z is the share of what stays
+                for weight in (kernel, recurrent, bias):
+                    weight[..., : layer.units] *= -1
+            own.set_weights([kernel, recurrent, bias])
+            biases = bias if name == "gru" else (bias, np.zeros_like(bias))
+            for kind, weight in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), (kernel, recurrent, *biases),
+                                    strict=True):  # fmt: skip
+                if name == "gru":  # z, r, candidate -> r, z, candidate
+                    z, r, candidate = np.split(weight, 3, -1)
+                    weight = np.concatenate([r, z, candidate], -1)
+                getattr(stacked, f"{kind}_l{k}").copy_(torch.from_numpy(weight.T.copy()))
+        kernel, bias = ours.get_layer("logits").get_weights()
+        theirs.logits.weight.copy_(torch.from_numpy(kernel.T.copy()))
+        theirs.logits.bias.copy_(torch.from_numpy(bias))
+        stock.layers[-1].set_weights([kernel, bias])
+        if name == "lstm":
+            (vectors,) = ours.get_layer("embedding").get_weights()
+            theirs.embedding.weight.copy_(torch.from_numpy(vectors))
+            stock.layers[0].set_weights([vectors])
 
 
 def _names(model):

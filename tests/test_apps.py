@@ -1,6 +1,7 @@
 """Every app, found by itself: --smoke with a search, a resume, an export that answers."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -34,9 +35,8 @@ def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
     assert len(list((tmp_path / "saved_models").glob("*/*"))) == 1
 
 
-@pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
-def test_a_finished_run_is_not_the_one_that_a_bare_resume_takes(app, tmp_path, capsys):
-    main = main_of(app)
+def test_a_finished_run_is_not_the_one_that_a_bare_resume_takes(tmp_path, capsys):
+    main = main_of(ROOT / "apps" / "classify_images.py")
     main(["--smoke", "--out", str(tmp_path), "--trials", "0"])
     from keras_dl.runtime import UserError
 
@@ -92,6 +92,105 @@ def test_ones_own_pictures_from_folder_to_answer(tmp_path):
     ask = [sys.executable, "-m", "keras_dl", "predict", export, folder / "dog" / "3.png"]
     answer = subprocess.run(ask, capture_output=True, text=True)
     assert "\tdog\t" in answer.stdout, (answer.stdout, answer.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("app", "flags"),
+    [
+        ("model_text", ["--model", "rnn", "--level", "word", "--vocabulary-size", "200", "--prime", "the"]),
+        ("model_text", ["--model", "gru", "--scheduled-sampling", "0.5", "--weight-noise", "0.01"]),
+        ("model_text", ["--loss-over", "sequences", "--schedule", "decay", "--optimizer", "sgd", "--set", "tied=True",
+                        "--set", "units=(48,)", "--set", "embedding_dim=48"]),
+        ("model_text", ["--precision", "mixed_bfloat16", "--histograms", "--set", "dropout=0.3"]),
+        ("model_music", ["--model", "rnn", "--set", "units=(20,)", "--set", "transition_units=(10,)",
+                         "--set", "shortcut=True", "--set", "output_units=(10,)", "--set", "output_activation=maxout"]),
+        ("model_music", ["--model", "gru", "--weight-noise", "0.075", "--optimizer", "rmsprop", "--patience", "1"]),
+        ("model_music", ["--precision", "mixed_bfloat16", "--histograms", "--strategy", "mirrored"]),
+    ],
+    ids=lambda v: v if isinstance(v, str) else " ".join(v),
+)  # fmt: skip
+def test_every_option_of_the_sequence_apps(app, flags, tmp_path):
+    argv = ["--smoke", "--out", str(tmp_path), "--epochs", "1", "--trials", "0"]
+    metrics = main_of(ROOT / "apps" / f"{app}.py")([*argv, *flags])
+    assert 0 < metrics["nats"] < 70
+    assert list((tmp_path / "saved_models").glob("*/1/card.json"))
+
+
+@pytest.mark.parametrize(
+    ("app", "flags", "complaint"),
+    [
+        ("model_text", ["--dataset", "pyton"], 'no data set or path "pyton"; nearest: python'),
+        ("model_text", ["--strategy", "mirrored"], "--strategy: a state that is carried over has one device"),
+        ("model_text", ["--scheduled-sampling", "1.5"], "--scheduled-sampling: must be at most 1; got 1.5."),
+        ("model_text", ["--set", "tied=True"], "build_lstm: tied needs tokens, and an embedding as wide as"),
+        ("model_text", ["--batch-size", "90000"], "rows needs at least 90001 tokens"),
+        ("model_text", ["--sequence-length", "0"], "--sequence-length: must be at least 1; got 0."),
+        ("model_music", ["--dataset", "notingham"], 'no music set or folder "notingham"; nearest: nottingham'),
+        ("model_music", ["--set", "peephole=maybe"], "build_lstm: peephole must be True or False; got 'maybe'."),
+        ("model_music", ["--weight-noise", "-1"], "--weight-noise: must be at least 0; got -1."),
+        ("model_music", ["--clipnorm", "nan"], "--clipnorm: must be at least 0; got nan."),
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_sequence_apps_leave_nothing(app, flags, complaint, tmp_path):
+    from keras_dl.runtime import UserError
+
+    few = ["--smoke"] if app == "model_music" else []
+    with pytest.raises(UserError, match=re.escape(complaint)) as error:
+        main_of(ROOT / "apps" / f"{app}.py")([*flags, *few, "--out", str(tmp_path / "out")])
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_ones_own_midi_and_text_from_folder_to_answer(tmp_path):
+    import numpy as np
+
+    from keras_dl.data import music
+
+    rng, midi, texts = np.random.default_rng(0), tmp_path / "midi", tmp_path / "texts"
+    midi.mkdir(), texts.mkdir()
+    for number in range(6):
+        roll = (rng.random((40, 88)) < 0.03).astype(np.uint8)
+        music.write_midi(roll, midi / f"{number}.mid", steps_per_beat=4, beats_per_minute=100)
+        (texts / f"{number}.txt").write_text("one two three four\n" * 40)
+
+    def call(*words):
+        done = subprocess.run([sys.executable, *map(str, words)], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    call(ROOT / "apps" / "model_music.py", "--dataset", midi, "--trials", "0", "--epochs", "1")
+    ask = ["-m", "keras_dl", "predict"]
+    generate = ["--endpoint", "generate", "--set", "length=10"]
+    call(*ask, "saved_models/lstm-midi", midi / "0.mid", *generate, "--out", "more.mid")
+    assert (tmp_path / "more.mid").stat().st_size > 50
+    few = ["--trials", "0", "--epochs", "2", "--batch-size", "4", "--sequence-length", "20", "--prime", "one"]
+    call(ROOT / "apps" / "model_text.py", "--dataset", texts, *few, "--set", "units=(16,)")
+    assert "one" in call(*ask, "saved_models/lstm-texts", "one", *generate)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("app", "name", "flags", "nats"),
+    [
+        ("model_music", "jsb_chorales", ["--epochs", "40", "--batch-size", "16"], 9.5),
+        ("model_text", "ptb", ["--set", "units=(32,)", "--set", "embedding_dim=32", "--epochs", "1",
+                               "--vocabulary-size", "500", "--learning-rate", "0.01"], 4.6),
+    ],
+)  # fmt: skip
+def test_published_sets_through_tfds(app, name, flags, nats, tmp_path):
+    from keras_dl.runtime import UserError
+
+    try:
+        metrics = main_of(ROOT / "apps" / f"{app}.py")(
+            ["--dataset", name, "--trials", "0", "--out", str(tmp_path), *flags]
+        )
+    except UserError as error:
+        if "does not answer" in str(error):
+            pytest.skip(f"data: {name} is not prepared under TFDS_DATA_DIR")
+        raise
+    assert metrics["nats"] < nats
 
 
 @pytest.mark.data

@@ -4,9 +4,10 @@ A cell sees inputs that are projected already: z_t = W x_t + b, of all steps at 
 loop. In the same way a step back gives only the gradient by the pre-activations; those of the weights are one product
 over all steps after the loop. scan.py runs a cell over time.
 
-    step(z, states, weights, drop) -> (new states, saved): saved (B, S) is what the step back needs.
+    forward(weights), backward(weights) -> the weights as step and step_back take them: cut and transposed once
+    step(z, states, weights, drop) -> (new states, saved): what the step back needs, (B, S), or None
     step_back(saved, old, new, gradients, weights, drop) -> (gradient by the pre-activations (B, P), by the old states)
-    weight_gradients(d, saved, old, new, weights, drop) -> gradients of the weights, from all steps (T, B, ...) at once
+    weight_gradients(d, saved, old, new, drop) -> gradients of the weights, from all steps (T, B, ...) at once
 
 `drop` (B, H) or None multiplies h where it enters the recurrent matrices: variational dropout (arXiv:1512.05287).
 Shapes: T steps, B sequences, H units; weights are Keras' own layout, gates side by side in the last axis.
@@ -30,7 +31,13 @@ class LSTMCell:
 
     def __init__(self, units, peephole=False):
         self.units, self.peephole = units, peephole
-        self.state_size, self.inputs = (units, units), 4 * units
+        self.state_size, self.inputs, self.saves = (units, units), 4 * units, True
+
+    def forward(self, weights):
+        return weights
+
+    def backward(self, weights):
+        return [tf.transpose(weights[0]), *weights[1:]]
 
     def step(self, z, states, weights, drop):
         h, c = states
@@ -62,9 +69,9 @@ class LSTMCell:
         dc_old = dc * f
         if self.peephole:
             dc_old = dc_old + da_i * w_i + da_f * w_f
-        return d, (_dropped(tf.matmul(d, weights[0], transpose_b=True), drop), dc_old)
+        return d, (_dropped(tf.matmul(d, weights[0]), drop), dc_old)
 
-    def weight_gradients(self, d, saved, old, new, weights, drop):
+    def weight_gradients(self, d, saved, old, new, drop):
         recurrent = _product(_dropped(old[0], drop), d)
         if not self.peephole:
             return [recurrent]
@@ -90,7 +97,13 @@ class GRUCell:
 
     def __init__(self, units, reset_after=False):
         self.units, self.reset_after = units, reset_after
-        self.state_size, self.inputs = (units,), 3 * units
+        self.state_size, self.inputs, self.saves = (units,), 3 * units, True
+
+    def forward(self, weights):
+        return weights if self.reset_after else tf.split(weights[0], [2 * self.units, self.units], -1)
+
+    def backward(self, weights):
+        return [tf.transpose(w) for w in (weights[:1] if self.reset_after else self.forward(weights))]
 
     def step(self, z, states, weights, drop):
         (h,), units = states, self.units
@@ -102,9 +115,9 @@ class GRUCell:
             candidate = tf.tanh(z[:, 2 * units :] + reset * inner)
             saved = [update, reset, candidate, inner]
         else:
-            gates = tf.sigmoid(z[:, : 2 * units] + tf.matmul(dropped, weights[0][:, : 2 * units]))
+            gates = tf.sigmoid(z[:, : 2 * units] + tf.matmul(dropped, weights[0]))
             update, reset = tf.split(gates, 2, -1)
-            candidate = tf.tanh(z[:, 2 * units :] + tf.matmul(reset * dropped, weights[0][:, 2 * units :]))
+            candidate = tf.tanh(z[:, 2 * units :] + tf.matmul(reset * dropped, weights[1]))
             saved = [gates, candidate]
         return (h + update * (candidate - h),), tf.concat(saved, -1)
 
@@ -116,15 +129,15 @@ class GRUCell:
         if self.reset_after:
             da_reset = da * saved[:, 3 * units :] * reset * (1 - reset)
             inner = tf.concat([da_update, da_reset, da * reset], -1)
-            back = tf.matmul(inner, weights[0], transpose_b=True)
+            back = tf.matmul(inner, weights[0])
         else:
-            d_product = tf.matmul(da, weights[0][:, 2 * units :], transpose_b=True)
+            d_product = tf.matmul(da, weights[1])
             da_reset = d_product * _dropped(h, drop) * reset * (1 - reset)
             gates = tf.concat([da_update, da_reset], -1)
-            back = tf.matmul(gates, weights[0][:, : 2 * units], transpose_b=True) + d_product * reset
+            back = tf.matmul(gates, weights[0]) + d_product * reset
         return tf.concat([da_update, da_reset, da], -1), (dh * (1 - update) + _dropped(back, drop),)
 
-    def weight_gradients(self, d, saved, old, new, weights, drop):
+    def weight_gradients(self, d, saved, old, new, drop):
         units, h = self.units, _dropped(old[0], drop)
         reset = saved[..., units : 2 * units]
         gates, da = d[..., : 2 * units], d[..., 2 * units :]
@@ -156,6 +169,13 @@ class TransitionCell:
         # Of each layer before its non-linearity, and where the inputs' part ends.
         self.widths = [n * (PIECES if a == "maxout" else 1) for n, a in zip(sizes, activations, strict=True)]
         self.state_size, self.inputs = (self.units,), sum(self.widths) if shortcut else self.widths[0]
+        self.saves = len(self.sizes) > 1 or self.activations[-1] == "maxout"
+
+    def forward(self, weights):
+        return weights
+
+    def backward(self, weights):
+        return [tf.transpose(w) for w in weights if w.shape.rank == 2]
 
     def step(self, z, states, weights, drop):
         h = a = _dropped(states[0], drop)
@@ -167,26 +187,33 @@ class TransitionCell:
                 pre = pre + tf.matmul(h, weights[count])
             a = activate(name, pre)
             saved.append(pre if name == "maxout" else a)
-        return (a,), tf.concat(saved, -1)
+        saved = saved if self.activations[-1] == "maxout" else saved[:-1]  # h itself is a state
+        return (a,), tf.concat(saved, -1) if saved else None
 
     def step_back(self, saved, old, new, gradients, weights, drop):
-        count, parts, d, by_h = len(self.sizes), tf.split(saved, self.widths, -1), gradients[0], 0.0
+        count, parts, d, by_h = len(self.sizes), self._parts(saved, new), gradients[0], 0.0
         pres = []
         for k in reversed(range(count)):
             pre = _activate_back(self.activations[k], parts[k], d)
             if self.shortcut and k == count - 1:
-                by_h = tf.matmul(pre, weights[count], transpose_b=True)
-            d = tf.matmul(pre, weights[k], transpose_b=True)
+                by_h = tf.matmul(pre, weights[count])
+            d = tf.matmul(pre, weights[k])
             pres.insert(0, pre)
         return tf.concat(pres, -1), (_dropped(d + by_h, drop),)
 
-    def weight_gradients(self, d, saved, old, new, weights, drop):
-        h, pres, parts = _dropped(old[0], drop), tf.split(d, self.widths, -1), tf.split(saved, self.widths, -1)
+    def weight_gradients(self, d, saved, old, new, drop):
+        h, pres, parts = _dropped(old[0], drop), tf.split(d, self.widths, -1), self._parts(saved, new)
         entering = [h, *(_of_saved(name, part) for name, part in zip(self.activations, parts, strict=True))]
         found = [_product(a, pre) for a, pre in zip(entering[:-1], pres, strict=True)]
         if self.shortcut:
             return [*found, _product(h, pres[-1])]
         return [*found, *(tf.reduce_sum(pre, [0, 1]) for pre in pres[1:])]
+
+    def _parts(self, saved, new):
+        """What each layer's step back needs: its activation, or for maxout what is before it."""
+        if self.activations[-1] == "maxout":
+            return tf.split(saved, self.widths, -1)
+        return [*(tf.split(saved, self.widths[:-1], -1) if saved is not None else []), new[0]]
 
 
 PIECES = 2  # linear units of a maxout unit

@@ -81,7 +81,7 @@ class Recurrent(keras.layers.Layer):
 
         if sequences.shape[1] == 1 and mask is None:  # a step of generation: no loop
             z = tf.matmul(sequences[:, 0], tf.convert_to_tensor(self.kernel)) + self._input_bias()
-            states, _ = self.cell.step(z, states, weights, drop)
+            states, _ = self.cell.step(z, states, self.cell.forward(weights), drop)
             outputs = states[0][None]
         else:
             outputs, states = self._run(sequences, states, weights, drop, mask, training)

@@ -16,55 +16,28 @@ import tensorflow as tf
 
 def plain(cell, z, states, weights, drop=None, mask=None):
     """Returns (outputs (T, B, H), final states)."""
-    steps = _length(z)
-
-    def body(t, states, outputs):
-        new, _ = cell.step(z[t], states, weights, drop)
-        new = _kept(new, states, mask, t)
-        return t + 1, new, outputs.write(t, new[0])
-
-    start = (tf.constant(0), tuple(states), tf.TensorArray(z.dtype, steps, element_shape=states[0].shape))
-    _, final, outputs = tf.while_loop(
-        lambda t, *_: t < steps, body, start, parallel_iterations=1, maximum_iterations=steps
-    )
-    return outputs.stack(), final
+    (outputs, *_), _, final = _forward(cell, z, states, weights, drop, mask, keep=1)
+    return outputs, final
 
 
-def scan(cell, z, states, weights, drop=None, mask=None):
-    """As plain, with a gradient of its own; z, states and weights have one, drop and mask none."""
+def scan(cell, z, states, weights, drop=None, mask=None, *, compiled=False):
+    """As plain, with a gradient of its own; z, states and weights have one, drop and mask none.
+
+    Compiled, the two loops are; the products over all steps are not, since TensorFlow's own are faster than XLA's.
+    """
     count = len(states)
+    forward, back = _compiled(cell) if compiled else (functools.partial(f, cell) for f in (_forward, _back))
 
     @tf.custom_gradient
     def run(z, *flat):
-        first, weights = flat[:count], flat[count:]
-        steps = _length(z)
-
-        def body(t, states, arrays):
-            new, saved = cell.step(z[t], states, weights, drop)
-            new = _kept(new, states, mask, t)
-            return t + 1, new, tuple(array.write(t, value) for array, value in zip(arrays, (*new, saved), strict=True))
-
-        arrays = tuple(tf.TensorArray(z.dtype, steps) for _ in range(count + 1))
-        start = (tf.constant(0), tuple(first), arrays)
-        _, final, arrays = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)
-        *new, saved = (array.stack() for array in arrays)
-        old = [tf.concat([s[None], values[:-1]], 0) for s, values in zip(first, new, strict=True)]
+        z, *flat = map(tf.stop_gradient, (z, *flat))  # an eager tape would follow what is compiled
+        first, weights = tuple(flat[:count]), tuple(flat[count:])
+        new, saved, final = forward(z, first, weights, drop, mask)
 
         def gradient(d_outputs, *d_final):
-            def back(t, d_states, pres):
-                d_new = [d_states[0] + d_outputs[t], *d_states[1:]]
-                d_step = d_new if mask is None else [d * mask[t] for d in d_new]
-                pre, d_old = cell.step_back(
-                    saved[t], [o[t] for o in old], [n[t] for n in new], d_step, weights, drop
-                )  # fmt: skip
-                if mask is not None:
-                    d_old = [d + by * (1 - mask[t]) for d, by in zip(d_old, d_new, strict=True)]
-                return t - 1, tuple(d_old), pres.write(t, pre)
-
-            start = (steps - 1, tuple(d_final), tf.TensorArray(z.dtype, steps))
-            _, d_first, pres = tf.while_loop(lambda t, *_: t >= 0, back, start, parallel_iterations=1)
-            pre = pres.stack()
-            return (pre[..., : cell.inputs], *d_first, *cell.weight_gradients(pre, saved, old, new, weights, drop))
+            pre, d_first = back(d_outputs, d_final, new, saved, first, weights, drop, mask)
+            old = _old(first, new)
+            return (pre[..., : cell.inputs], *d_first, *cell.weight_gradients(pre, saved, old, new, drop))
 
         return (new[0], *final), gradient
 
@@ -73,10 +46,8 @@ def scan(cell, z, states, weights, drop=None, mask=None):
 
 
 def xla(cell, z, states, weights, drop=None, mask=None):
-    """As scan, compiled: once for each shape of z."""
-    if not hasattr(cell, "compiled"):  # one function a cell: its traces go with it
-        cell.compiled = tf.function(functools.partial(scan, cell), jit_compile=True, autograph=False)
-    return cell.compiled(z, tuple(states), tuple(weights), drop, mask)
+    """As scan, its loops compiled: once for each shape of z."""
+    return scan(cell, z, states, weights, drop, mask, compiled=True)
 
 
 def fused(cell, x, kernel, bias, states, weights):
@@ -103,6 +74,57 @@ def fused(cell, x, kernel, bias, states, weights):
 
     outputs, *final = run(x, kernel, bias, *states, *weights)
     return outputs, tuple(final)
+
+
+def _forward(cell, z, states, weights, drop, mask, keep=None):
+    """(states after each step, (T, B, H) each, at most `keep` of them; what the cell saved (T, B, S); final states)."""
+    steps, weights = _length(z), cell.forward(weights)
+
+    def body(t, states, arrays):
+        new, saved = cell.step(z[t], states, weights, drop)
+        new = _kept(new, states, mask, t)
+        values = new[:keep] if keep else new if saved is None else (*new, saved)
+        return t + 1, new, tuple(array.write(t, value) for array, value in zip(arrays, values, strict=True))
+
+    states = tuple(states)
+    arrays = tuple(tf.TensorArray(z.dtype, steps) for _ in range(keep or len(states) + cell.saves))
+    _, final, arrays = tf.while_loop(
+        lambda t, *_: t < steps, body, (tf.constant(0), states, arrays), parallel_iterations=1, maximum_iterations=steps
+    )
+    made = [array.stack() for array in arrays]
+    return made[: len(states)], made[len(states)] if len(made) > len(states) else None, final
+
+
+def _back(cell, d_outputs, d_final, new, saved, first, weights, drop, mask):
+    """(gradient by the pre-activations (T, B, P), by the first states)."""
+    steps, weights, old = _length(d_outputs), cell.backward(weights), _old(first, new)
+
+    def body(t, d_states, pres):
+        d_new = [d_states[0] + d_outputs[t], *d_states[1:]]
+        d_step = d_new if mask is None else [d * mask[t] for d in d_new]
+        of_step = None if saved is None else saved[t]
+        pre, d_old = cell.step_back(of_step, [o[t] for o in old], [n[t] for n in new], d_step, weights, drop)
+        if mask is not None:
+            d_old = [d + by * (1 - mask[t]) for d, by in zip(d_old, d_new, strict=True)]
+        return t - 1, tuple(d_old), pres.write(t, pre)
+
+    start = (steps - 1, tuple(d_final), tf.TensorArray(d_outputs.dtype, steps))
+    _, d_first, pres = tf.while_loop(lambda t, *_: t >= 0, body, start, parallel_iterations=1)
+    return pres.stack(), d_first
+
+
+def _compiled(cell):
+    """The two loops of `cell`, compiled; one pair a cell: their traces go with it."""
+    if not hasattr(cell, "compiled"):
+        cell.compiled = [
+            tf.function(functools.partial(f, cell), jit_compile=True, autograph=False) for f in (_forward, _back)
+        ]
+    return cell.compiled
+
+
+def _old(first, new):
+    """The states before each step (T, B, H)."""
+    return [tf.concat([s[None], values[:-1]], 0) for s, values in zip(first, new, strict=True)]
 
 
 def _kept(new, old, mask, t):

@@ -29,7 +29,7 @@ class Config(settings.Training):
     steps_per_beat: int = 4  # time steps a quarter note, of a folder's files
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     weight_noise: float = 0.0  # standard deviation of the noise on the weights in training
-    epochs: int = 30  # epochs of the final fit
+    epochs: int = 100  # epochs of the final fit
     batch_size: int = 16  # pieces a step
     learning_rate: float = 1e-2  # the largest of the schedule
     clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped

@@ -20,8 +20,8 @@ from typing import Literal
 
 from keras_dl import models, runtime, settings
 
-# Where nothing is --set. Peepholes cost time and gain little in text.
-SIZES = {"character": {"units": (256,), "embedding_dim": 64}, "word": {"units": (200, 200), "dropout": 0.2}}
+# Layers, units and the embedding's width where nothing is --set.
+SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
 TEST_STEPS = 1000  # of the one sequence that the test text is, at once
 GAP = 50  # tokens of the continuations that the exposure gap is measured on, and of the text before them
 
@@ -78,16 +78,26 @@ def main(argv=None):
     train = batches(splits.train, config.batch_size, config.sequence_length)
     validation = batches(splits.validation, config.batch_size, config.sequence_length)
 
-    build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    sizes = {"peephole": False} if config.model == "lstm" else {}
-    sizes |= {"implementation": "xla"} | SIZES[info.level] | chosen
+    build = getattr(models, f"build_{config.model}")
+    layers, widest, embedding = SIZES[info.level]
+
+    def arguments(hp):
+        drawn = {
+            "units": (hp.Choice("width", [widest // 2, widest], default=widest),) * layers,
+            "embedding_dim": embedding,
+            "dropout": hp.Choice("dropout", [0.0, 0.2], default=0.0),
+            "implementation": "xla",
+        }
+        return drawn | ({"peephole": False} if config.model == "lstm" else {}) | chosen
 
     def metrics():
         second = objectives.Perplexity() if info.level == "word" else objectives.BitsPerStep()
         return [objectives.NatsPerStep(), second]
 
     def compiled(hp):
-        network = build((None,), info.vocabulary_size, **{**space(hp), **sizes})
+        network = build((None,), info.vocabulary_size, **(given := arguments(hp)))
+        # Every batch has one shape; but XLA is slow at random numbers.
+        random = [given["dropout"], given.get("recurrent_dropout"), config.weight_noise, config.scheduled_sampling]
         model = models.SequenceModel(
             network, batch_size=config.batch_size, weight_noise=config.weight_noise,
             scheduled_sampling=config.scheduled_sampling, seed=config.seed,
@@ -96,7 +106,7 @@ def main(argv=None):
             optimizer=optimizers.drawn(hp, config, train.steps()),
             loss=objectives.SequenceLoss("categorical", over=config.loss_over),
             weighted_metrics=metrics(),
-            jit_compile=True,  # every batch has one shape
+            jit_compile=not any(random),
         )
         return model
 
@@ -156,9 +166,8 @@ def main(argv=None):
     run.finish(found)
     if run.throwaway:
         return found
-    arguments = models.options(config.model)
-    changed = {name: value for name, value in {**space(best), **sizes}.items() if value != arguments[name]}
-    changed = {name: value for name, value in changed.items() if name not in sizes or name in chosen}
+    defaults = arguments(tuning.defaults())
+    changed = {name: value for name, value in arguments(best).items() if value != defaults[name] or name in chosen}
     changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
     anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
     python, app = runtime.python(), runtime.typed(Path(__file__).resolve())

@@ -16,7 +16,7 @@ train: $(INSTALLED)
 	$(BIN)/python apps/classify_images.py $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not ($(LONG))" $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(LONG))" -n 2 --dist loadfile $(ARGS)
 
 test-all: $(EXTRAS)
 	$(BIN)/python -m pytest -m "$(LONG)" $(ARGS)

@@ -34,7 +34,7 @@ setup(
         "music": ["music21>=10.5,<11", "pretty_midi==0.2.11.post0"],  # chorales and MIDI
         "onnx": ["onnx==1.23.2", "tf2onnx==1.17.0", "onnxruntime==1.32.0"],
         "serving": ["tensorflow-serving-api==2.21.0"],
-        "dev": ["pytest>=9", "ruff>=0.14"],
+        "dev": ["pytest>=9", "pytest-xdist>=3.6", "ruff>=0.14"],
         "bench": ["torch==2.13.0"],
     },
 )

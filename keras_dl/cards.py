@@ -15,7 +15,11 @@ from keras_dl.runtime import UserError
 
 CARD = "card.json"
 SAVED_MODEL = "saved_model.pb"
-PLACEHOLDERS = {"image_bytes": 'tf.constant([open("PICTURE.png", "rb").read()])'}  # of the Python lines, by kind
+PLACEHOLDERS = {  # of the Python lines, by kind
+    "image_bytes": 'tf.constant([open("PICTURE.png", "rb").read()])',
+    "text": 'tf.constant(["some text"])',
+}
+INPUTS = {"image_bytes": " PICTURE.png", "text": ' "some text"', "roll": " PIECE.mid"}  # of the shell command
 
 
 def versions(folder):
@@ -137,12 +141,12 @@ def how_to_call(folder, endpoints):
         f'model = tf.saved_model.load("{folder}")',
         f'answer = model.signatures["{name}"]({python})',
     ]
-    pictures = any(spec["kind"] == "image_bytes" for spec in first["inputs"].values())
+    given = next((INPUTS[spec["kind"]] for spec in first["inputs"].values() if spec["kind"] in INPUTS), "")
     values = {field: _json_value(spec) for field, spec in first["inputs"].items()}
     rows = all(spec["shape"] for spec in first["inputs"].values())  # a scalar fits the columnar form only
     body = {"signature_name": name, **({"instances": [values]} if rows else {"inputs": values})}
     return {
-        "predict": f"python -m keras_dl predict {folder}" + (" PICTURE.png" if pictures else ""),
+        "predict": f"python -m keras_dl predict {folder}{given}",
         "python": "\n".join(lines),
         "rest": {"url": f"http://localhost:8501/v1/models/{folder.parent.name}:predict", "body": body},
     }
@@ -169,6 +173,8 @@ def _placeholder(spec):
 def _json_value(spec):
     if spec["kind"].endswith("_bytes"):
         return {"b64": "<base64 of the file>"}
+    if spec["kind"] == "text":
+        return "some text"
     return spec.get("default", f"<{spec['dtype']} {spec['shape'][1:]}>")
 
 

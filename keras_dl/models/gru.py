@@ -1,7 +1,7 @@
 """Gated recurrent units: one layer or several, for vectors and for tokens.
 
-Source: Chung, Gulcehre, Cho and Bengio, "Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling"
-(arXiv:1412.3555), equations (5) to (8): z is the share of the state that is new, r lies before the recurrent matrix.
+Source: Chung et al., "Empirical Evaluation of Gated Recurrent Neural Networks" (arXiv:1412.3555), equations (5) to (8):
+z is the share of the state that is new, r lies before the recurrent matrix.
 Keras' and cuDNN's GRU puts r behind it (reset_after=True) and means 1 - z by its z: layers.recurrent.GRU says how their
 weights become ours. The defaults are the paper's network for music.
 Deviations: the paper's equations omit the biases; here each gate has one.

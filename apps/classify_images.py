@@ -86,7 +86,7 @@ def main(argv=None):
     ]
     training.fit(
         model, train, validation, run, epochs=config.epochs, callbacks=callbacks, monitor="val_loss", mode="min",
-        keep=config.keep, save_minutes=config.save_minutes,
+        keep=config.keep, average_last=config.average_last, save_minutes=config.save_minutes,
     )  # fmt: skip
 
     test = data.batches(splits.test, 500, preprocess=preprocess)

@@ -116,7 +116,7 @@ def main(argv=None):
 
     training.fit(
         model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
-        save_minutes=config.save_minutes,
+        average_last=config.average_last, save_minutes=config.save_minutes,
         callbacks=[
             summaries.TensorBoard(run, train, validation, histograms=config.histograms),
             samples.Samples(run, show),

@@ -3,6 +3,7 @@
     python -m keras_dl list
     python -m keras_dl show saved_models/convnet-digits
     python -m keras_dl predict saved_models/convnet-digits picture.png other.jpg --out answers.csv
+    python -m keras_dl predict saved_models/transformer-multi30k "A dog runs." more.txt --out translations.txt
 
 All that can be known without TensorFlow is said without it: only `predict`, and only when its command line is right,
 imports it. What it does with an input is decided by the kinds in the export's card.
@@ -24,6 +25,7 @@ from keras_dl.runtime import UserError
 APPS = Path(__file__).resolve().parents[1] / "apps"  # in a checkout
 BESIDE = 4  # classes that a table lists after the best one
 NUMBERS = 6  # values of any other output that a table lists
+INPUTS = "picture or MIDI files; texts or sentences, files of them, or - for standard input"
 
 
 def main(argv=None):
@@ -82,32 +84,47 @@ def predict(asked):
     if endpoint not in card["endpoints"]:
         near = settings.nearest(endpoint, card["endpoints"])
         raise UserError(f"--endpoint: {folder} has no {endpoint!r}.{near} It has: {', '.join(card['endpoints'])}.")
-    specs = card["endpoints"][endpoint]["inputs"]
+    specs, outputs = (card["endpoints"][endpoint][way] for way in ("inputs", "outputs"))
     scalars = _scalars(asked.set, specs, endpoint)
-    field = _fed(specs, scalars, endpoint, asked.inputs)
-    kind = specs[field]["kind"] if field else None
-    things = [feeding.check(name, kind) for name in asked.inputs]
-    rolls = [name for name, spec in card["endpoints"][endpoint]["outputs"].items() if spec["kind"] == "roll"]
-    suffixes = (".json", ".csv", *([".mid"] if rolls else []))
+    fed = _fed(specs, scalars, endpoint, asked.inputs)
+    kind, fields = next(iter(fed), None), list(fed.values())
+    by_line = kind == "sentence"
+    things = feeding.lines(asked.inputs, fields) if by_line else [feeding.check(name, kind) for name in asked.inputs]
+    rolls, texts = ([name for name, spec in outputs.items() if spec["kind"] == made] for made in ("roll", "text"))
+    suffixes = (".json", ".csv", *([".mid"] if rolls else []), *([".txt"] if texts and by_line else []))
     if asked.out and Path(asked.out).suffix not in suffixes:
         raise UserError(f"--out: must end in {' or '.join(suffixes)}; got {asked.out}.")
 
     with runtime.quiet_tensorflow():
         from keras_dl import export
     served = export.load(folder)
-    answers = []
-    if field is None:
-        answers += _rows(_ask(served, endpoint, scalars, f"endpoint {endpoint}"), None)
-    for thing in things:
-        fed = {name: value for name, value in feeding.read(thing, field, kind, card).items() if name in specs}
-        answers += _rows(_ask(served, endpoint, {**scalars, **fed}, thing), thing)
+
+    def ask(given, who):
+        return _rows(_ask(served, endpoint, {**scalars, **given}, who))
+
+    if by_line:
+        answers = feeding.answered(things, fields, ask, outputs)
+    else:
+        answers = ask({}, f"endpoint {endpoint}") if kind is None else []
+    for thing in [] if by_line else things:
+        given = {name: value for name, value in feeding.read(thing, fields[0], kind, card).items() if name in specs}
+        named = {"input": str(thing).partition("\n")[0]}
+        answers += [{**named, **row} for row in ask(given, thing)]
         if kind in feeding.PICTURES:
             feeding.say_if_inverted(thing, card)
-    _print_answers(answers, card["endpoints"][endpoint]["outputs"])
-    if asked.out and Path(asked.out).suffix == ".mid":
-        feeding.write_midi(Path(asked.out), [answer[rolls[0]] for answer in answers], card)
+    shown = {name: spec for name, spec in outputs.items() if not by_line or len(spec["shape"]) == 1}
+    _print_answers(answers, outputs, shown)
+    out = Path(asked.out or "")
+    if out.suffix == ".mid":
+        feeding.write_midi(out, [answer[rolls[0]] for answer in answers], card)
+    elif out.suffix == ".txt":
+        _write(out, "".join(f"{answer[texts[0]]}\n" for answer in answers))
+    elif out.suffix == ".csv":
+        hidden = outputs.keys() - shown.keys()
+        answers = [{name: value for name, value in answer.items() if name not in hidden} for answer in answers]
+        _write(out, _csv([_flat(answer, card.get("classes", ())) for answer in answers]))
     elif asked.out:
-        _write(Path(asked.out), answers, card)
+        _write(out, json.dumps(answers, indent=2, ensure_ascii=False) + "\n")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,12 +163,12 @@ def _parser():
 
     sub = command(list_everything, "list", "Models, apps and exports.")
     sub.add_argument("--saved-models", default="saved_models", metavar="DIR", help="where exports stand (%(default)s)")
-    sub = command(predict, "predict", "Ask an export about pictures, texts or MIDI files, as its card says.")
+    sub = command(predict, "predict", "Ask an export about pictures, texts, sentences or MIDI files.")
     sub.add_argument("export", metavar="EXPORT", help="saved_models/NAME or saved_models/NAME/VERSION")
-    sub.add_argument("inputs", nargs="*", default=[], metavar="INPUT", help="picture or MIDI files, or texts")
+    sub.add_argument("inputs", nargs="*", default=[], metavar="INPUT", help=INPUTS)
     sub.add_argument("--endpoint", metavar="E", help="which of the export's endpoints (its first)")
     sub.add_argument("--set", action="append", default=[], metavar="name=value", help="a scalar input; may be repeated")
-    sub.add_argument("--out", metavar="FILE", help="write the answers too, as .json, .csv or .mid")
+    sub.add_argument("--out", metavar="FILE", help="write the answers too, as .json, .csv, .txt or .mid")
     sub = command(show, "show", "The card and the signatures of an export.")
     sub.add_argument("export", metavar="EXPORT", help="saved_models/NAME or saved_models/NAME/VERSION")
     return parser
@@ -195,18 +212,17 @@ def _scalars(pairs, specs, endpoint):
 
 
 def _fed(specs, scalars, endpoint, inputs):
-    """Name of the input that INPUT feeds; None where the endpoint takes scalars alone."""
+    """{kind: name} of the inputs that an INPUT feeds, the source first; {} where the endpoint takes scalars alone."""
     others = [name for name in specs if name not in scalars and specs[name]["kind"] != "roll_steps"]
+    kinds = sorted(specs[name]["kind"] for name in others)
     strange = [f"{name} ({specs[name]['kind']})" for name in others if specs[name]["kind"] not in feeding.KINDS]
-    if strange or len(others) > 1:
+    if kinds != list(feeding.PAIR) and (strange or len(others) > 1):
         raise UserError(f"predict: cannot feed endpoint {endpoint} from files: {', '.join(strange or others)}.")
     if others and not inputs:
-        kind = specs[others[0]]["kind"]
-        more = "one or more files" if kind != "text" else "one or more, or files, or - for standard input"
-        raise UserError(f"predict: endpoint {endpoint} takes {feeding.KINDS[kind]}; name {more}.")
+        raise UserError(f"predict: endpoint {endpoint} takes {feeding.takes(kinds)}.")
     if inputs and not others:
         raise UserError(f"predict: endpoint {endpoint} takes no files; got {', '.join(inputs)}.")
-    return others[0] if others else None
+    return {kind: name for kind in kinds for name in others if specs[name]["kind"] == kind}
 
 
 def _ask(served, endpoint, given, who):
@@ -226,13 +242,12 @@ def _ask(served, endpoint, given, who):
         raise UserError(f"predict: {who} {reason}.") from error
 
 
-def _rows(answer, file):
+def _rows(answer):
     """One {name: value} for each entry along the answer's first axis."""
     values = {name: _strings(array.tolist()) for name, array in answer.items()}
-    named = {} if file is None else {"input": str(file).partition("\n")[0]}
     if not all(array.ndim for array in answer.values()):
-        return [{**named, **values}]
-    return [{**named, **dict(zip(values, row, strict=True))} for row in zip(*values.values(), strict=True)]
+        return [values]
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
 def _strings(value):
@@ -241,23 +256,25 @@ def _strings(value):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _print_answers(answers, outputs):
-    """A table, one row an answer: the best classes with their scores where it has them, else its values."""
+def _print_answers(answers, outputs, shown):
+    """A table, one row an answer: the best classes with their scores where it has them, else the values to be shown."""
     kinds = {spec["kind"]: name for name, spec in outputs.items()}
     lines = []
     for answer in answers:
-        line = {"input": answer["input"]} if "input" in answer else {}
+        line = {name: value for name, value in answer.items() if name not in outputs}  # what was asked about
         if {"classes", "scores"} <= set(kinds):
             top = list(zip(answer[kinds["classes"]], answer[kinds["scores"]], strict=True))
             line["class"], line["probability"] = top[0][0], f"{100 * top[0][1]:.1f} %"
             line["then"] = ", ".join(f"{name} {100 * score:.1f} %" for name, score in top[1 : 1 + BESIDE])
         else:
-            line.update({name: _shown(answer[name], spec["kind"]) for name, spec in outputs.items()})
+            line.update({name: _shown(answer[name], spec["kind"]) for name, spec in shown.items()})
         lines.append(line)
     _table("", list(lines[0]) if lines else [], [list(line.values()) for line in lines])
 
 
 def _shown(value, kind):
+    if value is None:
+        return ""
     return f"{len(value)} steps, {sum(map(sum, value))} keys on" if kind == "roll" else _few(value)
 
 
@@ -268,16 +285,15 @@ def _few(value):
     return ", ".join(_few(inner) for inner in value[:NUMBERS]) + more
 
 
-def _write(path, answers, card):
-    if path.suffix == ".json":
-        text = json.dumps(answers, indent=2, ensure_ascii=False) + "\n"
-    else:
-        flat = [_flat(answer, card.get("classes", ())) for answer in answers]
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, list(flat[0]) if flat else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(flat)
-        text = buffer.getvalue()
+def _csv(rows):
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _write(path, text):
     try:
         runtime.write_atomic(path, text)
     except OSError as error:
@@ -302,7 +318,7 @@ def _table(title, columns, rows):
     if not sys.stdout.isatty():
         for fields in ([f"# {title}"] if title else [], columns if any(columns) else [], *rows):
             if fields:
-                print("\t".join(map(str, fields)).rstrip())
+                print("\t".join(str(field).replace("\t", " ") for field in fields).rstrip())
         return
     from rich import console, markup, table
 

@@ -18,8 +18,13 @@ SAVED_MODEL = "saved_model.pb"
 PLACEHOLDERS = {  # of the Python lines, by kind
     "image_bytes": 'tf.constant([open("PICTURE.png", "rb").read()])',
     "text": 'tf.constant(["some text"])',
+    "sentence": 'tf.constant(["a sentence"])',
+    "sentence_target": 'tf.constant(["its translation"])',
 }
-INPUTS = {"image_bytes": " PICTURE.png", "text": ' "some text"', "roll": " PIECE.mid"}  # of the shell command
+INPUTS = {  # of the shell command
+    "image_bytes": " PICTURE.png", "text": ' "some text"', "sentence": ' "a sentence"', "roll": " PIECE.mid",
+}  # fmt: skip
+WORDS = {"text": "some text", "sentence": "a sentence", "sentence_target": "its translation"}  # of the REST body
 
 
 def versions(folder):
@@ -142,8 +147,10 @@ def how_to_call(folder, endpoints):
         f'answer = model.signatures["{name}"]({python})',
     ]
     given = next((INPUTS[spec["kind"]] for spec in first["inputs"].values() if spec["kind"] in INPUTS), "")
-    values = {field: _json_value(spec) for field, spec in first["inputs"].items()}
     rows = all(spec["shape"] for spec in first["inputs"].values())  # a scalar fits the columnar form only
+    values = {field: _json_value(spec) for field, spec in first["inputs"].items()}
+    if not rows:
+        values = {field: [value] if first["inputs"][field]["shape"] else value for field, value in values.items()}
     body = {"signature_name": name, **({"instances": [values]} if rows else {"inputs": values})}
     return {
         "predict": f"python -m keras_dl predict {folder}{given}",
@@ -173,8 +180,8 @@ def _placeholder(spec):
 def _json_value(spec):
     if spec["kind"].endswith("_bytes"):
         return {"b64": "<base64 of the file>"}
-    if spec["kind"] == "text":
-        return "some text"
+    if spec["kind"] in WORDS:
+        return WORDS[spec["kind"]]
     return spec.get("default", f"<{spec['dtype']} {spec['shape'][1:]}>")
 
 

@@ -24,6 +24,7 @@ from keras_dl.endpoints import Endpoint
 from keras_dl.endpoints.images import classifier
 from keras_dl.endpoints.music import polyphony
 from keras_dl.endpoints.text import language_model
+from keras_dl.endpoints.translation import translation
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
@@ -31,7 +32,7 @@ with quiet_tensorflow():
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
-__all__ = ["Endpoint", "Export", "classifier", "language_model", "load", "polyphony", "save"]
+__all__ = ["Endpoint", "Export", "classifier", "language_model", "load", "polyphony", "save", "translation"]
 
 TOLERANCE = 1e-5  # of the reloaded answers; relative above 1
 FORMAT_TOLERANCE = 1e-4  # of ONNX's and LiteRT's logits, whose kernels sum in another order; relative above 1

@@ -1,27 +1,103 @@
 """What `python -m keras_dl predict` makes of an INPUT, by the kind of the endpoint's input, and of an answer.
 
-Pictures are files; a text is a file, standard input ("-") or the words themselves; a roll is a MIDI file.
+Pictures are files; a text is a file, standard input ("-") or the words themselves, and so are sentences, of which every
+line is one; a roll is a MIDI file.
 """
 
+import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from keras_dl import settings
 from keras_dl.runtime import UserError
 
 PICTURES = ("image_bytes", "image")
-KINDS = {"image_bytes": "pictures", "image": "pictures", "text": "texts", "roll": "MIDI files"}  # that an INPUT feeds
+KINDS = {  # that an INPUT feeds
+    "image_bytes": "pictures", "image": "pictures", "text": "texts", "roll": "MIDI files", "sentence": "sentences",
+}  # fmt: skip
+PAIR = ("sentence", "sentence_target")  # that a line with a tab feeds
+HOW = {  # they are named; the others as files
+    "text": "one or more, or files, or - for standard input",
+    "sentence": "one or more, or files of one a line, or - for standard input",
+}
+LINES = 64  # asked about at once
+SHOWN = 40  # characters of a sentence in a message
 UNREADABLE = "is no readable JPEG, PNG, GIF or BMP picture"
 DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
 
 
+class Line(NamedTuple):
+    """A sentence, or a source and its target; where it stands."""
+
+    words: tuple
+    place: str
+
+    def is_empty(self):
+        return not "".join(self.words).strip()
+
+
+def takes(kinds):
+    """What an endpoint with inputs of these kinds takes, in words."""
+    what = "pairs of sentences, a tab between source and target" if len(kinds) == len(PAIR) else KINDS[kinds[0]]
+    return f"{what}; name {HOW.get(kinds[0], 'one or more files')}"
+
+
 def check(name, kind):
     """What is asked about, before TensorFlow is imported: the Path of a file that is there, or a text."""
-    if kind == "text":
-        if name == "-":
-            return sys.stdin.read()
-        return _text_of(Path(name)) if len(name) < 256 and Path(name).is_file() else name
-    return _file(name, "*.mid" if kind == "roll" else "*.png")
+    return _text(name)[0] if kind == "text" else _file(name, "*.mid" if kind == "roll" else "*.png")
+
+
+def lines(names, fields):
+    """The Lines of every INPUT, empty ones too.
+
+    Args:
+        names: the INPUTs.
+        fields: the endpoint's inputs that a line feeds, the source's, or the source's and the target's.
+
+    Raises:
+        UserError: no text in UTF-8, or a line that must be a pair and has not one tab.
+    """
+    found = []
+    for name in names:
+        text, file = _text(name)
+        given = text.removesuffix("\n").split("\n") if text or not file else []
+        for number, line in enumerate(given, 1):
+            short = line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+            place = f"line {number} of {file}" if file else f'"{short}"'
+            words = tuple(line.split("\t")) if len(fields) > 1 else (line,)
+            if not line.strip():
+                words = words[:1] + ("",) * (len(fields) - 1)
+            if len(words) != len(fields):
+                raise UserError(
+                    f"predict: {place} must be a source, a tab and its target; it has {len(words) - 1 or 'no'} "
+                    f"{'tab' if len(words) == 1 else 'tabs'}."
+                )
+            found.append(Line(words, place))
+    return found
+
+
+def answered(given, fields, ask, outputs):
+    """One {name: value} for each line, in their order; an empty one is not asked about.
+
+    Args:
+        given, fields: of lines().
+        ask: function of ({input: a batch}, where its first line stands) -> one {output: value} for each of the batch.
+        outputs: the endpoint's, as the card has them.
+
+    Returns:
+        [{"input": the line, or "source" and "target": its parts; each output: its value, of an empty line "" where it
+        is a text, else None}]
+    """
+    kinds = {spec["kind"]: name for name, spec in outputs.items()}
+    blank = {name: "" if spec["kind"] == "text" else None for name, spec in outputs.items()}
+    names = fields if len(fields) > 1 else ["input"]
+    full = [line for line in given if not line.is_empty()]
+    made = iter([row for i in range(0, len(full), LINES) for row in _batch(full[i : i + LINES], fields, ask)])
+    return [
+        {**dict(zip(names, line.words, strict=True)), **(blank if line.is_empty() else _cut(next(made), kinds))}
+        for line in given
+    ]
 
 
 def read(thing, field, kind, card):
@@ -35,10 +111,7 @@ def read(thing, field, kind, card):
 
         roll = music.read_midi(thing, card["data"]["steps_per_beat"])
         return {field: roll[None], "steps": [len(roll)]}
-    try:
-        data = thing.read_bytes()
-    except OSError as error:
-        raise UserError(f"predict: {thing} cannot be read: {error.strerror}.") from error
+    data = _bytes(thing)
     return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[0][None]}
 
 
@@ -60,11 +133,56 @@ def write_midi(path, rolls, card):
         print(f"written: {place}")
 
 
-def _text_of(path):
+def _text(name):
+    """(text of an INPUT, its file's name; None where it is the words themselves)."""
+    file = "standard input" if name == "-" else name if os.path.isfile(name) else None
+    if name == "-":
+        data = sys.stdin.buffer.read()
+    else:
+        data = _bytes(Path(name)) if file else name.encode("utf-8", "surrogateescape")
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"predict: {path} must be text in UTF-8; it cannot be read as such.") from error
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"), file
+    except UnicodeDecodeError as error:
+        raise UserError(f"predict: {file or 'an INPUT'} must be text in UTF-8; it cannot be read as such.") from error
+
+
+def _bytes(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"predict: {path} cannot be read: {error.strerror}.") from error
+
+
+def _batch(given, fields, ask):
+    """The answers of a batch of lines. One that is refused is asked about by halves: what refuses it gets named."""
+    import numpy as np
+
+    columns = zip(*(line.words for line in given), strict=True)
+    batch = {
+        field: np.array([word.encode() for word in column], object)
+        for field, column in zip(fields, columns, strict=True)
+    }
+    try:
+        return ask(batch, given[0].place)
+    except UserError:
+        if len(given) == 1:
+            raise
+    half = len(given) // 2
+    return _batch(given[:half], fields, ask) + _batch(given[half:], fields, ask)
+
+
+def _cut(row, kinds):
+    """Without what fills a batch up: tokens that are "", and the rows and columns of an alignment that go with them."""
+    counts = {}
+    for kind in ("source_tokens", "target_tokens"):
+        if kind in kinds:
+            tokens = row[kinds[kind]]
+            counts[kind] = sum(token != "" for token in tokens)
+            row[kinds[kind]] = tokens[: counts[kind]]
+    if "alignment" in kinds:
+        rows = row[kinds["alignment"]][: counts["target_tokens"]]
+        row[kinds["alignment"]] = [weights[: counts["source_tokens"]] for weights in rows]
+    return row
 
 
 def _file(name, pattern):

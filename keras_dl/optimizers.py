@@ -12,13 +12,13 @@ import numpy as np
 from keras import ops
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
-SCHEDULES = ("constant", "cosine", "onecycle", "steps", "decay")
+SCHEDULES = ("constant", "cosine", "onecycle", "steps", "decay", "noam")
 MOMENTUM = 0.9
 
 
 def build(
     optimizer, learning_rate, *, schedule="constant", steps=1, steps_per_epoch=1, decay_after=4, decay_factor=0.5,
-    weight_decay=0.0, clipnorm=None,
+    warmup=4000, weight_decay=0.0, clipnorm=None, beta_2=0.999, epsilon=1e-7,
 ):  # fmt: skip
     """Make a Keras optimizer.
 
@@ -28,11 +28,14 @@ def build(
         schedule: "constant"; "cosine" to 0 (1608.03983, eq. 5, one period); "onecycle": up linearly over the first
             30 %, down to 0 by a cosine (after 1708.07120; momentum is not cycled); "steps": a tenth after 50 % and
             a hundredth after 75 % of the steps (1512.03385, section 4.2: 32k and 48k of 64k); "decay": times
-            decay_factor each epoch after the first decay_after (1409.2329, section 4.1).
+            decay_factor each epoch after the first decay_after (1409.2329, section 4.1); "noam": up linearly over
+            `warmup` updates, then down as 1 / sqrt(step) (1706.03762, eq. 3, whose largest rate is
+            1 / sqrt(d_model * warmup)).
         steps: how many updates the schedule lasts.
-        steps_per_epoch, decay_after, decay_factor: of "decay".
+        steps_per_epoch, decay_after, decay_factor: of "decay"; warmup: of "noam".
         weight_decay: L2 factor, or the decoupled one for "adam".
         clipnorm: largest global norm of the gradient (1211.5063, algorithm 1), None or 0 for no clipping.
+        beta_2, epsilon: of "adam".
 
     Raises:
         ValueError: an unknown name, a learning rate that is not positive, or a negative decay.
@@ -49,10 +52,13 @@ def build(
         )
     if schedule == "decay":
         rate = EpochDecay(learning_rate, steps_per_epoch, decay_after, decay_factor)
+    elif schedule == "noam":
+        rate = Noam(learning_rate, max(1, warmup))
     else:
         rate = _schedule(schedule, learning_rate, max(1, steps))
     shared = {"learning_rate": rate, "global_clipnorm": clipnorm or None}
     if optimizer == "adam":
+        shared |= {"beta_2": beta_2, "epsilon": epsilon}
         if weight_decay:
             return keras.optimizers.AdamW(weight_decay=weight_decay, **shared)
         return keras.optimizers.Adam(**shared)
@@ -74,8 +80,9 @@ def drawn(hp, settings, steps_per_epoch):
     return build(
         settings.optimizer, hp.Float("learning_rate", asked / 3, asked * 3, sampling="log", default=asked),
         schedule=settings.schedule, steps=settings.epochs * steps_per_epoch, steps_per_epoch=steps_per_epoch,
-        decay_after=settings.decay_after, decay_factor=settings.decay_factor, weight_decay=settings.weight_decay,
-        clipnorm=settings.clipnorm,
+        decay_after=settings.decay_after, decay_factor=settings.decay_factor, warmup=settings.warmup,
+        weight_decay=settings.weight_decay, clipnorm=settings.clipnorm, beta_2=settings.beta_2,
+        epsilon=settings.epsilon,
     )  # fmt: skip
 
 
@@ -137,6 +144,21 @@ class EpochDecay(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self):
         names = ("rate", "steps_per_epoch", "after", "factor")
         return {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Noam(keras.optimizers.schedules.LearningRateSchedule):
+    """peak * min(t / warmup, sqrt(warmup / t)) at update t, from 1."""
+
+    def __init__(self, peak, warmup):
+        self.peak, self.warmup = peak, warmup
+
+    def __call__(self, step):
+        done = (ops.cast(step, "float32") + 1.0) / self.warmup
+        return self.peak * ops.minimum(done, ops.rsqrt(done))
+
+    def get_config(self):
+        return {"peak": self.peak, "warmup": self.warmup}
 
 
 def _schedule(name, rate, steps):

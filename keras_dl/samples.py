@@ -1,8 +1,9 @@
-"""What a generative model makes after every epoch, on TensorBoard: text, pictures, sound."""
+"""What a generative model makes as it learns, on TensorBoard: text, pictures, sound, alignments."""
 
 import contextlib
 
 import keras
+import numpy as np
 
 from keras_dl import summaries
 
@@ -66,4 +67,37 @@ def piano_roll_figure(rolls, titles, *, lowest, steps_per_beat):
         played = roll.any(0).nonzero()[0]
         if len(played):
             axes.set_ylim(lowest + played[0] - 2, lowest + played[-1] + 2)
+    return figure
+
+
+def alignment_of(made, row):
+    """The arguments of alignment_figure for sentence `row` of what the endpoint `translate` gives."""
+    source, target = ([t.decode() for t in made[f"{side}_tokens"][row].numpy()] for side in ("source", "target"))
+    source, target = ([t for t in tokens if t not in ("", "<pad>")] for tokens in (source, target))
+    return {"weights": made["alignment"][row].numpy()[: len(target), : len(source)], "source": source, "target": target}
+
+
+def alignment_figure(weights, source, target, titles=()):
+    """Draw where each target token looks (Bahdanau et al., arXiv:1409.0473, figure 3): light is much.
+
+    Args:
+        weights: (T, S), or (n, T, S) drawn side by side, such as a Transformer's heads.
+        source, target: S and T strings.
+        titles: n lines.
+    """
+    weights = np.asarray(weights)
+    weights = weights.reshape(-1, *weights.shape[-2:])
+    columns = min(4, len(weights))
+    rows = -(-len(weights) // columns)
+    figure = summaries.figure_of(
+        columns * (1.2 + 0.24 * len(source)) if columns > 1 else 2 + 0.3 * len(source),
+        rows * (1.2 + 0.24 * len(target)),
+    )
+    for number, matrix in enumerate(weights, 1):
+        title = titles[number - 1] if titles else None
+        axes = figure.add_subplot(rows, columns, number, title=title)
+        axes.imshow(matrix, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_xticks(range(len(source)), source, rotation=90)
+        axes.set_yticks(range(len(target)), target)
+        axes.xaxis.tick_top()
     return figure

@@ -55,25 +55,31 @@ class Training(Common):
     batch_size: int = 64  # examples a step
     optimizer: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam"] = "adam"  # momentum is 0.9
     learning_rate: float = 1e-3  # the largest of the schedule
-    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay"] = "constant"  # of the learning rate
+    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"  # of the learning rate
     decay_after: int = 4  # decay: whole epochs before it begins
     decay_factor: float = 0.5  # decay: by what the learning rate is multiplied, each epoch from then on
+    warmup: int = 4000  # noam: updates until the largest learning rate
+    beta_2: float = 0.999  # adam: how slowly the mean square of the gradient is forgotten
+    epsilon: float = 1e-7  # adam: added to its root
     weight_decay: float = 0.0  # L2 in the gradient; decoupled for adam
     clipnorm: float = 0.0  # largest norm of the whole gradient; 0: it is not clipped
     patience: int = 0  # stop after so many epochs without a better validation; 0 never
     reduce_on_plateau: int = 0  # halve the learning rate after so many epochs without a better validation; 0 never
     keep: Literal["best", "last"] = "best"  # which epoch's weights are evaluated and exported
+    average_last: int = 0  # with --keep last: the mean of so many last epochs' weights is taken
     save_minutes: float = 10.0  # longest time without a checkpoint
     histograms: bool = False  # weight histograms in TensorBoard
 
     def __post_init__(self):
         for name, least in (("epochs", 1), ("trial_epochs", 1), ("trials", 0), ("patience", 0)):
             at_least(self, name, least)
-        for name in ("reduce_on_plateau", "decay_after"):
-            at_least(self, name, 0)
+        for name, least in (("reduce_on_plateau", 0), ("decay_after", 0), ("average_last", 0), ("warmup", 1)):
+            at_least(self, name, least)
         for name in ("weight_decay", "save_minutes", "clipnorm"):
             at_least(self, name, 0.0)
-        for name in ("learning_rate", "decay_factor"):
+        check(0 <= self.beta_2 < 1, f"--beta-2: must be in [0, 1); got {self.beta_2:g}.")
+        check(self.average_last < 2 or self.keep == "last", "--average-last needs --keep last; got best.")
+        for name in ("learning_rate", "decay_factor", "epsilon"):
             value = getattr(self, name)
             check(0 < value < math.inf, f"--{name.replace('_', '-')}: must be positive; got {value:g}.")
         check(

@@ -41,6 +41,7 @@ def fit(
     monitor="val_loss",
     mode="min",
     keep="best",
+    average_last=0,
     checkpoint=True,
     save_minutes=10.0,
     verbose=None,
@@ -56,6 +57,7 @@ def fit(
             and arrays among their attributes. A callback with purge(epochs) forgets what it logged later.
         monitor, mode: the quantity, of history's names, by which the best epoch is told, and "min" or "max".
         keep: "best" ends with the weights of the best epoch, "last" with those of the last.
+        average_last: end with the mean of the weights of so many last epochs (arXiv:1706.03762, section 6.1); 0: not.
         checkpoint: False for runs that are not worth resuming (a trial's).
         save_minutes: longest time without a checkpoint, in minutes.
         verbose: 2 a bar, 1 a line an epoch, 0 nothing; None: a bar on a terminal, else lines.
@@ -67,8 +69,8 @@ def fit(
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
-    if verbose is None:
-        verbose = 2 if sys.stdout.isatty() else 1
+    verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
+    callbacks = [*([_AverageLast(average_last)] if average_last else []), *callbacks]
     with run.scope():
         loop = _Loop(model, train, validation, run, callbacks, monitor, mode, keep, checkpoint)
         found = checkpoints.newest(run.checkpoints) if checkpoint and run.resumed else None
@@ -76,7 +78,7 @@ def fit(
 
 
 def evaluate(model, batches, run=None):
-    """The model's loss and metrics over one pass of `batches`, as {name: float}."""
+    """{name: float} of the model's loss and metrics over one pass of `batches`."""
     with run.scope() if run else contextlib.nullcontext():
         return _Evaluation(model, batches)()
 
@@ -91,6 +93,26 @@ def stopping(patience, reduce_on_plateau, monitor="val_loss", mode="min"):
     if patience:
         callbacks += [keras.callbacks.EarlyStopping(patience=patience, **watched)]
     return callbacks
+
+
+class _AverageLast(keras.callbacks.Callback):
+    def __init__(self, count):
+        super().__init__()
+        self.count, self.kept = count, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.kept = [*self.kept, _values(self.model.trainable_variables)][-self.count :]
+
+    def on_train_end(self, logs=None):
+        for variable, *values in zip(self.model.trainable_variables, *self.kept, strict=True) if self.kept else ():
+            variable.assign(np.mean(values, 0, dtype=values[0].dtype))
+
+    def get_state(self):
+        return {"kept": [value for weights in self.kept for value in weights]}
+
+    def set_state(self, state):
+        size = len(self.model.trainable_variables)
+        self.kept = [state["kept"][i : i + size] for i in range(0, len(state["kept"]), size)]
 
 
 class _Loop:
@@ -233,7 +255,6 @@ def _steps_function(model, one_step):
     """A graph of n steps: (iterator, n) -> (index of the first step whose loss is not finite, or -1; logs)."""
     strategy = tf.distribute.get_strategy()
     compiled = tf.function(one_step, jit_compile=True) if model.jit_compile else one_step
-
     @tf.function(autograph=False)
     def steps(iterator, count):
         def body(i, bad):

@@ -216,7 +216,7 @@ def test_they_are_saved_with_a_model(tmp_path):
     before = model.evaluate(logits, targets, sample_weight=weights, return_dict=True, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.loss.get_config() == {"nll": "bernoulli", "over": "sequences", "name": "sequence_loss"}
+    assert loaded.loss.get_config() == {"nll": "bernoulli", "over": "sequences", "label_smoothing": 0.0, "name": "sequence_loss"}
     assert loaded.evaluate(logits, targets, sample_weight=weights, return_dict=True, verbose=0) == before
     for thing in (
         SequenceLoss("categorical"),

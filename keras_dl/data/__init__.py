@@ -101,7 +101,7 @@ def load(name, seed=0, *, kind="images", limit=None, **options):
     Args:
         name: of a set (each kind's file lists them), or a path.
         seed: of the validation part.
-        kind: "images", "music" or "text": the file of keras_dl/data/ that reads it.
+        kind: "images", "music", "text" or "pairs": the file of keras_dl/data/ that reads it.
         limit: at most so many training examples, and as many of the other splits, drawn (a smoke test's; of a text,
             whose order matters, take a slice instead).
         **options: of that kind's load.

@@ -53,5 +53,36 @@ def bucketed(lengths, batch_size):
     return plan
 
 
+def by_tokens(lengths, batch_tokens):
+    """Every example once an epoch, in batches of like lengths that hold about as many tokens. Another order each epoch.
+
+    Examples are drawn in random order, sorted by the longer of their two lengths, and cut as late as the bound allows;
+    then the batches are shuffled. There are as many of them in every epoch.
+
+    >>> plan = by_tokens([[3, 4], [1, 9], [4, 2], [30, 2]], 8)
+    >>> sorted(sorted(batch.tolist()) for batch in plan(seed=0, epoch=0))
+    [[0, 2], [1], [3]]
+
+    Args:
+        lengths: (N,) or (N, 2), of source and target.
+        batch_tokens: examples of a batch times the longest of their lengths, at most; an example that is longer is a
+            batch of its own.
+    """
+    longer = np.asarray(lengths).reshape(len(lengths), -1).max(1)
+    ends, first = [], 0
+    for i, length in enumerate(np.sort(longer).tolist()):
+        if i > first and (i + 1 - first) * length > batch_tokens:
+            ends.append(i)
+            first = i
+
+    def plan(seed, epoch):
+        rng = np.random.default_rng((seed, epoch))
+        order = rng.permutation(len(longer))
+        cut = np.split(order[np.argsort(longer[order], kind="stable")], ends)
+        return [cut[i] for i in rng.permutation(len(cut))]
+
+    return plan
+
+
 def _cut(order, batch_size):
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -25,10 +25,25 @@ EXPORTS = {  # public name -> its file
     "lstm_space": "lstm",
     "build_gru": "gru",
     "gru_space": "gru",
+    "build_seq2seq": "seq2seq",
+    "seq2seq_space": "seq2seq",
+    "build_attention_seq2seq": "attention_seq2seq",
+    "attention_seq2seq_space": "attention_seq2seq",
+    "build_transformer": "transformer",
+    "transformer_space": "transformer",
+    "build_transformer_lm": "transformer_lm",
+    "transformer_lm_space": "transformer_lm",
     "with_state": "sequence_model",
     "SequenceModel": "sequence_model",
     "exposure_gap": "sequence_model",
+    "decoder_of": "translation",
+    "with_attention": "translation",
+    "with_alignment": "translation",
 }
+
+
+# Arguments that the data decide.
+DATA = ("input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "name")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +96,7 @@ def options(name):
     {}
     """
     arguments = next(row.arguments for row in catalogue() if row.name == name)
-    return {key: value for key, value in arguments.items() if key not in ("input_shape", "num_classes", "name")}
+    return {key: value for key, value in arguments.items() if key not in DATA}
 
 
 def _read(builder, file):

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl import decoding
+from keras_dl.layers.attention import Positions, Window
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import Recurrent
 
@@ -19,13 +20,14 @@ def with_state(model):
     """The same network, its weights shared, with its state going in and coming out.
 
     Args:
-        model: made by build_rnn, build_lstm or build_gru.
+        model: made by build_rnn, build_lstm, build_gru or build_transformer_lm.
 
     Returns:
         A model of sequences of any length: {"tokens" or "sequence": as before, "state": (B, S) float32} -> {"logits":
         as before, "state": (B, S)}.
         S is the sum of all layers' states, h and c side by side, the lowest layer first. Zeros are the state of a
         sequence's beginning; two halves with the state handed over equal the whole.
+        A Transformer's state is its window of the last tokens, at most max_length: layers.attention.Window.
 
     Raises:
         ValueError: the model has no recurrent layer.
@@ -36,8 +38,14 @@ def with_state(model):
     """
     recurrent = [layer for layer in model.layers if isinstance(layer, Recurrent)]
     sizes = [n for layer in recurrent for n in layer.state_size]
-    if not sizes:
+    positions = [layer for layer in model.layers if isinstance(layer, Positions)]
+    if not sizes and not positions:
         raise ValueError(f"with_state: the model must have recurrent layers; got {model.name} without any.")
+    if positions:
+        window = Window(model, positions[0].max_length, name="window")
+        tokens, state = keras.Input((None,), dtype="int32", name="tokens"), keras.Input((window.units,), name="state")
+        logits, left = window(tokens, state)
+        return keras.Model({"tokens": tokens, "state": state}, {"logits": logits, "state": left}, name=model.name)
     x = given = keras.Input((None, *model.input.shape[2:]), dtype=model.input.dtype, name=model.input.name)
     state = keras.Input((sum(sizes),), name="state")
     edges = [sum(sizes[:i]) for i in range(1, len(sizes))]
@@ -64,7 +72,7 @@ class SequenceModel(keras.Model):
     variables, and saved.
 
     Args:
-        network: made by build_rnn, build_lstm or build_gru.
+        network: made by build_rnn, build_lstm, build_gru or build_transformer_lm.
         batch_size: B of every batch, where the state is carried over; 0: each batch is of whole sequences.
         weight_noise: standard deviation of the normal noise that is added to the weights for the gradient of a step.
         scheduled_sampling: probability with which an input of training is the model's own draw, not the text's.

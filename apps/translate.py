@@ -1,0 +1,219 @@
+"""Train a model that translates, score it, and export it as a SavedModel that takes and gives plain strings.
+
+    python apps/translate.py                                      # a Transformer learns to read dates
+    python apps/translate.py --dataset multi30k --model attention_seq2seq
+    python apps/translate.py --source my.en --target my.de        # two files of one sentence a line
+
+The small Transformer of Multi30k, English to German (four layers of 128 units):
+
+    python apps/translate.py --dataset multi30k --trials 0 --epochs 30 --keep last --average-last 5 \\
+        --set num_layers=4 --set hidden_dim=128 --set intermediate_dim=256 --set num_heads=4 --set dropout=0.3
+
+Loss and metrics are in nats a sub-word: the mean over all of them, the sentence's end counted, of the negative
+log-likelihood of each given all before and the source. Perplexity is its exponential. Test: BLEU, chrF and exact
+matches of the beam's best translations, read once.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from keras_dl import models, runtime, settings
+
+SHOWN = 4  # sentences of the validation split that are shown with their translations
+# Sizes where nothing is --set: papers' are for millions of sentences.
+SIZES = {
+    "transformer": {"num_layers": 2, "hidden_dim": 128, "intermediate_dim": 512, "num_heads": 4},
+    "attention_seq2seq": {"units": 256, "embedding_dim": 256, "attention_units": 256, "output_units": 256},
+    "seq2seq": {"units": (256, 256), "embedding_dim": 256},
+}
+SEARCHED = {"transformer": ("dropout",), "attention_seq2seq": ("dropout",), "seq2seq": ("dropout",)}
+DATES = 400  # sub-words where the dataset is dates, else 8,000
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(settings.Training):
+    """Train a model that translates, score it, and export it."""
+
+    model: Literal["transformer", "attention_seq2seq", "seq2seq"] = "transformer"  # architecture
+    dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; not looked at with --source
+    source: str = ""  # a text file of your own, a sentence a line
+    target: str = ""  # its translations, line by line
+    chained: tuple[int, int] = (1, 3)  # dates: how many stand in one source
+    vocabulary_size: int = 0  # sub-words of both languages; 0: 400 for dates, else 8,000
+    longest: int = 200  # sub-words; longer pairs are not trained on
+    label_smoothing: float = 0.1  # share of the target that is spread over all sub-words
+    beam_width: int = 5  # translations that are followed at once; 1 is the greedy choice
+    length_penalty: float = 0.6  # how much long translations are favoured
+    trial_epochs: int = 1  # epochs of a trial
+    epochs: int = 6  # epochs of the final fit
+    batch_tokens: int = 2048  # sub-words of a batch, padding counted, of the longer side
+    batch_size: int = 64  # sentences that are translated at once
+    learning_rate: float = 2e-3  # the largest of the schedule
+    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "noam"  # of the learning rate
+    warmup: int = 400  # noam: updates until the largest learning rate
+    beta_2: float = 0.98  # adam: how slowly the mean square of the gradient is forgotten
+    epsilon: float = 1e-9  # adam: added to its root
+    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+
+
+def main(argv=None):
+    """Run the task; return the test metrics as {name: float}."""
+    config = settings.parse(Config, argv, app="translate").shortened()
+    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
+    for name, least in (("beam_width", 1), ("batch_tokens", 1), ("length_penalty", 0.0), ("vocabulary_size", 0)):
+        settings.at_least(config, name, least)
+    settings.check(
+        0 <= config.label_smoothing < 1, f"--label-smoothing: must be in [0, 1); got {config.label_smoothing:g}."
+    )
+    with runtime.quiet_tensorflow():
+        import keras
+        import numpy as np
+        import tensorflow as tf
+
+        from keras_dl import data, export, objectives, optimizers, samples, scores, summaries, training, tuning
+        from keras_dl.data import plans
+        from keras_dl.endpoints.translation import translator
+
+    own = {"chained": config.chained} if config.dataset == "dates" and not config.source else {}
+    size = config.vocabulary_size or (DATES if own else 8000)
+    splits = data.load(
+        config.source or config.dataset, config.seed, kind="pairs", target=config.target or None,
+        vocabulary_size=size, longest=config.longest, **own,
+    )  # fmt: skip
+    info, subwords = splits.info, splits.preprocess
+    if config.smoke:
+        splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(200)) for p in info.counts})
+
+    def batches(examples, seed=None):
+        lengths = np.stack([examples.features[side].lengths + 1 for side in ("source", "target")], 1)
+        plan = plans.by_tokens(lengths, config.batch_tokens)
+        fixed = plan if seed is not None else lambda *_: plan(0, 0)
+        return data.batches(examples, 1, seed=seed or 0, preprocess=subwords, plan=fixed)
+
+    train, validation = batches(splits.train, config.seed), batches(splits.validation)
+    build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    vocabularies = ("vocabulary_size",) if config.model == "transformer" else (
+        "source_vocabulary_size", "target_vocabulary_size",
+    )  # fmt: skip
+
+    def arguments(hp):
+        drawn = {name: value for name, value in space(hp).items() if name in SEARCHED[config.model]}
+        return SIZES[config.model] | drawn | chosen
+
+    def compiled(hp):
+        model = build(**dict.fromkeys(vocabularies, len(subwords.pieces)), **arguments(hp))
+        model.compile(
+            optimizer=optimizers.drawn(hp, config, train.steps()),
+            loss=objectives.SequenceLoss("categorical", label_smoothing=config.label_smoothing),
+            weighted_metrics=[
+                objectives.NatsPerStep(), objectives.Perplexity(), objectives.StepAccuracy(),
+            ],
+            jit_compile=False,
+        )  # fmt: skip
+        return model
+
+    with settings.user_input():
+        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+    run = runtime.start(config, app="translate", name=f"{config.model}-{info.name}")
+    if run.finished:
+        run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
+        return run.finished["metrics"]
+
+    run.say(f"run: {run.path}")
+    best = tuning.search(
+        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
+        monitor="val_nats",
+    )  # fmt: skip
+    run.reseed()
+    with run.scope():
+        model = compiled(best)
+    counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
+    run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
+
+    def asking(model):
+        """(decoder, what aligns, the endpoint's function): all of the weights that the model has then."""
+        decoder = models.decoder_of(model)
+        aligned = None if config.model == "seq2seq" else models.with_alignment(model)
+        ask = tf.function(
+            translator(decoder, aligned, subwords, config.beam_width), autograph=False,
+            input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((), tf.float32)],
+        )  # fmt: skip
+        return decoder, aligned, ask
+
+    _, aligned, ask = asking(model)
+    shown = splits.validation.take(slice(SHOWN)).features
+
+    def show():
+        made = ask(tf.constant(shown["source_text"]), config.length_penalty)
+        lines = zip(shown["source_text"], shown["target_text"], made["translation"].numpy(), strict=True)
+        text = "\n\n".join("  \n".join(t.decode(errors="replace") for t in three) for three in lines)
+        tf.summary.text("source, reference, translation", text)
+        if aligned is not None:
+            figure = samples.alignment_figure(**samples.alignment_of(made, 0))
+            tf.summary.image("alignment", tf.io.decode_png(summaries.png(figure), channels=3)[None])
+
+    training.fit(
+        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
+        average_last=config.average_last, save_minutes=config.save_minutes,
+        callbacks=[
+            summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+            samples.Samples(run, show),
+            *training.stopping(config.patience, config.reduce_on_plateau, "val_nats"),
+        ],
+    )  # fmt: skip
+
+    if config.precision != "float32":  # half of it is for training's sake: logits that it rounds are seldom in order
+        keras.config.set_dtype_policy("float32")
+        with run.scope():
+            trained, model = model, compiled(best)
+        model.set_weights(trained.get_weights())
+    decoder, aligned, ask = asking(model)
+
+    def translated(texts):
+        """The best translations; sentences of like lengths go together."""
+        order, found = np.argsort([len(text) for text in texts], kind="stable"), {}
+        for rows in np.split(order, range(config.batch_size, len(order), config.batch_size)):
+            made = ask(tf.constant(texts[rows]), config.length_penalty)["translation"].numpy()
+            found |= dict(zip(rows.tolist(), made, strict=True))
+        return [found[i].decode(errors="replace") for i in range(len(texts))]
+
+    texts = splits.test.features  # the test split is read here, once
+    found = {name: training.evaluate(model, batches(splits.test), run)[name] for name in ("nats", "perplexity")}
+    hypotheses = translated(texts["source_text"])
+    references = [text.decode() for text in texts["target_text"]]
+    judged = scores.of_translations(hypotheses, references)
+    signature = judged.pop("signature")
+    found |= judged
+    run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in found.items()) + f"  ({signature})")
+    run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
+    example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
+    endpoints = export.translation(
+        decoder, aligned, subwords, example, width=config.beam_width, length_penalty=config.length_penalty
+    )
+    folder = export.save(
+        model, run, preprocess=subwords, endpoints=endpoints, metrics=found,
+        card={"data": dataclasses.asdict(info), "hyperparameters": best.values, "signature": signature},
+    )  # fmt: skip
+    run.finish(found)
+    if run.throwaway:
+        return found
+    defaults = arguments(tuning.defaults())
+    changed = {name: value for name, value in arguments(best).items() if value != defaults[name] or name in chosen}
+    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
+    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
+    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
+    run.say(
+        f"""
+Next:
+  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
+  {python} -m keras_dl predict {runtime.typed(folder)} "{example[0][0]}"
+  {python} {app} {anew}
+  {python} {app} --source my.en --target my.de"""
+    )
+    return found
+
+
+if __name__ == "__main__":
+    settings.run(main)

@@ -1,0 +1,232 @@
+"""Sentence pairs to translate: dates (embedded), Multi30k, or two text files of one's own, aligned line by line.
+
+A split is its pairs, in sub-words and as text: "source" and "target" Ragged int32, without special tokens;
+"source_text" and "target_text" bytes with one space for any white space, which translations are judged by. The
+sub-words are learnt from both sides of the training split together, so that source and target have one vocabulary.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from keras_dl.data import Examples, Ragged, Splits, dates, tfds_sets
+from keras_dl.data.subwords import Subwords, _normalised
+from keras_dl.runtime import UserError, quiet_tensorflow
+
+with quiet_tensorflow():
+    import tensorflow as tf
+
+SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # languages where none are named
+PARTS = ("train", "validation", "test")
+TESTS = ("test_2016", "test_2017")  # of Multi30k
+DATES = 1000  # pairs of validation and of test
+SHARE, MOST = 0.05, 2000  # of one's own pairs: validation, and as many test
+CHUNK = 4096  # sentences that are encoded at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What sentence pairs are.
+
+    Attributes:
+        languages: (source, target); of files of one's own, the endings of their names.
+        vocabulary_size: sub-words, the four special tokens among them.
+        sha256: of the three splits' pairs, in UTF-8: source, tab, target, line end.
+        counts: {split: pairs}.
+        longest: (source, target), in sub-words, of all splits.
+        dropped: training pairs that are left out, being longer than was asked for.
+        skipped: pairs that are left out, both sides being empty.
+    """
+
+    name: str
+    source: str
+    languages: tuple
+    vocabulary_size: int
+    sha256: str
+    counts: dict
+    longest: tuple
+    dropped: int
+    skipped: int
+
+
+def load(
+    name, seed, *, target=None, vocabulary_size=8000, longest=200, examples=30_000, chained=(1, 3), test="test_2016"
+):
+    """data.load for sentence pairs.
+
+    Args:
+        name: "dates" (English to ISO form; "dates/de-fr" and the like), "multi30k" (English to German; "multi30k/fr-cs"
+            and the like), or, with `target`, a text file in UTF-8, one sentence a line.
+        seed: of the dates, and of the draw of one's own pairs: 5 percent validation, 5 percent test, at most 2,000
+            each; pairs of the same source are in one split.
+        target: the file of the translations, line by line; the pairs both of whose lines are empty are left out.
+        vocabulary_size: sub-words of both languages together, at most.
+        longest: sub-words; training pairs with a longer side are left out.
+        examples: of dates: training pairs.
+        chained: of dates: lowest and highest number of items in one source.
+        test: of Multi30k: "test_2016" or "test_2017".
+
+    Raises:
+        UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files of unlike
+            numbers of lines, a line that is empty in one file alone, too few pairs, an option out of range.
+    """
+    if longest < 1 or examples < 1:
+        raise UserError(f"data.load: longest and examples must be at least 1; got {longest} and {examples}.")
+    base, _, two = str(name).partition("/")
+    skipped = 0
+    if target is not None:
+        files = Path(name).expanduser(), Path(target).expanduser()
+        name, origin, languages = files[0].name, f"text files {files[0].name} and {files[1].name}", _endings(*files)
+        texts, skipped = _of_files(*files, seed)
+    elif base in SETS:
+        languages = tuple(two.split("-")) if two else SETS[base]
+        if len(languages) != 2:
+            raise UserError(f'data.load: the languages of {base} must be two, such as "{base}/de-fr"; got "{two}".')
+        name = "-".join([base, *languages]) if two else base
+        if base == "dates":
+            texts, origin = _of_dates(seed, languages, examples, chained), dates.SOURCE
+        else:
+            texts, origin = _of_multi30k(languages, test), f"Elliott et al. 2016, 2017; Barrault et al. 2018; {test}"
+    else:
+        near, sets = tfds_sets.nearest(base, SETS), ", ".join(SETS)
+        also = "; a file needs target, the file of its translations" if Path(name).expanduser().exists() else near
+        raise UserError(f'data.load: no data set "{name}"{also}. Sets: {sets}.')
+
+    subwords = Subwords.learn([text for side in texts["train"] for text in side], vocabulary_size)
+    encode = tf.function(subwords.encode, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    splits = {part: _examples(encode, *texts[part]) for part in PARTS}
+    lengths = {part: _lengths(pairs) for part, pairs in splits.items()}
+    keep = np.flatnonzero(lengths["train"].max(1) <= longest)
+    if not len(keep):
+        raise UserError(f"data.load: no training pair of {name} has at most longest={longest} sub-words a side.")
+    dropped, splits["train"] = len(splits["train"]) - len(keep), splits["train"].take(keep)
+    lengths["train"] = lengths["train"][keep]
+    info = Info(
+        name, origin, languages, len(subwords.pieces), _sha256(splits),
+        {part: len(pairs) for part, pairs in splits.items()},
+        tuple(np.concatenate([*lengths.values()]).max(0).tolist()), dropped, skipped,
+    )  # fmt: skip
+    return Splits(**splits, info=info, preprocess=subwords)
+
+
+def _of_dates(seed, languages, examples, chained):
+    """{split: (sources, targets)}."""
+    source, target = languages
+    counts = dict.fromkeys(PARTS, DATES) | {"train": examples}
+    make = functools.partial(dates.generate, source=source, target=target, chained=chained)
+    return {part: make(count, seed, part=part) for part, count in counts.items()}
+
+
+def _of_multi30k(languages, test):
+    """{split: (sources, targets)}."""
+    from keras_dl.data import multi30k
+
+    known = multi30k.LANGUAGES
+    if not set(languages) <= set(known) or languages[0] == languages[1]:
+        raise UserError(f"data.load: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
+    if test not in TESTS:
+        near = tfds_sets.nearest(str(test), TESTS)
+        raise UserError(f"data.load: test must be {' or '.join(TESTS)}; got {test!r}{near}.")
+    if test == "test_2017" and "cs" in languages:
+        raise UserError("data.load: multi30k has no test_2017 in cs; take test_2016.")
+    make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))
+    builder, prepared = tfds_sets.builder_of("multi30k", make)
+    if not prepared:
+        multi30k.tfds.display_progress_bar(False)
+        builder.download_and_prepare()
+    texts = {}
+    for part, split in zip(PARTS, ("train", "validation", test), strict=True):
+        lines = builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
+        texts[part] = [[line.decode() for line in lines[language].numpy()] for language in languages]
+    return texts
+
+
+def _of_files(source, target, seed):
+    """({split: (sources, targets)}, how many pairs were empty)."""
+    sides = [[_normalised(line) for line in _lines(path)] for path in (source, target)]
+    counts = [len(lines) for lines in sides]
+    if counts[0] != counts[1]:
+        raise UserError(
+            f"data.load: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
+        )
+    empty = np.array([[not line.strip() for line in lines] for lines in sides], bool)
+    alone = np.flatnonzero(empty[0] != empty[1])
+    if len(alone):
+        where = (source, target)[int(empty[1, alone[0]])]
+        raise UserError(
+            f"data.load: a line must not be empty in one of {source} and {target} alone; {len(alone)} are, the first "
+            f"is line {alone[0] + 1} of {where}."
+        )
+    sides = [[line for line, no in zip(lines, empty[0], strict=True) if not no] for lines in sides]
+    parts = _drawn(sides[0], seed, f"{source} and {target}")
+    return {part: [[lines[i] for i in rows] for lines in sides] for part, rows in parts.items()}, int(empty[0].sum())
+
+
+def _lines(path):
+    try:
+        data = path.read_bytes()
+        return data.decode().removeprefix("\ufeff").removesuffix("\n").split("\n") if data else []
+    except OSError as error:
+        raise UserError(f"data.load: {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise UserError(
+            f"data.load: {path} must be text in UTF-8; byte {error.start}, in line {line}, is 0x{byte:02x}, which is "
+            f"none."
+        ) from error
+
+
+def _drawn(sources, seed, who):
+    """{split: numbers of its pairs, ascending}; of equal sources all are in one split."""
+    groups = {}
+    for i, source in enumerate(sources):
+        groups.setdefault(source, []).append(i)
+    groups = list(groups.values())
+    if len(groups) < len(PARTS):
+        raise UserError(f"data.load: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
+    room = dict.fromkeys(("test", "validation"), max(1, min(MOST, round(SHARE * len(sources)))))
+    parts = {part: [] for part in PARTS}
+    for k in np.random.default_rng(seed).permutation(len(groups)):
+        fits = [part for part, left in room.items() if len(groups[k]) <= left]
+        part = max(fits, key=room.get, default="train")
+        parts[part].append(groups[k])
+        if part in room:
+            room[part] -= len(groups[k])
+    for part in room:
+        if not parts[part]:  # every group was larger than its room
+            parts["train"].sort(key=len)
+            parts[part].append(parts["train"].pop(0))
+    return {part: sorted(itertools.chain(*rows)) for part, rows in parts.items()}
+
+
+def _endings(source, target):
+    endings = source.suffix[1:], target.suffix[1:]
+    return endings if all(endings) and endings[0] != endings[1] else ("source", "target")
+
+
+def _examples(encode, sources, targets):
+    features = {}
+    for side, texts in (("source", sources), ("target", targets)):
+        texts = np.array([_normalised(text).encode() for text in texts], object)
+        made = [encode(tf.constant(texts[i : i + CHUNK])) for i in range(0, len(texts), CHUNK)]
+        lengths = np.concatenate([rows.row_lengths().numpy() for rows in made])
+        values = np.concatenate([rows.flat_values.numpy() for rows in made])
+        features |= {side: Ragged(values, np.cumsum([0, *lengths])), f"{side}_text": texts}
+    return Examples(features)
+
+
+def _lengths(examples):
+    """(N, 2), of source and target."""
+    return np.stack([examples.features[side].lengths for side in ("source", "target")], 1)
+
+
+def _sha256(splits):
+    texts = [splits[part].features[f"{side}_text"] for part in PARTS for side in ("source", "target")]
+    digest = hashlib.sha256()
+    for sources, targets in zip(texts[::2], texts[1::2], strict=True):
+        digest.update(b"".join(b"%b\t%b\n" % two for two in zip(sources, targets, strict=True)))
+    return digest.hexdigest()

@@ -1,0 +1,268 @@
+"""Sub-words: text <-> ids of the pieces that byte pair encoding merges characters into.
+
+Source: Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (arXiv:1508.07909), in the form
+of SentencePiece (Kudo and Richardson, arXiv:1808.06226), which learns the pieces: a word begins with U+2581, and two
+neighbours merge whenever their text is a piece, however it was made when learning. Its own encoder gives the same ids.
+
+Deviations: white space is normalised (ASCII's, and U+2581 itself) and nothing else is. Shapes: B texts, S and T
+sub-words of a source and a target, V pieces.
+"""
+
+import dataclasses
+import functools
+import io
+import re
+
+import numpy as np
+
+from keras_dl.runtime import UserError, quiet_tensorflow
+
+with quiet_tensorflow():
+    import tensorflow as tf
+
+PAD, BOS, EOS, UNK = range(4)
+SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
+WORD = "\u2581"  # a word's begin
+UNKNOWN = "\ufffd"  # what an unknown character is read as
+UNLEARNT = "\0\u2585"  # SentencePiece leaves out the first, and every line with the second
+NONE = np.iinfo(np.int64).max
+
+
+@dataclasses.dataclass(frozen=True)
+class Subwords:
+    """The one pre-processing, in the pipeline and inside the export: text <-> ids. Plain operations, no resources.
+
+    >>> subwords = Subwords((*SPECIAL, "lo", "\u2581lo", "\u2581", "l", "o", "w"))
+    >>> subwords.encode(["low  wol", "slow"]).to_list()
+    [[5, 9, 6, 9, 8, 7], [6, 3, 4, 9]]
+    >>> subwords.decode([[5, 9, 6, 9, 8, 7], [6, 3, 4, 9, 2, 9]]).numpy().tolist()
+    [b'low wol', b'\\xef\\xbf\\xbdlow']
+
+    Attributes:
+        pieces: by id: the four special ones, then those of several characters, of which the first merge first, then
+            single characters.
+
+    Raises:
+        ValueError: the special ones are not the first, another is empty or there twice, or U+2581 is not there.
+    """
+
+    pieces: tuple
+    resources = ()  # what an export must track: nothing
+
+    def __post_init__(self):
+        own = self.pieces[len(SPECIAL) :]
+        if self.pieces[: len(SPECIAL)] != SPECIAL or len(set(own)) != len(own) or "" in own or WORD not in own:
+            raise ValueError(
+                f"Subwords: pieces must begin with {', '.join(SPECIAL)}; others must be there once, U+2581 among them."
+            )
+
+    @classmethod
+    def learn(cls, texts, vocabulary_size):
+        """Learnt from `texts`, an iterable of strings (or bytes), one a sentence: the training split's alone.
+
+        Args:
+            texts: U+0000 and U+2585, which SentencePiece cannot learn, are white space in them.
+            vocabulary_size: V at most; a small text has fewer pieces.
+
+        Raises:
+            UserError: SentencePiece is missing, the texts have no character, or more of them than `vocabulary_size`.
+        """
+        processor = _learnt(texts, vocabulary_size)
+        own = [processor.id_to_piece(i) for i in range(len(SPECIAL), processor.get_piece_size())]
+        return cls((*SPECIAL, *own))
+
+    def encode(self, texts):
+        """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None), without special tokens but <unk>.
+
+        Of characters side by side that are no pieces (bytes that are no UTF-8 are such), one <unk> is left.
+        """
+        texts = tf.convert_to_tensor(texts, tf.string)
+        words = tf.strings.split(tf.strings.regex_replace(texts, WORD, " "))  # at runs of ASCII's white space
+        unique, which = tf.unique(words.flat_values)
+        points = tf.strings.unicode_decode(tf.strings.join([WORD, unique]), "UTF-8")
+        made = tf.gather(self._merged(self._characters(points)), which)  # (words, None)
+        return words.with_flat_values(made).merge_dims(1, 2)
+
+    def decode(self, ids):
+        """int32 (B, T) or ragged -> tf.string (B,): up to the first </s>; <pad> and <s> are left out, <unk> is U+FFFD.
+
+        decode(encode(text)) is `text` with every run of white space made one space and none at its ends, if all its
+        characters are pieces.
+        """
+        ids = _dense(ids) if isinstance(ids, tf.RaggedTensor) else tf.convert_to_tensor(ids)
+        ended = tf.cumsum(tf.cast(tf.equal(ids, EOS), tf.int32), 1) > 0
+        silent = ["", "", "", UNKNOWN, *self.pieces[len(SPECIAL) :]]
+        joined = tf.strings.reduce_join(tf.where(ended, "", tf.gather(tf.constant(silent), ids)), -1)
+        return tf.strings.strip(tf.strings.regex_replace(joined, f"{WORD}+", " "))
+
+    def strings(self, ids):
+        """int32 of any shape -> the pieces, to be shown: tf.string of that shape."""
+        return tf.gather(tf.constant(self.pieces), ids)
+
+    def sources(self, texts):
+        """tf.string (B,) -> int32 (B, S): sub-words, </s>, then padding."""
+        return _dense(_ended(self.encode(texts)))
+
+    def targets(self, texts):
+        """tf.string (B,) -> (x (B, T): <s>, sub-words, padding; y (B, T), w (B, T) as `batch` gives them)."""
+        return _teacher_forced(self.encode(texts))
+
+    def batch(self, raw):
+        """Sentence pairs -> (x, y, w).
+
+        Args:
+            raw: {"source", "target"}: tf.RaggedTensor int32 (B, None) as `encode` gives them; others are ignored.
+
+        Returns:
+            x: {"source": int32 (B, S): sub-words, </s>, padding; "target": int32 (B, T): <s>, sub-words, padding}.
+            y: int32 (B, T): what comes after each of x's target: sub-words, </s>, padding.
+            w: float32 (B, T), 1 for sub-words and </s>, 0 for padding.
+        """
+        before, after, weight = _teacher_forced(raw["target"])
+        return {"source": _dense(_ended(raw["source"])), "target": before}, after, weight
+
+    def config(self):
+        return {"kind": "subwords", "pieces": list(self.pieces)}
+
+    def _characters(self, points):
+        """Code points, ragged (W, None) -> ids, ragged int32 (W, None); of neighbours that are unknown, the first."""
+        known, ids = self._alphabet
+        flat = points.flat_values
+        at = tf.minimum(tf.searchsorted(known, flat), len(known) - 1)
+        found = tf.where(tf.equal(tf.gather(known, at), flat), tf.gather(ids, at), UNK)
+        rows = points.value_rowids()
+        before = tf.concat([[PAD], found[:-1]], 0)  # of a word's first, U+2581, it is of no account
+        keep = tf.logical_or(tf.not_equal(found, UNK), tf.not_equal(before, UNK))
+        return tf.RaggedTensor.from_value_rowids(found[keep], rows[keep], points.nrows())
+
+    def _merged(self, characters):
+        """Ids of words' characters, ragged (W, None) -> of their pieces, ragged int32 (W, None).
+
+        All words at once: a step of the loop merges in each the one pair of best rank, the first of equals. The N
+        symbols are linked both ways; number N, which is no piece, stands before every word and behind it.
+        """
+        keys, wholes = map(tf.constant, self._pairs)
+        nothing, size = len(self.pieces), tf.size(characters.flat_values, tf.int64)
+        ids = tf.concat([tf.cast(characters.flat_values, tf.int64), [nothing]], 0)
+        word = tf.concat([characters.value_rowids(), [characters.nrows()]], 0)
+        here = tf.range(size + 1)
+        after = tf.concat([tf.where(tf.equal(word[1:], word[:-1]), here[1:], size), [size]], 0)
+        before = tf.tensor_scatter_nd_update(tf.fill([size + 1], size), after[:, None], here)
+
+        def rank(at, left, right):
+            """What is least for the pair that merges first: its piece and place as one number, or NONE."""
+            key = left * (nothing + 1) + right
+            slot = tf.minimum(tf.searchsorted(keys, key), len(self._pairs[0]) - 1)
+            whole = tf.gather(wholes, slot)
+            return tf.where(tf.equal(tf.gather(keys, slot), key), whole * (size + 1) + at, NONE)
+
+        def step(ids, after, before, ranks):
+            best = tf.math.segment_min(ranks, word)
+            best = best[best < NONE]
+            at, whole = best % (size + 1), best // (size + 1)
+            gone, left = tf.gather(after, at), tf.gather(before, at)
+            right, none = tf.gather(after, gone), tf.fill(tf.shape(at), NONE)
+            a, b = tf.gather(ids, left), tf.gather(ids, right)
+            new = rank(tf.concat([left, at], 0), tf.concat([a, whole], 0), tf.concat([whole, b], 0))
+            return (
+                tf.tensor_scatter_nd_update(ids, at[:, None], whole),
+                tf.tensor_scatter_nd_update(after, at[:, None], right),
+                _put(before, [right, gone], [at, none]),  # what is gone has NONE before it
+                _put(ranks, [gone, left, at], [none, new]),
+            )
+
+        with tf.device("CPU"):  # many small steps
+            ranks = rank(here, ids, tf.gather(ids, after))
+            ids, _, before, _ = tf.while_loop(
+                lambda ids, after, before, ranks: tf.reduce_min(ranks) < NONE, step, (ids, after, before, ranks)
+            )
+        stays = tf.not_equal(before[:-1], NONE)
+        return tf.RaggedTensor.from_value_rowids(
+            tf.cast(ids[:-1][stays], tf.int32), word[:-1][stays], characters.nrows()
+        )
+
+    @functools.cached_property
+    def _alphabet(self):
+        """(code points of the single characters int32 (C,), ascending; their ids int32 (C,))."""
+        single = {ord(piece): i for i, piece in self._own.items() if len(piece) == 1}
+        points = np.array(sorted(single) or [-1], np.int32)
+        return points, np.array([single.get(point, UNK) for point in points.tolist()], np.int32)
+
+    @functools.cached_property
+    def _pairs(self):
+        """(left * (V + 1) + right of all pairs of pieces that make one int64 (P,), ascending; its id int64 (P,))."""
+        ids = {piece: i for i, piece in self._own.items()}
+        cuts = ((piece[:k], piece[k:], whole) for piece, whole in ids.items() for k in range(1, len(piece)))
+        pairs = sorted((ids[a] * (len(self.pieces) + 1) + ids[b], i) for a, b, i in cuts if a in ids and b in ids)
+        keys, wholes = zip(*(pairs or [(-1, -1)]), strict=True)
+        return np.array(keys, np.int64), np.array(wholes, np.int64)
+
+    @property
+    def _own(self):
+        """{id: piece} but the special ones: they are no text."""
+        return dict(enumerate(self.pieces[len(SPECIAL) :], len(SPECIAL)))
+
+
+def _put(values, places, new):
+    return tf.tensor_scatter_nd_update(values, tf.concat(places, 0)[:, None], tf.concat(new, 0))
+
+
+def _learnt(texts, vocabulary_size):
+    """SentencePiece's processor, trained on the texts."""
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise UserError("data.load: sub-words needs sentencepiece: pip install 'keras_dl[translation]'.") from error
+    texts = [_normalised(text, UNLEARNT) for text in texts]
+    characters = set().union(*texts) - {" "}
+    if not characters:
+        raise UserError("data.load: there must be text to learn sub-words from; got none.")
+    least = len(SPECIAL) + 1 + len(characters)
+    if vocabulary_size < least:
+        raise UserError(
+            f"data.load: vocabulary_size must be at least {least} ({len(SPECIAL)} special tokens, the begin of a word "
+            f"and the text's {len(characters)} characters); got {vocabulary_size}."
+        )
+    model = io.BytesIO()
+    # Names that no text has: what is one of them in a text is not learnt from.
+    names = {f"{name}_piece": f"a{WORD}{name}" for name in ("pad", "bos", "eos", "unk")}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=vocabulary_size,
+        hard_vocab_limit=False,  # fewer where there is nothing left to merge
+        pad_id=PAD,
+        bos_id=BOS,
+        eos_id=EOS,
+        unk_id=UNK,
+        **names,
+        normalization_rule_name="identity",
+        character_coverage=1.0,
+        split_digits=True,
+        max_sentence_length=2**30,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+
+def _normalised(text, also=""):
+    """Every run of white space a space, none at the ends, as `encode` has it."""
+    text = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return re.sub(f"[ \t\n\v\f\r{WORD}{also}]+", " ", text).strip(" ")
+
+
+def _ended(ids):
+    return tf.concat([ids, tf.fill([tf.cast(ids.nrows(), tf.int32), 1], EOS)], 1)
+
+
+def _teacher_forced(ids):
+    """Ragged (B, None) -> (before, after, weight), (B, T) each."""
+    first = tf.fill([tf.cast(ids.nrows(), tf.int32), 1], BOS)
+    weight = tf.sequence_mask(ids.row_lengths() + 1, dtype=tf.float32)
+    return _dense(tf.concat([first, ids], 1)), _dense(_ended(ids)), weight
+
+
+def _dense(ids):
+    return ids.to_tensor(PAD)

@@ -1,0 +1,47 @@
+"""Checks of what decoding is given, and what a step may do to a state."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def varying(state):
+    """Shapes for tf.while_loop: an axis behind the first that is unknown or empty at the start may grow."""
+
+    def shape(x):
+        return tf.TensorShape([*x.shape[:1], *(n or None for n in x.shape[1:])]) if x.shape.rank else x.shape
+
+    return tf.nest.map_structure(shape, state)
+
+
+def same(who, what, old, new):
+    """Refuse a draw or a step's state that is not like its last; hand static shapes on.
+
+    Without a graph a shape is always known: there any axis of a state behind the first may grow.
+    """
+    eager = tf.executing_eagerly()
+
+    def fits(a, b):
+        if eager and what == "step":
+            return a.dtype == b.dtype and a.shape.rank == b.shape.rank and a.shape[:1] == b.shape[:1]
+        return a.dtype == b.dtype and a.shape.is_compatible_with(b.shape)
+
+    try:
+        tf.nest.assert_same_structure(old, new)
+        pairs = list(zip(tf.nest.flatten(old), tf.nest.flatten(new), strict=True))
+        refuse = not all(fits(a, b) for a, b in pairs)
+    except (TypeError, ValueError):
+        refuse = True
+    if refuse:
+        must = "the next inputs in the shape and dtype of `first`" if what == "draw" else "a state as it got it"
+        show = tf.nest.map_structure(lambda x: f"{x.dtype.name}{x.shape}", (old, new))
+        raise ValueError(f"{who}: {what} must return {must}, {show[0]}; got {show[1]}.")
+    if not eager:
+        for a, b in pairs:
+            b.set_shape(a.shape)
+
+
+def refused(value, kind, fits):
+    """A number (a string, None, a bool) that does not fit; a tensor is not looked at."""
+    if isinstance(value, kind) and not isinstance(value, bool):
+        return not fits(value)
+    return not (tf.is_tensor(value) or isinstance(value, (np.ndarray, tf.Variable)))

@@ -1,0 +1,226 @@
+"""Beam search: the most probable sequences of a model of the next step, as far as a few hypotheses at a time find them.
+
+Source: the search of Sutskever et al. (arXiv:1409.3215, section 3.2), a hypothesis leaving the beam at its end; the
+length penalty of Wu et al., "Google's Neural Machine Translation System" (arXiv:1609.08144, equation 14), which Vaswani
+et al. (arXiv:1706.03762, section 6.1) use with 0.6.
+Deviations: no coverage penalty and no pruning. A sentence is done when as many hypotheses have ended as the beam is
+wide, so that a beam of width 1 is the greedy choice.
+Shapes: B sentences, K hypotheses of each, V tokens, T steps, R results.
+"""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+import tensorflow as tf
+
+from keras_dl.decoding._checks import refused, same, varying
+
+BLOCKS = sorted(range(32, 129), key=lambda n: abs(n - 64))  # widths of the blocks of _best, the quickest first
+
+
+def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, results=1):
+    """Search for the sequences of tokens with the highest score log P / ((5 + n) / 6)^length_penalty.
+
+    n counts the tokens of a hypothesis, its end included. At each step every sentence's live hypotheses are continued
+    by every token. Of the best K continuations those that end are complete; the best K that do not end live on. Of
+    equals the first hypothesis and the first token come first. A token of probability 0 makes no hypothesis.
+
+    Args:
+        step: step(tokens (B * K,), state) -> (logits (B * K, V), state); the K rows of a sentence are adjacent.
+        state: any nest of tensors (B, ...). `step` gets each row K times, and at every later step the row of the
+            hypothesis that it continues. It keeps dtypes, and shapes but for axes that grow from step to step, as a
+            cache's does: in a graph an axis behind the first that is unknown or empty at the start may.
+        first: (B,) whole numbers, the tokens of the first step.
+        length: T, the most tokens of a hypothesis: a number, a scalar tensor, or (B,) one for each sentence.
+        width: K.
+        end: the token that ends a hypothesis; a number or a scalar tensor.
+        length_penalty: 0 for none; a number or a scalar tensor.
+        results: R, hypotheses returned of each sentence, at most K.
+
+    Returns:
+        outputs (B, R, T) int32, the best first, filled with `end` behind their end; T the largest of `length`;
+        scores (B, R) float32;
+        log-probabilities (B, R) float32 in nats, which the model gives to the hypotheses, without penalty;
+        lengths (B, R) int32, tokens with the end.
+        Where fewer than R hypotheses have ended within `length`, live ones follow behind them, without an end; where
+        there are no more of these, the score is -inf, the outputs `end` and the length 0.
+
+    Raises:
+        ValueError: an argument is outside what is said above, or a state that is not like the first one.
+
+    The likelier first token is not that of the likelier sentence, 0.6 * 0.5 < 0.4 * 0.9:
+
+    >>> p = tf.constant([[0.0, 0.6, 0.4], [0.5, 0.25, 0.25], [0.9, 0.05, 0.05]])
+    >>> model = lambda tokens, state: (tf.math.log(tf.gather(p, tokens)), state)
+    >>> outputs, scores, _, _ = beam_search(model, (), tf.constant([0]), 2, 2, end=0, results=2)
+    >>> outputs.numpy().tolist(), [f"{p:.2f}" for p in tf.exp(scores[0])]
+    ([[[2, 0], [1, 0]]], ['0.36', '0.30'])
+    """
+    first, state = tf.convert_to_tensor(first), tf.nest.map_structure(tf.convert_to_tensor, state)
+    _check(state, first, length, width, end, length_penalty, results)
+    batch = tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
+    length = tf.cast(length, tf.int32)
+    limits, known = tf.broadcast_to(tf.maximum(length, 0), [batch]), tf.get_static_value(length)  # limits (B,)
+    longest = tf.maximum(tf.reduce_max(length), 0) if known is None else int(np.max(known, initial=0))
+    end, own = tf.cast(end, tf.int32), tf.range(width)
+
+    def body(t, done, tokens, state, live, complete, history):
+        logits, new_state = step(tf.reshape(tokens, [batch * width]), state)
+        _check_logits(logits, first.shape[0], width)
+        same("beam_search", "step", state, new_state)
+        candidates, words, parents = _continuations(logits, live, batch, width)
+        ends, finished = words == end, done[:, None]
+
+        best, at = tf.math.top_k(candidates, width)
+        best = tf.where(tf.gather(ends, at, batch_dims=1) & ~finished, best, -math.inf)
+        scores = best / _penalty(t + 1, length_penalty)
+        complete = _merge(complete, (scores, best, tf.fill([batch, width], t), tf.gather(parents, at)))
+
+        best, at = tf.math.top_k(tf.where(ends, -math.inf, candidates), width)
+        # What is done stays as it is: each row continues itself, by `end`.
+        live = tf.where(finished, live, best)
+        drawn = tf.where(finished, end, tf.gather(words, at, batch_dims=1))
+        parents = tf.where(finished, own, tf.gather(parents, at))
+        state = _reordered(new_state, parents, batch, width)
+        history = tuple(array.write(t, x) for array, x in zip(history, (drawn, parents), strict=True))
+
+        done |= (complete[0][:, -1] > -math.inf) | (live[:, 0] == -math.inf) | (t + 1 >= limits)
+        return t + 1, done, tf.cast(drawn, first.dtype), state, live, complete, history
+
+    live = tf.tile(tf.one_hot([0], width, 0.0, -math.inf), [batch, 1])  # the K rows are equal: one of them counts
+    nothing, zeros = tf.fill([batch, width], -math.inf), tf.zeros([batch, width], tf.int32)
+    complete = (nothing, nothing, zeros, zeros)  # score, log P, tokens before the end, the row that they are in
+    tokens = tf.repeat(first[:, None], width, 1)
+    state = tf.nest.map_structure(lambda x: tf.repeat(x, width, 0), state)
+    history = tuple(tf.TensorArray(tf.int32, longest, element_shape=[first.shape[0], width]) for _ in range(2))
+    start = (tf.constant(0), limits <= 0, tokens, state, live, complete, history)
+    shapes = (None, None, None, varying(state), None, (None,) * 4, (None,) * 2)
+    more = lambda t, done, *_: ~tf.reduce_all(done)  # noqa: E731
+    t, _, _, _, live, complete, history = tf.while_loop(more, body, start, shapes, parallel_iterations=1)
+
+    still = (live / _penalty(limits, length_penalty)[:, None], live, tf.tile(limits[:, None], [1, width]), zeros + own)
+    (scores, log_probabilities, inner, rows), ended = _filled_up(complete, still, results)
+    inner = tf.where(scores > -math.inf, inner, 0)
+    outputs = _followed(history, t, rows, inner, end, longest)
+    return outputs, scores, log_probabilities, inner + tf.cast(ended, tf.int32)
+
+
+def _continuations(logits, live, batch, width):
+    """What of a sentence's hypotheses can matter: M tokens of each.
+
+    K + 1 are enough: of a row's best K that do not end none is behind them, and none of its best K.
+
+    Args:
+        logits: (B * K, V).
+        live: (B, K) log P of the hypotheses.
+
+    Returns:
+        (B, K * M) log P with the token, (B, K * M) tokens, (K * M,) rows of the hypotheses.
+    """
+    vocabulary = logits.shape[-1] or tf.shape(logits)[-1]
+    count = min(width + 1, vocabulary) if isinstance(vocabulary, int) else tf.minimum(width + 1, vocabulary)
+    values, words = _best(logits, count)
+    values, logits = tf.cast(values, tf.float32), tf.cast(logits, tf.float32)
+    top = tf.gather(tf.nn.softmax(logits), words[:, :1], batch_dims=1)  # at least 1 / V: its logarithm loses nothing
+    gains = values - values[:, :1] + tf.math.log(top)
+    # A hypothesis of probability 0 may be where no token is possible: no NaN from there.
+    sums = tf.reshape(live, [batch * width, 1]) + tf.where(values > -math.inf, gains, -math.inf)
+    return *(tf.reshape(x, [batch, width * count]) for x in (sums, words)), tf.repeat(tf.range(width), count)
+
+
+def _best(logits, count):
+    """tf.math.top_k, of long rows by blocks: those with the largest maxima hold it, and maxima are quick to find."""
+    columns = logits.shape[-1]
+    if not isinstance(columns, int) or columns < 4 * count * BLOCKS[0]:
+        return tf.math.top_k(logits, count)
+    block = next((n for n in BLOCKS if columns % n == 0), BLOCKS[0])
+    if columns % block:
+        logits = tf.pad(logits, [[0, 0], [0, -columns % block]], constant_values=-math.inf)
+    blocks = tf.reshape(logits, [tf.shape(logits)[0], -(-columns // block), block])
+    chosen = tf.sort(tf.math.top_k(tf.reduce_max(blocks, -1), count).indices, -1)  # in order: of equals the first
+    values, at = tf.math.top_k(tf.reshape(tf.gather(blocks, chosen, batch_dims=1), [-1, count * block]), count)
+    return values, tf.gather(chosen, at // block, batch_dims=1) * block + at % block
+
+
+def _penalty(tokens, alpha):
+    return ((5 + tf.cast(tokens, tf.float32)) / 6) ** tf.cast(alpha, tf.float32)
+
+
+def _merge(old, new):
+    """The best K of two tuples of (B, K), by the first of each; of equals the old one."""
+    both = [tf.concat(pair, 1) for pair in zip(old, new, strict=True)]
+    scores, at = tf.math.top_k(both[0], old[0].shape[1])
+    return scores, *(tf.gather(x, at, batch_dims=1) for x in both[1:])
+
+
+def _reordered(state, parents, batch, width):
+    if width == 1:
+        return state
+    rows = tf.reshape(parents + tf.range(batch)[:, None] * width, [batch * width])
+    return tf.nest.map_structure(lambda x: tf.gather(x, rows), state)
+
+
+def _filled_up(complete, live, results):
+    """The first R of the complete hypotheses and, behind them, of the live ones; (B, R) whether it is complete."""
+    count, place = tf.reduce_sum(tf.cast(complete[0] > -math.inf, tf.int32), 1, keepdims=True), tf.range(results)
+    ended, width = place < count, complete[0].shape[1]
+    at = tf.where(ended, place, width + place - count)
+    return [tf.gather(tf.concat(pair, 1), at, batch_dims=1) for pair in zip(complete, live, strict=True)], ended
+
+
+def _followed(history, taken, rows, inner, end, longest):
+    """The tokens of hypotheses, from their last row back to the first: (B, R, T).
+
+    Args:
+        history: arrays of the (B, K) tokens and parents of each of the `taken` steps.
+        rows: (B, R) where each hypothesis is after its `inner` (B, R) tokens.
+    """
+    tokens, parents = history
+
+    def body(t, rows, outputs):
+        inside = t < inner
+        outputs = outputs.write(t, tf.where(inside, tf.gather(tokens.read(t), rows, batch_dims=1), end))
+        return t - 1, tf.where(inside, tf.gather(parents.read(t), rows, batch_dims=1), rows), outputs
+
+    size = max(longest, 1) if isinstance(longest, int) else tf.maximum(longest, 1)  # of none nothing can be stacked
+    outputs = tf.TensorArray(tf.int32, size, element_shape=rows.shape)
+    outputs = outputs.unstack(tf.fill(tf.concat([[size], tf.shape(rows)], 0), end))
+    start = (taken - 1, rows, outputs)
+    outputs = tf.while_loop(lambda t, *_: t >= 0, body, start, parallel_iterations=1)[2]
+    return tf.transpose(outputs.stack()[:longest], [1, 2, 0])
+
+
+def _check(state, first, length, width, end, length_penalty, results):
+    if first.shape.rank != 1 or not first.dtype.is_integer:
+        raise ValueError(f"beam_search: first must be whole numbers (B,); got {first.dtype.name}{first.shape}.")
+    for x in tf.nest.flatten(state):
+        if x.shape.rank == 0 or not x.shape[:1].is_compatible_with(first.shape):
+            raise ValueError(f"beam_search: state must be tensors (B, ...), B as in first{first.shape}; got {x.shape}.")
+    if refused(length, Integral, lambda n: n >= 1):
+        raise ValueError(f"beam_search: length must be a whole number of at least 1; got {length!r}. Nearest: 1.")
+    given = tf.convert_to_tensor(length)
+    if not given.dtype.is_integer or not (given.shape.rank == 0 or given.shape.is_compatible_with(first.shape)):
+        raise ValueError(
+            f"beam_search: length must be whole numbers, one or (B,) as first{first.shape}; "
+            f"got {given.dtype.name}{given.shape}."
+        )
+    for name, value, most in (("width", width, math.inf), ("results", results, width)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= most:
+            limit = "of at least 1" if name == "width" else f"from 1 to the width, {width}"
+            near = most if isinstance(value, Integral) and value > most else 1
+            raise ValueError(f"beam_search: {name} must be a whole number {limit}; got {value!r}. Nearest: {near}.")
+    if refused(end, Integral, lambda token: token >= 0):
+        raise ValueError(f"beam_search: end must be a token, a whole number of 0 or more; got {end!r}.")
+    if refused(length_penalty, Real, lambda alpha: 0 <= alpha < math.inf):
+        raise ValueError(
+            f"beam_search: length_penalty must be a number, 0 or more; got {length_penalty!r}. Nearest: 0.0."
+        )
+
+
+def _check_logits(logits, batch, width):
+    rows = None if batch is None else batch * width
+    if not logits.dtype.is_floating or not logits.shape.is_compatible_with([rows, None]):
+        raise ValueError(
+            f"beam_search: step must return logits (B * {width}, V), floats; got {logits.dtype.name}{logits.shape}."
+        )

@@ -1,0 +1,88 @@
+"""Sequences from a model of the next step: one loop inside the graph, over any step function and any draw of draws.py.
+
+Shapes: B sequences, T steps, K tokens, D entries of a vector.
+"""
+
+from numbers import Integral
+
+import tensorflow as tf
+
+from keras_dl.decoding._checks import refused, same, varying
+from keras_dl.decoding.draws import token_log_probability
+
+
+def generate(step, state, first, length, draw, *, end=None):
+    """Run a model on its own draws.
+
+    Args:
+        step: step(inputs, state) -> (logits, state): logits (B, K) of the next token, or (B, D) of the next vector.
+        state: any nest of tensors (B, ...); `step` keeps its dtypes, and its shapes but for axes that grow from step to
+            step, as a cache's does: in a graph an axis behind the first that is unknown or empty at the start may.
+        first: inputs of the first step, (B,) int32 tokens or (B, D) float vectors.
+        length: T, a number or a scalar tensor; each of the T steps makes one output.
+        draw: draw(logits, t) -> the next inputs, as `first` is; t the step's number from 0, a scalar int32 tensor. One
+            of draws.py, or a function; a function that draws vectors needs an attribute log_probability.
+        end: a token after which a sequence is filled with `end`; when all have ended, no more steps are taken.
+
+    Returns:
+        outputs (B, T) or (B, T, D), what was drawn at each step;
+        log-probabilities (B, T) float32 in nats, which the model's own distribution gives to what was drawn, whatever
+        the temperature and the restriction of the draw; 0 behind an end;
+        the state after the last step taken (a sequence that has ended is stepped on as long as another has not).
+
+    Raises:
+        ValueError: a length below 1, an end for vectors, or a draw or state that is not like the first one.
+
+    >>> from keras_dl.decoding import Greedy
+    >>> count = lambda tokens, state: (tf.one_hot((tokens + 1) % 5, 5), state)
+    >>> generate(count, (), tf.constant([0, 2]), 4, Greedy(), end=4)[0].numpy().tolist()
+    [[1, 2, 3, 4], [3, 4, 4, 4]]
+    """
+    first, state = tf.convert_to_tensor(first), tf.nest.map_structure(tf.convert_to_tensor, state)
+    _check(first, length, draw, end)
+    log_probability = getattr(draw, "log_probability", token_log_probability)
+    size = length if isinstance(length, Integral) else tf.maximum(length, 1)  # an array of no step cannot be stacked
+
+    def more(t, inputs, state, ended, *_):
+        return t < length if end is None else (t < length) & ~tf.reduce_all(ended)
+
+    def body(t, inputs, state, ended, outputs, scores):
+        logits, new_state = step(inputs, state)
+        drawn = draw(logits, t)
+        same("generate", "draw", inputs, drawn)
+        same("generate", "step", state, new_state)
+        score = log_probability(logits, drawn)
+        if end is not None:
+            drawn, score = tf.where(ended, tf.cast(end, drawn.dtype), drawn), tf.where(ended, 0.0, score)
+            ended = drawn == tf.cast(end, drawn.dtype)  # and what had ended draws the end for ever
+        return t + 1, drawn, new_state, ended, outputs.write(t, drawn), scores.write(t, score)
+
+    ended = tf.zeros_like(first, tf.bool) if end is not None else ()
+    blank = tf.fill(tf.concat([[size], tf.shape(first)], 0), tf.cast(0 if end is None else end, first.dtype))
+    outputs = tf.TensorArray(first.dtype, size, element_shape=first.shape).unstack(blank)
+    scores = tf.TensorArray(tf.float32, size, element_shape=first.shape[:1])
+    scores = scores.unstack(tf.zeros([size, tf.shape(first)[0]]))
+    start = (tf.constant(0), first, state, ended, outputs, scores)
+    shapes = (None, None, varying(state), tf.nest.map_structure(lambda _: None, ended), None, None)
+    _, _, state, _, outputs, scores = tf.while_loop(more, body, start, shapes, parallel_iterations=1)
+    return _batch_first(outputs, length), _batch_first(scores, length), state
+
+
+def _batch_first(array, length):
+    stacked = array.stack()[:length]
+    return tf.transpose(stacked, [1, 0, *range(2, stacked.shape.rank)])
+
+
+def _check(first, length, draw, end):
+    if first.shape.rank not in (1, 2) or first.dtype.is_integer != (first.shape.rank == 1):
+        raise ValueError(
+            f"generate: first must be whole numbers (B,) or floats (B, D); got {first.dtype.name}{first.shape}."
+        )
+    if refused(length, Integral, lambda n: n >= 1):
+        raise ValueError(f"generate: length must be a whole number of at least 1; got {length!r}. Nearest: 1.")
+    if first.shape.rank == 2 and end is not None:
+        raise ValueError(f"generate: end must be None for vectors, which have no token; got {end!r}.")
+    if first.shape.rank == 2 and not hasattr(draw, "log_probability"):
+        raise ValueError(
+            f"generate: a draw of vectors must have log_probability(logits, drawn), as Bernoulli has; got {draw!r}."
+        )

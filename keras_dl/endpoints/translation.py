@@ -1,0 +1,180 @@
+"""What a model that translates can be asked: to translate, to draw translations, and how likely one is.
+
+Shapes: B sentences a request, R results a sentence, S and T tokens of the longest source and target.
+"""
+
+from keras_dl import decoding
+from keras_dl.endpoints import Endpoint, at_most
+from keras_dl.runtime import quiet_tensorflow
+
+with quiet_tensorflow():
+    import tensorflow as tf
+
+MOST_SENTENCES = 64  # a request
+MOST_TOKENS = 1024  # of a sentence, its end counted
+MOST_BYTES = 2**15  # of a sentence, looked at before it is cut into tokens
+BEYOND = 50  # tokens that a translation may have more than its source (arXiv:1706.03762, section 6.1)
+PAD, BOS, EOS = 0, 1, 2
+
+
+def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=0.6):
+    """Endpoints of a model that translates.
+
+    Args:
+        decoder: models.decoder_of a model.
+        aligned: models.with_alignment of it, or None where it has no attention; models without say no alignment.
+        subwords: the pre-processing, data.subwords.Subwords.
+        example: (sources, targets), strings that they are tried with.
+        width: of the beam; 1 is the greedy choice. As many results are given.
+        length_penalty: default of the request's.
+
+    Returns:
+        {"serving_default" and "translate": "source" (B,) strings and the scalar "length_penalty" -> "translation"
+        (B,), the best, "score" (B,), log P / ((5 + n) / 6) ** length_penalty of it (arXiv:1609.08144, eq. 14),
+        "log_probability" (B,) in nats; "translations", "scores", "log_probabilities" (B, R), the best first; and of
+        the best "source_tokens" (B, S), "target_tokens" (B, T) strings, the end's among them, "" behind it, and
+        "alignment" (B, T, S), 0 there;
+        "sample": "source", and scalars "temperature", "top_k" (0: all), "top_p" (1: all), "seed" -> "translation",
+        "log_probability";
+        "score": "source" and "target" (B,) strings -> "log_likelihood" (B,) in nats of all the target's tokens and
+        its end, "tokens" (B,) how many, "nats_per_token" (B,)}.
+    """
+    source, target = (tf.TensorSpec((None,), tf.string, name) for name in ("source", "target"))
+    penalty = tf.TensorSpec((), tf.float32, "length_penalty")
+    sources, targets = map(list, example)
+    kinds = {
+        "source": "sentence", "length_penalty": "number", "translation": "text", "score": "score",
+        "log_probability": "nats", "translations": "texts", "scores": "score", "log_probabilities": "nats",
+        "source_tokens": "source_tokens", "target_tokens": "target_tokens", "alignment": "alignment",
+    }  # fmt: skip
+    translate = Endpoint(
+        translator(decoder, aligned, subwords, width), (source, penalty), kinds,
+        {"source": sources, "length_penalty": length_penalty},
+    )  # fmt: skip
+    scalars = {
+        "temperature": (tf.float32, 1.0), "top_k": (tf.int32, 0), "top_p": (tf.float32, 1.0), "seed": (tf.int32, 0),
+    }  # fmt: skip
+    sample = Endpoint(
+        sampler(decoder, subwords),
+        (source, *(tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items())),
+        {"source": "sentence", "translation": "text", "log_probability": "nats", **dict.fromkeys(scalars, "number")},
+        {name: value for name, (_, value) in scalars.items()} | {"source": sources},
+    )
+    kinds = {
+        "source": "sentence", "target": "sentence_target", "log_likelihood": "nats", "tokens": "count",
+        "nats_per_token": "nats",
+    }  # fmt: skip
+    score = Endpoint(scorer(decoder.model, subwords), (source, target), kinds, {"source": sources, "target": targets})
+    return {"serving_default": translate, "translate": translate, "sample": sample, "score": score}
+
+
+def translator(decoder, aligned, subwords, width):
+    """The function behind `translate`."""
+
+    def translate(source, length_penalty):
+        with _checked(source, length_penalty=length_penalty):
+            tokens = _encoded(subwords, source)
+        memory, state = decoder.begin(tokens)
+        found, scores, log_probabilities, lengths = decoding.beam_search(
+            lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), _limits(tokens), width,
+            end=EOS, length_penalty=length_penalty, results=width,
+        )  # fmt: skip
+        batch, _, steps = tf.unstack(tf.shape(found))
+        texts = tf.reshape(subwords.decode(tf.reshape(found, [batch * width, steps])), [batch, width])
+        best = found[:, 0, : tf.reduce_max(lengths[:, 0])]
+        real = tf.sequence_mask(lengths[:, 0], tf.shape(best)[1])
+        best = tf.where(real, best, PAD)
+        made = {
+            "translation": texts[:, 0], "score": scores[:, 0], "log_probability": log_probabilities[:, 0],
+            "translations": texts, "scores": scores, "log_probabilities": log_probabilities,
+            "source_tokens": tf.where(tokens != PAD, subwords.strings(tokens), ""),
+            "target_tokens": tf.where(real, subwords.strings(best), ""),
+        }  # fmt: skip
+        if aligned is not None:
+            before = tf.concat([_first(tokens)[:, None], best[:, :-1]], 1)
+            weights = aligned({"source": tokens, "target": before}, training=False)["alignment"]
+            made["alignment"] = tf.where(real[..., None], weights, 0.0)
+        return _of(source, made)
+
+    return translate
+
+
+def sampler(decoder, subwords):
+    """The function behind `sample`."""
+
+    def sample(source, temperature, top_k, top_p, seed):
+        with _checked(source, temperature=temperature):
+            tokens = _encoded(subwords, source)
+        memory, state = decoder.begin(tokens)
+        limits = _limits(tokens)
+        made, log_probabilities, _ = decoding.generate(
+            lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), tf.reduce_max(limits),
+            decoding.Sample(seed, temperature, top_k, top_p), end=EOS,
+        )  # fmt: skip
+        inside = tf.sequence_mask(limits, tf.shape(made)[1])  # whatever else is in the request
+        total = tf.reduce_sum(tf.where(inside, log_probabilities, 0.0), 1)
+        return _of(source, {"translation": subwords.decode(tf.where(inside, made, EOS)), "log_probability": total})
+
+    return sample
+
+
+def scorer(model, subwords):
+    """The function behind `score`."""
+
+    def score(source, target):
+        with _checked(source, target):
+            tokens = _encoded(subwords, source)
+            before, after, weight = subwords.targets(_one_at_least(target))
+            before = _bounded(before, "target")
+        logits = model({"source": tokens, "target": before}, training=False)
+        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(after, logits) * weight
+        total, count = tf.reduce_sum(nll, 1), tf.reduce_sum(weight, 1)
+        made = {"log_likelihood": -total, "tokens": tf.cast(count, tf.int32), "nats_per_token": total / count}
+        return _of(source, made)
+
+    return score
+
+
+def _checked(source, target=None, **not_negative):
+    """Where a request is not too large and its numbers fit."""
+    texts = {"source": source} if target is None else {"source": source, "target": target}
+    checks = [tf.debugging.assert_non_negative(x, f"{name} must not be negative") for name, x in not_negative.items()]
+    for who, text in texts.items():
+        longest = tf.reduce_max(tf.concat([[0], tf.strings.length(text)], 0))
+        checks += [
+            at_most(tf.size(text), MOST_SENTENCES, f"{who}: a request", "sentences"),
+            at_most(longest, MOST_BYTES, f"{who}: a sentence", "bytes"),
+        ]
+    if target is not None:
+        checks.append(tf.debugging.assert_equal(
+            tf.size(source), tf.size(target), "source and target must have as many sentences as each other"
+        ))  # fmt: skip
+    return tf.control_dependencies(checks)
+
+
+def _encoded(subwords, source):
+    return _bounded(subwords.sources(_one_at_least(source)), "source")
+
+
+def _one_at_least(texts):
+    """Of a request of none, an empty sentence: no model reads nothing. _of leaves its answer out."""
+    return tf.concat([texts, tf.fill([tf.cast(tf.equal(tf.size(texts), 0), tf.int32)], "")], 0)
+
+
+def _bounded(tokens, who):
+    checks = [at_most(tf.shape(tokens)[1], MOST_TOKENS, f"{who}: a sentence", "tokens")]
+    with tf.control_dependencies(checks):
+        return tf.identity(tokens)
+
+
+def _of(source, made):
+    return {name: value[: tf.size(source)] for name, value in made.items()}
+
+
+def _first(tokens):
+    return tf.fill([tf.shape(tokens)[0]], BOS)
+
+
+def _limits(tokens):
+    """How long each translation may get, its end counted: (B,)."""
+    return tf.reduce_sum(tf.cast(tokens != PAD, tf.int32), 1) + BEYOND

@@ -1,0 +1,283 @@
+"""Attention in several heads, embeddings and positions, as the Transformer has them.
+
+Source: Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), sections 3.2, 3.4 and 3.5.
+Shapes: B sequences, Q queries, M steps of the memory, h heads, d_k units a head, d units in all.
+"""
+
+import keras
+import tensorflow as tf
+
+MASKED = -1e9  # added to the score of what is hidden: its weight is then 0, exactly
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class MultiHeadAttention(keras.layers.Layer):
+    """Concat(head_1, ..., head_h) W^O, head_i = softmax(Q W_i^Q (K W_i^K)^T / sqrt(d_k)) V W_i^V  (section 3.2.2).
+
+    Args:
+        num_heads: h.
+        key_dim: d_k, of queries, keys and values.
+        use_bias: add a bias to the four products (the paper's equations have none).
+        kernel_initializer: of each of W^Q, W^K, W^V, W^O.
+
+    Call arguments:
+        query: (B, Q, d).
+        memory: (B, M, d), what keys and values are made of; None: the query, self-attention.
+        attention_mask: bool, of a shape that goes with (B, Q, M); False hides a step of the memory. Each query must see one.
+
+    Returns:
+        (B, Q, d), and the weights (B, h, Q, M) float32.
+    """
+
+    def __init__(self, num_heads, key_dim, *, use_bias=False, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads, self.key_dim, self.use_bias = num_heads, key_dim, use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, query_shape, memory_shape=None):
+        d, width = query_shape[-1], self.num_heads * self.key_dim
+        for name, rows, columns in (
+            ("query", d, width), ("key", (memory_shape or query_shape)[-1], width),
+            ("value", (memory_shape or query_shape)[-1], width), ("output", width, d),
+        ):  # fmt: skip
+            initializer = self.kernel_initializer.clone()  # one draws the same values at every call
+            setattr(self, f"{name}_kernel", self.add_weight(
+                name=f"{name}_kernel", shape=(rows, columns), initializer=initializer
+            ))  # fmt: skip
+            bias = (
+                self.add_weight(name=f"{name}_bias", shape=(columns,), initializer="zeros") if self.use_bias else None
+            )
+            setattr(self, f"{name}_bias", bias)
+
+    def call(self, query, memory=None, attention_mask=None):
+        if memory is None:
+            queries, keys, values = self._projected(query, "query", "key", "value")
+        else:
+            (queries,), (keys, values) = self._projected(query, "query"), self.remember(memory)
+        return self.attend(queries, keys, values, attention_mask)
+
+    def remember(self, memory):
+        """K W^K and V W^V of a memory (B, M, d): (B, M, h d_k) each."""
+        return self._projected(memory, "key", "value")
+
+    def project(self, query):
+        """Q W^Q, K W^K and V W^V of a query that is its own memory: (B, Q, h d_k) each."""
+        return self._projected(query, "query", "key", "value")
+
+    def ask(self, query):
+        """Q W^Q: (B, Q, h d_k)."""
+        return self._projected(query, "query")[0]
+
+    def attend(self, queries, keys, values, mask=None):
+        """The attention of what is projected already."""
+        queries, keys, values = (self._heads(x) for x in (queries, keys, values))  # (B, h, Q or M, d_k)
+        scores = tf.matmul(queries * self.key_dim**-0.5, keys, transpose_b=True)
+        scores = tf.cast(scores, tf.float32)
+        if mask is not None:
+            scores += tf.where(mask, 0.0, MASKED)[:, None]
+        weights = tf.nn.softmax(scores)
+        heads = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), [0, 2, 1, 3])  # (B, Q, h, d_k)
+        joined = tf.reshape(heads, [*_lengths(heads)[:2], self.num_heads * self.key_dim])
+        outputs = _product(joined, self.output_kernel)
+        return outputs if self.output_bias is None else outputs + tf.cast(self.output_bias, outputs.dtype), weights
+
+    def _projected(self, x, *names):
+        """The products of x with the named kernels, made as one."""
+        kernels = [tf.convert_to_tensor(getattr(self, f"{name}_kernel")) for name in names]
+        made = _product(x, tf.concat(kernels, 1))
+        if self.use_bias:
+            biases = [tf.convert_to_tensor(getattr(self, f"{name}_bias")) for name in names]
+            made += tf.cast(tf.concat(biases, 0), made.dtype)
+        return tf.split(made, len(names), -1)
+
+    def _heads(self, x):
+        """(B, T, h d_k) -> (B, h, T, d_k)."""
+        return tf.transpose(tf.reshape(x, [*_lengths(x)[:2], self.num_heads, self.key_dim]), [0, 2, 1, 3])
+
+    def compute_output_spec(self, query, memory=None, attention_mask=None):
+        batch, steps = query.shape[:2]
+        weights = (batch, self.num_heads, steps, (query if memory is None else memory).shape[1])
+        return keras.KerasTensor(query.shape, self.compute_dtype), keras.KerasTensor(weights, "float32")
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_heads": self.num_heads, "key_dim": self.key_dim, "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }  # fmt: skip
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class ScaledEmbedding(keras.layers.Layer):
+    """A vector for each token, times sqrt(d); with reverse, the products with every vector (section 3.4).
+
+    Drawn with standard deviation 1 / sqrt(d), so that what comes in and the logits are of the size of 1.
+    """
+
+    def __init__(self, input_dim, output_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.input_dim, self.output_dim = input_dim, output_dim
+
+    def build(self, *_):
+        initializer = keras.initializers.RandomNormal(stddev=self.output_dim**-0.5)
+        self.embeddings = self.add_weight(
+            name="embeddings", shape=(self.input_dim, self.output_dim), initializer=initializer
+        )
+
+    def call(self, x, reverse=False):
+        table = tf.convert_to_tensor(self.embeddings)
+        if not reverse:
+            return tf.cast(tf.gather(table, x), self.compute_dtype) * self.output_dim**0.5
+        made = tf.matmul(tf.reshape(x, [-1, self.output_dim]), tf.cast(table, x.dtype), transpose_b=True)
+        return tf.reshape(made, [*_lengths(x)[:-1], self.input_dim])
+
+    def compute_output_spec(self, x, reverse=False):
+        shape = (*x.shape[:-1], self.input_dim) if reverse else (*x.shape, self.output_dim)
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"input_dim": self.input_dim, "output_dim": self.output_dim}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Positions(keras.layers.Layer):
+    """Add to each step what tells where it stands (section 3.5).
+
+    Args:
+        kind: "sinusoidal", PE(t, 2i) = sin(t / 10000^(2i/d)) and PE(t, 2i + 1) = cos of the same; "learned", a vector
+            for each of `max_length` positions; a step beyond takes the last.
+        max_length: of learned positions.
+
+    Call arguments:
+        x: (B, T, d).
+        start: position of the first step, a scalar.
+    """
+
+    def __init__(self, kind="sinusoidal", max_length=None, **kwargs):
+        super().__init__(**kwargs)
+        self.kind, self.max_length = kind, max_length
+
+    def build(self, shape):
+        if self.kind == "learned":
+            self.embeddings = self.add_weight(
+                name="embeddings", shape=(self.max_length, shape[-1]),
+                initializer=keras.initializers.RandomNormal(stddev=shape[-1] ** -0.5),
+            )  # fmt: skip
+
+    def call(self, x, start=0):
+        steps = tf.range(_lengths(x)[1]) + start
+        if self.kind == "learned":
+            rows = tf.gather(tf.convert_to_tensor(self.embeddings), tf.minimum(steps, self.max_length - 1))
+        else:
+            rows = sinusoids(steps, x.shape[-1])
+        return x + tf.cast(rows, x.dtype)
+
+    def get_config(self):
+        return super().get_config() | {"kind": self.kind, "max_length": self.max_length}
+
+
+def sinusoids(positions, units):
+    """PE of section 3.5: positions (T,) -> (T, units) float32."""
+    channels = tf.range(units)
+    exponents = tf.cast(channels - channels % 2, tf.float32) / units
+    angles = tf.cast(positions, tf.float32)[:, None] * tf.pow(10_000.0, -exponents)
+    return tf.where(channels % 2 == 0, tf.sin(angles), tf.cos(angles))
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Mask(keras.layers.Layer):
+    """From tokens (B, T), what a query may see, bool, False where hidden: (B, 1, T), all but the padding, token 0; or,
+    causal, (1, T, T): a query at step t sees the steps up to t. (Padding stands behind: nothing real sees it then.)"""
+
+    def __init__(self, *, causal=False, **kwargs):
+        super().__init__(**kwargs)
+        self.causal = causal
+
+    def call(self, tokens):
+        if not self.causal:
+            return tokens[:, None, :] != 0
+        steps = tf.range(_lengths(tokens)[1])
+        return (steps[None, :] <= steps[:, None])[None]
+
+    def compute_output_spec(self, tokens):
+        batch, steps = tokens.shape
+        return keras.KerasTensor((1, steps, steps) if self.causal else (batch, 1, steps), "bool")
+
+    def get_config(self):
+        return super().get_config() | {"causal": self.causal}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Window(keras.layers.Layer):
+    """A causal network of tokens run on a text of any length, through a window of its last tokens.
+
+    The window fills up to `length` tokens; then it keeps the last half of them and fills up again. So every token but
+    the first `length` is predicted from at least length / 2 others, and positions stay among those that were trained.
+
+    Args:
+        network: tokens (B, T) -> logits (B, T, K), in which no step sees a later one.
+        length: tokens of the window.
+
+    Call arguments:
+        tokens: (B, T) int32.
+        state: (B, units) float32: how many tokens the window holds, the same for all rows, and which; zeros: none.
+
+    Returns:
+        logits (B, T, K), and the state after the last token.
+    """
+
+    def __init__(self, network, length, **kwargs):
+        super().__init__(**kwargs)
+        self.network, self.length, self.units = network, length, length + 1
+        self.built = True
+
+    def call(self, tokens, state):
+        batch, steps = tf.unstack(tf.shape(tokens))
+        held = tf.cast(tf.reduce_max(state[:, 0]), tf.int32)
+        text = tf.concat([tf.cast(state[:, 1:], tf.int32)[:, :held], tokens], 1)  # from the window's first token on
+        keep = self.length - max(1, self.length // 2)
+        classes = self.network.output.shape[-1]
+        parts = tf.TensorArray(tf.float32, 1, dynamic_size=True, infer_shape=False)
+        parts = parts.write(0, tf.zeros([0, batch, classes]))  # so that there is one, of a text of no tokens too
+
+        def body(i, begin, done, parts):
+            full = done - begin == self.length
+            begin = tf.where(full, done - keep, begin)
+            end = tf.minimum(held + steps, begin + self.length)
+            logits = tf.cast(self.network(text[:, begin:end], training=False), tf.float32)
+            parts = parts.write(i, tf.transpose(logits[:, done - begin :], [1, 0, 2]))
+            return i + 1, begin, end, parts
+
+        start = (tf.constant(1), tf.constant(0), held, parts)
+        _, begin, _, parts = tf.while_loop(
+            lambda i, begin, done, _: done < held + steps, body, start, parallel_iterations=1
+        )
+        logits = tf.transpose(parts.concat(), [1, 0, 2])
+        logits = tf.ensure_shape(tf.reshape(logits, [batch, steps, classes]), [None, tokens.shape[1], classes])
+        left = text[:, begin:]
+        count = tf.fill([batch, 1], tf.cast(tf.shape(left)[1], tf.float32))
+        left = tf.pad(tf.cast(left, tf.float32), [[0, 0], [0, self.length - tf.shape(left)[1]]])
+        return logits, tf.ensure_shape(tf.concat([count, left], 1), [None, self.units])
+
+    def compute_output_spec(self, tokens, state):
+        logits = (*tokens.shape, self.network.output.shape[-1])
+        return keras.KerasTensor(logits, "float32"), keras.KerasTensor((tokens.shape[0], self.units), "float32")
+
+    def get_config(self):
+        network = keras.saving.serialize_keras_object(self.network)
+        return super().get_config() | {"network": network, "length": self.length}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)
+
+
+def _product(x, kernel):
+    """x (B, T, d) times kernel (d, n) as one product of two matrices."""
+    made = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), tf.cast(kernel, x.dtype))
+    return tf.reshape(made, [*_lengths(x)[:-1], kernel.shape[-1]])
+
+
+def _lengths(x):
+    """The shape, numbers where they are known."""
+    dynamic = tf.shape(x)
+    return [dynamic[i] if n is None else n for i, n in enumerate(x.shape)]

@@ -1,0 +1,81 @@
+"""What the two Transformers share: the sub-layers, each with its residual connection, and the arguments' checks."""
+
+import dataclasses
+import functools
+
+from keras import layers
+
+from keras_dl.layers.attention import MultiHeadAttention, Positions
+from keras_dl.models import _checks
+
+EPSILON = 1e-5  # in layer normalisation; the paper gives none
+POSITIONS = ("sinusoidal", "learned")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The sub-layers of section 3.1, each with its residual connection, dropout and normalisation: new ones, or those
+    of a model that is there."""
+
+    hidden_dim: int = 0
+    intermediate_dim: int = 0
+    num_heads: int = 0
+    dropout: float = 0.0
+    norm_first: bool = False
+    use_bias: bool = False
+    model: object = None
+
+    def begin(self, x, kind, max_length, name):
+        x = Positions(kind, max_length, name=f"{name}_positions")(x)
+        return layers.Dropout(self.dropout, name=f"{name}_dropout")(x)
+
+    def attention(self, name):
+        width = self.hidden_dim // max(1, self.num_heads)
+        return self._layer(MultiHeadAttention, self.num_heads, width, use_bias=self.use_bias, name=name)
+
+    def feed_forward(self, x, name):
+        """max(0, x W_1 + b_1) W_2 + b_2 (equation 2)."""
+        up = self._layer(layers.Dense, self.intermediate_dim, "relu", name=f"{name}_up")
+        down = self._layer(layers.Dense, self.hidden_dim, name=f"{name}_down")
+        return self.added(x, f"{name}_feed_forward", lambda x: down(up(x)))
+
+    def added(self, x, name, sub_layer):
+        norm = self._layer(layers.LayerNormalization, epsilon=EPSILON, name=f"{name}_norm")
+        drop = self._layer(layers.Dropout, self.dropout, name=f"{name}_dropout")
+        add = self._layer(layers.Add, name=f"{name}_add")
+        if self.norm_first:
+            return add([x, drop(sub_layer(norm(x)))])
+        return norm(add([x, drop(sub_layer(x))]))
+
+    def end(self, x, name):
+        return self._layer(layers.LayerNormalization, epsilon=EPSILON, name=f"{name}_norm")(x) if self.norm_first else x
+
+    def decoder(self, x, num_layers, own, cross=None):
+        """The decoder's stack; own(n, layer, x) and cross(n, layer, x) are what the attention of layer n makes of x."""
+        for n in range(1, num_layers + 1):
+            layer = self.attention(f"decoder{n}_attention")
+            x = self.added(x, layer.name, functools.partial(own, n, layer))
+            if cross is not None:
+                layer = self.attention(f"decoder{n}_cross_attention")
+                x = self.added(x, layer.name, functools.partial(cross, n, layer))
+            x = self.feed_forward(x, f"decoder{n}")
+        return self.end(x, "decoder")
+
+    def _layer(self, kind, *args, name, **kwargs):
+        return kind(*args, name=name, **kwargs) if self.model is None else self.model.get_layer(name)
+
+
+def check(who, sizes, dropout, positions, **yes_or_no):
+    """Refuse what no Transformer can be built for."""
+    for argument, value in sizes.items():
+        _checks.whole_number(who, argument, value)
+    width, heads = sizes["hidden_dim"], sizes["num_heads"]
+    if width % heads:
+        raise ValueError(
+            f"{who}: num_heads must divide hidden_dim; got {heads} and {width}. "
+            f"Nearest: num_heads={next(n for n in range(heads, 0, -1) if width % n == 0)}."
+        )
+    _checks.share(who, "dropout", dropout)
+    _checks.one_of(who, "positions", positions, POSITIONS)
+    for argument, value in yes_or_no.items():
+        _checks.yes_or_no(who, argument, value)

@@ -1,0 +1,194 @@
+"""Sequence to sequence with attention: a GRU that reads both ways, and a GRU that looks back at what was read.
+
+Source: Bahdanau et al., "Neural Machine Translation by Jointly Learning to Align and Translate" (arXiv:1409.0473),
+appendix A; the defaults are RNNsearch, its attention and its output layer, in the sizes of appendix A.2.3.
+The other scores are Luong et al.'s (arXiv:1508.04025), sections 3.1 and 3.3, with input feeding: layers.alignment has
+the equations of both.
+Deviations: where the paper leaves biases out of its equations, each matrix product that feeds a non-linearity has one.
+Luong's scores keep this model's encoder and first state (the paper's are stacked LSTMs that read one way); "dot" adds the two
+directions where the others lay them side by side, since it needs annotations as wide as the state.
+Shapes: B sentences, S tokens of a source, T of a target, V target tokens; n units, m entries of a token's vector.
+"""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from keras_dl.layers.alignment import IMPLEMENTATIONS, SCORES, AttentionDecoder, OrthogonalBlocks
+from keras_dl.layers.outputs import Maxout
+from keras_dl.layers.recurrent import GRU
+from keras_dl.models import _checks
+
+PARAMETERS = 80_443_000  # trainable, at the defaults; the paper gives no count
+PAD = 0
+INITIALIZERS = ("paper", "glorot_uniform")
+
+
+def build_attention_seq2seq(
+    source_vocabulary_size=30_000,
+    target_vocabulary_size=30_000,
+    *,
+    units=1000,
+    embedding_dim=620,
+    attention="bahdanau",
+    attention_units=1000,
+    output_units=500,
+    input_feeding=True,
+    dropout=0.0,
+    initializer="paper",
+    implementation="auto",
+    name="attention_seq2seq",
+):
+    """Build a translation model with attention.
+
+    Args:
+        source_vocabulary_size: tokens of the source, PAD = 0 among them.
+        target_vocabulary_size: V, tokens of the target.
+        units: n, of the decoder and of each direction of the encoder.
+        embedding_dim: m, of both languages.
+        attention: the score, one of layers.alignment.SCORES.
+        attention_units: n', of the additive scores "bahdanau" and "concat".
+        output_units: of the layer below the logits: maxout units of "bahdanau", else tanh units (Luong's are `units`).
+        input_feeding: Luong's decoder sees what it made of the last step's attention; "bahdanau" has none.
+        dropout: share of the values that training sets to zero in the tokens' vectors and below the logits.
+        initializer: "paper": recurrent matrices orthogonal, W_a and U_a from N(0, 0.001^2), v_a zero, all others from
+            N(0, 0.01^2), made for long training on much data; or "glorot_uniform", Keras' usual ones.
+        implementation: route of the decoder's loop, one of layers.alignment.IMPLEMENTATIONS.
+        name: name of the model.
+
+    Returns:
+        An uncompiled model: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the token that
+        follows each of the target's.
+
+    Raises:
+        ValueError: an argument is outside what is said above.
+
+    >>> build_attention_seq2seq(9, 7, units=4, embedding_dim=3, attention_units=5, output_units=2).output_shape
+    (None, None, 7)
+    """
+    _check(locals())
+    drawn = _Initializers(initializer)
+    source = keras.Input((None,), dtype="int32", name="source")
+    target = keras.Input((None,), dtype="int32", name="target")
+    mask = ops.not_equal(source, PAD)
+
+    x = layers.Embedding(source_vocabulary_size, embedding_dim, drawn.embedding(), name="source_embedding")(source)
+    forward, backward = layers.Bidirectional(
+        GRU(units, kernel_initializer=drawn.kernel(), recurrent_initializer=drawn.recurrent(), return_sequences=True),
+        merge_mode=None, name="encoder",
+    )(_dropped(x, dropout, "source_dropout"), mask=mask)  # (B, S, n) each  # fmt: skip
+    together = layers.Add if attention == "dot" else layers.Concatenate
+    annotations = together(name="annotations")([forward, backward])
+    first = layers.Dense(units, "tanh", kernel_initializer=drawn.kernel(), name="first_state")
+    state = first(backward[:, 0])  # which has read the whole source, and last its first word
+
+    y = layers.Embedding(target_vocabulary_size, embedding_dim, drawn.embedding(), name="target_embedding")(target)
+    y = _dropped(y, dropout, "target_dropout")
+    features, _ = AttentionDecoder(
+        units, attention, attention_units=attention_units, output_units=output_units, input_feeding=input_feeding,
+        kernel_initializer=drawn.kernel(), recurrent_initializer=drawn.recurrent(),
+        attention_initializer=drawn.attention(), score_initializer=drawn.score(), implementation=implementation,
+        name="decoder",
+    )(y, annotations, state, mask)  # fmt: skip
+    if attention == "bahdanau":
+        features = layers.Concatenate(name="seen")([features, y])  # s_{i-1}, c_i, E y_{i-1}
+        features = Maxout(output_units, kernel_initializer=drawn.kernel(), name="output")(features)
+    features = _dropped(features, dropout, "output_dropout")
+    logits = layers.Dense(target_vocabulary_size, kernel_initializer=drawn.kernel(), dtype="float32", name="logits")
+    return keras.Model({"source": source, "target": target}, logits(features), name=name)
+
+
+def attention_seq2seq_space(hp):
+    """What to search: width, score, dropout; untouched, it gives build_attention_seq2seq's defaults."""
+    return {
+        "units": hp.Choice("units", [250, 500, 1000], default=1000),
+        "attention": hp.Choice("attention", list(SCORES), default="bahdanau"),
+        "dropout": hp.Choice("dropout", [0.0, 0.2, 0.5], default=0.0),
+    }
+
+
+@dataclasses.dataclass
+class _Decoder:
+    """The model's decoder one step at a time: (s,), of Luong's scores (s, t), is its state.
+
+    Attributes:
+        model: of build_attention_seq2seq.
+    """
+
+    model: keras.Model
+
+    def __post_init__(self):
+        read = [self.model.get_layer(name).output for name in ("annotations", "first_state")]
+        self.encoder = keras.Model(self.model.input["source"], read)
+
+    def begin(self, source):
+        """Source (B, S) int32 -> (memory, state), B rows each."""
+        annotations, state = self.encoder(source, training=False)
+        decoder = self.model.get_layer("decoder")
+        return decoder.memory(annotations, tf.not_equal(source, PAD)), decoder.begin(state)
+
+    def step(self, tokens, state, memory):
+        """Tokens (N,) int32, state of N rows, memory of B -> (logits (N, V) float32, state); N is a multiple of B."""
+        y = self.model.get_layer("target_embedding")(tokens)
+        features, _, state = self.model.get_layer("decoder").step(y, state, memory)
+        if self.model.get_layer("decoder").cell.first:
+            features = self.model.get_layer("output")(tf.concat([features, y], -1))
+        return self.model.get_layer("logits")(features), state
+
+
+def _with_attention(model):
+    """The same model, sharing its weights, with what it looked at.
+
+    Returns:
+        A model of the same inputs -> {"logits" (B, T, V), "attention" (B, T, S)}: of each step the weights of the
+        source's tokens, which sum to 1, exactly 0 on PAD.
+    """
+    outputs = {"logits": model.output, "attention": model.get_layer("decoder").output[1]}
+    return keras.Model(model.input, outputs, name=f"{model.name}_with_attention")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Initializers:
+    """A new initializer at each call: one draws the same values each time it is asked."""
+
+    kind: str
+
+    def kernel(self, deviation=0.01):
+        return keras.initializers.RandomNormal(0.0, deviation) if self.kind == "paper" else "glorot_uniform"
+
+    def embedding(self):
+        return self.kernel() if self.kind == "paper" else "uniform"
+
+    def recurrent(self):
+        return OrthogonalBlocks() if self.kind == "paper" else "orthogonal"
+
+    def attention(self):
+        return self.kernel(0.001)
+
+    def score(self):
+        return "zeros" if self.kind == "paper" else None
+
+
+def _dropped(x, rate, name):
+    return layers.Dropout(rate, name=name)(x) if rate else x
+
+
+def _check(given):
+    who = "build_attention_seq2seq"
+    sizes = (
+        "source_vocabulary_size",
+        "target_vocabulary_size",
+        "units",
+        "embedding_dim",
+        "attention_units",
+        "output_units",
+    )
+    for name in sizes:
+        _checks.whole_number(who, name, given[name])
+    _checks.one_of(who, "attention", given["attention"], SCORES)
+    _checks.yes_or_no(who, "input_feeding", given["input_feeding"])
+    _checks.share(who, "dropout", given["dropout"])
+    _checks.one_of(who, "initializer", given["initializer"], INITIALIZERS)
+    _checks.one_of(who, "implementation", given["implementation"], IMPLEMENTATIONS)

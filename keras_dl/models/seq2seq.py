@@ -1,0 +1,187 @@
+"""Sequence to sequence: a deep LSTM reads the source into its states, another goes on from them and writes the target.
+
+Source: Sutskever et al., "Sequence to Sequence Learning with Neural Networks" (arXiv:1409.3215), sections 2 and 3.4.
+The paper counts 384 million parameters: 160 and 80 million of the two embeddings, 80 of the softmax, 64 of the eight
+LSTM layers. PARAMETERS is these and the biases, 4,000 of each LSTM layer and 80,000 of the softmax.
+As in the paper the source's words are read from the last to the first, and the end of the sentence after them.
+Deviations: the paper says no more of its LSTM than "Graves (2013)", whose has peepholes; with them the count above
+would be another, so here it has none. The target begins with a token of its own, BOS, where the paper lets the source's
+end be read by the decoder. Dropout (Zaremba et al., arXiv:1409.2329), residual connections (Wu et al.,
+arXiv:1609.08144, section 3.1) and tied weights (arXiv:1608.05859) are not in the paper and off.
+Shapes: B sentences, S tokens of a source, T of a target, V target tokens; H units of a layer.
+"""
+
+import dataclasses
+
+import keras
+from keras import layers, ops
+
+from keras_dl.layers.outputs import OutputBias
+from keras_dl.layers.recurrent import IMPLEMENTATIONS, LSTM
+from keras_dl.models import _checks
+
+PARAMETERS = 384_112_000  # trainable, at the defaults; the paper's 384M and the biases
+PAD, EOS = 0, 2
+
+
+def build_seq2seq(
+    source_vocabulary_size=160_000,
+    target_vocabulary_size=80_000,
+    *,
+    units=(1000, 1000, 1000, 1000),
+    embedding_dim=1000,
+    reverse_source=True,
+    residual=False,
+    dropout=0.0,
+    tied=False,
+    forget_bias=0.0,
+    init_scale=0.08,
+    implementation="auto",
+    name="seq2seq",
+):
+    """Build a translation model of two stacks of LSTM layers.
+
+    Args:
+        source_vocabulary_size: tokens of the source, PAD = 0 and EOS = 2 among them.
+        target_vocabulary_size: V, tokens of the target.
+        units: H of each layer, the lowest first, of the encoder and of the decoder.
+        embedding_dim: of both languages.
+        reverse_source: read the source's words from the last to the first.
+        residual: add to what a layer gives, from the second on, what went into it; needs units that are all the same.
+        dropout: share of the values that training sets to zero before every layer and below the logits.
+        tied: the target embedding's matrix is also the logits' kernel; needs embedding_dim = units of the last layer.
+        forget_bias: what is added to the forget gates' biases at the start; 1 makes short training easier.
+        init_scale: draw every weight uniformly from [-init_scale, init_scale]; None: Keras' initializers.
+        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        name: name of the model.
+
+    Returns:
+        An uncompiled model: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the token that
+        follows each of the target's.
+
+    Raises:
+        ValueError: an argument is outside what is said above.
+
+    >>> build_seq2seq(9, 7, units=(4, 4), embedding_dim=3).output_shape
+    (None, None, 7)
+    """
+    _check(locals())
+    source = keras.Input((None,), dtype="int32", name="source")
+    target = keras.Input((None,), dtype="int32", name="target")
+    mask = ops.not_equal(source, PAD)
+    read = _reversed(source) if reverse_source else source
+
+    def uniform(otherwise):  # a new one each time: an initializer draws the same values at every call
+        return keras.initializers.RandomUniform(-init_scale, init_scale) if init_scale else otherwise
+
+    def stack(x, kind, states, mask=None):
+        """Layers one on the other: the highest's outputs, and the final states of each."""
+        final = []
+        for number, width in enumerate(units, 1):
+            layer = LSTM(
+                width, forget_bias=forget_bias, kernel_initializer=uniform("glorot_uniform"),
+                recurrent_initializer=uniform("orthogonal"), bias_initializer=uniform("zeros"), return_sequences=True,
+                return_state=True, implementation=implementation, name=f"{kind}{number}",
+            )  # fmt: skip
+            given = _dropped(x, dropout, f"{kind}{number}_dropout")
+            made, *state = layer(given, initial_state=states and states[number - 1], mask=mask)  # (B, S or T, H)
+            x = layers.Add(name=f"{kind}{number}_add")([x, made]) if residual and number > 1 else made
+            final.append(state)
+        return x, final
+
+    x = layers.Embedding(source_vocabulary_size, embedding_dim, uniform("uniform"), name="source_embedding")(read)
+    _, states = stack(x, "encoder", None, mask)
+    kind_of_embedding = layers.ReversibleEmbedding if tied else layers.Embedding
+    embedding = kind_of_embedding(
+        target_vocabulary_size, embedding_dim, embeddings_initializer=uniform("uniform"), name="target_embedding"
+    )
+    y, _ = stack(embedding(target), "decoder", states)
+    y = _dropped(y, dropout, "output_dropout")
+    if tied:
+        logits = OutputBias(dtype="float32", name="logits")(embedding(y, reverse=True))
+    else:
+        logits = layers.Dense(
+            target_vocabulary_size, kernel_initializer=uniform("glorot_uniform"), bias_initializer=uniform("zeros"),
+            dtype="float32", name="logits",
+        )(y)  # fmt: skip
+    return keras.Model({"source": source, "target": target}, logits, name=name)
+
+
+def seq2seq_space(hp):
+    """What to search: width, depth, dropout; untouched, it gives build_seq2seq's defaults."""
+    width = hp.Choice("width", [250, 500, 1000], default=1000)
+    return {
+        "units": (width,) * hp.Choice("layers", [1, 2, 4], default=4),
+        "dropout": hp.Choice("dropout", [0.0, 0.2, 0.5], default=0.0),
+    }
+
+
+@dataclasses.dataclass
+class _Decoder:
+    """The model's decoder one step at a time: its state is [h, c] of each layer, and there is no memory.
+
+    Attributes:
+        model: of build_seq2seq.
+    """
+
+    model: keras.Model
+
+    def __post_init__(self):
+        names = [layer.name for layer in self.model.layers]
+        self.count = sum(isinstance(layer, LSTM) for layer in self.model.layers) // 2
+        states = [self.model.get_layer(f"encoder{number}").output[1:] for number in range(1, self.count + 1)]
+        self.encoder = keras.Model(self.model.input["source"], states)
+        self.residual = "decoder2_add" in names
+
+    def begin(self, source):
+        """Source (B, S) int32 -> (memory, state), B rows each."""
+        return (), self.encoder(source, training=False)
+
+    def step(self, tokens, state, memory):
+        """Tokens (N,) int32, state of N rows -> (logits (N, V) float32, state)."""
+        layer, new = self.model.get_layer, []
+        x = layer("target_embedding")(tokens[:, None])  # (N, 1, embedding_dim)
+        for number, given in enumerate(state, 1):
+            made, *final = layer(f"decoder{number}")(x, initial_state=given)
+            x = x + made if self.residual and number > 1 else made
+            new.append(final)
+        embedding = layer("target_embedding")
+        x = embedding(x, reverse=True) if isinstance(embedding, layers.ReversibleEmbedding) else x
+        return layer("logits")(x)[:, 0], new
+
+
+def _reversed(source):
+    """The words in reverse order; what ends the sentence, and PAD behind it, stay where they are: (B, S) -> (B, S)."""
+    words = ops.logical_and(ops.not_equal(source, PAD), ops.not_equal(source, EOS))
+    count = ops.sum(ops.cast(words, "int32"), 1, keepdims=True)  # (B, 1)
+    place = ops.cumsum(ops.ones_like(source), 1) - 1  # 0, 1, 2, ...
+    return ops.take_along_axis(source, ops.where(ops.less(place, count), count - 1 - place, place), 1)
+
+
+def _dropped(x, rate, name):
+    return layers.Dropout(rate, name=name)(x) if rate else x
+
+
+def _check(given):
+    who = "build_seq2seq"
+    for name in ("source_vocabulary_size", "target_vocabulary_size", "embedding_dim"):
+        _checks.whole_number(who, name, given[name])
+    units, scale = given["units"], given["init_scale"]
+    _checks.whole_numbers(who, "units", units, example=(1000, 1000))
+    for name in ("reverse_source", "residual", "tied"):
+        _checks.yes_or_no(who, name, given[name])
+    _checks.share(who, "dropout", given["dropout"])
+    _checks.one_of(who, "implementation", given["implementation"], IMPLEMENTATIONS)
+    if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale <= 10):
+        raise ValueError(f"{who}: init_scale must be in (0, 10] or None; got {scale!r}. Nearest: 0.08.")
+    if isinstance(given["forget_bias"], bool) or not isinstance(given["forget_bias"], (int, float)):
+        raise ValueError(f"{who}: forget_bias must be a number; got {given['forget_bias']!r}. Nearest: 0.0.")
+    if given["residual"] and len(set(units)) > 1:
+        raise ValueError(
+            f"{who}: residual needs layers of the same units; got {units}. Nearest: {(units[0],) * len(units)}."
+        )
+    if given["tied"] and given["embedding_dim"] != units[-1]:
+        raise ValueError(
+            f"{who}: tied needs embedding_dim = units of the last layer; got embedding_dim={given['embedding_dim']} and "
+            f"{units[-1]} units. Nearest: embedding_dim={units[-1]}."
+        )

@@ -1,0 +1,310 @@
+"""What an export that translates answers: as Python does, by the model's own probabilities, whatever is asked beside it."""
+
+import shlex
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import test_export as exports
+
+from keras_dl import __main__ as command
+from keras_dl import cards, export, models, runtime
+from keras_dl.data.subwords import SPECIAL, WORD, Subwords
+from keras_dl.endpoints import translation
+from keras_dl.endpoints.translation import BEYOND, EOS, MOST_BYTES, MOST_SENTENCES, MOST_TOKENS
+
+SUBWORDS = Subwords((*SPECIAL, "he", "en", f"{WORD}a", WORD, *"abcdefghijklmnopqrstuvwxyz"))
+V = len(SUBWORDS.pieces)
+WIDTH = 3
+SMALL = {"num_layers": 2, "hidden_dim": 8, "intermediate_dim": 16, "num_heads": 2, "tied": False}
+# {builder's name: (a tiny model of it, seed and standard deviation of weights with which translations are not all alike)}
+BUILDERS = {
+    "transformer": (lambda: models.build_transformer(V, **SMALL), 4, 0.7),
+    "attention_seq2seq": (
+        lambda: models.build_attention_seq2seq(V, V, units=8, embedding_dim=6, attention_units=5, output_units=4),
+        0,
+        1.5,
+    ),
+    "seq2seq": (lambda: models.build_seq2seq(V, V, units=(8, 8), embedding_dim=6), 2, 2.0),
+}
+EXAMPLE = (["a dog", "he hen"], ["ein hund", "b"])
+
+
+def sentences(n, seed=0):
+    """Some are empty, some have characters that are no pieces."""
+    rng = np.random.default_rng(seed)
+    return np.array(["".join(rng.choice([*"abcde hen ?"], rng.integers(0, 20))).encode() for _ in range(n)], object)
+
+
+class Made:
+    """A tiny model, its Python functions and its export."""
+
+    def __init__(self, kind, root):
+        build, seed, std = BUILDERS[kind]
+        keras.utils.set_random_seed(seed)
+        self.kind, self.model = kind, build()
+        rng = np.random.default_rng(seed)
+        for weight in self.model.trainable_weights:
+            if len(weight.shape) > 1:
+                value = rng.normal(0, std, weight.shape)
+                if kind == "transformer" and weight.path.startswith("output"):
+                    value[:, EOS] *= 4  # else no translation ends
+                weight.assign(value)
+        self.decoder = models.decoder_of(self.model)
+        self.aligned = None if kind == "seq2seq" else models.with_alignment(self.model)
+        self.endpoints = export.translation(self.decoder, self.aligned, SUBWORDS, EXAMPLE, width=WIDTH)
+        self.python = tf.function(
+            translation.translator(self.decoder, self.aligned, SUBWORDS, WIDTH), autograph=False,
+            input_signature=self.endpoints["translate"].inputs,
+        )  # fmt: skip
+        self.logits = tf.function(
+            lambda source, target: self.model({"source": source, "target": target}, training=False),
+            input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2,
+        )
+        keep = ("serving_default", "sample", "score") if kind == "transformer" else ("serving_default",)
+        run = runtime.Run(path=root / kind, root=root, name=kind, app="translate")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+            self.folder = export.save(
+                self.model, run, preprocess=SUBWORDS, endpoints={name: self.endpoints[name] for name in keep},
+                metrics={"nats": 1.0},
+            )  # fmt: skip
+        self.served = export.load(self.folder)
+
+    def translate(self, source, length_penalty=0.6):
+        return self.served.call(source=np.array(source, object), length_penalty=length_penalty)
+
+    def log_probability(self, source, tokens):
+        """Of one target's tokens as the model alone has it, of a sentence without padding."""
+        logits = self.logits(SUBWORDS.sources([source]), [[translation.BOS, *tokens[:-1]]])[0]
+        return float(np.take_along_axis(tf.nn.log_softmax(logits).numpy(), np.array(tokens)[:, None], 1).sum())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Function of a builder's name -> Made, each made once."""
+    root, there = tmp_path_factory.mktemp("made"), {}
+    return lambda kind: there[kind] if kind in there else there.setdefault(kind, Made(kind, root))
+
+
+def ids(strings):
+    return [SUBWORDS.pieces.index(token.decode()) for token in strings if token]
+
+
+def cut(answer, row):
+    """(source tokens, target tokens, alignment) of a sentence, without what is there for longer ones."""
+    source, target = (ids(answer[f"{side}_tokens"][row]) for side in ("source", "target"))
+    return source, target, answer["alignment"][row][: len(target), : len(source)]
+
+
+# translate
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_the_exported_translate_is_the_python_one(made, kind):
+    one, source = made(kind), sentences(100)
+    found = set()
+    for texts in source[:MOST_SENTENCES], source[MOST_SENTENCES:]:
+        served, wanted = one.translate(texts), one.python(tf.constant(texts), 0.6)
+        assert set(served) == set(wanted) and ("alignment" in served) == (kind != "seq2seq")
+        for name, value in wanted.items():
+            if value.dtype == tf.string:
+                np.testing.assert_array_equal(served[name], value)
+            else:
+                np.testing.assert_allclose(served[name], value, rtol=1e-5, atol=1e-5)
+        found |= set(served["translation"])
+    assert len(found) > 50
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_a_translation_has_the_probability_that_the_model_gives_it(made, kind):
+    one, source = made(kind), sentences(12, seed=1)
+    answer = one.translate(source, 1.0)
+    for row, text in enumerate(source):
+        tokens = ids(answer["target_tokens"][row])
+        assert 1 <= len(tokens) <= len(SUBWORDS.sources([text])[0]) + BEYOND and EOS not in tokens[:-1]
+        assert SUBWORDS.decode([tokens]).numpy()[0] == answer["translation"][row] == answer["translations"][row, 0]
+        wanted = one.log_probability(text, tokens)
+        assert answer["log_probability"][row] == pytest.approx(wanted, rel=1e-4, abs=1e-3)
+        assert answer["score"][row] == pytest.approx(wanted / ((5 + len(tokens)) / 6), rel=1e-4, abs=1e-3)
+    np.testing.assert_array_equal(answer["scores"][:, 0], answer["score"])
+    np.testing.assert_array_equal(answer["log_probabilities"][:, 0], answer["log_probability"])
+    assert answer["scores"].shape == (12, WIDTH) == answer["translations"].shape
+    assert np.mean([len(set(row)) for row in answer["translations"]]) > 1.5  # n-best, not one n times
+
+
+@pytest.mark.parametrize("kind", ["transformer", "attention_seq2seq"])
+def test_the_alignment_is_that_of_the_sentence_alone_and_nothing_on_padding(made, kind):
+    one, source = made(kind), sentences(12, seed=2)
+    answer = one.translate(source)
+    for row, text in enumerate(source):
+        encoded, target, alignment = cut(answer, row)
+        assert encoded == SUBWORDS.sources([text]).numpy()[0].tolist() and encoded[-1] == EOS
+        shown = one.aligned({"source": np.array([encoded]), "target": np.array([[translation.BOS, *target[:-1]]])})
+        np.testing.assert_allclose(alignment, shown["alignment"][0], atol=1e-5)
+        np.testing.assert_allclose(alignment.sum(1), 1, atol=1e-5)
+        assert answer["alignment"][row].sum() == pytest.approx(len(target), abs=1e-3)  # the rest is 0
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_a_sentence_is_translated_alike_alone_and_among_others(made, kind):
+    one, source = made(kind), sentences(8, seed=3)
+    together = one.translate(source)
+    for row in (0, 5):
+        alone = one.translate(source[row : row + 1])
+        assert alone["translations"][0].tolist() == together["translations"][row].tolist()
+        np.testing.assert_allclose(alone["scores"][0], together["scores"][row], rtol=1e-4, atol=1e-4)
+        assert ids(alone["target_tokens"][0]) == ids(together["target_tokens"][row])
+
+
+def test_width_1_is_the_greedy_choice(made):
+    one = made("seq2seq")
+    translate = translation.translator(one.decoder, None, SUBWORDS, 1)
+    source = sentences(3, seed=4)
+    answer = tf.function(translate, autograph=False)(tf.constant(source), tf.constant(0.6))
+    assert answer["translations"].shape == (3, 1)
+    for row, text in enumerate(source):
+        encoded, tokens = SUBWORDS.sources([text]), []
+        while EOS not in tokens and len(tokens) < encoded.shape[1] + BEYOND:
+            tokens.append(int(np.argmax(one.logits(encoded, [[translation.BOS, *tokens]])[0, -1])))
+        assert ids(answer["target_tokens"].numpy()[row]) == tokens
+
+
+def test_a_request_of_none_and_an_empty_sentence_are_answered(made):
+    for kind in BUILDERS:
+        one = made(kind)
+        answer = one.translate([])
+        assert {len(value) for value in answer.values()} == {0} and answer["translations"].shape == (0, WIDTH)
+        answer = one.translate(["", " "])
+        assert ids(answer["source_tokens"][0]) == [EOS] == ids(answer["source_tokens"][1])
+        assert np.isfinite(answer["scores"]).all()
+    none, scalars = np.array([], object), {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+    call = made("transformer").served.call
+    assert {len(value) for value in call("sample", source=none, **scalars).values()} == {0}
+    assert {len(value) for value in call("score", source=none, target=none).values()} == {0}
+
+
+# sample
+
+
+def test_a_sample_is_drawn_by_its_seed_and_has_the_models_probability(made):
+    one, source = made("transformer"), sentences(8, seed=5)
+
+    def drawn(seed, temperature=1.0):
+        scalars = {"temperature": temperature, "top_k": 0, "top_p": 1.0, "seed": seed}
+        return one.served.call("sample", source=source, **scalars)
+
+    first = drawn(1)
+    assert first["translation"].tolist() == drawn(1)["translation"].tolist() != drawn(2)["translation"].tolist()
+    greedy = translation.translator(one.decoder, None, SUBWORDS, 1)
+    wanted = tf.function(greedy, autograph=False)(tf.constant(source), tf.constant(0.0))
+    cold = drawn(3, temperature=0.0)
+    assert cold["translation"].tolist() == wanted["translation"].numpy().tolist()
+    np.testing.assert_allclose(cold["log_probability"], wanted["log_probability"], rtol=1e-4, atol=1e-4)
+
+
+class Endless:
+    """A decoder that writes "b" for ever, a little more likely than the rest."""
+
+    def begin(self, source):
+        return (), tf.zeros([tf.shape(source)[0], 1])
+
+    def step(self, tokens, state, memory):
+        return tf.one_hot(tf.fill(tf.shape(tokens), SUBWORDS.pieces.index("b")), V) * 30.0, state
+
+
+def test_how_long_a_translation_gets_depends_on_its_source_alone():
+    source, limits = tf.constant(["bbb", "b"]), [5 + BEYOND, 3 + BEYOND]  # with the begin of a word and the end
+    answer = translation.sampler(Endless(), SUBWORDS)(source, 1.0, 0, 1.0, 0)
+    assert [len(text) for text in answer["translation"].numpy()] == limits
+    nats = -float(tf.nn.log_softmax(tf.constant([30.0] + [0.0] * (V - 1)))[0])
+    np.testing.assert_allclose(-answer["log_probability"], np.array(limits) * nats, rtol=1e-3)
+    answer = translation.translator(Endless(), None, SUBWORDS, 2)(source, 0.0)
+    assert [len(text) for text in answer["translation"].numpy()] == limits
+    assert [len(ids(row)) for row in answer["target_tokens"].numpy()] == limits
+
+
+# score
+
+
+def test_the_score_is_the_log_probability_of_the_target_and_its_end(made):
+    one = made("transformer")
+    source, target = sentences(9, seed=6), sentences(9, seed=7)
+    target[0] = b""
+    answer = one.served.call("score", source=source, target=target)
+    tokens = [[*SUBWORDS.encode([text]).to_list()[0], EOS] for text in target]
+    wanted = [one.log_probability(text, token) for text, token in zip(source, tokens, strict=True)]
+    np.testing.assert_allclose(answer["log_likelihood"], wanted, rtol=1e-4)
+    assert answer["tokens"].tolist() == [len(token) for token in tokens] and answer["tokens"][0] == 1
+    np.testing.assert_allclose(answer["nats_per_token"] * answer["tokens"], -answer["log_likelihood"], rtol=1e-5)
+
+
+# Its bounds
+
+
+def test_a_request_is_bounded(made):
+    one = made("transformer")
+    call, scalars = one.served.call, {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+    many = sentences(MOST_SENTENCES + 1)
+    long = np.array(["a " * MOST_TOKENS], object)  # a token each, and the end
+    heavy = np.array(["b", "x" * (MOST_BYTES + 1)], object)
+    fits = np.array(["a " * (MOST_TOKENS - 1), "b"], object)
+    for text, complaint in (
+        (many, f"a request may have at most {MOST_SENTENCES} sentences"),
+        (long, f"a sentence may have at most {MOST_TOKENS} tokens"),
+        (heavy, f"a sentence may have at most {MOST_BYTES} bytes"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"source: {complaint}"):
+            one.translate(text)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"source: {complaint}"):
+            call("sample", source=text, **scalars)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"source: {complaint}"):
+            call("score", source=text, target=text)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"target: {complaint}"):
+            call("score", source=many[: len(text) if len(text) < 9 else MOST_SENTENCES], target=text)
+    assert call("score", source=fits, target=fits)["tokens"].tolist() == [MOST_TOKENS, 3]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "complaint"),
+    [
+        ("serving_default", {"length_penalty": -0.1}, "length_penalty must not be negative"),
+        ("serving_default", {"length_penalty": np.nan}, "length_penalty must not be negative"),
+        ("sample", {"temperature": -1.0, "top_k": 0, "top_p": 1.0, "seed": 0}, "temperature must not be negative"),
+        ("score", {"target": ["a"]}, "source and target must have as many sentences as each other"),
+    ],
+)
+def test_what_does_not_fit_is_refused(made, endpoint, given, complaint):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=complaint):
+        made("transformer").served.call(endpoint, source=["a", "b"], **given)
+
+
+# The export
+
+
+def test_the_card_says_how_to_call_it(made, capsys):
+    one = made("transformer")
+    card = cards.read(one.folder)
+    inputs = card["endpoints"]["serving_default"]["inputs"]
+    assert inputs["source"]["kind"] == "sentence" and inputs["length_penalty"]["default"] == 0.6
+    names = {}
+    exec(card["call"]["python"], names)
+    words = shlex.split(card["call"]["predict"])
+    command.main(words[3:])
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split("\t") == ["input", "translation", "score", "log_probability"]
+    assert row.split("\t")[:2] == ["a sentence", names["answer"]["translation"].numpy()[0].decode()]
+    body = card["call"]["rest"]["body"]
+    assert body["inputs"] == {"source": ["a sentence"], "length_penalty": 0.6}
+    command.main(["show", str(one.folder)])
+    assert "score\tinput\ttarget\tstring\t(any)\tsentence_target\n" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_a_fresh_process_with_tensorflow_alone_answers_alike(made, tmp_path, kind):
+    one = made(kind)
+    run = runtime.Run(path=tmp_path / "run", root=tmp_path, name=kind, app="translate")
+    folder = export.save(one.model, run, preprocess=SUBWORDS, endpoints=one.endpoints, metrics={})
+    assert list(cards.read(folder)["endpoints"]) == ["serving_default", "translate", "sample", "score"]

@@ -2,6 +2,7 @@
 
     python apps/model_text.py                                     # an LSTM on Python's own library, by character
     python apps/model_text.py --model gru --dataset tiny_shakespeare --scheduled-sampling 0.25
+    python apps/model_text.py --model transformer_lm --sequence-length 128   # its windows begin anew, no state goes on
     python apps/model_text.py --dataset path/to/my/text           # a file, or a folder of files
 
 The small word model of Zaremba et al. 2014 (arXiv:1409.2329) on Penn Treebank, perplexity 114.5:
@@ -30,7 +31,7 @@ GAP = 50  # tokens of the continuations that the exposure gap is measured on, an
 class Config(settings.Training):
     """Train a language model, let it write, and export it as a SavedModel."""
 
-    model: Literal["rnn", "lstm", "gru"] = "lstm"  # architecture
+    model: Literal["rnn", "lstm", "gru", "transformer_lm"] = "lstm"  # architecture
     dataset: str = "python"  # python (its standard library), ptb, tiny_shakespeare, or a text file or folder
     level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as the set is published
     vocabulary_size: int = 10_000  # words; the rest is <unk>
@@ -80,14 +81,15 @@ def main(argv=None):
 
     build = getattr(models, f"build_{config.model}")
     layers, widest, embedding = SIZES[info.level]
+    attends = config.model == "transformer_lm"
 
     def arguments(hp):
-        drawn = {
-            "units": (hp.Choice("width", [widest // 2, widest], default=widest),) * layers,
-            "embedding_dim": embedding,
-            "dropout": hp.Choice("dropout", [0.0, 0.2], default=0.0),
-            "implementation": "xla",
-        }
+        width, rates = hp.Choice("width", [widest // 2, widest], default=widest), [0.1 if attends else 0.0, 0.2]
+        drawn = {"dropout": hp.Choice("dropout", rates, default=rates[0])}
+        if attends:
+            drawn |= {"num_layers": 1 + layers, "hidden_dim": width, "intermediate_dim": 4 * width, "num_heads": 4}
+            return drawn | {"norm_first": True, "max_length": config.sequence_length} | chosen
+        drawn |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
         return drawn | ({"peephole": False} if config.model == "lstm" else {}) | chosen
 
     def metrics():
@@ -99,7 +101,7 @@ def main(argv=None):
         # Every batch has one shape; but XLA is slow at random numbers.
         random = [given["dropout"], given.get("recurrent_dropout"), config.weight_noise, config.scheduled_sampling]
         model = models.SequenceModel(
-            network, batch_size=config.batch_size, weight_noise=config.weight_noise,
+            network, batch_size=0 if attends else config.batch_size, weight_noise=config.weight_noise,
             scheduled_sampling=config.scheduled_sampling, seed=config.seed,
         )  # fmt: skip
         model.compile(

@@ -12,7 +12,8 @@ the cross-entropy, and keeps the running loss, nothing else; float32, the same b
   about half a second and at least 8 steps. Timed twice: the whole call as its user waits for it, arrays made into
   tensors and tf.data's wait at the deletion of an iterator included (ratio_to_keras), and from fit's on_train_begin to
   its on_train_end, without both (ratio_to_keras_inside).
-The recurrent rows (lstm, gru, rnn, lstm_generation) and what they train are in step_time_recurrent.py.
+The recurrent rows (lstm, gru, rnn, lstm_generation) and what they train are in step_time_recurrent.py, those that
+translate (transformer, attention_gru) in step_time_translation.py.
 
 Contenders are processes that live throughout and run blocks of 0.3-0.6 s in turn, A B C D A B C D ... A block in which
 other processes took more than 20 % of the processor's time is dropped from every ratio. A ratio is our median over the
@@ -38,7 +39,7 @@ from keras_dl.runtime import UserError
 
 THREADS = 2
 ROUNDS = 30  # clean ones
-MOST = 3 * ROUNDS  # rounds until it counts as hopeless
+MOST = 3  # times as many rounds, and it counts as hopeless
 BLOCK = 0.45  # seconds
 FIT_STEPS = 8  # at least so many in a call of plain Keras' fit: its fixed costs are an epoch's, not a step's
 FOREIGN = 0.2  # largest share of the processor's time that others may have in a clean block
@@ -78,17 +79,24 @@ NETWORKS = {
     "resnet20": Network("resnet_cifar", (32, 32, 3), 128, 50_000, {"depth": 20}),
     "resnet34": Network("resnet", (64, 64, 3), 32, 10_000, {"depth": 34}),
 }
-RECURRENT = {  # row -> contenders, whose script is another
+RECURRENT = {  # row -> contenders, whose script is another: step_time_recurrent.py
     "lstm": ("ours", "torch", "torch_batch_first", "keras"),
     "gru": ("ours", "torch", "torch_batch_first", "keras"),
     "rnn": ("ours", "torch", "torch_batch_first", "keras"),
     "lstm_generation": ("ours", "torch"),
 }
+TRANSLATION = {  # as well: step_time_translation.py
+    "transformer": (
+        "ours", "torch", "torch_batch_first", "torch_same_dropout", "torch_same_dropout_batch_first", "keras",
+    ),
+    "attention_gru": ("ours", "torch", "torch_batch_first"),
+}  # fmt: skip
+OTHERS = {"step_time_recurrent.py": RECURRENT, "step_time_translation.py": TRANSLATION}
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT])
+    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT, *TRANSLATION])
     parser.add_argument("--json", type=Path, help="write the result there")
     parser.add_argument("--smoke", action="store_true", help="two rounds whatever the load: does everything run?")
     asked = parser.parse_args(argv)
@@ -100,8 +108,9 @@ def main(argv=None):
 
 def measure(name, smoke=False):
     """{"metrics": ratios, "details": milliseconds a step and how they came about} of one network."""
-    contenders = RECURRENT[name] if name in RECURRENT else NETWORKS[name].contenders
-    script = Path(__file__).with_name("step_time_recurrent.py") if name in RECURRENT else __file__
+    file, rows = next(((file, rows) for file, rows in OTHERS.items() if name in rows), (__file__, {}))
+    contenders = rows.get(name) or NETWORKS[name].contenders
+    script = Path(__file__).with_name(Path(file).name)
     warn_of_load()
     with contextlib.ExitStack() as stack:
         workers = {who: stack.enter_context(Worker(script, who, name)) for who in contenders}
@@ -184,34 +193,35 @@ class Worker:
         return min(max(units * unit, self.ready["least"]), most)
 
 
-def interleave(workers, pairs, smoke=False):
-    """Blocks of every worker in turn, until each pair has ROUNDS rounds in which both were clean.
+def interleave(workers, pairs, smoke=False, rounds=ROUNDS):
+    """Blocks of every worker in turn, until each pair has so many rounds in which both were clean.
 
     Args:
         workers: {name: Worker}, in the order of their turns.
         pairs: [(name, name)] that will be compared.
         smoke: two rounds that count whatever the load.
+        rounds: how many; after MOST times as many it is given up.
 
     Returns:
         {name: {"seconds": (R,) a step, "clean": (R,) bool, "foreign": (R,), and what else it reports a block}}.
     """
     rows = {who: [] for who in workers}
-    for number in range(1, 3 if smoke else MOST + 1):
+    for number in range(1, 3 if smoke else MOST * rounds + 1):
         for who, worker in workers.items():
             row = worker.block()
             rows[who].append(row | {"clean": smoke or row["foreign"] <= FOREIGN})
             time.sleep(0.02)  # until the threads of one contender have stopped waiting for work
         done = [sum(a["clean"] and b["clean"] for a, b in zip(rows[x], rows[y], strict=True)) for x, y in pairs]
-        if min(done) >= ROUNDS:
+        if min(done) >= rounds:
             break
         if number % 10 == 0:
-            print(f"round {number}: {min(done)} of {ROUNDS} clean", flush=True)
+            print(f"round {number}: {min(done)} of {rounds} clean", flush=True)
     else:
         if not smoke:
             load = np.mean([row["foreign"] for who in rows for row in rows[who]])
             raise UserError(
-                f"a measurement needs {ROUNDS} rounds without other work on this machine; got {min(done)} of {MOST}: "
-                f"other processes took {load:.0%} of the processor. Stop them and measure again."
+                f"a measurement needs {rounds} rounds without other work on this machine; got {min(done)} of "
+                f"{MOST * rounds}: other processes took {load:.0%} of the processor. Stop them and measure again."
             )
     return {
         who: {key: np.array([row[key] for row in rows[who]]) for key in rows[who][0] if key != "cpu"}
@@ -366,8 +376,10 @@ class PlainKeras:
         return cls(model, (pixels.astype(np.float32) - 127.5) / 73.9, labels, network.batch_size)
 
     def run(self, steps):
-        some = slice(steps * self.batch_size)
-        self.model.fit(self.x[some], self.y[some], batch_size=self.batch_size, verbose=0, callbacks=[self.clock])
+        import keras
+
+        x, y = keras.tree.map_structure(lambda array: array[: steps * self.batch_size], (self.x, self.y))
+        self.model.fit(x, y, batch_size=self.batch_size, verbose=0, callbacks=[self.clock])
         return {"inside": self.inside}
 
     def _begin(self, logs):

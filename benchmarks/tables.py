@@ -29,8 +29,17 @@ RECIPES = {
     ),
     "multi30k transformer_tiny": (
         "--vocabulary-size 10000 --set num_layers=4 --set hidden_dim=128 --set intermediate_dim=256 --set num_heads=4 "
-        "--set dropout=0.3 --epochs 45 --batch-tokens 2048 --learning-rate 0.004 --warmup 2000 --keep last "
-        "--average-last 8 --precision mixed_bfloat16"
+        "--set dropout=0.3 --set norm_first=True --epochs 40 --batch-tokens 2048 --learning-rate 0.003 --warmup 1000 "
+        "--keep last --average-last 5 --precision mixed_bfloat16"
+    ),
+    "multi30k attention_gru": (
+        "--vocabulary-size 6000 --set units=256 --set embedding_dim=256 --set attention_units=256 "
+        "--set output_units=256 --set dropout=0.2 --set initializer=glorot_uniform --epochs 14 --batch-tokens 2048 "
+        "--learning-rate 0.002 --schedule onecycle --keep last"
+    ),
+    "multi30k seq2seq": (
+        '--vocabulary-size 6000 --set "units=(256, 256)" --set embedding_dim=256 --set dropout=0.2 '
+        "--set init_scale=None --epochs 14 --batch-tokens 2048 --learning-rate 0.002 --schedule onecycle --keep last"
     ),
     "ptb lstm_small": (
         "--epochs 13 --batch-size 20 --sequence-length 20 --optimizer sgd --learning-rate 1 --schedule decay "
@@ -80,8 +89,9 @@ def _text_app(dataset, row, model, metric, unit, published, source, bar):
     return Row(row, metric, unit, f"apps/model_text.py {flags}", published, source, bar=bar)
 
 
-def _translation(row, model, published=None, source="", bar=None):
-    command = f"apps/translate.py --model {model} --dataset multi30k --trials 0 --seed 0 {RECIPES[f'multi30k {row}']}"
+def _translation(row, model, published=None, source="", bar=None, more=""):
+    recipe = RECIPES[f"multi30k {row.removesuffix('_unreversed')}"]
+    command = f"apps/translate.py --model {model} --dataset multi30k --trials 0 --seed 0 {recipe} {more}".rstrip()
     unverified = published is not None
     return [
         Row(row, "bleu", "BLEU", command, bar=bar),
@@ -97,6 +107,19 @@ def _step_time(network, to_torch, to_keras=None):
         Row(network, "ratio_to_keras", "ours / theirs", command, bar=to_keras and ("<=", to_keras)),
         Row(network, "ratio_to_keras_inside", "ours / theirs", command),
     ]
+
+
+def _step_time_translation(network, to_torch, metrics=("ratio_to_torch_best",)):
+    command = f"benchmarks/step_time.py {network}"
+    return [
+        Row(network, "ratio_to_torch", "ours / theirs", command, bar=("<=", to_torch)),
+        *(Row(network, metric, "ours / theirs", command) for metric in metrics),
+    ]
+
+
+def _decoding_speed(name, bars):
+    command = f"benchmarks/decoding_speed.py {name}"
+    return [Row(name, f"ratio_to_{peer}", "ours / theirs", command, bar=bar) for peer, bar in bars.items()]
 
 
 def _generation(network, to_torch):
@@ -226,6 +249,13 @@ TABLES = {
                 "text-only Transformer-Tiny as papers on multimodal translation quote it: lower-cased, tokenised",
                 (">=", 36.0),
             ),
+            *_translation(
+                "attention_gru", "attention_seq2seq", 38.1,
+                "text-only GRU with attention as papers on multimodal translation quote it: lower-cased, tokenised",
+                (">=", 30.0),
+            ),
+            *_translation("seq2seq", "seq2seq"),
+            *_translation("seq2seq_unreversed", "seq2seq", more="--set reverse_source=False"),
         ),
         packages=("sacrebleu", "sentencepiece"),
     ),
@@ -252,13 +282,27 @@ TABLES = {
         (*_pipeline("mnist"), *_pipeline("cifar10_augmented")),
     ),
     "step_time": Table(
-        "Training step: our time divided by the peer's (below 1 is faster); batch 128, resnet34, gru and rnn "
-        "32, lstm 20; lstm_generation: a token at batch 1",
+        "Training step: our time divided by the peer's (below 1 is faster); batch 128, resnet34, gru, rnn, "
+        "transformer and attention_gru 32, lstm 20; lstm_generation: a token at batch 1",
         (
             *_step_time("linear", 1.0, 0.5), *_step_time("mlp", 1.0, 1.0), *_step_time("convnet", 1.0, 1.0),
             *_step_time("resnet20", 1.0, 1.0), *_step_time("resnet34", 1.1, 1.0),
             *_step_time("lstm", 1.05), *_step_time("gru", 0.8), *_step_time("rnn", 1.05),
             *_generation("lstm_generation", 0.25),
+            *_step_time_translation(
+                "transformer", 0.9, ("ratio_to_torch_best", "ratio_to_keras", "ratio_to_keras_inside")
+            ),
+            *_step_time_translation("attention_gru", 1.0),
+        ),
+        packages=("torch",),
+    ),
+    "decoding_speed": Table(
+        "Beam search with a Transformer, 100 sentences, beam 5, 40 steps: our time divided by the peer's",
+        (
+            *_decoding_speed(
+                "transformer_beam5",
+                {"uncached": ("<=", 0.125), "uncached_last": None, "torch": ("<=", 0.67)},
+            ),
         ),
         packages=("torch",),
     ),

@@ -23,6 +23,8 @@ class Case:
         output: shape of the logits without the batch axis.
         weights: trainable parameters, counted by hand.
         slow: building and tracing it takes seconds, so that the dear laws are marked slow.
+        mute: how the names of the weights end that can change no answer: a key's bias adds to all scores of a query
+            the same, which softmax takes away.
     """
 
     build: Callable
@@ -31,12 +33,19 @@ class Case:
     output: tuple
     weights: int
     slow: bool = False
+    mute: str = "-"
+
+    def built(self, input_shape=None, **changes):
+        """What the builder makes, with some arguments changed."""
+        if self.translates:  # sentences of any length
+            return self.build(**self.kwargs | changes)
+        (shape,) = self.inputs.values()
+        return self.build(input_shape or shape, **self.kwargs | changes)
 
     def make(self, seed=0, input_shape=None):
         """A new model: every weight is drawn by `seed`, the running statistics too, as if it had been trained."""
         keras.utils.set_random_seed(seed)
-        (shape,) = self.inputs.values()
-        model = self.build(input_shape or shape, **self.kwargs)
+        model = self.built(input_shape)
         rng = np.random.default_rng(seed)
         for variable in model.weights:
             if variable.path.endswith(("moving_mean", "beta", "bias")):
@@ -50,21 +59,44 @@ class Case:
         """One model shared by the laws that leave its weights alone."""
         return self.make()
 
+    @property
+    def translates(self):
+        return "source" in self.inputs
+
     def example(self, batch, seed=0):
-        """Images (batch, H, W, C) or sequences (batch, T, D) float32, or tokens (batch, T) int32."""
-        ((name, shape),) = self.inputs.items()
+        """Images (batch, H, W, C) or sequences (batch, T, D) float32, or tokens (batch, T) int32; of a model that
+        translates {"source": (batch, SOURCE), "target": (batch, T)}: sources of several lengths, each with EOS after
+        its tokens and PAD behind it."""
         rng = np.random.default_rng(seed)
+        if self.translates:
+            source = rng.integers(EOS + 1, self._vocabulary("source"), (batch, SOURCE)).astype("int32")
+            lengths, place = rng.integers(2, SOURCE, (batch, 1)), np.arange(SOURCE)
+            source = np.where(place < lengths, source, np.where(place == lengths, EOS, PAD)).astype("int32")
+            target = rng.integers(BOS, self._vocabulary("target"), (batch, self.output[0])).astype("int32")
+            return {"source": source, "target": target}
+        ((name, shape),) = self.inputs.items()
         if name == "tokens":
             return rng.integers(0, self.output[-1], (batch, *shape)).astype("int32")
         return rng.normal(size=(batch, *shape)).astype("float32")
 
     def labels(self, batch, seed=0):
-        """One for each of the logits' vectors; of tokens, what the last two make: equal beginnings, equal labels."""
+        """One for each of the logits' vectors; of tokens, what the last two make: equal beginnings, equal labels; of
+        a translation, what a token of the source and one of the target make."""
+        if self.translates:
+            given = self.example(batch, seed)
+            return (given["source"][:, : self.output[0]] + given["target"]) % self.output[-1]
         if "tokens" in self.inputs:
             tokens = self.example(batch, seed)
             return (tokens + np.roll(tokens, 1, 1) * (np.arange(tokens.shape[1]) > 0)) % self.output[-1]
         return np.random.default_rng(seed).integers(0, self.output[-1], (batch, *self.output[:-1]))
 
+    def _vocabulary(self, side):
+        return self.kwargs.get(f"{side}_vocabulary_size") or self.kwargs["vocabulary_size"]
+
+
+PAD, BOS, EOS = 0, 1, 2
+SOURCE = 6  # steps of an example's source
+SENTENCES = {"source": (None,), "target": (None,)}
 
 CASES = {
     # 5 * 4 pixels * 3 classes + 3
@@ -223,9 +255,153 @@ CASES = {
         (4, 6),
         48 + 432 + 54,
     ),
+    # An LSTM without peepholes from a to n has 4n (a + n + 1). 9 * 3 and 7 * 3; twice 180 + 160; (4 + 1) * 7
+    "seq2seq": Case(
+        models.build_seq2seq,
+        {
+            "source_vocabulary_size": 9,
+            "target_vocabulary_size": 7,
+            "units": (5, 4),
+            "embedding_dim": 3,
+            "init_scale": 0.5,
+        },
+        SENTENCES,
+        (5, 7),
+        27 + 21 + 2 * 340 + 35,
+    ),
+    # 9 * 6 and, both ways, 7 * 6; four of 4 * 6 * (6 + 6 + 1); 7
+    "seq2seq-tied": Case(
+        models.build_seq2seq,
+        {
+            "source_vocabulary_size": 9,
+            "target_vocabulary_size": 7,
+            "units": (6, 6),
+            "embedding_dim": 6,
+            "reverse_source": False,
+            "residual": True,
+            "dropout": 0.2,
+            "tied": True,
+            "forget_bias": 1.0,
+            "init_scale": None,
+        },
+        SENTENCES,
+        (5, 7),
+        54 + 42 + 4 * 312 + 7,
+    ),
+    # 9 * 3 and 7 * 3; two GRUs 3 * 4 * (3 + 4 + 1); first state (4 + 1) * 4
+    # decoder: 3 * 12 + 12, recurrent 4 * 12, what it sees 8 * 12; score 8 * 5 + 5, 4 * 5, 5
+    # maxout (4 + 8 + 3 + 1) * 4; logits (2 + 1) * 7
+    "attention_seq2seq": Case(
+        models.build_attention_seq2seq,
+        {
+            "source_vocabulary_size": 9,
+            "target_vocabulary_size": 7,
+            "units": 4,
+            "embedding_dim": 3,
+            "attention_units": 5,
+            "output_units": 2,
+            "initializer": "glorot_uniform",
+        },
+        SENTENCES,
+        (5, 7),
+        27 + 21 + 192 + 20 + 192 + 70 + 64 + 21,
+    ),
+    # 9 * 3 and 7 * 3; two GRUs 3 * 5 * (3 + 5 + 1); first state (5 + 1) * 5
+    # decoder: 3 * 15 + 15, recurrent 5 * 15, what it saw 6 * 15; score 10 * 5; t (10 + 5 + 1) * 6; logits (6 + 1) * 7
+    "attention_seq2seq-general": Case(
+        models.build_attention_seq2seq,
+        {
+            "source_vocabulary_size": 9,
+            "target_vocabulary_size": 7,
+            "units": 5,
+            "embedding_dim": 3,
+            "attention": "general",
+            "output_units": 6,
+            "dropout": 0.2,
+            "initializer": "glorot_uniform",
+        },
+        SENTENCES,
+        (5, 7),
+        27 + 21 + 270 + 30 + 60 + 75 + 90 + 50 + 96 + 49,
+    ),
+    # One matrix 11 * 8. Attention 4 * 8 * 8 = 256; feed-forward 8 * 12 + 12 + 12 * 8 + 8 = 212; a norm 16.
+    # An encoder's layer 256 + 212 + 32, a decoder's 512 + 212 + 48
+    "transformer": Case(
+        models.build_transformer,
+        {
+            "vocabulary_size": 11,
+            "num_layers": 1,
+            "hidden_dim": 8,
+            "intermediate_dim": 12,
+            "num_heads": 2,
+            "dropout": 0.1,
+        },
+        SENTENCES,
+        (5, 11),
+        88 + 500 + 772,
+    ),
+    # Two embeddings and an output 9 * 6, positions twice 7 * 6. Attention 4 * (6 * 6 + 6) = 168; feed-forward
+    # 6 * 10 + 10 + 10 * 6 + 6 = 136; a norm 12. A layer 168 + 136 + 24 and one 336 + 136 + 36, two norms at the ends
+    "transformer-norm_first": Case(
+        models.build_transformer,
+        {
+            "vocabulary_size": 9,
+            "num_layers": 1,
+            "hidden_dim": 6,
+            "intermediate_dim": 10,
+            "num_heads": 3,
+            "dropout": 0.2,
+            "norm_first": True,
+            "positions": "learned",
+            "max_length": 7,
+            "tied": False,
+            "use_bias": True,
+        },
+        SENTENCES,
+        (5, 9),
+        3 * 54 + 84 + 328 + 508 + 24,
+        mute="key_bias",
+    ),
+    # 7 * 8; the layer of an encoder above
+    "transformer_lm": Case(
+        models.build_transformer_lm,
+        {"num_classes": 7, "num_layers": 1, "hidden_dim": 8, "intermediate_dim": 12, "num_heads": 2, "dropout": 0.1},
+        {"tokens": (4,)},
+        (4, 7),
+        56 + 500,
+    ),
+    # Twice 7 * 6, positions 5 * 6; a layer as above, a norm at the end
+    "transformer_lm-norm_first": Case(
+        models.build_transformer_lm,
+        {
+            "num_classes": 7,
+            "num_layers": 1,
+            "hidden_dim": 6,
+            "intermediate_dim": 10,
+            "num_heads": 3,
+            "dropout": 0.2,
+            "norm_first": True,
+            "positions": "learned",
+            "max_length": 5,
+            "tied": False,
+            "use_bias": True,
+        },
+        {"tokens": (4,)},
+        (4, 7),
+        84 + 30 + 328 + 12,
+        mute="key_bias",
+    ),
 }
 
 WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
+BIG = (("hidden_dim", 1024), ("intermediate_dim", 4096), ("num_heads", 16), ("dropout", 0.3))
+TINY = (
+    ("vocabulary_size", 10_000),
+    ("num_layers", 4),
+    ("hidden_dim", 128),
+    ("intermediate_dim", 256),
+    ("num_heads", 4),
+)
 # (architecture, arguments) -> trainable parameters at the paper's widths.
 PAPER_COUNTS = {
     ("linear", ()): 7_850,  # (784 + 1) * 10
@@ -259,4 +435,17 @@ PAPER_COUNTS = {
     # Zaremba et al. 2014, small and medium: V E + 8 E (2 E + 1) + (E + 1) V for V = 10,000 words
     ("lstm", (*WORDS, ("units", (200, 200)))): 4_651_600,
     ("lstm", (*WORDS, ("units", (650, 650)))): 19_775_200,
+    # (160,000 + 80,000) * 1000; eight LSTMs of 4 * 1000 * (1000 + 1000 + 1); 1001 * 80,000
+    ("seq2seq", ()): 240_000_000 + 64_032_000 + 80_080_000,
+    # 60,000 * 620; two GRUs 3 * 1000 * (620 + 1000 + 1); first state 1001 * 1000; the decoder's GRU
+    # 621 * 3000 + 1000 * 3000 + 2000 * 3000, its score 2001 * 1000 + 1000 * 1000 + 1000; maxout
+    # (1000 + 2000 + 620 + 1) * 1000; logits 501 * 30,000
+    ("attention_seq2seq", ()): 37_200_000 + 9_726_000 + 1_001_000 + 10_863_000 + 3_002_000 + 3_621_000 + 15_030_000,
+    # V d + N (12 d^2 + 4 d f + 2 (f + d) + 10 d): V words, N layers of each stack, d wide, f within, without biases
+    # in the attention. Section 3 and table 3: base, big
+    ("transformer", ()): 18_944_000 + 6 * 7_350_272,
+    ("transformer", BIG): 37_888_000 + 6 * 29_380_608,
+    ("transformer", TINY): 1_280_000 + 4 * 329_728,
+    # V d + N (4 d^2 + 2 d f + f + d + 4 d)
+    ("transformer_lm", ()): 5_120_000 + 6 * 3_150_336,
 }

@@ -17,6 +17,7 @@ ALLOWED_SKIPS = (
     "device: ",
     "extra [serving] is not installed",  # the fast tests run without extras
     "extra [music] is not installed",
+    "extra [translation] is not installed",
 )
 _skipped = []
 

@@ -234,3 +234,35 @@ def test_the_printed_commands_work(tmp_path):
     again = subprocess.run([sys.executable, app, "--trials", "0", "--epochs", "1"], cwd=tmp_path, capture_output=True)
     assert again.returncode == 0
     assert sorted(p.name for p in (tmp_path / "saved_models" / "convnet-digits").iterdir()) == ["1", "2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["attention_seq2seq", "seq2seq"])
+def test_every_model_of_the_translation_app(model, tmp_path):
+    flags = ["--smoke", "--out", str(tmp_path), "--model", model, "--trials", "0", "--epochs", "1"]
+    metrics = main_of(ROOT / "apps" / "translate.py")(flags)
+    assert 0 <= metrics["bleu"] <= 100 and metrics["perplexity"] > 1
+    (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
+    outputs = json.loads(card.read_text())["endpoints"]["translate"]["outputs"]
+    assert ("alignment" in outputs) == (model == "attention_seq2seq")
+
+
+@pytest.mark.slow
+def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path):
+    pairs = [(f"the {a} {b}", f"{b} {a}") for a in "abcdefgh" for b in "ijklmnop"]
+    for name, lines in zip(("my.xx", "my.yy"), zip(*pairs, strict=True), strict=True):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    own = ["--source", str(tmp_path / "my.xx"), "--target", str(tmp_path / "my.yy"), "--vocabulary-size", "40"]
+    metrics = main_of(ROOT / "apps" / "translate.py")(
+        ["--smoke", "--out", str(tmp_path), "--trials", "0", "--precision", "mixed_bfloat16", *own]
+    )
+    assert metrics["perplexity"] > 1
+    (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
+    assert json.loads(card.read_text())["data"]["languages"] == ["xx", "yy"]
+
+
+@pytest.mark.slow
+def test_a_transformer_models_text(tmp_path):
+    flags = ["--smoke", "--out", str(tmp_path), "--model", "transformer_lm", "--trials", "0", "--epochs", "1"]
+    metrics = main_of(ROOT / "apps" / "model_text.py")([*flags, "--sequence-length", "16"])
+    assert metrics["nats"] > 0

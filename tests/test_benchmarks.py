@@ -127,7 +127,7 @@ def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
 
     commands = {row.command for table in tables.TABLES.values() for row in table.rows}
     apps = [shlex.split(command) for command in commands if command.startswith("apps/")]
-    assert {Path(app).stem for app, *_ in apps} == {"classify_images", "model_text"}
+    assert {Path(app).stem for app, *_ in apps} == {"classify_images", "model_text", "translate"}
     for app, *flags in apps:
         config = settings.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)
         assert config.seed == 0 and config.trials == 0
@@ -382,6 +382,180 @@ def test_the_contenders_of_a_recurrent_row_run(name, monkeypatch):
     assert len(counts) == 1
     metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name}
     assert {m.removeprefix("ratio_to_").split("_")[0] for m in metrics} < {"torch", "keras", "ours"}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("batch_first", [False, True], ids=["time first", "batch first"])
+def test_the_peers_of_the_transformer_are_our_network(batch_first):
+    """PyTorch's and Keras' own: as many weights, and with ours copied over the same logits."""
+    pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import peers_torch_translation
+    import step_time
+    import step_time_translation
+
+    ours = step_time_translation.ROWS["transformer"].build()
+    theirs = peers_torch_translation.build("transformer", batch_first=batch_first).eval()
+    stock = step_time_translation.stock_transformer(6)
+    assert {step_time.trainable(ours), step_time.trainable(stock)} == {sum(p.numel() for p in theirs.parameters())}
+
+    rng = np.random.default_rng(0)
+    for weight in ours.trainable_variables:  # biases and norms too
+        weight.assign(np.asarray(weight) + rng.uniform(-0.1, 0.1, weight.shape))
+    weights = {layer.name: layer.get_weights() for layer in ours.layers if layer.weights}
+    peers_torch_translation.copy_transformer(weights, theirs)
+    given, wanted = _pairs(ours)
+    np.testing.assert_allclose(_logits_of_torch(theirs, given), wanted, atol=1e-4 * wanted.std())
+    for name, arrays in weights.items():
+        own = stock.get_layer(name)
+        own.set_weights([a.reshape(w.shape) for a, w in zip(arrays, own.get_weights(), strict=True)])
+    np.testing.assert_allclose(np.asarray(stock(given)), wanted, atol=1e-4 * wanted.std())
+
+
+@pytest.mark.oracle
+def test_the_peer_s_dropout_is_ours_where_it_is_said_to_be():
+    """Where nn.Transformer drops out more than the paper does, "same_dropout" does not."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import peers_torch_translation
+
+    for same, attention, inner in ((False, 0.1, torch.nn.Dropout), (True, 0.0, torch.nn.Identity)):
+        model = peers_torch_translation.build("transformer", words=9, layers=2, width=8, inner=8, same_dropout=same)
+        rates = {m.dropout for m in model.modules() if isinstance(m, torch.nn.MultiheadAttention)}
+        layers = [*model.transformer.encoder.layers, *model.transformer.decoder.layers]
+        assert rates == {attention} and {type(layer.dropout) for layer in layers} == {inner}
+        others = [getattr(layer, f"dropout{k}", None) for layer in layers for k in (1, 2, 3)]
+        assert {drop.p for drop in (*others, model.dropout) if drop is not None} == {0.1}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("batch_first", [False, True], ids=["time first", "batch first"])
+def test_the_peer_with_attention_is_our_network(batch_first):
+    """As many weights but for second biases; with ours copied over, and all resets open, the same logits."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import peers_torch_translation
+    import step_time
+    import step_time_translation
+
+    ours = step_time_translation.ROWS["attention_gru"].build()
+    theirs = peers_torch_translation.build("attention_gru", batch_first=batch_first)
+    second = peers_torch_translation.redundant(theirs)
+    assert second == 3 * 3 * 256 and step_time.trainable(ours) == sum(p.numel() for p in theirs.parameters()) - second
+
+    rng = np.random.default_rng(0)
+    for weight in ours.trainable_variables:
+        weight.assign(rng.uniform(-0.1, 0.1, weight.shape))
+    encoder, decoder = ours.get_layer("encoder"), ours.get_layer("decoder")
+    cells = [encoder.forward_layer, encoder.backward_layer, decoder]
+    for cell in cells:  # before or behind the recurrent matrix, a reset gate of 1 is the same
+        bias = np.array(cell.bias)
+        bias[256:512] += 100
+        cell.bias.assign(bias)
+
+    def gates(weight):
+        """z, r, candidate, z the share of what is new -> PyTorch's r, what stays, candidate."""
+        z, r, candidate = np.split(np.array(weight), 3, -1)
+        return np.concatenate([r, -z, candidate], -1)
+
+    step = {name: np.array(weight) for name, weight in decoder.step_weights.items()}
+    given = {}
+    for cell, ending in zip(cells[:2], ("l0", "l0_reverse"), strict=True):
+        for kind, weight in (("weight_ih", cell.kernel), ("weight_hh", cell.recurrent_kernel), ("bias_ih", cell.bias)):
+            given[f"encoder.{kind}_{ending}"] = gates(weight)
+    given["cell.weight_ih"] = gates(np.concatenate([decoder.kernel, step["fed"]]))
+    given |= {"cell.weight_hh": gates(step["recurrent"]), "cell.bias_ih": gates(decoder.bias)}
+    given |= {"keys.weight": decoder.key_kernel, "keys.bias": decoder.key_bias}
+    given |= {"query.weight": step["query"], "score.weight": step["score"][:, None]}
+    for name in ("first_state", "output", "logits"):
+        given |= dict(zip((f"{name}.weight", f"{name}.bias"), ours.get_layer(name).get_weights(), strict=True))
+    for name in ("source_embedding", "target_embedding"):
+        given[f"{name}.weight"] = ours.get_layer(name).get_weights()[0].T
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            parameter.copy_(torch.zeros([]) if "bias_hh" in name else torch.from_numpy(np.array(given.pop(name)).T))
+    assert not given
+    tokens, wanted = _pairs(ours)
+    np.testing.assert_allclose(_logits_of_torch(theirs, tokens), wanted, atol=1e-4 * wanted.std())
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("ends", [False, True], ids=["no end", "ends"])
+def test_the_contenders_of_decoding_find_the_same(ends, monkeypatch):
+    """With the same weights, also where hypotheses end; the peer's steps give the network's logits."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import decoding_speed
+
+    few = {"words": 40, "layers": 2, "width": 16, "inner": 32, "sentences": 7, "beam": 3, "steps": 9}
+    row = dataclasses.replace(decoding_speed.ROWS["transformer_beam5"], **few)
+    if ends:  # by a token that they would draw in the middle
+        drawn = np.array(decoding_speed.Torch(row).translate(1)["tokens"])
+        row = dataclasses.replace(row, end=int(np.bincount(drawn[:, 3]).argmax()))
+    monkeypatch.setitem(decoding_speed.ROWS, "few", row)
+    found = {who: decoding_speed.contender(who, "few").translate(1) for who in decoding_speed.CONTENDERS}
+    monkeypatch.setattr(decoding_speed, "EQUAL", 1.0)
+    assert set(decoding_speed.compare(found).values()) == {1.0}
+    ours = np.array(found["ours"]["tokens"])
+    ended = (ours == row.stop).any(1)
+    assert ended.any() == ends and len(np.unique(ours)) > 3
+    if ends:
+        assert len(set((ours != row.stop).sum(1))) > 1  # some earlier than others
+
+    monkeypatch.setattr(decoding_speed, "CLOSE", -1.0)
+    with pytest.raises(decoding_speed.UserError, match="every contender must find the same; uncached has 7 of 7"):
+        decoding_speed.compare(found)
+    network, decoder = row.torch(), decoding_speed.Torch(row).decoder
+    source, target = torch.from_numpy(row.source()).long(), torch.from_numpy(np.maximum(ours, 1))
+    memory, cache = decoder.begin(source), None
+    wanted = network(source, target)
+    for t in range(target.shape[1]):
+        logits, cache = decoder.step(target[:, t], cache, memory)
+        torch.testing.assert_close(logits, wanted[:, t], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["transformer", "attention_gru"])
+def test_the_contenders_of_a_translation_row_run(name, monkeypatch):
+    """Each a step over little data, and all with the same count of weights; the table's rows are of contenders."""
+    pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import step_time
+    import step_time_translation
+
+    row = dataclasses.replace(step_time_translation.ROWS[name], pairs=40, tokens=7, batch_size=4)
+    monkeypatch.setitem(step_time_translation.ROWS, name, row)
+    counts = set()
+    for who in step_time.TRANSLATION[name]:
+        contender = step_time_translation.contender(who, name)
+        contender.run(contender.about.get("unit", 2))
+        counts.add(contender.about["parameters"])
+    assert len(counts) == 1
+    source, target, after = row.arrays()
+    assert (source[:, -1] == 2).all() and (target[:, 0] == 1).all() and (target[:, 1:] == after[:, :-1]).all()
+    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name}
+    assert {m.removeprefix("ratio_to_").split("_")[0] for m in metrics} < {"torch", "keras", "ours"}
+
+
+@pytest.mark.oracle
+def test_the_metrics_of_decoding_are_those_that_its_table_asks_for():
+    import decoding_speed
+
+    rows = tables.TABLES["decoding_speed"].rows
+    assert {row.metric for row in rows} == {f"ratio_to_{who}" for who in decoding_speed.CONTENDERS[1:]}
+
+
+def _pairs(model):
+    """({"source", "target"} of three sentences, one padded, the model's logits of them)."""
+    rng = np.random.default_rng(1)
+    given = {name: rng.integers(4, 8000, (3, 6)) for name in ("source", "target")}
+    given["source"][1, 4:] = 0
+    return given, np.asarray(model(given, training=False))
+
+
+def _logits_of_torch(model, given):
+    import torch
+
+    source, target = (torch.from_numpy(given[name] if model.batch_first else given[name].T.copy()) for name in given)
+    with torch.no_grad():
+        logits = model(source, target)
+    return (logits if model.batch_first else logits.transpose(0, 1)).numpy()
 
 
 def _copy_recurrent(ours, stock, theirs, name):

@@ -97,6 +97,8 @@ def test_an_english_source_says_what_its_target_says(part):
     }  # fmt: skip
     for form, share in forms.items():
         assert np.mean([bool(re.fullmatch(form, target)) for target in targets]) == pytest.approx(share, abs=0.02), form
+    decimals = {found[1] for target in targets if (found := re.search(r"\d\.(\d\d)( (?![A-Z]{3})|$)", target))}
+    assert len(decimals) > 70 and not any(two.endswith("0") for two in decimals)  # of 90
     names = {target.split(" ")[1] for target in targets if " " in target}
     assert names == {*dates.UNITS.values(), *dates.CURRENCIES, "%"}
 
@@ -238,7 +240,8 @@ def test_what_babel_lacks_is_left_out(monkeypatch):
     monkeypatch.setattr(dates, "UNITS", {"length-horse": "horse"})
     language = dates._Language("en")
     assert language.names["unit"] == [] and language.kinds == [kind for kind in dates.KINDS if kind != "unit"]
-    assert language.shares[-1] == pytest.approx(1 - dates.KINDS["unit"])
+    year, draws = [2001], [1 - 1e-9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+    assert dates._item(language, "train", year, draws)[1] == language.kinds[-1]  # the others take its share
 
 
 def test_units_of_one_name_are_left_out(monkeypatch):
@@ -316,10 +319,10 @@ def test_chains_are_as_long_as_asked_and_reach_sixty_words():
     assert {len(five) for five in fives} == {5} and sum(len(set(five)) for five in fives) >= 248
 
 
-def test_fifty_thousand_take_seconds():
+def test_thousands_take_no_time():
     start = time.process_time()
     generate(5000, target="de", chained=(1, 12))
-    assert time.process_time() - start < 2.0  # a tenth of the count, measured 0.35 s
+    assert time.process_time() - start < 5.0  # 0.35 s on two idle cores, room for busy ones
 
 
 # Languages, mistakes.

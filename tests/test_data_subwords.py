@@ -18,8 +18,12 @@ from keras_dl.data.subwords import BOS, EOS, PAD, SPECIAL, UNK, Subwords
 from keras_dl.runtime import UserError
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw" / "multi30k"
-# Ranks that are not in the order of length: "aba" before "ab", the inner "lo" before what leads to "▁low".
-PIECES = ["aba", "ab", "lo", "aa", "▁lo", "low", "▁low", "▁a", "er", "▁lower", "ba", "bb", "<<", "▁", *"ablower</s>"]
+# Ranks that are not in the order of length: "aba" before "ab", the inner "lo" before what leads to "▁low". A character
+# that others join is the first, and a piece would join words if they were not apart.
+PIECES = [
+    "b", "b▁", "aba", "ab", "lo", "aa", "▁lo", "low", "▁low", "▁a", "er", "▁lower", "ba", "bb", "<<", "▁",
+    *"alower</s>",
+]  # fmt: skip
 HAND = Subwords((*SPECIAL, *PIECES))
 CORPUS = [
     "hello world, hello there <s> <s> <s>", "low lower lowest 12 1212 aaa aaaa abab aba", "größe ß u\u0308 \U0001f600",

@@ -95,16 +95,9 @@ def check(got, expected, longest):
 def test_it_is_the_plain_search(width, seed):
     network = Network(seed, scale=1 + seed % 3)
     for alpha in (0.0, 0.6, 2.0):
-        expected, steps = zip(
-            *(plain_search(network, b, FIRST[b], 12, width, alpha, width) for b in range(BATCH)), strict=True
-        )
-        calls = []
-        got = beam_search(
-            lambda tokens, state: calls.append(0) or network.step(tokens, state),  # noqa: B023
-            network.start(), FIRST, 12, width, end=END, length_penalty=alpha, results=width,
-        )  # fmt: skip
+        expected = [plain_search(network, b, FIRST[b], 12, width, alpha, width)[0] for b in range(BATCH)]
+        got = beam_search(network.step, network.start(), FIRST, 12, width, end=END, length_penalty=alpha, results=width)
         check(got, expected, 12)
-        assert len(calls) == max(steps)  # no step when all sentences are done
 
 
 def test_the_plain_searches_differ_where_they_should():
@@ -182,6 +175,7 @@ def test_graph_equals_eager_for_any_batch_and_a_sentence_alone():
             got = run(network.start(rows), FIRST[rows], length, alpha, END)
             for a, b in zip(got, eager, strict=True):
                 np.testing.assert_allclose(a, b[rows], rtol=1e-5, atol=1e-6)
+    check(run(network.start(), FIRST, 0, 0.0, END), [[((), 0.0, 0.0)]] * BATCH, 0)  # no step at all
     static = tf.function(lambda: beam_search(network.step, network.start(), FIRST, 12, 3, end=END, results=2))
     assert [x.shape.as_list() for x in static.get_concrete_function().outputs] == [[4, 2, 12], [4, 2], [4, 2], [4, 2]]
     check(static(), [plain_search(network, b, FIRST[b], 12, 3, 0.0, 2)[0] for b in range(BATCH)], 12)
@@ -213,31 +207,59 @@ def test_a_token_of_probability_zero_is_never_chosen():
     assert not np.isin(got[0], [0, 3]).any()
 
 
-class NoneTwice(Network):
-    """No token comes twice; behind all of them no token is possible. The state is what has been used."""
+class Table(Network):
+    """A token depends on the one before; a row of probabilities 0 is a dead end."""
 
-    def __init__(self):
-        super().__init__(tokens=4)
-        self.h, self.z = np.zeros((1, 4), "float32"), np.array([0.0, 0.5, 1.0, 1.75], "float32")
+    def __init__(self, p):
+        super().__init__(tokens=len(p))
+        self.h = np.zeros((1, 0), "float32")
+        with np.errstate(divide="ignore"):
+            self.logits = np.log(np.array(p, "float32"))
 
-    def step(self, tokens, used):
-        used = tf.maximum(used, tf.one_hot(tokens, 4))
-        return tf.where(used > 0, -np.inf, self.z), used
+    def step(self, tokens, state):
+        return tf.gather(self.logits, tokens), state
 
-    def continued(self, token, used):
-        used = np.maximum(used, np.eye(4)[token])
-        z = np.where(used > 0, -np.inf, self.z)
-        return (z - np.log(np.exp(z).sum()) if np.isfinite(z).any() else z), used
+    def continued(self, token, h):
+        return self.logits[token].astype("float64"), h
+
+
+DEAD_ENDS = [[0, 0.2, 0.5, 0.3], [0, 0, 0, 0], [0, 0, 0, 0], [0.6, 0.4, 0, 0]]
+EQUALS = [[0, 0.5, 0, 0.5], [0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 9])
-def test_there_may_be_fewer_hypotheses_than_places(width):
-    network = NoneTwice()
-    found, steps = plain_search(network, 0, 0, 10, width, 0.0, width)
-    assert width != 9 or (len(found), steps) == (5, 3)  # 1; 2, 1; 3, 1; 2, 3, 1; 3, 2, 1
-    check(beam_search(network.step, network.h, [0], 10, width, end=END, results=width), [found], 10)
-    found, _ = plain_search(network, 0, 0, 1, width, 0.0, width)
-    check(beam_search(network.step, network.h, [0], 1, width, end=END, results=width), [found], 1)
+@pytest.mark.parametrize(("p", "length"), [(DEAD_ENDS, 1), (DEAD_ENDS, 2), (DEAD_ENDS, 5), (EQUALS, 5)])
+def test_there_may_be_fewer_hypotheses_than_places(p, length, width):
+    """Behind token 2 there is nothing. Of equals, what ended first: 1 before 3, 1."""
+    network, calls = Table(p), []
+    found, steps = plain_search(network, 0, 0, length, width, 0.0, width)
+    got = beam_search(
+        lambda tokens, state: calls.append(0) or network.step(tokens, state),
+        network.h, [0], length, width, end=END, results=width,
+    )  # fmt: skip
+    check(got, [found], length)
+    assert len(calls) == steps  # no step when nothing lives
+
+
+def test_no_step_is_taken_when_all_are_done():
+    for rows in (slice(0, 1), slice(1, 2), slice(0, 2), slice(2, 4)):
+        network, calls = Network(3, scale=3.0), []
+        steps = [plain_search(network, b, FIRST[b], 40, 2)[1] for b in range(BATCH)[rows]]
+        beam_search(
+            lambda tokens, state: calls.append(0) or network.step(tokens, state),  # noqa: B023
+            network.start(rows), FIRST[rows], 40, 2, end=END,
+        )  # fmt: skip
+        assert len(calls) == max(steps) < 40
+
+
+def test_tokens_may_be_int64_and_a_batch_empty():
+    network = Network(2)
+    run = tf.function(lambda first, limits: beam_search(network.step, network.start(), first, limits, 3, end=END))
+    expected = [plain_search(network, b, FIRST[b], 8, 3)[0] for b in range(BATCH)]
+    check(run(tf.constant(FIRST, tf.int64), tf.constant([8] * BATCH, tf.int64)), expected, 8)
+    for limits in (np.zeros(0, "int32"), tf.zeros(0, tf.int32)):
+        got = beam_search(network.step, network.start(slice(0, 0)), FIRST[:0], limits, 3, end=END)
+        assert [x.shape.as_list() for x in got] == [[0, 1, 0], [0, 1], [0, 1], [0, 1]]
 
 
 def memory(grows):
@@ -353,6 +375,7 @@ def test_a_large_vocabulary_is_the_plain_search():
         ({"step": lambda x, s: (tf.zeros([4, 5]), (s, s))}, "step must return a state as it got it"),
         ({"step": lambda x, s: (tf.zeros([4, 5]), tf.cast(s, tf.float64))}, "step must return a state as it got it"),
         ({"step": lambda x, s: (tf.zeros([4, 5]), s[:2])}, "step must return a state as it got it"),
+        ({"step": lambda x, s: (tf.zeros([4, 5]), s[..., None])}, "step must return a state as it got it"),
     ],
 )  # fmt: skip
 def test_beam_search_refuses(arguments, says):

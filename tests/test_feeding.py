@@ -1,16 +1,20 @@
-"""`predict` on texts and MIDI: what an INPUT may be, what comes back, and what is wrong said in one line."""
+"""`predict` on texts, sentences and MIDI: what an INPUT may be, what comes back, and mistakes said in one line."""
 
+import csv
 import io
 import json
+import sys
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import test_export as exports
 
 from keras_dl import __main__ as command
-from keras_dl import export, models, runtime
+from keras_dl import cards, endpoints, export, feeding, models, runtime
 from keras_dl.data import music, text
+from keras_dl.endpoints.translation import MOST_SENTENCES
 
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
 GRID = {"steps_per_beat": 2, "beats_per_minute": 80}
@@ -18,15 +22,21 @@ GRID = {"steps_per_beat": 2, "beats_per_minute": 80}
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """{"text", "music"}: an export of either kind."""
+    """{"text", "music", "sentences"}: an export of each kind."""
     root, made = tmp_path_factory.mktemp("feeding"), {}
     keras.utils.set_random_seed(0)
     tokens = text.Tokens("character", VOCABULARY)
-    for kind in ("text", "music"):
+    for kind in ("text", "music", "sentences"):
         run = runtime.Run(path=root / kind, root=root, name=f"lstm-{kind}", app=f"model_{kind}")
         if kind == "text":
             net = models.build_lstm((None,), len(VOCABULARY), units=(4,))
             preprocess, endpoints = tokens, export.language_model(models.with_state(net), tokens, "ab", 9)
+        elif kind == "sentences":
+            net, preprocess, endpoints = (
+                keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
+                tokens,
+                shouting(),
+            )
         else:
             net, preprocess = models.build_lstm(units=(4,)), music.PianoRoll()
             prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
@@ -37,6 +47,50 @@ def folders(tmp_path_factory):
                 net, run, preprocess=preprocess, endpoints=endpoints, metrics={"nats": 1.0}, card={"data": GRID}
             )
     return made
+
+
+def shouting():
+    """Endpoints that look like a translator's and can be foretold: a translation is in capitals, a token is a word."""
+    most = feeding.LINES  # of a request
+
+    def translate(source, length_penalty):
+        small = endpoints.at_most(tf.size(source), most, "source: a request", "sentences")
+        brief = endpoints.at_most(tf.reduce_max(tf.strings.length(source)), 500, "source: a sentence", "bytes")
+        light = endpoints.at_most(tf.reduce_sum(tf.strings.length(source)), 2000, "source: a request", "bytes")
+        with tf.control_dependencies([small, brief, light]):
+            words = tf.strings.split(tf.identity(source))
+        source_tokens, target_tokens = words.to_tensor(""), tf.concat([words, words], 1).to_tensor("")
+        upper = tf.strings.upper(source)
+        count = tf.cast(words.row_lengths(), tf.float32)
+        real = tf.cast(target_tokens != "", tf.float32)[:, :, None] * tf.cast(source_tokens != "", tf.float32)[:, None]
+        return {
+            "translation": upper, "score": count * length_penalty, "translations": tf.stack([upper, source], 1),
+            "scores": tf.stack([count, -count], 1), "source_tokens": source_tokens, "target_tokens": target_tokens,
+            "alignment": real, "request": tf.fill([tf.size(source)], tf.size(source)),
+        }  # fmt: skip
+
+    def score(source, target):
+        return {"longer": tf.strings.length(target) - tf.strings.length(source)}
+
+    source, target = (tf.TensorSpec((None,), tf.string, name) for name in ("source", "target"))
+    kinds = {
+        "source": "sentence", "target": "sentence_target", "length_penalty": "number", "translation": "text",
+        "score": "score", "translations": "texts", "scores": "score", "source_tokens": "source_tokens",
+        "target_tokens": "target_tokens", "alignment": "alignment", "request": "count", "longer": "count",
+    }  # fmt: skip
+    example = {"source": ["a", "b c"], "target": ["a", "b"], "length_penalty": 0.5}
+    penalty = tf.TensorSpec((), tf.float32, "length_penalty")
+    shout = endpoints.Endpoint(translate, (source, penalty), kinds, example)
+    return {
+        "serving_default": shout,
+        "score": endpoints.Endpoint(score, (source, target), kinds, example),
+        "backwards": endpoints.Endpoint(lambda target, source: score(source, target), (target, source), kinds, example),
+        "two": endpoints.Endpoint(score, (source, target), {**kinds, "target": "sentence"}, example),
+    }
+
+
+def piped(monkeypatch, data):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="latin-1"))
 
 
 def said(capsys, *words):
@@ -54,7 +108,7 @@ def mistake(*words):
 def test_a_text_is_given_as_words_a_file_or_standard_input(folders, tmp_path, capsys, monkeypatch):
     file = tmp_path / "some.txt"
     file.write_text("ab c\nb", encoding="utf-8")
-    monkeypatch.setattr("sys.stdin", io.StringIO("ab c\nb"))
+    piped(monkeypatch, b"ab c\nb")
     out = tmp_path / "o.json"
     said(capsys, "predict", folders["text"], "ab c\nb", file, "-", "cab", "--out", out)
     answers = json.loads(out.read_text())
@@ -89,6 +143,99 @@ def test_a_midi_file_is_scored_and_played_on(folders, tmp_path, capsys):
     assert {p.name for p in tmp_path.glob("more*")} == {"more.mid", "more-1.mid", "more-2.mid"}
 
 
+def test_sentences_are_words_lines_of_a_file_or_of_standard_input_in_their_order(
+    folders, tmp_path, capsys, monkeypatch
+):
+    file = tmp_path / "some.txt"
+    file.write_bytes("\ufeffein Hund\r\nüber\x0bdas\x85 Tor\r\n\r\n  \nzwei".encode())
+    piped(monkeypatch, "d\u2028e\nf\n".encode())
+    out = tmp_path / "o.json"
+    words = "ä" * 200  # fewer letters than a file's name may have, and more bytes
+    text = said(capsys, "predict", folders["sentences"], "one two three", file, "-", words, "--out", out)
+    wanted = ["one two three", "ein Hund", "über\x0bdas\x85 Tor", "", "  ", "zwei", "d\u2028e", "f", words]
+    answers = json.loads(out.read_text())
+    assert [a["input"] for a in answers] == wanted
+    upper = [tf.strings.upper(line.encode()).numpy().decode() if line.strip() else "" for line in wanted]
+    assert [a["translation"] for a in answers] == upper
+    for line, answer in zip(wanted, answers, strict=True):
+        if not line.strip():  # was not asked about
+            assert {key for key, value in answer.items() if value is None} == answer.keys() - {"input", "translation"}
+            continue
+        parts = [part.decode() for part in tf.strings.split(line.encode()).numpy()]
+        assert answer["request"] == 7 and answer["score"] == 0.5 * len(parts)
+        assert answer["source_tokens"] == parts and answer["target_tokens"] == parts * 2  # no padding
+        assert answer["alignment"] == [[1.0] * len(parts)] * 2 * len(parts)
+        assert answer["translations"] == [answer["translation"], line]
+    rows = [line.split("\t") for line in text.split("\n")]
+    assert rows[0] == ["input", "translation", "score", "request"]
+    assert rows[1] == ["one two three", "ONE TWO THREE", "1.5", "7"] and rows[4] == [""]
+
+
+def test_many_lines_are_asked_about_in_batches(folders, tmp_path, capsys):
+    file, out = tmp_path / "many.txt", tmp_path / "o.json"
+    lines = [f"{n} b" if n % 10 else "" for n in range(200)]  # 180 to ask about
+    file.write_text("\n".join(lines) + "\n")
+    said(capsys, "predict", folders["sentences"], file, "--set", "length_penalty=2.0", "--out", out)
+    answers = json.loads(out.read_text())
+    assert [a["input"] for a in answers] == lines and [a["translation"] for a in answers] == [x.upper() for x in lines]
+    asked = [a["request"] for a in answers if a["request"]]
+    assert asked == [64] * 128 + [52] * 52 and {a["score"] for a in answers} == {None, 4.0}
+    assert feeding.LINES <= MOST_SENTENCES
+
+
+def test_translations_are_written_as_lines_or_as_csv_without_what_is_a_list(folders, tmp_path, capsys):
+    ask = ["predict", folders["sentences"], "a, b", "", 'say "c"', "--out"]
+    assert f"written: {tmp_path}/o.txt" in said(capsys, *ask, tmp_path / "o.txt")
+    assert (tmp_path / "o.txt").read_text() == 'A, B\n\nSAY "C"\n'
+    said(capsys, *ask, tmp_path / "o.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "o.csv").read_text())))
+    assert list(rows[0]) == ["input", "translation", "score", "request"]
+    assert [row["translation"] for row in rows] == ["A, B", "", 'SAY "C"'] and rows[1]["score"] == ""
+
+
+@pytest.mark.parametrize("endpoint", ["score", "backwards"])
+def test_a_pair_is_a_line_with_a_tab(folders, tmp_path, capsys, endpoint):
+    file, out = tmp_path / "pairs.tsv", tmp_path / "o.json"
+    file.write_text("a dog\tein Hund\n\na\t\n\t\n\tbc\n")
+    text = said(capsys, "predict", folders["sentences"], "x\txyz", file, "--endpoint", endpoint, "--out", out)
+    wanted = [("x", "xyz", 2), ("a dog", "ein Hund", 3), ("", "", None), ("a", "", -1), ("", "", None), ("", "bc", 2)]
+    assert [(a["source"], a["target"], a["longer"]) for a in json.loads(out.read_text())] == wanted
+    assert text.splitlines()[:3] == ["source\ttarget\tlonger", "x\txyz\t2", "a dog\tein Hund\t3"]
+
+
+def test_what_refuses_a_batch_is_named_with_its_line(folders, tmp_path):
+    file = tmp_path / "long.txt"
+    file.write_text("short\n" * 10 + "\n" + "x" * 501 + "\nshort\n" * 60)
+    text = mistake("predict", folders["sentences"], "fits", file)
+    assert text == f"predict: line 12 of {file} is refused: it may have at most 500 bytes."
+    out = tmp_path / "o.txt"
+    file.write_text("\n".join(lines := [f"{n} {'x' * 90}" for n in range(64)]))  # each fits, all of them do not
+    command.main(["predict", str(folders["sentences"]), str(file), "--out", str(out)])
+    assert out.read_text().splitlines() == [line.upper() for line in lines]
+    text = mistake("predict", folders["sentences"], "fits", "y" * 501)
+    assert text == f'predict: "{"y" * 40}..." is refused: it may have at most 500 bytes.'
+
+
+def test_an_empty_file_has_no_sentence(folders, tmp_path, capsys):
+    (tmp_path / "none.txt").write_text("")
+    assert said(capsys, "predict", folders["sentences"], tmp_path / "none.txt") == ""
+    said(capsys, "predict", folders["sentences"], tmp_path / "none.txt", "--out", tmp_path / "o.csv")
+
+
+def test_a_tab_within_a_sentence_stays_one_field_of_the_table(folders, capsys):
+    assert said(capsys, "predict", folders["sentences"], "a\tb").splitlines()[1].split("\t")[:2] == ["a b", "A B"]
+
+
+def test_the_card_says_how_sentences_are_asked_about(folders):
+    call = cards.read(folders["sentences"])["call"]
+    assert call["predict"].endswith(f'predict {folders["sentences"]} "a sentence"')
+    assert 'source=tf.constant(["a sentence"]), length_penalty=tf.constant(0.5, tf.float32)' in call["python"]
+    assert call["rest"]["body"]["inputs"] == {"source": ["a sentence"], "length_penalty": 0.5}
+    pair = cards.read(folders["sentences"])["endpoints"]["score"]
+    body = cards.how_to_call(folders["sentences"], {"score": pair})["rest"]["body"]
+    assert body["instances"] == [{"source": "a sentence", "target": "its translation"}]
+
+
 @pytest.mark.parametrize(
     ("kind", "words", "complaint"),
     [
@@ -102,12 +249,47 @@ def test_a_midi_file_is_scored_and_played_on(folders, tmp_path, capsys):
         ("music", ["{text}", "--endpoint", "generate", "--out", "o.wav"], "must end in .json or .csv or .mid"),
         ("text", ["a", "--endpoint", "generate", "--set", "length=-1"], "is refused: length must not be negative"),
         ("text", ["a", "--endpoint", "generate", "--set", "temperature=-1.0"], "temperature must not be negative"),
-        ("text", ["{binary}"], "must be text in UTF-8"),
+        ("text", ["{binary}"], "predict: {binary} must be text in UTF-8; it cannot be read as such."),
+        ("text", ["-"], "predict: standard input must be text in UTF-8; it cannot be read as such."),
+        ("text", ["a\udcff"], "predict: an INPUT must be text in UTF-8; it cannot be read as such."),
+        ("sentences", ["{binary}"], "predict: {binary} must be text in UTF-8; it cannot be read as such."),
+        ("sentences", ["-"], "predict: standard input must be text in UTF-8; it cannot be read as such."),
+        (
+            "sentences",
+            [],
+            "endpoint serving_default takes sentences; name one or more, or files of one a line, or - for standard "
+            "input.",
+        ),
+        (
+            "sentences",
+            ["--endpoint", "score"],
+            "endpoint score takes pairs of sentences, a tab between source and target; name one or more, or files",
+        ),
+        ("sentences", ["a", "--endpoint", "two"], "cannot feed endpoint two from files: source, target."),
+        (
+            "sentences",
+            ["a b", "--endpoint", "score"],
+            'predict: "a b" must be a source, a tab and its target; it has no tab.',
+        ),
+        (
+            "sentences",
+            ["a\tb", "{text}", "--endpoint", "score"],
+            "predict: line 1 of {text} must be a source, a tab and its target; it has no tab.",
+        ),
+        (
+            "sentences",
+            ["a\tb\tc", "--endpoint", "score"],
+            "must be a source, a tab and its target; it has 2 tabs.",
+        ),
+        ("sentences", ["a\tb", "--endpoint", "score", "--out", "o.txt"], "must end in .json or .csv; got o.txt."),
+        ("sentences", ["a", "--out", "o.mid"], "--out: must end in .json or .csv or .txt; got o.mid."),
+        ("text", ["a", "--endpoint", "generate", "--out", "o.txt"], "must end in .json or .csv; got o.txt."),
     ],
 )
-def test_mistakes_are_one_line(folders, tmp_path, kind, words, complaint):
+def test_mistakes_are_one_line(folders, tmp_path, monkeypatch, kind, words, complaint):
     pytest.importorskip("pretty_midi", reason="extra [music] is not installed")
     (tmp_path / "a.txt").write_text("no music")
+    piped(monkeypatch, b"\xff\xfe\x00\x81")
     (tmp_path / "b.bin").write_bytes(b"\xff\xfe\x00\x81")
     names = {"here": tmp_path, "text": tmp_path / "a.txt", "binary": tmp_path / "b.bin"}
     text = mistake("predict", folders[kind], *(word.format(**names) for word in words))

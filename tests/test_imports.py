@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "cards": {"runtime", "checkpoint"},
     "export": {"runtime", "checkpoint", "endpoints", "cards"},
     "samples": {"summaries"},
+    "scores": {"runtime"},
     "feeding": {"runtime", "settings", "data"},
     "__main__": {"runtime", "settings", "feeding", "models", "export", "cards"},
     "__init__": set(),

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl.objectives import BitsPerStep, NatsPerStep, Perplexity, SequenceLoss, bernoulli_nll, categorical_nll
+from keras_dl.objectives import (
+    BitsPerStep,
+    NatsPerStep,
+    Perplexity,
+    SequenceLoss,
+    bernoulli_nll,
+    categorical_nll,
+    smoothed_nll,
+)
 
 B, T, K = 4, 6, 5
 KINDS = ("categorical", "bernoulli")
@@ -135,6 +143,56 @@ def test_keras_reports_exactly_this_number(kind, over):
         assert history["loss"] == [pytest.approx(expected, rel=1e-6)]
 
 
+def smoothed(targets, share):
+    return (1 - share) * np.eye(K)[targets] + share / K
+
+
+@pytest.mark.parametrize("over", ["steps", "sequences"])
+@pytest.mark.parametrize("share", [0.1, 0.7])
+def test_smoothed_labels_are_a_cross_entropy_to_the_smoothed_distribution(share, over):
+    """Szegedy et al. 2015, section 7: q' = (1 - e) q + e / K; value and gradient."""
+    targets, logits, weights = batch("categorical")
+    q, z = tf.constant(smoothed(targets, share)), tf.constant(logits, tf.float64)
+    count = weights.sum() if over == "steps" else B
+    with tf.GradientTape(persistent=True) as tape:
+        single = tf.constant(logits)
+        tape.watch([z, single])
+        wanted = -tf.reduce_sum(weights * tf.reduce_sum(q * tf.nn.log_softmax(z), -1)) / count
+        value = SequenceLoss("categorical", over, label_smoothing=share)(targets, single, weights)
+    np.testing.assert_allclose(value, wanted, rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(value, single), tape.gradient(wanted, z), rtol=1e-4, atol=1e-7)
+    half = logits.astype("float16")
+    nll = -(q * tf.nn.log_softmax(tf.constant(half, tf.float64))).numpy().sum(-1)
+    made = smoothed_nll(targets, half, share)
+    assert made.dtype == tf.float32
+    np.testing.assert_allclose(made, nll, rtol=1e-5)
+
+
+def test_the_least_smoothed_loss_is_the_entropy_of_the_smoothed_labels():
+    targets, noise, _ = batch("categorical")
+    q = smoothed(targets, 0.2)
+    best, entropy = tf.constant(np.log(q), tf.float32), -(q * np.log(q)).sum(-1)
+    with tf.GradientTape() as tape:
+        tape.watch(best)
+        value = smoothed_nll(targets, best, 0.2)
+    np.testing.assert_allclose(value, entropy, rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(value, best), np.zeros((B, T, K)), atol=1e-6)
+    for size in (0.05, 1.0, 30.0):
+        assert (smoothed_nll(targets, best + size * noise, 0.2).numpy() > entropy).all()
+
+
+def test_labels_that_are_not_smoothed_give_the_plain_loss():
+    targets, logits, weights = batch("categorical")
+    plain, none = SequenceLoss("categorical"), SequenceLoss("categorical", label_smoothing=0.0)
+    np.testing.assert_array_equal(none(targets, logits, weights), plain(targets, logits, weights))
+    np.testing.assert_array_equal(smoothed_nll(targets, logits, 0.0), categorical_nll(targets, logits))
+    some = SequenceLoss("categorical", label_smoothing=0.1)(targets, logits, weights)
+    assert abs(some - plain(targets, logits, weights)) > 1e-3
+    again = SequenceLoss("categorical", "sequences", label_smoothing=0.3)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(again))
+    assert (again.label_smoothing, again.over) == (0.3, "sequences")
+
+
 def uneven_batches(kind):
     return [
         batch(kind, b, t, seed, scale) for seed, (b, t, scale) in enumerate([(2, 3, 4.0), (8, 20, 0.5), (1, 1, 9.0)])
@@ -216,7 +274,12 @@ def test_they_are_saved_with_a_model(tmp_path):
     before = model.evaluate(logits, targets, sample_weight=weights, return_dict=True, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.loss.get_config() == {"nll": "bernoulli", "over": "sequences", "label_smoothing": 0.0, "name": "sequence_loss"}
+    assert loaded.loss.get_config() == {
+        "nll": "bernoulli",
+        "over": "sequences",
+        "label_smoothing": 0.0,
+        "name": "sequence_loss",
+    }
     assert loaded.evaluate(logits, targets, sample_weight=weights, return_dict=True, verbose=0) == before
     for thing in (
         SequenceLoss("categorical"),
@@ -258,6 +321,12 @@ np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-6)
     [
         (lambda: SequenceLoss("gaussian"), "SequenceLoss: nll must be 'categorical' or 'bernoulli'; got 'gaussian'"),
         (lambda: SequenceLoss("categorical", "words"), "SequenceLoss: over must be"),
+        (
+            lambda: SequenceLoss("bernoulli", label_smoothing=0.1),
+            "label_smoothing must be in .0, 1., and 0 for 'bernoulli'; got 0.1. Nearest: 0.0.",
+        ),
+        (lambda: SequenceLoss("categorical", label_smoothing=1.0), "label_smoothing must be in .0, 1.*got 1.0"),
+        (lambda: SequenceLoss("categorical", label_smoothing=-0.1), "label_smoothing must be in .0, 1.*got -0.1"),
         (lambda: Perplexity("gaussian"), "Perplexity: nll must be"),
         (lambda: categorical_nll(np.zeros((B, T, 1), int), np.zeros((B, T, K))), "categorical_nll: targets must be"),
         (lambda: categorical_nll(np.zeros((B, T - 1), int), np.zeros((B, T, K))), "categorical_nll: targets must be"),

@@ -79,6 +79,35 @@ def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
         parse("--resume", "x", "--out", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--average-last", "5"], "--average-last needs --keep last; got best."),
+        (["--average-last", "1"], "--average-last needs --keep last; got best."),
+        (["--average-last", "-1", "--keep", "last"], "--average-last: must be at least 0; got -1."),
+        (["--warmup", "0"], "--warmup: must be at least 1; got 0."),
+        (["--beta-2", "1"], "--beta-2: must be in [0, 1); got 1."),
+        (["--beta-2", "nan"], "--beta-2: must be in [0, 1); got nan."),
+        (["--epsilon", "0"], "--epsilon: must be positive; got 0."),
+        (
+            ["--schedule", "noam", "--reduce-on-plateau", "2"],
+            "--reduce-on-plateau needs --schedule constant; got noam.",
+        ),
+    ],
+)
+def test_what_training_cannot_be_told_is_one_sentence(argv, said):
+    with pytest.raises(runtime.UserError) as caught:
+        settings.parse(settings.Training, argv, app="job")
+    assert str(caught.value).endswith(f": {said}") and "\n" not in str(caught.value)
+
+
+def test_what_training_can_be_told():
+    argv = ["--average-last=5", "--keep=last", "--schedule=noam", "--warmup=40", "--beta-2=0.98", "--epsilon=1e-9"]
+    said = settings.parse(settings.Training, argv, app="job")
+    assert (said.average_last, said.warmup, said.beta_2, said.epsilon) == (5, 40, 0.98, 1e-9)
+    assert settings.parse(settings.Training, ["--average-last", "0"], app="job").keep == "best"
+
+
 def test_a_defect_keeps_its_traceback_and_a_full_disk_is_one_line(capsys):
     def full():
         raise OSError(28, "No space left on device", "runs/x")

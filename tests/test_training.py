@@ -8,12 +8,13 @@ import sys
 import threading
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl import checkpoint, data, optimizers, runtime, training
+from keras_dl import checkpoint, data, optimizers, runtime, settings, training
 from keras_dl.data import images
 from keras_dl.layers.normalization import BatchNormalization
 
@@ -111,6 +112,36 @@ def test_a_rate_that_decays_is_the_papers_by_epoch():
         optimizer.apply([tf.constant([1.0])])
     assert rates == [rate for rate in (1, 1, 1, 1, 0.5, 0.25, 0.125) for _ in range(3)]
     assert float(variable[0]) == pytest.approx(-3 * 4.875)
+
+
+def test_a_rate_that_warms_up_is_equation_3_of_the_transformer():
+    """Vaswani et al. 2017: d^-0.5 min(t^-0.5, t warmup^-1.5) at update t; at its largest (d warmup)^-0.5."""
+    d, warmup = 512, 40
+    optimizer = optimizers.build(
+        "adam", (d * warmup) ** -0.5, schedule="noam", warmup=warmup, beta_2=0.98, epsilon=1e-9
+    )
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.98, 1e-9)  # section 5.3
+    variable = keras.Variable([0.0])
+    optimizer.build([variable])
+    rates = []
+    for _ in range(10 * warmup):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([tf.constant([1.0])])
+    wanted = [d**-0.5 * min(t**-0.5, t * warmup**-1.5) for t in range(1, 10 * warmup + 1)]
+    for t in (1, 2, warmup - 1, warmup, warmup + 1, 10 * warmup):
+        assert rates[t - 1] == pytest.approx(wanted[t - 1], rel=1e-6)
+    np.testing.assert_allclose(rates, wanted, rtol=1e-5)
+    assert np.argmax(rates) == warmup - 1 and float(variable[0]) == pytest.approx(-sum(wanted), rel=1e-4)
+    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(optimizer._learning_rate))
+    assert type(again) is optimizers.Noam and again.get_config() == {"peak": (d * warmup) ** -0.5, "warmup": warmup}
+    assert float(again(6)) == rates[6]
+
+
+def test_what_a_command_line_says_of_adam_reaches_it():
+    said = settings.Training(schedule="noam", warmup=7, learning_rate=0.5, beta_2=0.9, epsilon=1e-3, weight_decay=0.2)
+    optimizer = optimizers.drawn(keras_tuner.HyperParameters(), said, steps_per_epoch=3)
+    assert (optimizer.beta_2, optimizer.epsilon, optimizer.weight_decay) == (0.9, 1e-3, 0.2)
+    assert optimizer._learning_rate.get_config() == {"peak": 0.5, "warmup": 7}
 
 
 def test_stopping_makes_what_is_asked_for():
@@ -250,6 +281,54 @@ def test_keep_says_whose_weights_stay(tmp_path, keep):
     kept = seen[int(np.argmin(losses)) if keep == "best" else -1][1]
     for a, b in zip(model.weights, kept, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Weights(keras.callbacks.Callback):
+    """The trainable weights after every epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.after = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.after.append([np.asarray(w) for w in self.model.trainable_weights])
+
+    def get_state(self):
+        return {}
+
+    def set_state(self, state):
+        pass
+
+
+@pytest.mark.parametrize("average", [1, 3, 9])
+def test_the_mean_of_the_last_epochs_weights_may_stay(tmp_path, average):
+    """Of 4 epochs: of the last, of three, of as many as there are. Training goes on from the weights themselves."""
+    watch, plain = Weights(), compiled()
+    history = fit(plain, run_in(tmp_path / "plain"), callbacks=plateau()[:1])
+    model = compiled()
+    assert fit(model, run_in(tmp_path), callbacks=[*plateau()[:1], watch], average_last=average) == history
+    for weight, *after in zip(model.trainable_weights, *watch.after[-average:], strict=True):
+        np.testing.assert_allclose(weight, np.mean(after, 0, dtype=np.float64), rtol=1e-5, atol=1e-7)
+    last = [np.array_equal(a, b) for a, b in zip(model.trainable_weights, watch.after[-1], strict=True)]
+    assert all(last) == (average == 1)
+    for ours, its in zip(model.non_trainable_weights, plain.non_trainable_weights, strict=True):
+        np.testing.assert_array_equal(ours, its)
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_a_mean_of_epochs_is_the_same_to_the_bit_after_a_stop(tmp_path, monkeypatch, epoch):
+    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    whole = compiled()
+    watch = Weights()
+    fit(whole, run_in(tmp_path / "whole"), callbacks=[watch], average_last=3)
+    assert not np.array_equal(whole.trainable_weights[0], watch.after[-1][0])
+    with pytest.raises(SystemExit):
+        fit(compiled(), run_in(tmp_path / "run"), callbacks=[KillAt(epoch)], average_last=3)
+    resumed, again = compiled(), compiled()
+    fit(resumed, run_in(tmp_path / "run", resumed=True), callbacks=(), average_last=3)
+    assert state(resumed) == state(whole)
+    fit(again, run_in(tmp_path / "run", resumed=True), callbacks=(), average_last=3)  # which is finished
+    assert state(again) == state(whole)
 
 
 @pytest.mark.parametrize("at", [1, 5])

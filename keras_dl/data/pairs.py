@@ -188,7 +188,7 @@ def _drawn(sources, seed, who):
     groups = list(groups.values())
     if len(groups) < len(PARTS):
         raise UserError(f"data.load: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
-    room = dict.fromkeys(("test", "validation"), max(1, min(MOST, round(SHARE * len(sources)))))
+    room = dict.fromkeys(("test", "validation"), min(MOST, round(SHARE * len(sources))))
     parts = {part: [] for part in PARTS}
     for k in np.random.default_rng(seed).permutation(len(groups)):
         fits = [part for part, left in room.items() if len(groups[k]) <= left]

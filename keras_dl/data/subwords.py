@@ -185,7 +185,7 @@ class Subwords:
     def _alphabet(self):
         """(code points of the single characters int32 (C,), ascending; their ids int32 (C,))."""
         single = {ord(piece): i for i, piece in self._own.items() if len(piece) == 1}
-        points = np.array(sorted(single) or [-1], np.int32)
+        points = np.array(sorted(single), np.int32)
         return points, np.array([single.get(point, UNK) for point in points.tolist()], np.int32)
 
     @functools.cached_property

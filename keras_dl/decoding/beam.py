@@ -63,7 +63,7 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
     length = tf.cast(length, tf.int32)
     limits, known = tf.broadcast_to(tf.maximum(length, 0), [batch]), tf.get_static_value(length)  # limits (B,)
     longest = tf.maximum(tf.reduce_max(length), 0) if known is None else int(np.max(known, initial=0))
-    end, own = tf.cast(end, tf.int32), tf.range(width)
+    end = tf.cast(end, tf.int32)
 
     def body(t, done, tokens, state, live, complete, history):
         logits, new_state = step(tf.reshape(tokens, [batch * width]), state)
@@ -78,10 +78,8 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
         complete = _merge(complete, (scores, best, tf.fill([batch, width], t), tf.gather(parents, at)))
 
         best, at = tf.math.top_k(tf.where(ends, -math.inf, candidates), width)
-        # What is done stays as it is: each row continues itself, by `end`.
-        live = tf.where(finished, live, best)
-        drawn = tf.where(finished, end, tf.gather(words, at, batch_dims=1))
-        parents = tf.where(finished, own, tf.gather(parents, at))
+        live = tf.where(finished, live, best)  # the rest of what is done goes on, and nobody looks at it
+        drawn, parents = tf.gather(words, at, batch_dims=1), tf.gather(parents, at)
         state = _reordered(new_state, parents, batch, width)
         history = tuple(array.write(t, x) for array, x in zip(history, (drawn, parents), strict=True))
 
@@ -99,7 +97,8 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
     more = lambda t, done, *_: ~tf.reduce_all(done)  # noqa: E731
     t, _, _, _, live, complete, history = tf.while_loop(more, body, start, shapes, parallel_iterations=1)
 
-    still = (live / _penalty(limits, length_penalty)[:, None], live, tf.tile(limits[:, None], [1, width]), zeros + own)
+    scores, rows = live / _penalty(limits, length_penalty)[:, None], zeros + tf.range(width)
+    still = (scores, live, tf.tile(limits[:, None], [1, width]), rows)
     (scores, log_probabilities, inner, rows), ended = _filled_up(complete, still, results)
     inner = tf.where(scores > -math.inf, inner, 0)
     outputs = _followed(history, t, rows, inner, end, longest)
@@ -195,7 +194,7 @@ def _check(state, first, length, width, end, length_penalty, results):
     if first.shape.rank != 1 or not first.dtype.is_integer:
         raise ValueError(f"beam_search: first must be whole numbers (B,); got {first.dtype.name}{first.shape}.")
     for x in tf.nest.flatten(state):
-        if x.shape.rank == 0 or not x.shape[:1].is_compatible_with(first.shape):
+        if not x.shape[:1].is_compatible_with(first.shape):
             raise ValueError(f"beam_search: state must be tensors (B, ...), B as in first{first.shape}; got {x.shape}.")
     if refused(length, Integral, lambda n: n >= 1):
         raise ValueError(f"beam_search: length must be a whole number of at least 1; got {length!r}. Nearest: 1.")

@@ -7,6 +7,10 @@ EXPORTS = {  # public name -> its file
     "LSTM": "recurrent",
     "GRU": "recurrent",
     "Transition": "recurrent",
+    "AttentionDecoder": "alignment",
+    "MultiHeadAttention": "attention",
+    "Positions": "attention",
+    "ScaledEmbedding": "attention",
 }
 
 

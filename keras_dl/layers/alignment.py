@@ -16,7 +16,7 @@ from keras_dl.layers import cells
 from keras_dl.layers.recurrent import Recurrent
 
 SCORES = ("bahdanau", "dot", "general", "concat")
-IMPLEMENTATIONS = ("auto", "plain", "scan")
+IMPLEMENTATIONS = ("auto", "plain")
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -40,7 +40,7 @@ class AttentionDecoder(keras.layers.Layer):
         recurrent_initializer: of the (n, 3n) recurrent kernel.
         attention_initializer: of W_a and U_a; None: kernel_initializer.
         score_initializer: of v; None: kernel_initializer.
-        implementation: one of IMPLEMENTATIONS: "plain" takes TensorFlow's gradient of the loop.
+        implementation: one of IMPLEMENTATIONS: "plain" leaves the loop's gradient to TensorFlow, "auto" has its own.
 
     Call arguments:
         targets: (B, T, E), the vectors of the tokens that go in.
@@ -116,9 +116,9 @@ class AttentionDecoder(keras.layers.Layer):
         """What every step looks at: annotations (B, S, A), keys (B, S, n' or n), what PAD adds to a score (B, S)."""
         keys = annotations = tf.convert_to_tensor(annotations)
         if self.score != "dot":
-            keys = tf.tensordot(annotations, tf.convert_to_tensor(self.key_kernel), 1)
+            keys = tf.tensordot(annotations, self._cast(self.key_kernel), 1)
         if self.cell.additive:
-            keys = keys + tf.convert_to_tensor(self.key_bias)
+            keys = keys + self._cast(self.key_bias)
         closed = tf.where(source_mask, tf.zeros([], keys.dtype), tf.constant(keys.dtype.min / 2, keys.dtype))
         return annotations, keys, closed
 
@@ -129,7 +129,7 @@ class AttentionDecoder(keras.layers.Layer):
 
     def project(self, targets):
         """What targets (..., E) give to the GRU, without its state: (..., 3n)."""
-        return tf.tensordot(targets, tf.convert_to_tensor(self.kernel), 1) + tf.convert_to_tensor(self.bias)
+        return tf.tensordot(targets, self._cast(self.kernel), 1) + self._cast(self.bias)
 
     def step(self, targets, state, memory):
         """One step of N = B * K rows, the K rows of a sentence adjacent: targets (N, E), state as `begin` gives it.
@@ -141,7 +141,10 @@ class AttentionDecoder(keras.layers.Layer):
         return self.cell.features(state, new, saved), saved[1], new
 
     def _weights(self):
-        return {name: tf.convert_to_tensor(w) for name, w in self.step_weights.items()}
+        return {name: self._cast(w) for name, w in self.step_weights.items()}
+
+    def _cast(self, weight):
+        return tf.cast(tf.convert_to_tensor(weight), self.compute_dtype)  # Keras casts within `call` alone
 
     def _features(self, annotation):
         return self.units + annotation if self.cell.first else self.output_units

@@ -4,9 +4,9 @@ Source: Bahdanau et al., "Neural Machine Translation by Jointly Learning to Alig
 appendix A; the defaults are RNNsearch, its attention and its output layer, in the sizes of appendix A.2.3.
 The other scores are Luong et al.'s (arXiv:1508.04025), sections 3.1 and 3.3, with input feeding: layers.alignment has
 the equations of both.
-Deviations: where the paper leaves biases out of its equations, each matrix product that feeds a non-linearity has one.
-Luong's scores keep this model's encoder and first state (the paper's are stacked LSTMs that read one way); "dot" adds the two
-directions where the others lay them side by side, since it needs annotations as wide as the state.
+Deviations: where the paper leaves biases out of its equations, each product that feeds a non-linearity has one. Luong's
+scores keep this model's encoder and first state (his are stacked LSTMs that read one way); "dot", which needs
+annotations as wide as the state, adds the encoder's two directions where the others lay them side by side.
 Shapes: B sentences, S tokens of a source, T of a target, V target tokens; n units, m entries of a token's vector.
 """
 

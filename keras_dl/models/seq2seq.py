@@ -49,7 +49,7 @@ def build_seq2seq(
         reverse_source: read the source's words from the last to the first.
         residual: add to what a layer gives, from the second on, what went into it; needs units that are all the same.
         dropout: share of the values that training sets to zero before every layer and below the logits.
-        tied: the target embedding's matrix is also the logits' kernel; needs embedding_dim = units of the last layer.
+        tied: the target embedding's matrix is also the logits' kernel; needs an embedding as wide as the last layer.
         forget_bias: what is added to the forget gates' biases at the start; 1 makes short training easier.
         init_scale: draw every weight uniformly from [-init_scale, init_scale]; None: Keras' initializers.
         implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
@@ -127,15 +127,15 @@ class _Decoder:
     model: keras.Model
 
     def __post_init__(self):
-        names = [layer.name for layer in self.model.layers]
-        self.count = sum(isinstance(layer, LSTM) for layer in self.model.layers) // 2
-        states = [self.model.get_layer(f"encoder{number}").output[1:] for number in range(1, self.count + 1)]
-        self.encoder = keras.Model(self.model.input["source"], states)
-        self.residual = "decoder2_add" in names
+        layers_of_one = sum(isinstance(layer, LSTM) for layer in self.model.layers) // 2
+        made = [self.model.get_layer(f"encoder{number}").output[1:] for number in range(1, layers_of_one + 1)]
+        self.encoder = keras.Model(self.model.input["source"], sum(made, []))
+        self.residual = any(layer.name == "decoder2_add" for layer in self.model.layers)
 
     def begin(self, source):
         """Source (B, S) int32 -> (memory, state), B rows each."""
-        return (), self.encoder(source, training=False)
+        flat = self.encoder(source, training=False)
+        return (), [flat[i : i + 2] for i in range(0, len(flat), 2)]
 
     def step(self, tokens, state, memory):
         """Tokens (N,) int32, state of N rows -> (logits (N, V) float32, state)."""
@@ -182,6 +182,6 @@ def _check(given):
         )
     if given["tied"] and given["embedding_dim"] != units[-1]:
         raise ValueError(
-            f"{who}: tied needs embedding_dim = units of the last layer; got embedding_dim={given['embedding_dim']} and "
+            f"{who}: tied needs an embedding as wide as the last layer; got embedding_dim={given['embedding_dim']} and "
             f"{units[-1]} units. Nearest: embedding_dim={units[-1]}."
         )

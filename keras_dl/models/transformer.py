@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_dl.layers.attention import Mask, MultiHeadAttention, ScaledEmbedding
+from keras_dl.layers.attention import MASKED, Mask, MultiHeadAttention, ScaledEmbedding
 from keras_dl.models._transformer import Parts, check
 
 PARAMETERS = 63_045_632  # trainable, at the defaults
@@ -40,13 +40,15 @@ def build_transformer(
     Args:
         vocabulary_size: V, of both sides; token 0 is padding.
         num_layers: N, of the encoder and of the decoder.
-        hidden_dim: d_model; intermediate_dim: d_ff.
+        hidden_dim: d_model.
+        intermediate_dim: d_ff.
         num_heads: h; d_k = d_model / h.
         dropout: share of the values set to zero in training, of each sub-layer's output and of each sum of embedding
             and position (section 5.4).
         norm_first: normalise what goes into a sub-layer, x + f(norm(x)), and once at the end of each stack
             (arXiv:2002.04745); else norm(x + f(x)), as published.
-        positions: "sinusoidal" or "learned" (section 3.5); max_length: how many learned ones there are.
+        positions: "sinusoidal" or "learned" (section 3.5).
+        max_length: how many learned positions there are.
         tied: one matrix for both embeddings and the output (section 3.4); else three.
         use_bias: biases in the attention.
         name: name of the model.
@@ -110,8 +112,8 @@ def transformer_space(hp):
 class _Decoder:
     """models.decoder_of for a Transformer: keys and values of what was read and written are kept, not made anew.
 
-    The memory holds each layer's keys and values of the source (B, S, d), and its mask; the state the keys and values
-    of the target so far (N, t, d), one step longer each time.
+    The memory holds each layer's keys and values of the source, head by head (B, h, S, d_k), and what hides its
+    padding; the state the keys and values of the target so far (N, h, t, d_k), one step longer each time.
     """
 
     def __init__(self, model):
@@ -130,29 +132,63 @@ class _Decoder:
     def begin(self, source):
         read = self.encoder(source, training=False)
         cross = [self.parts.attention(f"decoder{n}_cross_attention") for n in range(1, self.num_layers + 1)]
-        memory = {"mask": source[:, None, :] != 0, "read": [layer.remember(read) for layer in cross]}
-        empty = tf.zeros([tf.shape(source)[0], 0, read.shape[-1]], read.dtype)
+        memory = {
+            "hidden": tf.where(source == 0, -MASKED, 0.0)[:, None, None],
+            "read": [tuple(_heads(layer, x) for x in layer.remember(read)) for layer in cross],
+        }
+        empty = memory["read"][0][0][:, :, :0]
         if not tf.executing_eagerly():  # of no length that the graph knows: it grows
-            empty = tf.compat.v1.placeholder_with_default(empty, [None, None, read.shape[-1]])
+            empty = tf.compat.v1.placeholder_with_default(empty, [None, *empty.shape[1:2], None, *empty.shape[3:]])
         return memory, [(empty, empty) for _ in cross]
 
     def step(self, tokens, state, memory):
-        rows, sentences, written = tf.shape(tokens)[0], tf.shape(memory["mask"])[0], []
+        rows, sentences, written = tf.shape(tokens)[0], tf.shape(memory["hidden"])[0], []
 
         def own(n, layer, x):
-            queries, *new = layer.project(x)
-            keys, values = (tf.concat(pair, 1) for pair in zip(state[n - 1], new, strict=True))
+            queries, *new = (_heads(layer, made) for made in layer.project(x))
+            keys, values = (tf.concat(pair, 2) for pair in zip(state[n - 1], new, strict=True))
             written.append((keys, values))
-            return layer.attend(queries, keys, values)[0]
+            return _attended(layer, queries, keys, values)
 
         def cross(n, layer, x):  # all rows of a sentence ask its one memory
-            queries = tf.reshape(layer.ask(x), [sentences, -1, x.shape[-1]])
-            made, _ = layer.attend(queries, *memory["read"][n - 1], memory["mask"])
+            queries = _heads(layer, tf.reshape(layer.ask(x), [sentences, -1, x.shape[-1]]))
+            made = _attended(layer, queries, *memory["read"][n - 1], memory["hidden"])
             return tf.reshape(made, [rows, 1, x.shape[-1]])
 
-        x = self.model.get_layer("target_positions")(self.embedding(tokens[:, None]), start=tf.shape(state[0][0])[1])
+        x = self.model.get_layer("target_positions")(self.embedding(tokens[:, None]), start=tf.shape(state[0][0])[2])
         x = self.parts.decoder(x, self.num_layers, own, cross)
         return tf.cast(self.output(x), tf.float32)[:, 0], written
+
+
+def _heads(layer, x):
+    """(N, T, h d_k) -> (N, h, T, d_k)."""
+    rows, steps = tf.unstack(tf.shape(x)[:2])
+    if x.shape[1] == 1:  # nothing changes places
+        return tf.reshape(x, [rows, layer.num_heads, 1, layer.key_dim])
+    return tf.transpose(tf.reshape(x, [rows, steps, layer.num_heads, layer.key_dim]), [0, 2, 1, 3])
+
+
+def _attended(layer, queries, keys, values, hidden=None):
+    """MultiHeadAttention.attend, of what lies head by head already: nothing kept is turned anew at each step.
+
+    Args:
+        queries: (N, h, Q, d_k).
+        keys, values: (N, h, M, d_k).
+        hidden: what is taken from the scores of places that are hidden, (N, 1, 1, M).
+
+    Returns:
+        (N, Q, d)
+    """
+    scores = tf.cast(tf.matmul(queries * layer.key_dim**-0.5, keys, transpose_b=True), tf.float32)
+    if hidden is not None:
+        scores -= hidden  # a sum would be made one with the product, which takes a slow route (TensorFlow 2.21)
+    made = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
+    steps = tf.shape(made)[2]
+    joined = tf.reshape(tf.transpose(made, [0, 2, 1, 3]), [-1, layer.num_heads * layer.key_dim])
+    outputs = tf.matmul(joined, tf.cast(layer.output_kernel, joined.dtype))
+    if layer.use_bias:
+        outputs += tf.cast(layer.output_bias, outputs.dtype)
+    return tf.reshape(outputs, [-1, steps, outputs.shape[-1]])
 
 
 def _with_attention(model):

@@ -1,0 +1,216 @@
+"""The translation models of step_time_translation.py and decoding_speed.py as users of PyTorch write them.
+
+Shapes: B sentences, S and T tokens of source and target, d width, n units, V words; token 0 is padding. With
+batch_first=False the time stands before the batch in everything that a model takes and gives.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Transformer(nn.Module):
+    """nn.Transformer after the published equations: a norm behind every sum, none more at the end of a stack.
+
+    It drops out what ours does, and besides, as nn.Transformer has it, weights of the attention and values within the
+    feed-forward layers; with same_dropout=True these two are left out.
+
+    Args:
+        words: V, of both sides; one matrix for both embeddings and the output.
+        bias: biases in the attention.
+
+    tokens (B, S) and (B, T) -> logits (B, T, V).
+    """
+
+    def __init__(
+        self, words=8000, width=256, layers=4, inner=1024, heads=4, dropout=0.1, *, bias=True, same_dropout=False,
+        batch_first=False,
+    ):  # fmt: skip
+        super().__init__()
+        stacks = []
+        for kind, stack in (
+            (nn.TransformerEncoderLayer, nn.TransformerEncoder), (nn.TransformerDecoderLayer, nn.TransformerDecoder),
+        ):  # fmt: skip
+            layer = kind(width, heads, inner, dropout, batch_first=batch_first)
+            for name, attention in list(layer.named_children()):
+                if isinstance(attention, nn.MultiheadAttention):
+                    rate = 0.0 if same_dropout else dropout
+                    own = nn.MultiheadAttention(width, heads, rate, bias=bias, batch_first=batch_first)
+                    setattr(layer, name, own)
+            if same_dropout:
+                layer.dropout = nn.Identity()  # within the feed-forward layers
+            fast = {"enable_nested_tensor": False} if stack is nn.TransformerEncoder else {}
+            stacks.append(stack(layer, layers, **fast))
+        self.transformer = nn.Transformer(
+            width, heads, custom_encoder=stacks[0], custom_decoder=stacks[1], batch_first=batch_first
+        )
+        self.embedding = nn.Embedding(words, width)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.dropout, self.batch_first = nn.Dropout(dropout), batch_first
+        self.register_buffer("positions", sinusoids(1024, width), persistent=False)
+
+    def forward(self, source, target):
+        rows = [tokens if self.batch_first else tokens.t() for tokens in (source, target)]
+        hidden, closed = [rows[k] == 0 for k in (0, 1)]
+        later = torch.ones(rows[1].shape[1], rows[1].shape[1], dtype=torch.bool).triu(1)
+        made = self.transformer(
+            self.embedded(source), self.embedded(target), tgt_mask=later, src_key_padding_mask=hidden,
+            tgt_key_padding_mask=closed, memory_key_padding_mask=hidden,
+        )  # fmt: skip
+        return functional.linear(made, self.embedding.weight)
+
+    def embedded(self, tokens, start=0):
+        """tokens (B, T) -> (B, T, d), their first at position `start`."""
+        x = self.embedding(tokens) * math.sqrt(self.embedding.embedding_dim)
+        rows = self.positions[start : start + tokens.shape[1 if self.batch_first else 0]]
+        return self.dropout(x + (rows if self.batch_first else rows[:, None]))
+
+
+class CachedDecoder:
+    """Writes with a Transformer (batch_first) a token at a time; keys and values of what is past are kept."""
+
+    def __init__(self, model):
+        self.model, self.layers = model, model.transformer.decoder.layers
+        self.heads = self.layers[0].self_attn.num_heads
+
+    def begin(self, source):
+        """(B, S) -> what never changes: of each layer the source's keys and values (B, h, S, d / h), and the mask."""
+        hidden = source == 0
+        memory = self.model.transformer.encoder(self.model.embedded(source), src_key_padding_mask=hidden)
+        read = []
+        for layer in self.layers:
+            keys, values = self._projected(layer.multihead_attn, memory, 1, 3).chunk(2, -1)
+            read.append((self._heads(keys), self._heads(values)))
+        return read, ~hidden[:, None, None]
+
+    def step(self, tokens, cache, memory):
+        """Tokens (N,), of each layer keys and values (N, h, t, d / h) or None, N a multiple of B.
+
+        Returns:
+            logits (N, V), cache
+        """
+        read, seen = memory
+        x = self.model.embedded(tokens[:, None], 0 if cache is None else cache[0][0].shape[2])
+        written, sentences = [], len(seen)
+        for k, layer in enumerate(self.layers):
+            queries, *new = map(self._heads, self._projected(layer.self_attn, x, 0, 3).chunk(3, -1))
+            if cache is not None:
+                new = [torch.cat(pair, 2) for pair in zip(cache[k], new, strict=True)]
+            written.append(new)
+            x = layer.norm1(x + self._attended(layer.self_attn, queries, *new))
+            queries = self._projected(layer.multihead_attn, x, 0, 1)
+            queries = self._heads(queries.view(sentences, -1, x.shape[-1]))  # rows of a sentence ask its one memory
+            made = self._attended(layer.multihead_attn, queries, *read[k], seen)
+            x = layer.norm2(x + made.view(x.shape))
+            x = layer.norm3(x + layer.linear2(functional.relu(layer.linear1(x))))
+        return functional.linear(x[:, 0], self.model.embedding.weight), written
+
+    def _projected(self, attention, x, first, last):
+        """Of query, key and value those from `first` to before `last`, as one product."""
+        rows, bias = slice(first * x.shape[-1], last * x.shape[-1]), attention.in_proj_bias
+        return functional.linear(x, attention.in_proj_weight[rows], None if bias is None else bias[rows])
+
+    def _heads(self, x):
+        """(N, t, d) -> (N, h, t, d / h)"""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _attended(self, attention, queries, keys, values, mask=None):
+        made = functional.scaled_dot_product_attention(queries, keys, values, mask)
+        return attention.out_proj(made.transpose(1, 2).flatten(2))
+
+
+class AttentionGru(nn.Module):
+    """Bahdanau et al.'s model: nn.GRU reads both ways, a loop over nn.GRUCell looks back, maxout behind the loop.
+
+    nn.GRU and nn.GRUCell have their reset gate behind the recurrent matrix, and two biases where the paper has one.
+
+    tokens (B, S) and (B, T) -> logits (B, T, V).
+    """
+
+    def __init__(self, words=8000, units=256, vector=256, attention=256, outputs=256, *, batch_first=False):
+        super().__init__()
+        self.source_embedding = nn.Embedding(words, vector)
+        self.encoder = nn.GRU(vector, units, bidirectional=True, batch_first=batch_first)
+        self.first_state = nn.Linear(units, units)
+        self.target_embedding = nn.Embedding(words, vector)
+        self.keys = nn.Linear(2 * units, attention)
+        self.query = nn.Linear(units, attention, bias=False)
+        self.score = nn.Linear(attention, 1, bias=False)
+        self.cell = nn.GRUCell(vector + 2 * units, units)
+        self.output = nn.Linear(units + 2 * units + vector, 2 * outputs)
+        self.logits = nn.Linear(outputs, words)
+        self.batch_first = batch_first
+
+    def forward(self, source, target):
+        time = 1 if self.batch_first else 0
+        annotations, _ = self.encoder(self.source_embedding(source))
+        backward = annotations.select(time, 0)[:, self.first_state.in_features :]
+        state = torch.tanh(self.first_state(backward))
+        keys, closed = self.keys(annotations), source == 0  # U h, once for all steps
+        y = self.target_embedding(target)
+        seen = []
+        for vector in y.unbind(time):
+            scores = self.score(torch.tanh(self.query(state).unsqueeze(time) + keys)).squeeze(-1)
+            weights = torch.softmax(scores.masked_fill(closed, -math.inf), time)
+            if self.batch_first:
+                context = torch.bmm(weights[:, None], annotations)[:, 0]
+            else:
+                context = torch.einsum("sb,sba->ba", weights, annotations)
+            seen.append(torch.cat([state, context], -1))
+            state = self.cell(torch.cat([vector, context], -1), state)
+        seen = torch.cat([torch.stack(seen, time), y], -1)
+        return self.logits(self.output(seen).unflatten(-1, (-1, 2)).amax(-1))
+
+
+NETWORKS = {"transformer": Transformer, "attention_gru": AttentionGru}
+
+
+def build(network, **arguments):
+    """A network of NETWORKS, with PyTorch's initialisation."""
+    return NETWORKS[network](**arguments)
+
+
+def redundant(model):
+    """Second biases of nn.GRU and nn.GRUCell."""
+    layers = [module for module in model.modules() if isinstance(module, nn.GRU | nn.GRUCell)]
+    return sum(w.numel() for layer in layers for name, w in layer.named_parameters() if name.startswith("bias_hh"))
+
+
+def sinusoids(length, width):
+    """PE of arXiv:1706.03762, section 3.5: (length, width)."""
+    angles = torch.arange(length)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+
+
+def copy_transformer(weights, model):
+    """Weights of our Transformer, {layer: arrays as its get_weights() has them}, into that of PyTorch."""
+
+    def put(parameter, *arrays):
+        parameter.copy_(torch.cat([torch.from_numpy(a.T.copy()) for a in arrays]))
+
+    with torch.no_grad():
+        put(model.embedding.weight, weights["embedding"][0].T)
+        for side, stack in (("encoder", model.transformer.encoder), ("decoder", model.transformer.decoder)):
+            for n, layer in enumerate(stack.layers, 1):
+                own = {"attention": "self_attn", "cross_attention": "multihead_attn"}
+                for name, place in list(own.items())[: 1 if side == "encoder" else 2]:
+                    given, attention = weights[f"{side}{n}_{name}"], getattr(layer, place)
+                    if attention.in_proj_bias is None:
+                        q, k, v, o = given
+                    else:
+                        q, q_bias, k, k_bias, v, v_bias, o, o_bias = given
+                        put(attention.in_proj_bias, q_bias, k_bias, v_bias)
+                        put(attention.out_proj.bias, o_bias)
+                    put(attention.in_proj_weight, q, k, v)
+                    put(attention.out_proj.weight, o)
+                norms = ("attention", "feed_forward") if side == "encoder" else (
+                    "attention", "cross_attention", "feed_forward",
+                )  # fmt: skip
+                pairs = {f"{name}_norm": getattr(layer, f"norm{k}") for k, name in enumerate(norms, 1)}
+                for name, module in (pairs | {"up": layer.linear1, "down": layer.linear2}).items():
+                    for parameter, array in zip(
+                        (module.weight, module.bias), weights[f"{side}{n}_{name}"], strict=True
+                    ):
+                        put(parameter, array)

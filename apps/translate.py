@@ -25,7 +25,8 @@ SHOWN = 4  # sentences of the validation split that are shown with their transla
 SIZES = {
     "transformer": {"num_layers": 2, "hidden_dim": 128, "intermediate_dim": 512, "num_heads": 4},
     "attention_seq2seq": {
-        "units": 256, "embedding_dim": 256, "attention_units": 256, "output_units": 256, "initializer": "glorot_uniform",
+        "units": 256, "embedding_dim": 256, "attention_units": 256, "output_units": 256,
+        "initializer": "glorot_uniform",
     },
     "seq2seq": {"units": (256, 256), "embedding_dim": 256, "init_scale": None},
 }  # fmt: skip

@@ -125,6 +125,7 @@ class AttentionGru(nn.Module):
     """Bahdanau et al.'s model: nn.GRU reads both ways, a loop over nn.GRUCell looks back, maxout behind the loop.
 
     nn.GRU and nn.GRUCell have their reset gate behind the recurrent matrix, and two biases where the paper has one.
+    The encoder reads padding, too: for sentences of one length there is no need to pack them.
 
     tokens (B, S) and (B, T) -> logits (B, T, V).
     """

@@ -90,16 +90,23 @@ class Pairs:
 class Transformer(Pairs):
     tokens: int = 64
     smoothing: float = SMOOTHING
+    layers: int = 4
 
     def build(self):
         return models.build_transformer(
-            WORDS, num_layers=4, hidden_dim=256, intermediate_dim=1024, num_heads=4, dropout=0.1, use_bias=True
+            WORDS,
+            num_layers=self.layers,
+            hidden_dim=256,
+            intermediate_dim=1024,
+            num_heads=4,
+            dropout=0.1,
+            use_bias=True,
         )
 
     def keras(self):
         import keras
 
-        model, (source, target, after) = stock_transformer(self.tokens), self.arrays()
+        model, (source, target, after) = stock_transformer(self.tokens, self.layers), self.arrays()
 
         def loss(words, logits):
             return keras.losses.categorical_crossentropy(
@@ -133,8 +140,8 @@ class Torch:
 
         torch = self.torch
         self.batch_first = who.endswith("batch_first")
-        same = {"same_dropout": "same_dropout" in who} if name == "transformer" else {}
-        self.model = peers.build(name, batch_first=self.batch_first, **same)
+        own = {"layers": row.layers, "same_dropout": "same_dropout" in who} if name == "transformer" else {}
+        self.model = peers.build(name, batch_first=self.batch_first, **own)
         arrays = (torch.from_numpy(a.astype(np.int64)) for a in row.arrays())
         self.source, self.target, self.after = (a if self.batch_first else a.t().contiguous() for a in arrays)
         fused = {"fused": True} if "fused" in who else {}
@@ -167,7 +174,7 @@ class Torch:
             total += loss.item()
 
 
-def stock_transformer(tokens, words=WORDS, width=256, stacked=4, inner=1024, heads=4, dropout=0.1):
+def stock_transformer(tokens, stacked=4, words=WORDS, width=256, inner=1024, heads=4, dropout=0.1):
     """The Transformer of Keras' own layers, which are called as ours are."""
     from keras import Input, Model, layers, ops
 

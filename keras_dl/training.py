@@ -1,8 +1,7 @@
 """`fit`: epochs that can be killed at any moment and go on bit for bit.
 
 The loop is our own and the step is Keras': it runs model.train_step in blocks of steps inside one graph, over a
-pipeline that never ends (no wait between epochs), and calls Keras callbacks. At the end of a block the whole state can
-be written (checkpoint.py) and put back.
+pipeline that never ends (no wait between epochs). After a block the whole state can be written and put back.
 """
 
 import contextlib
@@ -255,6 +254,7 @@ def _steps_function(model, one_step):
     """A graph of n steps: (iterator, n) -> (index of the first step whose loss is not finite, or -1; logs)."""
     strategy = tf.distribute.get_strategy()
     compiled = tf.function(one_step, jit_compile=True) if model.jit_compile else one_step
+
     @tf.function(autograph=False)
     def steps(iterator, count):
         def body(i, bad):

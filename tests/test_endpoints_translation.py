@@ -210,20 +210,20 @@ def test_a_sample_is_drawn_by_its_seed(made):
 
 
 class Endless:
-    """A decoder that writes "b" for ever, a little more likely than the rest."""
+    """A decoder that writes "b" for ever: its logit is 9, all others' are 0."""
 
     def begin(self, source):
         return (), tf.zeros([tf.shape(source)[0], 1])
 
     def step(self, tokens, state, memory):
-        return tf.one_hot(tf.fill(tf.shape(tokens), SUBWORDS.pieces.index("b")), V) * 30.0, state
+        return tf.one_hot(tf.fill(tf.shape(tokens), SUBWORDS.pieces.index("b")), V) * 9.0, state
 
 
 def test_how_long_a_translation_gets_depends_on_its_source_alone():
     source, limits = tf.constant(["bbb", "b"]), [5 + BEYOND, 3 + BEYOND]  # with the begin of a word and the end
-    answer = translation.sampler(Endless(), SUBWORDS)(source, 1.0, 0, 1.0, 0)
+    answer = translation.sampler(Endless(), SUBWORDS)(source, 0.0, 0, 1.0, 0)
     assert [len(text) for text in answer["translation"].numpy()] == limits
-    nats = -float(tf.nn.log_softmax(tf.constant([30.0] + [0.0] * (V - 1)))[0])
+    nats = -float(tf.nn.log_softmax(tf.constant([9.0] + [0.0] * (V - 1)))[0])
     np.testing.assert_allclose(-answer["log_probability"], np.array(limits) * nats, rtol=1e-3)
     answer = translation.translator(Endless(), None, SUBWORDS, 2)(source, 0.0)
     assert [len(text) for text in answer["translation"].numpy()] == limits

@@ -457,6 +457,19 @@ def test_dropout_is_of_training_alone_and_of_the_share_that_is_asked_for():
     assert set(rates.values()) == {0.3} and len(rates) == 2 + N * (2 + 3)  # section 5.4: sums, and each sub-layer
 
 
+@pytest.mark.parametrize("variant", BOTH)
+def test_dropout_leaves_alone_what_goes_past_a_sub_layer(variant):
+    """With sub-layers that give nothing, and the sums of embedding and position kept, there is nothing to drop."""
+    model, given = made(variant, dropout=0.4), sentences()
+    for layer in model.layers:
+        if layer.name in ("source_dropout", "target_dropout"):
+            layer.rate = 0.0
+    for weight in model.trainable_weights:
+        if "_down/" in weight.path or weight.name.startswith("output_"):
+            weight.assign(tf.zeros_like(weight))
+    np.testing.assert_allclose(model(given, training=True), logits_of(model, given), atol=1e-6)
+
+
 # As a whole, learned
 
 SYMBOLS, SHORTEST, LONGEST = 8, 4, 8

@@ -12,7 +12,7 @@ with quiet_tensorflow():
 
 MOST_SENTENCES = 64  # a request
 MOST_TOKENS = 1024  # of a sentence, its end counted
-MOST_BYTES = 2**15  # of a sentence, looked at before it is cut into tokens
+MOST_BYTES = 2**12  # of a sentence: one long word is as many steps of cutting it into sub-words
 BEYOND = 50  # tokens that a translation may have more than its source (arXiv:1706.03762, section 6.1)
 PAD, BOS, EOS = 0, 1, 2
 

@@ -23,7 +23,8 @@ class MultiHeadAttention(keras.layers.Layer):
     Call arguments:
         query: (B, Q, d).
         memory: (B, M, d), what keys and values are made of; None: the query, self-attention.
-        attention_mask: bool, of a shape that goes with (B, Q, M); False hides a step of the memory. Each query must see one.
+        attention_mask: bool, of a shape that goes with (B, Q, M); False hides a step of the memory. Each query must see
+            one.
 
     Returns:
         (B, Q, d), and the weights (B, h, Q, M) float32.

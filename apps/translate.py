@@ -80,6 +80,7 @@ def main(argv=None):
         from keras_dl.endpoints.translation import translator
 
     own = {"chained": config.chained} if config.dataset == "dates" and not config.source else {}
+    own |= {"examples": 1000} if own and config.smoke else {}
     size = config.vocabulary_size or (DATES if own else 8000)
     splits = data.load(
         config.source or config.dataset, config.seed, kind="pairs", target=config.target or None,

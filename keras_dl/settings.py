@@ -78,7 +78,7 @@ class Training(Common):
         for name in ("weight_decay", "save_minutes", "clipnorm"):
             at_least(self, name, 0.0)
         check(0 <= self.beta_2 < 1, f"--beta-2: must be in [0, 1); got {self.beta_2:g}.")
-        check(self.average_last < 2 or self.keep == "last", "--average-last needs --keep last; got best.")
+        check(not self.average_last or self.keep == "last", "--average-last needs --keep last; got best.")
         for name in ("learning_rate", "decay_factor", "epsilon"):
             value = getattr(self, name)
             check(0 < value < math.inf, f"--{name.replace('_', '-')}: must be positive; got {value:g}.")

@@ -38,8 +38,15 @@ def build_transformer_lm(
     Args:
         input_shape: (T,) of the tokens, without the batch axis; T None for any length.
         num_classes: K, tokens that there are.
-        num_layers, hidden_dim, intermediate_dim, num_heads, dropout, norm_first, positions, tied, use_bias: as of
-            build_transformer.
+        num_layers: N.
+        hidden_dim: d_model.
+        intermediate_dim: d_ff.
+        num_heads: h; d_k = d_model / h.
+        dropout: share of the values set to zero in training, as in build_transformer.
+        norm_first: normalise what goes into a sub-layer, and once at the end; else what comes out, as published.
+        positions: "sinusoidal" or "learned" (section 3.5).
+        tied: one matrix for the embedding and the output (section 3.4).
+        use_bias: biases in the attention.
         max_length: tokens of a window, beyond which models.with_state lets the oldest half go; and how many learned
             positions there are.
         name: name of the model.

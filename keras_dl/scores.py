@@ -56,6 +56,7 @@ def by_length(hypotheses, references, lengths, *, metric="bleu", bins=6, seed=0)
     """
     lengths, rng = np.asarray(lengths), np.random.default_rng(seed)
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, bins + 1)).astype(int))
+    edges = np.append(edges, edges) if len(edges) == 1 else edges  # all of one length
     of = _corpus_bleu if metric == "bleu" else _exact
     found = []
     for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):

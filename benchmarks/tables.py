@@ -29,8 +29,8 @@ RECIPES = {
     ),
     "multi30k transformer_tiny": (
         "--vocabulary-size 10000 --set num_layers=4 --set hidden_dim=128 --set intermediate_dim=256 --set num_heads=4 "
-        "--set dropout=0.3 --set norm_first=True --epochs 40 --batch-tokens 2048 --learning-rate 0.003 --warmup 1000 "
-        "--keep last --average-last 5 --precision mixed_bfloat16"
+        "--set dropout=0.3 --set norm_first=True --epochs 40 --batch-tokens 2048 --learning-rate 0.003 "
+        "--schedule onecycle --keep last --average-last 3 --precision mixed_bfloat16"
     ),
     "multi30k attention_gru": (
         "--vocabulary-size 6000 --set units=256 --set embedding_dim=256 --set attention_units=256 "

@@ -323,6 +323,7 @@ CASES = {
         SENTENCES,
         (5, 7),
         27 + 21 + 270 + 30 + 60 + 75 + 90 + 50 + 96 + 49,
+        slow=True,
     ),
     # One matrix 11 * 8. Attention 4 * 8 * 8 = 256; feed-forward 8 * 12 + 12 + 12 * 8 + 8 = 212; a norm 16.
     # An encoder's layer 256 + 212 + 32, a decoder's 512 + 212 + 48
@@ -360,6 +361,7 @@ CASES = {
         SENTENCES,
         (5, 9),
         3 * 54 + 84 + 328 + 508 + 24,
+        slow=True,
         mute="key_bias",
     ),
     # 7 * 8; the layer of an encoder above
@@ -389,6 +391,7 @@ CASES = {
         {"tokens": (4,)},
         (4, 7),
         84 + 30 + 328 + 12,
+        slow=True,
         mute="key_bias",
     ),
 }

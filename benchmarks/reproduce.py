@@ -105,11 +105,14 @@ def write_readme():
     runtime.write_atomic(README, MARKED.sub(lambda found: found[1] + _markdown(found[2]) + found[3], text))
     for name in TABLES:
         if _curves(name).exists():
+            import alignment
             import experiments
             import influence
+            import lengths
             import recurrent
 
-            draw = (experiments.PICTURES | influence.PICTURES | recurrent.PICTURES)[name]
+            modules = (alignment, experiments, influence, lengths, recurrent)
+            draw = next(module.PICTURES[name] for module in modules if name in module.PICTURES)
             _picture(name).parent.mkdir(exist_ok=True)
             draw(runtime.read_json(_curves(name)), _picture(name))
 

@@ -94,7 +94,8 @@ def _cross_entropy(logits, targets, smoothing):
             mean += smoothing * tf.reduce_mean(logits, -1)
 
         def backward(upstream):
-            gradient = (softmax - smoothing / logits.shape[-1] if smoothing else softmax) * upstream[:, None]
+            share = smoothing / tf.cast(tf.shape(logits)[-1], logits.dtype)
+            gradient = (softmax - share if smoothing else softmax) * upstream[:, None]
             return tf.tensor_scatter_nd_sub(gradient, chosen, (1 - smoothing) * upstream)
 
         return log_z - mean, backward

@@ -70,11 +70,21 @@ def piano_roll_figure(rolls, titles, *, lowest, steps_per_beat):
     return figure
 
 
-def alignment_of(made, row):
-    """The arguments of alignment_figure for sentence `row` of what the endpoint `translate` gives."""
-    source, target = ([t.decode() for t in made[f"{side}_tokens"][row].numpy()] for side in ("source", "target"))
-    source, target = ([t for t in tokens if t not in ("", "<pad>")] for tokens in (source, target))
-    return {"weights": made["alignment"][row].numpy()[: len(target), : len(source)], "source": source, "target": target}
+def attention_of(shown, subwords, source, target):
+    """The arguments of alignment_figure: where a model looks as it writes a target.
+
+    Args:
+        shown: models.with_attention of it; of a Transformer the heads of its last layer but one are taken.
+        subwords: data.subwords.Subwords.
+        source, target: a string each.
+    """
+    tokens, (before, after, _) = subwords.sources([source]), subwords.targets([target])
+    weights = shown({"source": tokens, "target": before}, training=False)["attention"][0].numpy()
+    if weights.ndim == 4:  # (N, h, T, S)
+        weights = weights[max(0, len(weights) - 2)]
+    names = [[piece.decode() for piece in subwords.strings(ids[0]).numpy()] for ids in (tokens, after)]
+    titles = [f"head {n}" for n in range(1, 1 + len(weights))] if weights.ndim == 3 else ()
+    return {"weights": weights, "source": names[0], "target": names[1], "titles": titles}
 
 
 def alignment_figure(weights, source, target, titles=()):

@@ -30,21 +30,9 @@ class Diverged(runtime.UserError):
 
 
 def fit(
-    model,
-    train,
-    validation,
-    run,
-    *,
-    epochs,
-    callbacks=(),
-    monitor="val_loss",
-    mode="min",
-    keep="best",
-    average_last=0,
-    checkpoint=True,
-    save_minutes=10.0,
-    verbose=None,
-):
+    model, train, validation, run, *, epochs, callbacks=(), monitor="val_loss", mode="min", keep="best", average_last=0,
+    checkpoint=True, save_minutes=10.0, verbose=None,
+):  # fmt: skip
     """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
 
     Args:
@@ -65,9 +53,12 @@ def fit(
         History: {name: [float, one an epoch]}.
 
     Raises:
+        ValueError: average_last with keep other than "last".
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
+    if average_last and keep != "last":
+        raise ValueError(f"fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
     callbacks = [*([_AverageLast(average_last)] if average_last else []), *callbacks]
     with run.scope():

@@ -168,6 +168,19 @@ def test_smoothed_labels_are_a_cross_entropy_to_the_smoothed_distribution(share,
     np.testing.assert_allclose(made, nll, rtol=1e-5)
 
 
+def test_smoothed_labels_over_a_number_of_tokens_that_the_graph_does_not_know():
+    targets, logits, _ = batch("categorical")
+
+    def gradient(logits):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = tf.reduce_sum(smoothed_nll(targets, logits, 0.1))
+        return tape.gradient(value, logits)
+
+    graph = tf.function(gradient, input_signature=[tf.TensorSpec([None, None, None])], autograph=False)
+    np.testing.assert_allclose(graph(logits), gradient(tf.constant(logits)), atol=1e-6)
+
+
 def test_the_least_smoothed_loss_is_the_entropy_of_the_smoothed_labels():
     targets, noise, _ = batch("categorical")
     q = smoothed(targets, 0.2)

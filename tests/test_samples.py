@@ -1,10 +1,12 @@
 """Laws of what is shown while a generative model learns: when, once, and the right way up."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import runtime, samples, summaries
+from keras_dl import models, runtime, samples, summaries
+from keras_dl.data.subwords import WORD, Subwords
 
 
 def shown(run):
@@ -60,3 +62,28 @@ def test_a_piano_roll_has_time_to_the_right_and_pitch_up():
 
     assert dark(0.25, 31) and dark(0.75, 101) and not dark(0.75, 31) and not dark(0.25, 101)
     assert axes.get_xlim() == (0, 4)  # beats
+
+
+@pytest.mark.parametrize("build", ["transformer", "attention_seq2seq"])
+def test_where_a_model_looks_is_of_the_sentence_s_own_tokens(build):
+    """A row of sum 1 for each target sub-word and the end, over the source's and its end; drawn target downwards."""
+    subwords = Subwords.learn(["a dog runs", "ein hund rennt", "dog", "hund"], 30)
+    sizes = {"num_layers": 3, "hidden_dim": 8, "intermediate_dim": 8, "num_heads": 2}
+    model = models.build_transformer(30, **sizes)
+    if build != "transformer":
+        model = models.build_attention_seq2seq(
+            30, 30, units=4, embedding_dim=4, attention_units=4, output_units=4, dropout=0.0
+        )
+    looking = models.with_attention(model)
+    found = samples.attention_of(looking, subwords, "a dog", "ein hund rennt")
+    for side, text in (("source", "a dog"), ("target", "ein hund rennt")):
+        assert "".join(found[side]) == "".join(f"{WORD}{word}" for word in text.split()) + "</s>"
+    heads = np.reshape(found["weights"], (-1, len(found["target"]), len(found["source"])))
+    assert len(heads) == (2 if build == "transformer" else 1) == max(1, len(found["titles"]))
+    np.testing.assert_allclose(heads.sum(-1), 1, atol=1e-5)
+    if build == "transformer":
+        tokens = {"source": subwords.sources(["a dog"]), "target": subwords.targets(["ein hund rennt"])[0]}
+        np.testing.assert_array_equal(heads, looking(tokens)["attention"][0, 1])
+    axes = samples.alignment_figure(**found).axes
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == found["target"]
+    assert len(axes) == len(heads) and axes[0].get_ylim()[0] > axes[0].get_ylim()[1]

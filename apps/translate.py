@@ -51,6 +51,7 @@ class Config(settings.Training):
     label_smoothing: float = 0.0  # share of the target that is spread over all sub-words; papers: 0.1
     beam_width: int = 5  # translations that are followed at once; 1 is the greedy choice
     length_penalty: float = 0.6  # how much long translations are favoured
+    trials: int = 0  # trials of the search; 0: none, the dates are to take minutes
     trial_epochs: int = 1  # epochs of a trial
     epochs: int = 6  # epochs of the final fit
     batch_tokens: int = 1024  # sub-words of a batch, padding counted, of the longer side

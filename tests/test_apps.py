@@ -20,7 +20,7 @@ def main_of(app):
 @pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
 def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
     main = main_of(app)
-    metrics = main(["--smoke", "--out", str(tmp_path)])
+    metrics = main(["--smoke", "--out", str(tmp_path), "--trials", "2"])
     assert metrics and all(isinstance(v, float) for v in metrics.values())
     (run,) = (tmp_path / "runs" / app.stem).iterdir()
     for part in ("config.json", "history.csv", "finished.json", "checkpoints", "tensorboard", "tuner/trials.json"):

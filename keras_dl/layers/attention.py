@@ -121,9 +121,8 @@ class ScaledEmbedding(keras.layers.Layer):
     def build(self, *_):
         initializer = keras.initializers.RandomNormal(stddev=self.output_dim**-0.5)
         self.embeddings = self.add_weight(
-            name="embeddings", shape=(self.input_dim, self.output_dim), initializer=initializer,
-            autocast=False,  # a token's gradients are summed over a batch: not in half precision
-        )  # fmt: skip
+            name="embeddings", shape=(self.input_dim, self.output_dim), initializer=initializer
+        )
 
     def call(self, x, reverse=False):
         table = tf.convert_to_tensor(self.embeddings)

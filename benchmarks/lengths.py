@@ -31,15 +31,15 @@ SEED = 0
 BINS = {"dates": 8, "multi30k": 6}
 TRAINED, TESTED = (1, 8), (1, 17)  # items of a source
 MODELS = {  # name of the app's model, and its sizes for the dates
-    "transformer": ("transformer", "--set num_layers=2 --set hidden_dim=128 --set intermediate_dim=512"),
+    "transformer": ("transformer", "--set num_layers=2 --set hidden_dim=128 --set intermediate_dim=256"),
     "attention_gru": (
         "attention_seq2seq",
         "--set units=128 --set embedding_dim=128 --set attention_units=128 --set output_units=128",
     ),
-    "seq2seq": ("seq2seq", '--set "units=(192, 192)" --set embedding_dim=128'),
+    "seq2seq": ("seq2seq", '--set "units=(160, 160)" --set embedding_dim=128'),
 }
 DATES = (
-    "--dataset dates --chained 1 8 --trials 0 --seed 0 --epochs 3 --batch-tokens 4096 --learning-rate 0.003 "
+    "--dataset dates --chained 1 8 --trials 0 --seed 0 --epochs 2 --batch-tokens 2048 --learning-rate 0.002 "
     "--schedule onecycle --label-smoothing 0 --keep last --set dropout=0.0"
 )
 COLOURS = ("tab:blue", "tab:red", "tab:green")
@@ -156,7 +156,8 @@ def draw(curves, path):
                 axes.axvline(curves[f"{name}_{row}"]["longest_trained"], color="gray", linestyle=":", linewidth=1)
         axes.set(xlabel="words of the source", ylabel="BLEU", title=TITLES[name], ylim=(0, None))
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     figure.savefig(path, dpi=110)
 
 

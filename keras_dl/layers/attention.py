@@ -75,7 +75,7 @@ class MultiHeadAttention(keras.layers.Layer):
         scores = tf.matmul(queries * self.key_dim**-0.5, keys, transpose_b=True)
         scores = tf.cast(scores, tf.float32)
         if mask is not None:
-            scores += tf.where(mask, 0.0, MASKED)[:, None]
+            scores -= tf.where(mask, 0.0, -MASKED)[:, None]  # a sum TensorFlow 2.21 makes one with the product, slowly
         weights = tf.nn.softmax(scores)
         heads = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), [0, 2, 1, 3])  # (B, Q, h, d_k)
         joined = tf.reshape(heads, [*_lengths(heads)[:2], self.num_heads * self.key_dim])

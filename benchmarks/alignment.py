@@ -41,6 +41,7 @@ def alignment(row):
         from keras_dl import data, models, samples
         from keras_dl.data.subwords import Subwords
     exported = lengths.of_multi30k(row)
+    getattr(models, f"build_{lengths.MODELS[row][0]}")  # imports the layers of the file
     looking = models.with_attention(keras.saving.load_model(exported.path / "model.keras", compile=False))
     subwords = Subwords(tuple(exported.card["preprocess"]["pieces"]))
     test = data.load("multi30k", lengths.SEED, kind="pairs", vocabulary_size=500).test.features

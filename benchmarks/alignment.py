@@ -52,7 +52,7 @@ def alignment(row):
     entropies = np.concatenate([entropy(one["weights"]).ravel() for one in found])
     return {
         "metrics": {"entropy": float(entropies.mean())},
-        "details": {"export": exported.card["command"], "export_commit": exported.card["git_commit"], "pairs": PAIRS},
+        "details": {"export": lengths.made_by(exported), "export_commit": exported.card["git_commit"], "pairs": PAIRS},
         "curves": {"weights": shown},
     }
 

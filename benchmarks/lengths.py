@@ -106,7 +106,7 @@ def multi30k(row, smoke=False):
     return {
         "metrics": {"bleu": _score(sources, hypotheses, references, [True] * len(sources))},
         "details": {
-            "export": exported.card["command"], "export_commit": exported.card["git_commit"], "sources": len(sources),
+            "export": made_by(exported), "export_commit": exported.card["git_commit"], "sources": len(sources),
         },
         "curves": {"points": _points("multi30k", sources, hypotheses, references)},
     }  # fmt: skip
@@ -123,6 +123,15 @@ def of_multi30k(row):
         command = next(r.command for r in TABLES["multi30k"].rows if r.name == row)
         raise UserError(f"lengths: there is no {folder.relative_to(ROOT)}; first run python {command}")
     return export.load(folder)
+
+
+def made_by(exported):
+    """The command of an export, without the places of the machine that ran it."""
+    words = shlex.split(exported.card["command"])
+    words = words[next(i for i, word in enumerate(words) if word.endswith("translate.py")) + 1 :]
+    if "--out" in words:
+        del words[words.index("--out") : words.index("--out") + 2]
+    return shlex.join(["python", "apps/translate.py", *words])
 
 
 def translated(exported, sources):

@@ -624,6 +624,7 @@ def test_scores_by_length_and_alignments_are_of_the_export(monkeypatch, tmp_path
     monkeypatch.setattr(data, "load", lambda *args, **kwargs: few)
     found = lengths.multi30k("transformer")
     assert sum(point["count"] for point in found["curves"]["points"]) == 200
+    assert found["details"]["export"] == "python apps/translate.py --smoke --model transformer --trials 0"
     monkeypatch.setattr(alignment, "WORDS", range(2, 30))
     looks = alignment.alignment("transformer")
     shown = looks["curves"]["weights"]

@@ -53,7 +53,7 @@ class Config(settings.Training):
     length_penalty: float = 0.6  # how much long translations are favoured
     trials: int = 0  # trials of the search; 0: none, the dates are to take minutes
     trial_epochs: int = 1  # epochs of a trial
-    epochs: int = 6  # epochs of the final fit
+    epochs: int = 5  # epochs of the final fit
     batch_tokens: int = 1024  # sub-words of a batch, padding counted, of the longer side
     batch_size: int = 64  # sentences that are translated at once
     learning_rate: float = 2e-3  # the largest of the schedule

@@ -257,7 +257,8 @@ def _markdown(name):
         line = [row_name, *(_cell(records[metric], metric in rows) for metric, _ in metrics)]
         if cited:
             figures = [_published(row) for row in rows.values() if row.published is not None]
-            line += [", ".join(figures) or "-", "; ".join(dict.fromkeys(row.source for row in rows.values() if row.source))]
+            sources = dict.fromkeys(row.source for row in rows.values() if row.source)
+            line += [", ".join(figures) or "-", "; ".join(sources)]
         last = max(filter(None, records.values()), key=lambda record: record["date"], default=None)
         line += [f"{last['seconds']:.0f}", f"{last['date'][:10]}, {last['commit'][:7]}"] if last else ["", ""]
         lines.append(line)

@@ -247,6 +247,21 @@ def test_every_model_of_the_translation_app(model, tmp_path):
     assert ("alignment" in outputs) == (model == "attention_seq2seq")
 
 
+def test_what_the_export_would_not_translate_is_said_before_the_training(tmp_path):
+    from keras_dl.runtime import UserError
+
+    pytest.importorskip("sentencepiece", reason="extra [translation] is not installed")
+    for name in ("my.xx", "my.yy"):
+        (tmp_path / name).write_text("".join(f"{'ab cd ' * 700}{n}\n" for n in range(60)))
+    own = ["--source", str(tmp_path / "my.xx"), "--target", str(tmp_path / "my.yy"), "--longest", "9999"]
+    app = main_of(ROOT / "apps" / "translate.py")
+    with pytest.raises(UserError, match="too long to be translated: at most 1023 sub-words and 4096 bytes"):
+        app([*own, "--vocabulary-size", "40", "--out", str(tmp_path)])
+    with pytest.raises(UserError, match="--batch-size: must be at most 64; got 65"):
+        app(["--batch-size", "65", "--out", str(tmp_path)])
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path):
     pairs = [(f"the {a} {b}", f"{b} {a}") for a in "abcdefgh" for b in "ijklmnop"]

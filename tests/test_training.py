@@ -418,3 +418,8 @@ print('EQUAL')
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=os.path.dirname(os.path.dirname(__file__))
     )
     assert "EQUAL" in done.stdout, done.stderr[-3000:]
+
+
+def test_a_mean_of_epochs_is_refused_beside_the_best_epoch(tmp_path):
+    with pytest.raises(ValueError, match="average_last needs keep='last'; got 'best'"):
+        fit(compiled(), run_in(tmp_path), callbacks=(), keep="best", average_last=2)

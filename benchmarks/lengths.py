@@ -5,10 +5,10 @@
 
 dates. Each model is trained by apps/translate.py on sources of 1 to 8 dates and amounts, and its export translates
 1,000 test sources of 1 to 17, up to some 60 words: BLEU of those as long as the ones in training, and of the longer
-ones. All three have about the size, and the same pairs, epochs, learning rate and beam; nothing was tuned. The paper
-trains on sentences of at most 30 or 50 words, which this stands for.
+ones. All three are of about one size, and have the same pairs, epochs, learning rate and beam; nothing was tuned. The
+paper trains on sentences of at most 30 or 50 words, which this stands for.
 
-multi30k. The sentences are short (13 words in the mean), so that the curve is given with intervals and no claim rests
+multi30k. The sentences are short, so that the curve is given with intervals and no claim rests
 on it. What is read is the export of the recipe in tables.py, which must be in saved_models/: its BLEU is the card's, to
 0.05, or nothing is reported.
 
@@ -51,9 +51,9 @@ def main(argv=None):
     parser.add_argument("dataset", choices=BINS)
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--json", type=Path, help="write the result there")
-    parser.add_argument("--smoke", action="store_true", help="a few pairs: does everything run?")
+    parser.add_argument("--smoke", action="store_true", help="dates: a few pairs: does everything run?")
     asked = parser.parse_args(argv)
-    result = (dates if asked.dataset == "dates" else multi30k)(asked.model, asked.smoke)
+    result = dates(asked.model, asked.smoke) if asked.dataset == "dates" else multi30k(asked.model)
     print(", ".join(f"{name} {figure['value']:.4g}" for name, figure in result["metrics"].items()))
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=1))
@@ -91,7 +91,7 @@ def dates(row, smoke=False):
     }  # fmt: skip
 
 
-def multi30k(row, smoke=False):
+def multi30k(row):
     """Translate the test set with the export that is there."""
     with runtime.quiet_tensorflow():
         from keras_dl import data, scores
@@ -118,9 +118,10 @@ def of_multi30k(row):
         from keras_dl import export
     from tables import TABLES
 
-    folder = ROOT / "saved_models" / f"{MODELS[row][0]}-multi30k"
+    model, _ = MODELS[row]
+    folder = ROOT / "saved_models" / f"{model}-multi30k"
     if not folder.is_dir():
-        command = next(r.command for r in TABLES["multi30k"].rows if r.name == row)
+        command = next(r.command for r in TABLES["multi30k"].rows if f"--model {model} " in r.command)
         raise UserError(f"lengths: there is no {folder.relative_to(ROOT)}; first run python {command}")
     return export.load(folder)
 

@@ -610,6 +610,11 @@ def test_scores_by_length_and_alignments_are_of_the_export(monkeypatch, tmp_path
 
     from keras_dl import data, export
 
+    monkeypatch.setattr(lengths, "ROOT", tmp_path)
+    for row, (model, _) in lengths.MODELS.items():
+        with pytest.raises(lengths.UserError, match=f"first run python apps/translate.py --model {model} "):
+            lengths.of_multi30k(row)
+    monkeypatch.undo()
     dates = lengths.dates("attention_gru", smoke=True)
     assert set(dates["metrics"]) == {r.metric for r in tables.TABLES["lengths"].rows if r.name == "dates_seq2seq"}
     assert sum(point["count"] for point in dates["curves"]["points"]) == dates["details"]["sources"] == 20

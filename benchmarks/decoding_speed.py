@@ -7,10 +7,11 @@ and the same search: of the best K continuations of a sentence those that end ar
 live on. float32, 2 threads. The network has the sizes of the one of the table multi30k, untrained. Such weights end a
 sentence anywhere or nowhere, so the end is a token that is never drawn, and every contender takes 40 steps: about as
 many as the longest of a hundred translations of Multi30k, which is what a batch waits for.
-- ours: decoding.beam_search over models.decoder_of, one call of one graph, as the export has it.
-- uncached: the same search; its state is the tokens so far, and at each step the decoder, output layer included, runs
-  on all of them again. The source is encoded once, and a sentence's hypotheses share that. uncached_last is the same,
-  with logits of the last position alone.
+- ours: decoding.beam_search over models.decoder_of, one call of one graph, as the export has it: in two halves side by
+  side (decoding.in_halves).
+- uncached: the same search, in halves as well; its state is the tokens so far, and at each step the decoder, output
+  layer included, runs on all of them again. The source is encoded once, and a sentence's hypotheses share that.
+  uncached_last is the same, with logits of the last position alone.
 - torch: a loop in Python under inference_mode; of each layer the target's keys and values are kept in one tensor each,
   to which a step's are joined, and which index_select puts in the order of the hypotheses; those of the source are made
   once.
@@ -186,6 +187,9 @@ class Ours:
 
         @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
         def search(source):
+            return decoding.in_halves(half, source, fill=row.stop)
+
+        def half(source):
             memory, state = decoder.begin(source)
             first = tf.fill([tf.shape(source)[0]], BOS)
             return decoding.beam_search(

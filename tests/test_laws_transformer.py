@@ -358,7 +358,7 @@ def stepwise(model, given, rows):
     """Logits (N, T, V) of the target's tokens, given one at a time; N = rows * B."""
     decoder = models.decoder_of(model)
     memory, state = decoder.begin(tf.convert_to_tensor(given["source"]))
-    state, found = tf.nest.map_structure(lambda x: tf.repeat(x, rows, 0), state), []
+    state, found = decoding.take(state, np.repeat(range(given["source"].shape[0]), rows)), []
     for tokens in tf.unstack(given["target"], axis=1):
         logits, state = decoder.step(tokens, state, memory)
         found.append(logits)
@@ -395,10 +395,10 @@ def test_rows_may_change_places_as_a_beam_s_do(variant):
     model, given = translating(variant)
     decoder, order = models.decoder_of(model), np.array([2, 0, 0, 4, 3, 5, 6, 8, 7])
     memory, state = decoder.begin(tf.constant(given["source"]))
-    state = tf.nest.map_structure(lambda x: tf.repeat(x, K, 0), state)
+    state = decoding.take(state, np.repeat(range(len(given["source"])), K))
     for tokens in given["target"].T[:3]:
         logits, state = decoder.step(tf.constant(tokens), state, memory)
-    state = tf.nest.map_structure(lambda x: tf.gather(x, order), state)
+    state = decoding.take(state, order)
     logits, _ = decoder.step(tf.constant(given["target"][:, 3]), state, memory)
     mixed = np.concatenate([given["target"][order, :3], given["target"][:, 3:4]], 1)
     wanted = logits_of(model, {"source": np.repeat(given["source"], K, 0), "target": mixed})

@@ -15,6 +15,9 @@ EXPORTS = {  # public name -> its file
     "Sample": "draws",
     "Bernoulli": "draws",
     "beam_search": "beam",
+    "in_halves": "states",
+    "Shared": "states",
+    "take": "states",
 }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl.decoding._checks import refused, same, varying
+from keras_dl.decoding.states import take
 
 BLOCKS = sorted(range(32, 129), key=lambda n: abs(n - 64))  # widths of the blocks of _best, the quickest first
 
@@ -29,8 +30,9 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
     Args:
         step: step(tokens (B * K,), state) -> (logits (B * K, V), state); the K rows of a sentence are adjacent.
         state: any nest of tensors (B, ...). `step` gets each row K times, and at every later step the row of the
-            hypothesis that it continues. It keeps dtypes, and shapes but for axes that grow from step to step, as a
-            cache's does: in a graph an axis behind the first that is unknown or empty at the start may.
+            hypothesis that it continues; what is Shared, as it is. It keeps dtypes, and shapes but for axes that grow
+            from step to step, as a cache's does: in a graph an axis behind the first that is unknown or empty at the
+            start may.
         first: (B,) whole numbers, the tokens of the first step.
         length: T, the most tokens of a hypothesis: a number, a scalar tensor, or (B,) one for each sentence.
         width: K.
@@ -90,7 +92,7 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
     nothing, zeros = tf.fill([batch, width], -math.inf), tf.zeros([batch, width], tf.int32)
     complete = (nothing, nothing, zeros, zeros)  # score, log P, tokens before the end, the row that they are in
     tokens = tf.repeat(first[:, None], width, 1)
-    state = tf.nest.map_structure(lambda x: tf.repeat(x, width, 0), state)
+    state = take(state, tf.repeat(tf.range(batch), width))
     history = tuple(tf.TensorArray(tf.int32, longest, element_shape=[first.shape[0], width]) for _ in range(2))
     start = (tf.constant(0), limits <= 0, tokens, state, live, complete, history)
     shapes = (None, None, None, varying(state), None, (None,) * 4, (None,) * 2)
@@ -157,7 +159,7 @@ def _reordered(state, parents, batch, width):
     if width == 1:
         return state
     rows = tf.reshape(parents + tf.range(batch)[:, None] * width, [batch * width])
-    return tf.nest.map_structure(lambda x: tf.gather(x, rows), state)
+    return take(state, rows)
 
 
 def _filled_up(complete, live, results):

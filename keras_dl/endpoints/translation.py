@@ -74,11 +74,15 @@ def translator(decoder, aligned, subwords, width):
     def translate(source, length_penalty):
         with _checked(source, length_penalty=length_penalty):
             tokens = _encoded(subwords, source)
-        memory, state = decoder.begin(tokens)
-        found, scores, log_probabilities, lengths = decoding.beam_search(
-            lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), _limits(tokens), width,
-            end=EOS, length_penalty=length_penalty, results=width,
-        )  # fmt: skip
+
+        def search(tokens):
+            memory, state = decoder.begin(tokens)
+            return decoding.beam_search(
+                lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), _limits(tokens), width,
+                end=EOS, length_penalty=length_penalty, results=width,
+            )  # fmt: skip
+
+        found, scores, log_probabilities, lengths = decoding.in_halves(search, tokens, fill=EOS)
         batch, _, steps = tf.unstack(tf.shape(found))
         texts = tf.reshape(subwords.decode(tf.reshape(found, [batch * width, steps])), [batch, width])
         best = found[:, 0, : tf.reduce_max(lengths[:, 0])]

@@ -14,10 +14,12 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from keras_dl.decoding import Shared
 from keras_dl.layers.attention import MASKED, Mask, MultiHeadAttention, ScaledEmbedding
 from keras_dl.models._transformer import Parts, check
 
 PARAMETERS = 63_045_632  # trainable, at the defaults
+ROOM = 8  # steps by which what a decoder keeps grows
 
 
 def build_transformer(
@@ -113,7 +115,10 @@ class _Decoder:
     """models.decoder_of for a Transformer: keys and values of what was read and written are kept, not made anew.
 
     The memory holds each layer's keys and values of the source, head by head (B, h, S, d_k), and what hides its
-    padding; the state the keys and values of the target so far (N, h, t, d_k), one step longer each time.
+    padding. The state holds, shared by the K rows of a sentence, each layer's keys and values of what all of them have
+    written (B, h, L, K d_k), with room for L steps; and of each row in which row its t steps were written (N, t). So
+    nothing large changes places when a beam goes on with others of its hypotheses: a row asks all that was written for
+    its sentence, and what is not its own is hidden.
     """
 
     def __init__(self, model):
@@ -130,65 +135,106 @@ class _Decoder:
         self.encoder = keras.Model(model.input["source"], model.get_layer(last).output)
 
     def begin(self, source):
-        read = self.encoder(source, training=False)
+        read, sentences = self.encoder(source, training=False), tf.shape(source)[0]
         cross = [self.parts.attention(f"decoder{n}_cross_attention") for n in range(1, self.num_layers + 1)]
         memory = {
             "hidden": tf.where(source == 0, -MASKED, 0.0)[:, None, None],
-            "read": [tuple(_heads(layer, x) for x in layer.remember(read)) for layer in cross],
+            "read": [tuple(_heads(layer, x, sentences) for x in layer.remember(read)) for layer in cross],
         }
-        empty = memory["read"][0][0][:, :, :0]
+        nothing = tf.zeros([sentences, cross[0].num_heads, 0, 0], read.dtype)
         if not tf.executing_eagerly():  # of no length that the graph knows: it grows
-            empty = tf.compat.v1.placeholder_with_default(empty, [None, *empty.shape[1:2], None, *empty.shape[3:]])
-        return memory, [(empty, empty) for _ in cross]
+            nothing = tf.compat.v1.placeholder_with_default(nothing, [None, cross[0].num_heads, None, None])
+        return memory, {"written": Shared([(nothing, nothing) for _ in cross]), "rows": tf.zeros_like(source[:, :0])}
 
     def step(self, tokens, state, memory):
-        rows, sentences, written = tf.shape(tokens)[0], tf.shape(memory["hidden"])[0], []
+        sentences, t = tf.shape(memory["hidden"])[0], tf.shape(state["rows"])[1]
+        width, written = tf.shape(tokens)[0] // sentences, []
+        rows = tf.concat([state["rows"], (tf.range(tf.shape(tokens)[0]) % width)[:, None]], 1)
+        hidden = _others(tf.reshape(rows, [sentences, width, t + 1]), _room(t + 1))
 
         def own(n, layer, x):
-            queries, *new = (_heads(layer, made) for made in layer.project(x))
-            keys, values = (tf.concat(pair, 2) for pair in zip(state[n - 1], new, strict=True))
-            written.append((keys, values))
-            return _attended(layer, queries, keys, values)
+            queries, *new = (_heads(layer, made, sentences) for made in layer.project(x))
+            kept = [_with(old, x, t) for old, x in zip(state["written"].tensors[n - 1], new, strict=True)]
+            written.append(tuple(kept))
+            keys, values = (tf.reshape(x, [sentences, layer.num_heads, -1, layer.key_dim]) for x in kept)
+            return _attended(layer, queries, keys, values, hidden)
 
         def cross(n, layer, x):  # all rows of a sentence ask its one memory
-            queries = _heads(layer, tf.reshape(layer.ask(x), [sentences, -1, x.shape[-1]]))
-            made = _attended(layer, queries, *memory["read"][n - 1], memory["hidden"])
-            return tf.reshape(made, [rows, 1, x.shape[-1]])
+            return _attended(layer, _heads(layer, layer.ask(x), sentences), *memory["read"][n - 1], memory["hidden"])
 
-        x = self.model.get_layer("target_positions")(self.embedding(tokens[:, None]), start=tf.shape(state[0][0])[2])
-        x = self.parts.decoder(x, self.num_layers, own, cross)
-        return tf.cast(self.output(x), tf.float32)[:, 0], written
+        x = self.model.get_layer("target_positions")(self.embedding(tokens[:, None]), start=t)
+        x = self.parts.decoder(x[:, 0], self.num_layers, own, cross)
+        return tf.cast(self.output(x), tf.float32), {"written": Shared(written), "rows": rows}
 
 
-def _heads(layer, x):
-    """(N, T, h d_k) -> (N, h, T, d_k)."""
-    rows, steps = tf.unstack(tf.shape(x)[:2])
-    if x.shape[1] == 1:  # nothing changes places
-        return tf.reshape(x, [rows, layer.num_heads, 1, layer.key_dim])
-    return tf.transpose(tf.reshape(x, [rows, steps, layer.num_heads, layer.key_dim]), [0, 2, 1, 3])
+def _room(steps):
+    """For how many steps there is room where there are so many."""
+    return -(-steps // ROOM) * ROOM
 
 
-def _attended(layer, queries, keys, values, hidden=None):
+def _others(rows, room):
+    """What hides from a row what others have written, and room where nothing is.
+
+    Args:
+        rows: (B, K, T), in which row each step was written.
+
+    Returns:
+        (B, 1, K, room * K), what is taken from the scores.
+    """
+    sentences, width, steps = tf.unstack(tf.shape(rows))
+    hidden = tf.one_hot(rows, width, 0.0, -MASKED)
+    hidden = tf.pad(hidden, [[0, 0], [0, 0], [0, room - steps], [0, 0]], constant_values=-MASKED)
+    return tf.reshape(hidden, [sentences, 1, width, room * width])
+
+
+def _with(kept, new, t):
+    """Keys or values with those of step t.
+
+    Args:
+        kept: (B, h, L, K d_k), zeros from step t on; with or without room for one more.
+        new: (B, h, K, d_k).
+    """
+    sentences, heads, width, units = tf.unstack(tf.shape(new))
+    more = [_room(t + 1), width * units] - tf.shape(kept)[2:]
+    pad = lambda: tf.pad(kept, [[0, 0], [0, 0], [0, more[0]], [0, more[1]]])  # noqa: E731
+    grown = tf.cond(more[0] > 0, pad, lambda: kept)
+    shape = tf.shape(grown)
+    rows = tf.range(sentences * heads)[:, None] * shape[2] + t
+    # Of the scatters the one that writes in place where nobody else holds the tensor (TensorFlow 2.21).
+    written = tf.raw_ops.ScatterNdNonAliasingAdd(
+        input=tf.reshape(grown, [-1, shape[3]]), indices=rows, updates=tf.reshape(new, [-1, shape[3]])
+    )
+    return tf.ensure_shape(tf.reshape(written, shape), [None, kept.shape[1], None, None])
+
+
+def _heads(layer, x, sentences):
+    """(B * T, h d_k) or (B, T, h d_k) -> (B, h, T, d_k)."""
+    return _swapped(tf.reshape(x, [sentences, -1, layer.num_heads, layer.key_dim]))
+
+
+def _swapped(x):
+    """The two axes in the middle swapped: as whole numbers, of which TensorFlow 2.21 does so four times as quickly."""
+    numbers = {2: tf.int16, 4: tf.int32}[x.dtype.size]
+    return tf.bitcast(tf.transpose(tf.bitcast(x, numbers), [0, 2, 1, 3]), x.dtype)
+
+
+def _attended(layer, queries, keys, values, hidden):
     """MultiHeadAttention.attend, of what lies head by head already: nothing kept is turned anew at each step.
 
     Args:
-        queries: (N, h, Q, d_k).
-        keys, values: (N, h, M, d_k).
-        hidden: what is taken from the scores of places that are hidden, (N, 1, 1, M).
+        queries: (B, h, Q, d_k).
+        keys, values: (B, h, M, d_k).
+        hidden: what is taken from the scores of places that are hidden, (B, 1, 1 or Q, M).
 
     Returns:
-        (N, Q, d)
+        (B * Q, d)
     """
     scores = tf.cast(tf.matmul(queries * layer.key_dim**-0.5, keys, transpose_b=True), tf.float32)
-    if hidden is not None:
-        scores -= hidden  # a sum would be made one with the product, which takes a slow route (TensorFlow 2.21)
+    scores -= hidden  # a sum would be made one with the product, which takes a slow route (TensorFlow 2.21)
     made = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
-    steps = tf.shape(made)[2]
-    joined = tf.reshape(tf.transpose(made, [0, 2, 1, 3]), [-1, layer.num_heads * layer.key_dim])
+    joined = tf.reshape(_swapped(made), [-1, layer.num_heads * layer.key_dim])
     outputs = tf.matmul(joined, tf.cast(layer.output_kernel, joined.dtype))
-    if layer.use_bias:
-        outputs += tf.cast(layer.output_bias, outputs.dtype)
-    return tf.reshape(outputs, [-1, steps, outputs.shape[-1]])
+    return outputs + tf.cast(layer.output_bias, outputs.dtype) if layer.use_bias else outputs
 
 
 def _with_attention(model):

@@ -22,7 +22,7 @@ def decoder_of(model):
             begin(source): (B, S) int32 -> (memory, state), nests of tensors with B rows each;
             step(tokens, state, memory): the next tokens (N,) int32 and a state of N rows -> (logits (N, V) float32,
             state). N is a multiple of B: the rows of a sentence, such as a beam's, stand side by side and read the
-            one memory that it has.
+            one memory that it has. decoding.take gives a state its rows.
         Step by step it gives the model's logits.
     """
     return _file(model)._Decoder(model)

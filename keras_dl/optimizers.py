@@ -9,6 +9,7 @@ import math
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
@@ -60,8 +61,8 @@ def build(
     if optimizer == "adam":
         shared |= {"beta_2": beta_2, "epsilon": epsilon}
         if weight_decay:
-            return keras.optimizers.AdamW(weight_decay=weight_decay, **shared)
-        return keras.optimizers.Adam(**shared)
+            return AdamW(weight_decay=weight_decay, **shared)
+        return Adam(**shared)
     if optimizer == "rmsprop":
         return (RMSpropL2(weight_decay, **shared)) if weight_decay else keras.optimizers.RMSprop(**shared)
     shared |= {"momentum": 0.0 if optimizer == "sgd" else MOMENTUM, "nesterov": optimizer == "nesterov"}
@@ -108,6 +109,37 @@ class SGDL2(_L2, keras.optimizers.SGD):
 @keras.saving.register_keras_serializable("keras_dl")
 class RMSpropL2(_L2, keras.optimizers.RMSprop):
     """RMSprop of the loss plus l2/2 |w|^2."""
+
+
+class _OnePass:
+    """Adam's update (1412.6980, section 2, the order that saves a division) in TensorFlow's kernel: one pass over a
+    weight and its two moments, where Keras makes some twelve. The numbers are Keras' but for rounding."""
+
+    def apply(self, grads, trainable_variables=None):
+        # An embedding's gradient as a whole, once for its norm and its update: the moments of all rows decay, and of a
+        # token that stands in a batch twice the sum is squared (Keras 3.15 sums the squares).
+        return super().apply([None if g is None else tf.convert_to_tensor(g) for g in grads], trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        of, at = (lambda x: tf.cast(x, variable.dtype)), self._get_variable_index(variable)
+        variable = variable.value if isinstance(variable, keras.Variable) else variable
+        m, v = self._momentums[at].value, self._velocities[at].value
+        beta_1, beta_2, t = of(self.beta_1), of(self.beta_2), of(self.iterations + 1)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle, m=m.handle, v=v.handle, beta1_power=beta_1**t,
+            beta2_power=beta_2**t, lr=of(learning_rate), beta1=beta_1, beta2=beta_2, epsilon=of(self.epsilon),
+            grad=of(gradient),
+        )  # fmt: skip
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Adam(_OnePass, keras.optimizers.Adam):
+    """Adam (1412.6980, algorithm 1)."""
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class AdamW(_OnePass, keras.optimizers.AdamW):
+    """Adam with decoupled weight decay (1711.05101)."""
 
 
 @keras.saving.register_keras_serializable("keras_dl")

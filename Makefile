@@ -16,7 +16,7 @@ train: $(INSTALLED)
 	$(BIN)/python apps/classify_images.py $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not ($(LONG))" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(LONG))" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: $(EXTRAS)
 	$(BIN)/python -m pytest -m "$(LONG)" $(ARGS)

@@ -19,6 +19,10 @@ ALLOWED_SKIPS = (
     "extra [music] is not installed",
     "extra [translation] is not installed",
 )
+LONGEST = (
+    "test_apps", "test_laws_models", "test_tuning", "test_endpoints_translation", "test_laws_sequences", "test_training",
+    "test_summaries", "test_laws_recurrent_layers", "test_decoding_beam", "test_faults",
+)  # fmt: skip
 _skipped = []
 
 if "TFDS_DATA_DIR" not in os.environ:
@@ -50,6 +54,12 @@ def pytest_runtest_logreport(report):
 
 
 pytest_collectreport = pytest_runtest_logreport  # a module that skips itself
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, so that no worker is left alone with one of them at the end."""
+    rank = {f"{name}.py": k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable
 
 
 def pytest_sessionfinish(session):

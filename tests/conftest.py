@@ -20,8 +20,8 @@ ALLOWED_SKIPS = (
     "extra [translation] is not installed",
 )
 LONGEST = (
-    "test_apps", "test_laws_models", "test_tuning", "test_endpoints_translation", "test_laws_sequences", "test_training",
-    "test_summaries", "test_laws_recurrent_layers", "test_decoding_beam", "test_faults",
+    "test_apps", "test_laws_models", "test_tuning", "test_endpoints_translation", "test_laws_sequences",
+    "test_training", "test_summaries", "test_laws_recurrent_layers", "test_decoding_beam", "test_faults",
 )  # fmt: skip
 _skipped = []
 

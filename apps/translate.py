@@ -96,11 +96,12 @@ def main(argv=None):
     )  # fmt: skip
     info, subwords = splits.info, splits.preprocess
     for examples in (splits.validation, splits.test):  # what is translated when the training is over
-        tokens, bytes_of = examples.features["source"].lengths, map(len, examples.features["source_text"])
+        tokens, texts = examples.features["source"].lengths, examples.features["source_text"]
+        long = next((t for n, t in zip(tokens, texts, strict=True) if n >= MOST_TOKENS or len(t) > MOST_BYTES), None)
         settings.check(
-            max(tokens, default=0) < MOST_TOKENS and max(bytes_of, default=0) <= MOST_BYTES,
+            long is None,
             f"--source: a sentence of {info.name} is too long to be translated: at most {MOST_TOKENS - 1} sub-words "
-            f"and {MOST_BYTES} bytes; split it.",
+            f"and {MOST_BYTES} bytes; split the one that begins {(long or b'')[:40].decode(errors='replace')!r}.",
         )
     if config.smoke:
         splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(200)) for p in info.counts})
@@ -149,6 +150,9 @@ def main(argv=None):
     with run.scope():
         model = compiled(best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
+    for count, why in ((info.skipped, "empty on both sides"), (info.dropped, f"longer than {config.longest}")):
+        if count:
+            run.say(f"pairs left out, {why}: {count:,}")
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
 
     def asking(model):

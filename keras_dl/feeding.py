@@ -5,6 +5,7 @@ line is one; a roll is a MIDI file.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -136,6 +137,9 @@ def write_midi(path, rolls, card):
 def _text(name):
     """(text of an INPUT, its file's name; None where it is the words themselves)."""
     file = "standard input" if name == "-" else name if os.path.isfile(name) else None
+    if not file and (os.path.isdir(name) or re.fullmatch(r"\S+\.(txt|tsv|csv|json)", name)):
+        what = "is a folder" if os.path.isdir(name) else "is no file that is there"
+        raise UserError(f"predict: {name} {what}; if it is a text, give it by standard input, INPUT -.")
     if name == "-":
         data = sys.stdin.buffer.read()
     else:

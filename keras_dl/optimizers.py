@@ -115,6 +115,11 @@ class _OnePass:
     """Adam's update (1412.6980, section 2, the order that saves a division) in TensorFlow's kernel: one pass over a
     weight and its two moments, where Keras makes some twelve. The numbers are Keras' but for rounding."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.amsgrad:
+            raise ValueError(f"{type(self).__name__}: amsgrad must be False; for it there is keras.optimizers.")
+
     def apply(self, grads, trainable_variables=None):
         # An embedding's gradient as a whole, once for its norm and its update: the moments of all rows decay, and of a
         # token that stands in a batch twice the sum is squared (Keras 3.15 sums the squares).

@@ -71,7 +71,7 @@ class Training(Common):
     histograms: bool = False  # weight histograms in TensorBoard
 
     def __post_init__(self):
-        for name, least in (("epochs", 1), ("trial_epochs", 1), ("trials", 0), ("patience", 0)):
+        for name, least in (("epochs", 1), ("trial_epochs", 1), ("batch_size", 1), ("trials", 0), ("patience", 0)):
             at_least(self, name, least)
         for name, least in (("reduce_on_plateau", 0), ("decay_after", 0), ("average_last", 0), ("warmup", 1)):
             at_least(self, name, least)

@@ -113,3 +113,59 @@ def test_what_a_decoder_keeps_grows_without_a_loss(room, monkeypatch):
     logits = tf.nn.log_softmax(model({"source": source, "target": target}, training=False)).numpy()
     wanted = np.take_along_axis(logits[:, :6], target[:, 1:, None], -1)[..., 0]
     np.testing.assert_allclose(run()[:, :6], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("room", [2, 8])
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_sentence_may_get_more_rows_and_fewer(room, graph, monkeypatch):
+    """Prefixes written by one row, then three, then two: as a forced beginning and a search behind it."""
+    monkeypatch.setattr(transformer, "ROOM", room)
+    model = models.build_transformer(11, num_layers=1, hidden_dim=8, intermediate_dim=12, num_heads=2)
+    source = np.array([[5, 6, 0], [3, 4, 7]], "int32")
+    target = np.random.default_rng(0).integers(1, 11, (2, 3)).astype("int32")
+    changes = ([0, 0, 0, 1, 1, 1], [2, 1, 5, 3], [0, 1, 1, 2, 3, 3])  # rows of the state that go on
+    tokens = [
+        np.random.default_rng(k).integers(1, 11, (3, len(rows))).astype("int32") for k, rows in enumerate(changes)
+    ]
+
+    def run():
+        decoder = models.decoder_of(model)
+        memory, state = decoder.begin(tf.constant(source))
+        for column in target.T:
+            _, state = decoder.step(tf.constant(column), state, memory)
+        found = []
+        for rows, columns in zip(changes, tokens, strict=True):
+            state = take(state, rows)
+            for column in columns:
+                logits, state = decoder.step(tf.constant(column), state, memory)
+                found.append(logits)
+        return found
+
+    found = iter((tf.function(run, autograph=False) if graph else run)())
+    sentence, written = np.arange(2), target
+    for rows, columns in zip(changes, tokens, strict=True):
+        sentence, written = sentence[rows], written[rows]
+        for column in columns:
+            written = np.concatenate([written, column[:, None]], 1)
+            wanted = model({"source": source[sentence], "target": written}, training=False)[:, -1]
+            np.testing.assert_allclose(next(found), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_transformer_in_halves(count):
+    model = models.build_transformer(11, num_layers=1, hidden_dim=8, intermediate_dim=12, num_heads=2)
+    decoder = models.decoder_of(model)
+
+    def search(source):
+        memory, state = decoder.begin(source)
+        step = lambda tokens, state: decoder.step(tokens, state, memory)  # noqa: E731
+        return beam_search(step, state, tf.ones([tf.shape(source)[0]], tf.int32), 6, 3, end=2, results=2)
+
+    source = tf.constant(np.array([[5, 6, 7, 0], [3, 0, 0, 0], [9, 8, 7, 3]], "int32")[:count])
+    whole = tf.function(search, autograph=False, input_signature=[tf.TensorSpec((None, None), tf.int32)])
+    for a, b in zip(in_halves(search, source, fill=2), whole(source), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_row_is_taken_of_an_array_too():
+    assert take({"t": np.array([3, 4])}, [1, 1, 0])["t"].numpy().tolist() == [4, 4, 3]

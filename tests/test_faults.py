@@ -68,7 +68,7 @@ def in_process(tmp_path, capsys):
         (["--dataset", ""], ["--dataset"]),
         (["--model", "linear", "--set", "units=5"], ["Arguments: none"]),
         (["--epochs", "0"], ["--epochs"]),
-        (["--batch-size", "0"], ["batch_size must be at least 1"]),
+        (["--batch-size", "0"], ["--batch-size: must be at least 1"]),
         (["--resume"], ["no unfinished run"]),
         (["--resume", "convnet-digits-9"], ["no run 'convnet-digits-9'"]),
     ],

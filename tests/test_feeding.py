@@ -265,6 +265,9 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
             ["--endpoint", "score"],
             "endpoint score takes pairs of sentences, a tab between source and target; name one or more, or files",
         ),
+        ("sentences", ["nothing.txt"], "predict: nothing.txt is no file that is there; if it is a text, give it by"),
+        ("sentences", ["{here}"], "predict: {here} is a folder; if it is a text, give it by standard input"),
+        ("text", ["nothing.txt"], "predict: nothing.txt is no file that is there"),
         ("sentences", ["a", "--endpoint", "two"], "cannot feed endpoint two from files: source, target."),
         (
             "sentences",

@@ -74,3 +74,9 @@ def test_a_file_gives_the_same_optimizer(options, tmp_path):
     for m in (model, again):
         m.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0)
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize("kind", [optimizers.Adam, optimizers.AdamW])
+def test_what_one_pass_cannot_do_is_refused(kind):
+    with pytest.raises(ValueError, match=f"^{kind.__name__}: amsgrad must be False"):
+        kind(amsgrad=True)

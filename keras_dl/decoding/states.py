@@ -33,7 +33,7 @@ def take(state, rows):
     def one(x):
         if isinstance(x, Shared):
             return x
-        return tf.gather(x, rows) if tf.is_tensor(x) else None  # None: look into it
+        return None if keras.tree.is_nested(x) else tf.gather(x, rows)  # None: look into it
 
     return keras.tree.traverse(one, state)
 

@@ -116,9 +116,9 @@ class _Decoder:
 
     The memory holds each layer's keys and values of the source, head by head (B, h, S, d_k), and what hides its
     padding. The state holds, shared by the K rows of a sentence, each layer's keys and values of what all of them have
-    written (B, h, L, K d_k), with room for L steps; and of each row in which row its t steps were written (N, t). So
-    nothing large changes places when a beam goes on with others of its hypotheses: a row asks all that was written for
-    its sentence, and what is not its own is hidden.
+    written (B, h, L, K' d_k), with room for L steps of K' rows, the most that there have been; and of each row in which
+    row its t steps were written (N, t). So nothing large changes places when a beam goes on with others of its
+    hypotheses: a row asks all that was written for its sentence, and what is not its own is hidden.
     """
 
     def __init__(self, model):
@@ -148,13 +148,15 @@ class _Decoder:
 
     def step(self, tokens, state, memory):
         sentences, t = tf.shape(memory["hidden"])[0], tf.shape(state["rows"])[1]
-        width, written = tf.shape(tokens)[0] // sentences, []
-        rows = tf.concat([state["rows"], (tf.range(tf.shape(tokens)[0]) % width)[:, None]], 1)
-        hidden = _others(tf.reshape(rows, [sentences, width, t + 1]), _room(t + 1))
+        width, written = tf.shape(tokens)[0] // tf.maximum(sentences, 1), []
+        rows = tf.concat([state["rows"], (tf.range(tf.shape(tokens)[0]) % tf.maximum(width, 1))[:, None]], 1)
+        units = self.parts.attention("decoder1_attention").key_dim
+        most = tf.maximum(width, tf.shape(state["written"].tensors[0][0])[3] // units)
+        hidden = _others(tf.reshape(rows, [sentences, width, t + 1]), _room(t + 1), most)
 
         def own(n, layer, x):
             queries, *new = (_heads(layer, made, sentences) for made in layer.project(x))
-            kept = [_with(old, x, t) for old, x in zip(state["written"].tensors[n - 1], new, strict=True)]
+            kept = [_with(old, x, t, most) for old, x in zip(state["written"].tensors[n - 1], new, strict=True)]
             written.append(tuple(kept))
             keys, values = (tf.reshape(x, [sentences, layer.num_heads, -1, layer.key_dim]) for x in kept)
             return _attended(layer, queries, keys, values, hidden)
@@ -172,38 +174,41 @@ def _room(steps):
     return -(-steps // ROOM) * ROOM
 
 
-def _others(rows, room):
+def _others(rows, room, most):
     """What hides from a row what others have written, and room where nothing is.
 
     Args:
         rows: (B, K, T), in which row each step was written.
+        room, most: L and K'.
 
     Returns:
-        (B, 1, K, room * K), what is taken from the scores.
+        (B, 1, K, L K'), what is taken from the scores.
     """
     sentences, width, steps = tf.unstack(tf.shape(rows))
-    hidden = tf.one_hot(rows, width, 0.0, -MASKED)
+    hidden = tf.one_hot(rows, most, 0.0, -MASKED)
     hidden = tf.pad(hidden, [[0, 0], [0, 0], [0, room - steps], [0, 0]], constant_values=-MASKED)
-    return tf.reshape(hidden, [sentences, 1, width, room * width])
+    return tf.reshape(hidden, [sentences, 1, width, room * most])
 
 
-def _with(kept, new, t):
+def _with(kept, new, t, most):
     """Keys or values with those of step t.
 
     Args:
-        kept: (B, h, L, K d_k), zeros from step t on; with or without room for one more.
+        kept: (B, h, L, K' d_k), zeros from step t on; with or without room for one more step, and for its rows.
         new: (B, h, K, d_k).
+        most: the most rows that there have been, K.
     """
     sentences, heads, width, units = tf.unstack(tf.shape(new))
-    more = [_room(t + 1), width * units] - tf.shape(kept)[2:]
+    more = [_room(t + 1), most * units] - tf.shape(kept)[2:]
     pad = lambda: tf.pad(kept, [[0, 0], [0, 0], [0, more[0]], [0, more[1]]])  # noqa: E731
-    grown = tf.cond(more[0] > 0, pad, lambda: kept)
+    grown = tf.cond(tf.reduce_any(more > 0), pad, lambda: kept)
     shape = tf.shape(grown)
-    rows = tf.range(sentences * heads)[:, None] * shape[2] + t
+    places = (tf.range(sentences * heads)[:, None] * shape[2] + t) * most + tf.range(width)
     # Of the scatters the one that writes in place where nobody else holds the tensor (TensorFlow 2.21).
     written = tf.raw_ops.ScatterNdNonAliasingAdd(
-        input=tf.reshape(grown, [-1, shape[3]]), indices=rows, updates=tf.reshape(new, [-1, shape[3]])
-    )
+        input=tf.reshape(grown, [-1, new.shape[3]]), indices=tf.reshape(places, [-1, 1]),
+        updates=tf.reshape(new, [-1, new.shape[3]]),
+    )  # fmt: skip
     return tf.ensure_shape(tf.reshape(written, shape), [None, kept.shape[1], None, None])
 
 
@@ -214,7 +219,7 @@ def _heads(layer, x, sentences):
 
 def _swapped(x):
     """The two axes in the middle swapped: as whole numbers, of which TensorFlow 2.21 does so four times as quickly."""
-    numbers = {2: tf.int16, 4: tf.int32}[x.dtype.size]
+    numbers = {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size]
     return tf.bitcast(tf.transpose(tf.bitcast(x, numbers), [0, 2, 1, 3]), x.dtype)
 
 

@@ -150,15 +150,14 @@ class _Decoder:
         sentences, t = tf.shape(memory["hidden"])[0], tf.shape(state["rows"])[1]
         width, written = tf.shape(tokens)[0] // tf.maximum(sentences, 1), []
         rows = tf.concat([state["rows"], (tf.range(tf.shape(tokens)[0]) % tf.maximum(width, 1))[:, None]], 1)
-        units = self.parts.attention("decoder1_attention").key_dim
-        most = tf.maximum(width, tf.shape(state["written"].tensors[0][0])[3] // units)
-        hidden = _others(tf.reshape(rows, [sentences, width, t + 1]), _room(t + 1), most)
+        kept, most = self._grown(state["written"].tensors, t, width)
+        hidden = _others(tf.reshape(rows, [sentences, width, t + 1]), most, tf.shape(kept[0][0])[2])
+        places = _places(kept[0][0], t, most, width)
 
         def own(n, layer, x):
             queries, *new = (_heads(layer, made, sentences) for made in layer.project(x))
-            kept = [_with(old, x, t, most) for old, x in zip(state["written"].tensors[n - 1], new, strict=True)]
-            written.append(tuple(kept))
-            keys, values = (tf.reshape(x, [sentences, layer.num_heads, -1, layer.key_dim]) for x in kept)
+            written.append(tuple(_with(old, x, places) for old, x in zip(kept[n - 1], new, strict=True)))
+            keys, values = (tf.reshape(x, [sentences, layer.num_heads, -1, layer.key_dim]) for x in written[-1])
             return _attended(layer, queries, keys, values, hidden)
 
         def cross(n, layer, x):  # all rows of a sentence ask its one memory
@@ -168,18 +167,22 @@ class _Decoder:
         x = self.parts.decoder(x[:, 0], self.num_layers, own, cross)
         return tf.cast(self.output(x), tf.float32), {"written": Shared(written), "rows": rows}
 
+    def _grown(self, kept, t, width):
+        """What is kept, with room for step t of `width` rows; and the most rows that there have been."""
+        shape, units = tf.shape(kept[0][0]), self.parts.attention("decoder1_attention").key_dim
+        most = tf.maximum(width, shape[3] // units)
+        more = [(t // ROOM + 1) * ROOM, most * units] - shape[2:]
+        pad = lambda x: tf.pad(x, [[0, 0], [0, 0], [0, more[0]], [0, more[1]]])  # noqa: E731
+        grow = lambda: tf.nest.map_structure(pad, kept)  # noqa: E731
+        return tf.cond(tf.reduce_any(more > 0), grow, lambda: kept), most
 
-def _room(steps):
-    """For how many steps there is room where there are so many."""
-    return -(-steps // ROOM) * ROOM
 
-
-def _others(rows, room, most):
+def _others(rows, most, room):
     """What hides from a row what others have written, and room where nothing is.
 
     Args:
         rows: (B, K, T), in which row each step was written.
-        room, most: L and K'.
+        most, room: K' and L.
 
     Returns:
         (B, 1, K, L K'), what is taken from the scores.
@@ -190,26 +193,19 @@ def _others(rows, room, most):
     return tf.reshape(hidden, [sentences, 1, width, room * most])
 
 
-def _with(kept, new, t, most):
-    """Keys or values with those of step t.
+def _places(kept, t, most, width):
+    """Where step t of `width` rows stands in a tensor that is kept, (B h L K', d_k): (B h K, 1)."""
+    sentences, heads, room, _ = tf.unstack(tf.shape(kept))
+    first = (tf.range(sentences * heads) * room + t) * most
+    return tf.reshape(first[:, None] + tf.range(width), [-1, 1])
 
-    Args:
-        kept: (B, h, L, K' d_k), zeros from step t on; with or without room for one more step, and for its rows.
-        new: (B, h, K, d_k).
-        most: the most rows that there have been, K.
-    """
-    sentences, heads, width, units = tf.unstack(tf.shape(new))
-    more = [_room(t + 1), most * units] - tf.shape(kept)[2:]
-    pad = lambda: tf.pad(kept, [[0, 0], [0, 0], [0, more[0]], [0, more[1]]])  # noqa: E731
-    grown = tf.cond(tf.reduce_any(more > 0), pad, lambda: kept)
-    shape = tf.shape(grown)
-    places = (tf.range(sentences * heads)[:, None] * shape[2] + t) * most + tf.range(width)
+
+def _with(kept, new, places):
+    """Keys or values (B, h, L, K' d_k), zeros from this step on, with those of this step (B, h, K, d_k)."""
     # Of the scatters the one that writes in place where nobody else holds the tensor (TensorFlow 2.21).
-    written = tf.raw_ops.ScatterNdNonAliasingAdd(
-        input=tf.reshape(grown, [-1, new.shape[3]]), indices=tf.reshape(places, [-1, 1]),
-        updates=tf.reshape(new, [-1, new.shape[3]]),
-    )  # fmt: skip
-    return tf.ensure_shape(tf.reshape(written, shape), [None, kept.shape[1], None, None])
+    rows = [tf.reshape(x, [-1, new.shape[3]]) for x in (kept, new)]
+    written = tf.raw_ops.ScatterNdNonAliasingAdd(input=rows[0], indices=places, updates=rows[1])
+    return tf.ensure_shape(tf.reshape(written, tf.shape(kept)), [None, kept.shape[1], None, None])
 
 
 def _heads(layer, x, sentences):

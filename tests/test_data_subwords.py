@@ -248,6 +248,7 @@ print(out["ids"].numpy().tolist(), [s.hex() for s in out["text"].numpy()])
 """
 
 
+@pytest.mark.slow
 def test_a_reloaded_export_gives_the_same_ids_and_text(tmp_path):
     import keras
 

@@ -122,7 +122,7 @@ def test_the_state_is_zero_at_an_epochs_start_and_carried_within():
     np.testing.assert_allclose(carried[4], whole, atol=1e-6)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_text_model_that_is_stopped_within_an_epoch_goes_on_to_the_bit(tmp_path, jit_compile):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -197,6 +197,7 @@ def test_weight_noise_moves_where_the_gradient_is_taken_and_not_the_weights():
     assert max(np.abs(a - b).max() / np.abs(a).max() for a, b in zip(*steps.values(), strict=True)) > 0.05
 
 
+@pytest.mark.slow
 def test_the_mean_over_much_noise_is_near_the_gradient_without():
     """Noise of mean zero, drawn anew each step, of the standard deviation that was asked for."""
     net = network()

@@ -156,7 +156,7 @@ def killing(epoch, after_callbacks):
     return Kill()
 
 
-@pytest.mark.parametrize(("epoch", "unsaved"), [(0, True), (1, True), (1, False)])
+@pytest.mark.parametrize(("epoch", "unsaved"), [(0, True), pytest.param(1, True, marks=pytest.mark.slow), (1, False)])
 def test_a_resumed_run_has_one_curve(tmp_path, whole, epoch, unsaved):
     """Killed between an epoch's events and its checkpoint, or after both; torn in the last record."""
     whole, run = whole[0], run_in(tmp_path)

@@ -231,6 +231,7 @@ def test_a_journal_of_another_search_is_refused(tmp_path, quick):
     assert (run.tuner / "trials.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_hyperband_continued_is_one_unbroken_training(tmp_path):
     """The weights after two rounds are, bit for bit, those of as many epochs in one fit."""
     run = run_in(tmp_path)
@@ -369,6 +370,7 @@ def test_no_trials_and_no_space_give_the_defaults(tmp_path, quick, capsys):
     assert "nothing to search" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_trials_leave_no_model_behind(tmp_path, monkeypatch):
     models = []
 

@@ -9,9 +9,9 @@ ones. All three are of about one size, and have the same pairs, learning rate an
 with attention have two epochs, the one without has ten: after two it had learnt next to nothing. The paper trains on
 sentences of at most 30 or 50 words, which this stands for.
 
-multi30k. The sentences are short, so that the curve is given with intervals and no claim rests
-on it. What is read is the export of the recipe in tables.py, which must be in saved_models/: its BLEU is the card's, to
-0.05, or nothing is reported.
+multi30k. The sentences are short, so that the curve is given with intervals and no claim rests on it. What is read is
+the export of the recipe in tables.py, which must be in saved_models/: its BLEU is the card's, to 0.05, or nothing is
+reported.
 
 Intervals hold 95 % of 1,000 resampled test sets (Koehn 2004). The exports run with TensorFlow alone.
 """

@@ -113,7 +113,8 @@ class RMSpropL2(_L2, keras.optimizers.RMSprop):
 
 class _OnePass:
     """Adam's update (1412.6980, section 2, the order that saves a division) in TensorFlow's kernel: one pass over a
-    weight and its two moments, where Keras makes some twelve. The numbers are Keras' but for rounding."""
+    weight and its two moments, where Keras makes some twelve. From a whole gradient the numbers are
+    Keras' but for rounding."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -120,6 +120,8 @@ def main(argv=None):
         return run.finished["metrics"]
 
     run.say(f"run: {run.path}")
+    for note in splits.notes:
+        run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
         monitor="val_nats",

@@ -86,13 +86,19 @@ class Examples:
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """train, validation and test apart; validation is a fixed seeded part of the published training split."""
+    """train, validation and test apart; validation is a fixed seeded part of the published training split.
+
+    Attributes:
+        notes: sentences that an app prints before it trains: what was left out, with counts and reasons, and what was
+            decided for the user.
+    """
 
     train: Examples
     validation: Examples
     test: Examples
     info: Info
     preprocess: Callable
+    notes: tuple = ()
 
 
 def load(name, seed=0, *, kind="images", limit=None, **options):

@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from keras_dl import lock as locks
+
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
@@ -52,6 +54,7 @@ class Run:
     command: str = ""
     throwaway: bool = False  # its folder goes with the process (a smoke test's)
     logs: Path | None = None  # TensorBoard's folder where it is not path/tensorboard (a trial's)
+    lock: locks.Lock | None = None  # on `path`, until the run is finished or gone
 
     @property
     def tensorboard(self):
@@ -111,6 +114,8 @@ class Run:
     def finish(self, metrics):
         """Mark the run as done: --resume takes the newest that is not."""
         write_atomic(self.path / "finished.json", json.dumps({"metrics": metrics}, indent=2))
+        if self.lock is not None:
+            self.lock.release()
 
 
 def start(settings, *, app, name):
@@ -125,8 +130,8 @@ def start(settings, *, app, name):
         A Run. A finished run that is resumed comes back with `finished` true: the app says so and returns.
 
     Raises:
-        UserError: a device that is not there, an --out that cannot be written, a run to resume that is not there,
-            or one that was made with other settings.
+        UserError: a device that is not there, an --out or a run that cannot be written, a run to resume that is not
+            there, one on which another process is at work, or one that was made with other settings.
     """
     with quiet_tensorflow():
         import keras
@@ -138,6 +143,7 @@ def start(settings, *, app, name):
         _same_settings(path, asked)
     else:
         path = _new_folder(root, app, name)
+    lock = _lock(path)
     keras.mixed_precision.set_dtype_policy(settings.precision)
     if settings.deterministic:
         import tensorflow as tf
@@ -147,7 +153,7 @@ def start(settings, *, app, name):
     run = Run(
         path=path, root=root, name=name, app=app, seed=settings.seed, settings=json.loads(json.dumps(asked)),
         strategy=strategy, resumed=bool(settings.resume), command=command_line(),
-        throwaway=_throwaway(settings),
+        throwaway=_throwaway(settings), lock=lock,
     )  # fmt: skip
     if not settings.resume:
         try:
@@ -356,6 +362,17 @@ def _new_folder(root, app, name):
                 number += 1
     except OSError as error:
         raise UserError(f"--out: {root} cannot be written: {error.strerror}") from error
+
+
+def _lock(path):
+    try:
+        return locks.hold(path)
+    except locks.HeldByAnotherProcess as other:
+        raise UserError(
+            f"--resume: {other} is at work on {path.name}; wait until it has ended, or stop it. Nothing was written."
+        ) from other
+    except OSError as error:
+        raise UserError(f"--resume: {path} cannot be written: {error.strerror}. Nothing was written.") from error
 
 
 def _numbered(path):

@@ -1,0 +1,313 @@
+"""Generate bad inputs, give them to everything that takes input, and count the answers that are not clear.
+
+    python benchmarks/bad_inputs.py                       # all parts, some thousand inputs
+    python benchmarks/bad_inputs.py --part builders --limit 300
+
+An answer is clear if the input works (a builder's model gives finite logits, a loader's first batch is finite) or if it
+is refused in one line by an error that the project raises on purpose, a ValueError (runtime.UserError is one), which
+names what was wrong. Everything else is a fault:
+
+    traceback   another exception, or a ValueError of TensorFlow, Keras, NumPy or Python that came through
+    lines       a refusal of several lines, or of more than a thousand characters
+    unnamed     a refusal that does not say what was wrong
+    accepted    a wrong value was taken: it does not work, or it is not of the argument's type
+    left        a refused command left something behind
+    printed     control characters reached the terminal
+    hang        no answer within the time;  memory: more memory than was allowed;  crash: the process died
+
+The inputs are drawn by --seed. They run in worker processes, which are ended where an input hangs or takes all memory.
+"""
+
+import argparse
+import collections
+import dataclasses
+import functools
+import importlib
+import json
+import os
+import random
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = {  # name -> the module whose function of that name makes its inputs
+    "builders": "bad_inputs_calls", "library": "bad_inputs_calls",
+}  # fmt: skip
+FAULTS = ("traceback", "lines", "unnamed", "accepted", "left", "printed", "hang", "memory", "crash")
+LONGEST = 1000  # characters of a refusal
+SECONDS = 20  # an input may take
+START = 180  # seconds a worker may take until its first input
+MEMORY = 5_000  # MB a worker may hold
+SHOWN = 160  # characters of an input in the report
+OURS = tuple(str(ROOT / room) + os.sep for room in ("keras_dl", "apps"))
+
+
+@dataclasses.dataclass(frozen=True)
+class BadInput:
+    """One input.
+
+    Attributes:
+        place: what takes it, such as "build_lstm units"; faults are counted by place.
+        text: the input as one would write it.
+        call: gives the input to its place; raises what that raises, Fault where the answer is one, else returns.
+        names: words of which a refusal must have at least one.
+    """
+
+    place: str
+    text: str
+    call: Callable
+    names: tuple = ()
+
+
+class Fault(Exception):
+    """What `call` raises where it sees by itself that an answer is no clear one: Fault(kind, sentence)."""
+
+
+def main(argv=None):
+    asked = _parser().parse_args(argv)
+    if asked.worker:
+        return work(asked)
+    parts = asked.part or list(PARTS)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="keras_dl-bad-inputs-") as scratch:
+        results = {part: run(part, asked, Path(scratch)) for part in parts}
+    report = summary(results)
+    share, count = report["metrics"]["clear_of_all"], report["details"]["inputs"]
+    print(f"{share:.2f} % of {count:,} inputs have a clear answer; {time.monotonic() - began:.0f} s")
+    if asked.json:
+        asked.json.write_text(json.dumps(report, indent=2, ensure_ascii=False))
+    raise SystemExit(any(record["outcome"] in FAULTS for records in results.values() for record in records))
+
+
+def summary(results):
+    """{"metrics", "details"} of {part: [record]}: the share of clear answers, tracebacks, hangs, and all by part."""
+    records = [record for part in results.values() for record in part]
+    kinds = collections.Counter(record["outcome"] for record in records)
+    faults = sum(kinds[kind] for kind in FAULTS)
+    share = 100 * (len(records) - faults) / max(1, len(records))
+    return {
+        "metrics": {"clear_of_all": share, "tracebacks": kinds["traceback"] + kinds["crash"], "hangs": kinds["hang"]},
+        "details": {
+            "inputs": len(records),
+            "outcomes": dict(kinds),
+            "parts": {part: dict(collections.Counter(r["outcome"] for r in found)) for part, found in results.items()},
+        },
+    }
+
+
+def run(part, asked, scratch):
+    """Run a part's inputs in `jobs` workers side by side and print its faults; returns [record]."""
+    records, failures, began = [], [], time.monotonic()
+
+    def one(number):
+        try:
+            _Worker(part, asked, scratch / f"{part}-{number}", number).run(records)
+        except Exception:  # of this script: it must not be taken for an answer
+            failures.append(traceback.format_exc())
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(asked.jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise RuntimeError(f"bad_inputs: part {part} did not run:\n{failures[0]}")
+    records.sort(key=lambda record: record["at"])
+    faults = [record for record in records if record["outcome"] in FAULTS]
+    places = collections.Counter((record["place"], record["outcome"]) for record in faults)
+    print(f"{part}: {len(records):,} inputs, {len(faults):,} faults, {time.monotonic() - began:.0f} s", flush=True)
+    for (place, outcome), count in sorted(places.items()):
+        print(f"  {count:4} {outcome:9} {place}")
+        same = [record for record in faults if (record["place"], record["outcome"]) == (place, outcome)]
+        for record in same[: asked.examples]:
+            print(f"         {record['text']}\n           -> {record['said']}")
+    return records
+
+
+class _Worker:
+    """A process that answers every `jobs`-th input; a new one takes over where it hangs, dies or takes all memory."""
+
+    def __init__(self, part, asked, scratch, number):
+        self.asked, self.at = asked, number
+        self.command = [
+            sys.executable, __file__, "--worker", "--part", part, "--seed", str(asked.seed), "--scratch", str(scratch),
+            "--limit", str(asked.limit), "--jobs", str(asked.jobs),
+        ]  # fmt: skip
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+    def run(self, records):
+        while self.at is not None:
+            with subprocess.Popen(
+                [*self.command, "--first", str(self.at)], stdout=subprocess.PIPE, env=self.environment,
+                start_new_session=True,
+            ) as process:  # fmt: skip
+                try:
+                    self._listen(process, records)
+                finally:
+                    if process.poll() is None:
+                        os.killpg(process.pid, signal.SIGKILL)
+
+    def _listen(self, process, records):
+        given, heard, before, buffer = None, time.monotonic(), 0.0, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                if selector.select(0.5):
+                    data = os.read(process.stdout.fileno(), 1 << 16)
+                    if not data:  # it ended: with all inputs answered, or it died
+                        status = process.wait()
+                        if given is None and status == 0:
+                            self.at = None
+                        elif given is None:
+                            raise RuntimeError(f"a worker ended with {status} before an input: {self.command}")
+                        else:
+                            self._lost(given, "crash", f"the process ended with status {status}", records)
+                        return
+                    buffer += data
+                    *lines, buffer = buffer.split(b"\n")
+                    for line in map(json.loads, lines):
+                        given = line if "outcome" not in line else None
+                        if given is None:
+                            records.append(line)
+                            self.at = line["at"] + self.asked.jobs
+                    heard, before = time.monotonic(), _cpu_seconds(process.pid)
+                allowed = START if given is None else self.asked.seconds
+                # On a busy machine a second of the clock is less than one of work; an input that waits does no work.
+                waited = time.monotonic() - heard
+                if waited > 3 * allowed or (waited > allowed and _cpu_seconds(process.pid) - before > allowed):
+                    if given is None:
+                        raise RuntimeError(f"a worker did not begin within {allowed} s: {self.command}")
+                    return self._lost(given, "hang", f"no answer within {waited:.0f} s", records)
+                if given is not None and (held := _memory(process.pid)) > self.asked.memory:
+                    return self._lost(given, "memory", f"the process holds {held:,} MB", records)
+
+    def _lost(self, given, outcome, said, records):
+        records.append({**given, "outcome": outcome, "said": said})
+        self.at = given["at"] + self.asked.jobs
+
+
+def work(asked):
+    """A worker: answer the inputs from --first on, every --jobs-th, and write a line before and after each."""
+    channel = os.fdopen(os.dup(1), "w")
+    with open(os.devnull, "w") as nowhere:  # what inputs print goes nowhere
+        os.dup2(nowhere.fileno(), 1)
+        if not os.environ.get("BAD_INPUTS_STDERR"):
+            os.dup2(nowhere.fileno(), 2)
+    (part,) = asked.part
+    inputs = drawn(part, asked.seed, asked.limit, asked.scratch)
+    for at in range(asked.first, len(inputs), asked.jobs):
+        bad = inputs[at]
+        line = {"at": at, "place": bad.place, "text": bad.text[:SHOWN]}
+        print(json.dumps(line), file=channel, flush=True)
+        began = time.monotonic()
+        outcome, said = judged(bad)
+        line |= {"outcome": outcome, "said": said[:500], "seconds": round(time.monotonic() - began, 2)}
+        print(json.dumps(line), file=channel, flush=True)
+
+
+def drawn(part, seed, limit, scratch):
+    """The inputs of a part, or `limit` of them, drawn."""
+    make = getattr(importlib.import_module(PARTS[part]), part)
+    scratch.mkdir(parents=True, exist_ok=True)
+    inputs = make(random.Random(seed), scratch)
+    if limit and limit < len(inputs):
+        chosen = sorted(random.Random(seed).sample(range(len(inputs)), limit))
+        inputs = [inputs[at] for at in chosen]
+    return inputs
+
+
+def judged(bad):
+    """(outcome, what was said) of one input; "works" and "refused" are clear, the others are FAULTS."""
+    try:
+        bad.call()
+    except Fault as fault:
+        return fault.args
+    except ValueError as error:
+        return refusal(error, bad.names)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        return "traceback", _where(error)
+    return "works", ""
+
+
+def refusal(error, names):
+    """(outcome, what was said) of a ValueError: "refused" where it is one line of ours that names what was wrong."""
+    said = str(error)
+    if not _ours(error):
+        return "traceback", _where(error)
+    if len(said.splitlines()) != 1 or len(said) > LONGEST:
+        return "lines", said
+    plain = said.lower().replace("-", "_")
+    if names and not any(name.lower().replace("-", "_") in plain for name in names):
+        return "unnamed", f"{said} [none of: {', '.join(names)}]"
+    return "refused", said
+
+
+def _ours(error):
+    """Did the project raise it? An error whose sentence is its cause's is that one."""
+    cause = error.__cause__
+    if cause is not None and " ".join(str(cause).split()) == str(error):
+        return _ours(cause)
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.startswith(OURS) and frames[-1].line.startswith("raise ")
+
+
+def _where(error):
+    """The error in one line, with the last line of ours that it came through."""
+    while error.__cause__ is not None and " ".join(str(error.__cause__).split()) == str(error):
+        error = error.__cause__
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(OURS)]
+    at = f" ({Path(frames[-1].filename).relative_to(ROOT)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{at}"
+
+
+@functools.cache
+def _page_megabytes():
+    return os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _memory(pid):
+    """Megabytes of memory that a process holds; 0 where it is gone."""
+    try:
+        return int(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _page_megabytes())
+    except (OSError, IndexError):
+        return 0
+
+
+def _cpu_seconds(pid):
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--part", action="append", choices=PARTS, help="may be repeated; all where none is named")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs")
+    parser.add_argument("--limit", type=int, default=0, help="inputs of a part, drawn; 0: all")
+    parser.add_argument("--jobs", type=int, default=2, help="workers side by side")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="that an input may take")
+    parser.add_argument("--memory", type=int, default=MEMORY, help="megabytes that a worker may hold")
+    parser.add_argument("--examples", type=int, default=2, help="inputs shown of each kind of fault at each place")
+    parser.add_argument("--json", type=Path, help="write the result there")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    # The parts import Fault from here by name, which must be this very module.
+    sys.modules["bad_inputs"] = sys.modules["__main__"]
+    main()

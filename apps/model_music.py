@@ -50,6 +50,7 @@ def main(argv=None):
         from keras_dl.data import music, plans
         from keras_dl.endpoints.music import generator
 
+    music.needs("pretty_midi", music.WRITING)  # said before the training, not behind it
     splits = data.load(
         config.dataset, config.seed, kind="music", steps_per_beat=config.steps_per_beat,
         skip_unreadable=config.skip_unreadable, pieces=16 if config.smoke else None,
@@ -98,8 +99,9 @@ def main(argv=None):
         f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
     )
 
-    grid = {"steps_per_beat": info.steps_per_beat, "beats_per_minute": info.beats_per_minute}
     piece = next(iter(splits.validation.features["roll"]))
+    tempo = float(splits.validation.features["beats_per_minute"][0])
+    grid = {"steps_per_beat": info.steps_per_beat, "beats_per_minute": tempo}
     prime = piece[: BEATS * info.steps_per_beat]
     play = tf.function(generator(model.stepper, preprocess), autograph=False)
 

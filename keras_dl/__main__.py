@@ -106,8 +106,11 @@ def predict(asked):
         answers = feeding.answered(things, fields, ask, outputs)
     else:
         answers = ask({}, f"endpoint {endpoint}") if kind is None else []
+    tempi = []
     for thing in [] if by_line else things:
-        given = {name: value for name, value in feeding.read(thing, fields[0], kind, card).items() if name in specs}
+        fed = feeding.read(thing, fields[0], kind, card)
+        given = {name: value for name, value in fed.items() if name in specs}
+        tempi.append(fed.get("beats_per_minute"))
         named = {"input": str(thing).partition("\n")[0]}
         answers += [{**named, **row} for row in ask(given, thing)]
         if kind in feeding.PICTURES:
@@ -116,7 +119,7 @@ def predict(asked):
     _print_answers(answers, outputs, shown)
     out = Path(asked.out or "")
     if out.suffix == ".mid":
-        feeding.write_midi(out, [answer[rolls[0]] for answer in answers], card)
+        feeding.write_midi(out, [answer[rolls[0]] for answer in answers], tempi, card)
     elif out.suffix == ".txt":
         _write(out, "".join(f"{answer[texts[0]]}\n" for answer in answers))
     elif out.suffix == ".csv":

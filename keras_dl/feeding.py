@@ -102,33 +102,43 @@ def answered(given, fields, ask, outputs):
 
 
 def read(thing, field, kind, card):
-    """{input: a batch of one} that `thing`, which check gave, feeds an endpoint's input of that kind."""
+    """{input: a batch of one} that `thing`, which check gave, feeds an endpoint's input of that kind.
+
+    Of a MIDI file also "beats_per_minute", its tempo; what of it is left out is said on stderr.
+    """
     import numpy as np
 
     if kind == "text":
         return {field: np.array([thing.encode()], object)}
     if kind == "roll":
-        from keras_dl.data import music
+        from keras_dl.data import midi
 
-        roll = music.read_midi(thing, card["data"]["steps_per_beat"])
-        return {field: roll[None], "steps": [len(roll)]}
+        piece = midi.read(thing, card["data"]["steps_per_beat"])
+        for what, count in piece.remarks.items():
+            print(f"{thing}: {what}: {count:,}", file=sys.stderr)
+        return {field: piece.roll[None], "steps": [len(piece.roll)], "beats_per_minute": piece.beats_per_minute}
     data = _bytes(thing)
     return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[0][None]}
 
 
-def write_midi(path, rolls, card):
-    """Write rolls as MIDI: to `path`, or where there are several to <its name>-1.mid and so on."""
+def write_midi(path, rolls, tempi, card):
+    """Write rolls as MIDI: to `path`, or where there are several to <its name>-1.mid and so on.
+
+    Args:
+        path: Path that --out says.
+        rolls: of each answer.
+        tempi: quarter notes a minute of each: its prime's.
+        card: the export's; its grid is the rolls'.
+    """
     import numpy as np
 
     from keras_dl.data import music
 
-    for number, roll in enumerate(rolls, 1):
+    for number, (roll, tempo) in enumerate(zip(rolls, tempi, strict=True), 1):
         place = path if len(rolls) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        grid = {"steps_per_beat": card["data"]["steps_per_beat"], "beats_per_minute": tempo}
         try:
-            music.write_midi(
-                np.asarray(roll, np.uint8), place, steps_per_beat=card["data"]["steps_per_beat"],
-                beats_per_minute=card["data"]["beats_per_minute"],
-            )  # fmt: skip
+            music.write_midi(np.asarray(roll, np.uint8), place, **grid)
         except OSError as error:
             raise UserError(f"--out: {place} cannot be written: {error.strerror}.") from error
         print(f"written: {place}")

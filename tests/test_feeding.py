@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import test_export as exports
+from test_data_midi import midi_file, note
 
 from keras_dl import __main__ as command
 from keras_dl import cards, endpoints, export, feeding, models, runtime
-from keras_dl.data import music, text
+from keras_dl.data import midi, music, text
 from keras_dl.endpoints.translation import MOST_SENTENCES
 
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
@@ -141,6 +142,26 @@ def test_a_midi_file_is_scored_and_played_on(folders, tmp_path, capsys):
     np.testing.assert_array_equal(played[:6], roll)
     said(capsys, *ask, "--set", "temperature=0.5", piece)  # of two, two files
     assert {p.name for p in tmp_path.glob("more*")} == {"more.mid", "more-1.mid", "more-2.mid"}
+
+
+def test_what_goes_on_from_a_prime_has_its_tempo(folders, tmp_path, capsys):
+    pytest.importorskip("pretty_midi", reason="extra [music] is not installed")
+    roll = np.zeros((6, 88), np.uint8)
+    roll[:, 39] = 1
+    slow, fast, more = (tmp_path / f"{name}.mid" for name in ("slow", "fast", "more"))
+    for place, tempo in ((slow, 60), (fast, 150)):
+        music.write_midi(roll, place, steps_per_beat=2, beats_per_minute=tempo)
+    said(capsys, "predict", folders["music"], slow, fast, "--endpoint", "generate", "--out", more)
+    tempi = [midi.read(tmp_path / f"more-{n}.mid", 2).beats_per_minute for n in (1, 2)]
+    assert tempi == pytest.approx([60, 150], rel=1e-4)
+
+
+def test_what_a_model_does_not_hear_of_a_midi_file_is_said(folders, tmp_path, capsys):
+    piece = tmp_path / "piece.mid"
+    piece.write_bytes(midi_file(note(60) + note(38, channel=9) + note(20) + note(109) + note(64)))
+    command.main(["predict", str(folders["music"]), str(piece)])
+    said = capsys.readouterr().err
+    assert said == f"{piece}: notes of drums left out: 1\n{piece}: notes outside the piano's 88 keys left out: 2\n"
 
 
 def test_sentences_are_words_lines_of_a_file_or_of_standard_input_in_their_order(

@@ -7,18 +7,19 @@ A roll does not tell a key that is struck again from one that is held.
 import dataclasses
 import importlib
 import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from keras_dl.data import Examples, Ragged, Splits, tfds_sets
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.data import Examples, Ragged, Splits, midi, tfds_sets
+from keras_dl.data.midi import LOWEST, NOTES
+from keras_dl.runtime import UserError, atomic_file, quiet_tensorflow
 
-NOTES, LOWEST = 88, 21  # keys of a piano; the MIDI number of the first
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
 NAMED = 5  # unreadable files that a message names
+MOST_STEPS = 2**24  # of all pieces together, 1.5 GB
 FINEST = 48  # steps a beat
+WRITING = "writing MIDI and sound"
 TICKS = 120  # of a MIDI file that is written, a step
 VELOCITY = 80
 _STANDARD = "Boulanger-Lewandowski et al. 2012"
@@ -89,7 +90,7 @@ class PianoRoll:
 
 
 def load(name, seed, *, steps_per_beat=4, skip_unreadable=False, pieces=None):
-    """data.load for music: Splits of {"roll": Ragged uint8 (T, 88)}.
+    """data.load for music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
 
     Args:
         name: of SETS, which keep their published splits and grids, or a folder of MIDI files.
@@ -101,58 +102,45 @@ def load(name, seed, *, steps_per_beat=4, skip_unreadable=False, pieces=None):
     Raises:
         UserError: see data.load.
     """
+    notes = ()
     if name in SETS:
-        parts = _standard(name, pieces)
         info = Info(name, SETS[name], *GRIDS[name])
+        rolls = _standard(name, pieces)
+        tempi = {part: [info.beats_per_minute] * len(rolls[part]) for part in rolls}
     else:
-        parts, label = _folder(name, seed, steps_per_beat, skip_unreadable)
-        info = Info(label, f"folder {label}", steps_per_beat, 120)
-    splits = {part: Examples({"roll": Ragged.of(rolls[:pieces])}) for part, rolls in parts.items()}
-    return Splits(**splits, info=info, preprocess=PianoRoll())
+        parts, label, notes = _folder(name, seed, steps_per_beat, skip_unreadable)
+        rolls = {part: [piece.roll for piece in parts[part]] for part in parts}
+        tempi = {part: [piece.beats_per_minute for piece in parts[part]] for part in parts}
+        info = Info(label, f"folder {label}", steps_per_beat, float(np.median(tempi["train"])))
+    splits = {
+        part: Examples(
+            {
+                "roll": Ragged.of(rolls[part][:pieces]),
+                "beats_per_minute": np.array(tempi[part][:pieces], np.float32),
+            }
+        )
+        for part in rolls
+    }
+    return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes)
 
 
 def read_midi(path, steps_per_beat):
-    """The notes of a MIDI file as a roll.
-
-    Beginnings and ends are moved to the nearest step of the file's own beats; a note lasts at least one step. Drums
-    and what lies outside the piano's 88 keys are left out.
-
-    Returns:
-        uint8 (T, 88) up to the end of the last note; T is 0 where there is none.
+    """The notes of a MIDI file as a roll, uint8 (T, 88), up to the end of the last note; midi.read says more of it.
 
     Raises:
-        UserError: the file is no readable MIDI.
+        UserError: see midi.read.
     """
-    midi = needs("pretty_midi", "reading MIDI")
-    try:
-        with warnings.catch_warnings():  # of tempo changes on other tracks than the first: they count
-            warnings.simplefilter("ignore")
-            piece = midi.PrettyMIDI(str(path))
-    except Exception as error:  # a damaged file fails somewhere inside, in many ways
-        raise UserError(f"music.read_midi: {path} is no readable MIDI file ({type(error).__name__}).") from error
-
-    def step(time):
-        return (2 * int(piece.time_to_tick(time)) * steps_per_beat + piece.resolution) // (2 * piece.resolution)
-
-    notes = [note for instrument in piece.instruments if not instrument.is_drum for note in instrument.notes]
-    spans = [
-        (step(note.start), max(step(note.end), step(note.start) + 1), note.pitch - LOWEST)
-        for note in notes
-        if 0 <= note.pitch - LOWEST < NOTES
-    ]
-    roll = np.zeros((max((end for _, end, _ in spans), default=0), NOTES), np.uint8)
-    for start, end, key in spans:
-        roll[start:end, key] = 1
-    return roll
+    return midi.read(path, steps_per_beat).roll
 
 
 def write_midi(roll, path, *, steps_per_beat, beats_per_minute):
     """Write a roll (T, 88) as a MIDI file for a piano; a key that is on in consecutive steps is one held note.
 
     read_midi with the same steps_per_beat gives the roll again, but for silence at its end, of which a MIDI file
-    keeps nothing.
+    keeps nothing. The file is written whole or not at all.
     """
-    _midi(roll, steps_per_beat, beats_per_minute).write(str(path))
+    with atomic_file(path) as file:
+        _midi(roll, steps_per_beat, beats_per_minute).write(file)
 
 
 def sound(roll, *, steps_per_beat, beats_per_minute, rate=16_000):
@@ -175,18 +163,18 @@ def needs(package, what):
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         name = package.partition(".")[0]
-        raise UserError(f"data.load: {what} needs {name}: pip install 'keras_dl[music]'.") from error
+        raise UserError(f"music: {what} needs {name}: pip install 'keras_dl[music]'.") from error
 
 
 def _midi(roll, steps_per_beat, beats_per_minute):
-    midi = needs("pretty_midi", "MIDI")
-    piece = midi.PrettyMIDI(resolution=TICKS * steps_per_beat, initial_tempo=beats_per_minute)
-    piano = midi.Instrument(program=0)
+    pretty_midi = needs("pretty_midi", WRITING)
+    piece = pretty_midi.PrettyMIDI(resolution=TICKS * steps_per_beat, initial_tempo=beats_per_minute)
+    piano = pretty_midi.Instrument(program=0)
     seconds = 60 / (steps_per_beat * beats_per_minute)  # a step
     edges = np.diff(np.pad(np.asarray(roll, np.int8), [(1, 1), (0, 0)]), axis=0)
     for key in range(NOTES):
         for start, end in zip(np.flatnonzero(edges[:, key] > 0), np.flatnonzero(edges[:, key] < 0), strict=True):
-            piano.notes.append(midi.Note(VELOCITY, key + LOWEST, start * seconds, end * seconds))
+            piano.notes.append(pretty_midi.Note(VELOCITY, key + LOWEST, start * seconds, end * seconds))
     piece.instruments.append(piano)
     return piece
 
@@ -223,29 +211,29 @@ def _standard(name, pieces):
 
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
-    """({split: list of rolls}, name) of a folder of MIDI files, every one of which is read now."""
+    """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
     root = Path(name).expanduser()
     if not root.is_dir():
         near = tfds_sets.nearest(name, SETS)
         raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
     if not 1 <= steps_per_beat <= FINEST:
         raise UserError(f"data.load: steps_per_beat must be 1 to {FINEST}; got {steps_per_beat}.")
-    needs("pretty_midi", "reading MIDI")
     given = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
     given = {given[path.name]: path for path in root.iterdir() if path.name in given and path.is_dir()}
     given = given if {"train", "test"} <= set(given) else {"": root}
-    parts = _read({part: _midi_files(folder) for part, folder in given.items()}, root, steps_per_beat, skip_unreadable)
-    for part, rolls in parts.items():
+    files = {part: _midi_files(folder) for part, folder in given.items()}
+    parts, notes = _read(files, root, steps_per_beat, skip_unreadable)
+    for part, pieces in parts.items():
         least = 3 if not part else 2 if part == "train" and "validation" not in parts else 1
-        if len(rolls) < least:
+        if len(pieces) < least:
             where = root / part if part else root
-            raise UserError(f"data.load: {where} must hold {least} or more readable .mid files; got {len(rolls)}.")
+            raise UserError(f"data.load: {where} must hold {least} or more readable .mid files; got {len(pieces)}.")
     rng = np.random.default_rng(seed)
     if "" in parts:
         parts["train"], parts["test"] = _hold_out(parts.pop(""), rng)
     if "validation" not in parts:
         parts["train"], parts["validation"] = _hold_out(parts["train"], rng)
-    return parts, root.resolve().name
+    return parts, root.resolve().name, (*notes, *_in_two(parts))
 
 
 def _midi_files(folder):
@@ -254,31 +242,52 @@ def _midi_files(folder):
 
 
 def _read(files, root, steps_per_beat, skip_unreadable):
-    """{split: list of rolls} of {split: paths}."""
-    parts, bad = {}, []
+    """({split: list of midi.Piece}, notes) of {split: paths}."""
+    parts, bad, remarks, steps = {}, [], {}, 0
+    total = sum(map(len, files.values()))
     for part, paths in files.items():
         parts[part] = []
         for path in paths:
             try:
-                roll = read_midi(path, steps_per_beat)
-            except UserError:
-                roll = ()
-            if len(roll):
-                parts[part].append(roll)
-            else:
-                bad.append(str(path.relative_to(root)))
+                piece = midi.read(path, steps_per_beat)
+            except midi.UnreadableMidi as error:
+                bad.append(f"{path.relative_to(root)} {error.reason}")
+                continue
+            parts[part].append(piece)
+            for what, count in piece.remarks.items():
+                remarks.setdefault(what, []).append(count)
+            steps += len(piece.roll)
+            if steps > MOST_STEPS:
+                raise UserError(
+                    f"data.load: {root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
+                    f"pieces have more, at {steps_per_beat} a quarter note. Take fewer files or steps."
+                )
+    named = "; ".join(bad[:NAMED]) + (f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
     if bad and not skip_unreadable:
-        more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         raise UserError(
-            f"data.load: {len(bad)} of {sum(map(len, files.values()))} files in {root} are no readable MIDI with notes "
-            f"of a piano: {', '.join(bad[:NAMED])}{more}. Remove them, or go on without them with --skip-unreadable."
+            f"data.load: {len(bad)} of {total} files in {root} cannot be taken as music: {named}. "
+            "Remove them, or go on without them with --skip-unreadable."
         )
-    return parts
+    notes = [f"left out with --skip-unreadable: {len(bad)} of {total} files: {named}"] if bad else []
+    notes += [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
+    return parts, notes
 
 
-def _hold_out(rolls, rng):
+def _hold_out(pieces, rng):
     """(the rest, a drawn part of HELD_OUT of all, at least one)."""
-    order = rng.permutation(len(rolls))
-    count = max(1, round(HELD_OUT * len(rolls)))
+    order = rng.permutation(len(pieces))
+    count = max(1, round(HELD_OUT * len(pieces)))
     held, rest = np.sort(order[:count]), np.sort(order[count:])
-    return [rolls[i] for i in rest], [rolls[i] for i in held]
+    return [pieces[i] for i in rest], [pieces[i] for i in held]
+
+
+def _in_two(parts):
+    """A sentence for every two splits that have pieces in common, note for note."""
+    contents = {part: [piece.roll.tobytes() for piece in pieces] for part, pieces in parts.items()}
+    said = []
+    for part, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        known = set(contents[other])
+        twice = sum(content in known for content in contents[part])
+        if twice:
+            said.append(f"of the {len(contents[part])} pieces of {part}, {twice} stand in {other} too, note for note")
+    return said

@@ -47,7 +47,7 @@ def by_length(hypotheses, references, lengths, *, metric="bleu", bins=6, seed=0)
         hypotheses, references: lists of strings.
         lengths: (N,) of each source.
         metric: "bleu" of the corpus of each bin, or "exact_match", in percent.
-        bins: how many, of about as many sentences each.
+        bins: how many, of about as many sentences each; where there are fewer lengths than that, one each.
         seed: of the resampling.
 
     Returns:
@@ -55,22 +55,31 @@ def by_length(hypotheses, references, lengths, *, metric="bleu", bins=6, seed=0)
         resampled scores (Koehn 2004)}.
     """
     lengths, rng = np.asarray(lengths), np.random.default_rng(seed)
-    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, bins + 1)).astype(int))
-    edges = np.append(edges, edges) if len(edges) == 1 else edges  # all of one length
     of = _corpus_bleu if metric == "bleu" else _exact
     found = []
-    for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
-        rows = np.flatnonzero((lengths >= low) & ((lengths < high) | (number == len(edges) - 2)))
-        if not len(rows):
-            continue
+    for low, high in _bins(lengths, bins):
+        rows = np.flatnonzero((lengths >= low) & (lengths <= high))
         score = of([hypotheses[i] for i in rows], [references[i] for i in rows])
         draws = [score(rng.integers(0, len(rows), len(rows))) for _ in range(RESAMPLES)]
         found.append({
-            "low": int(lengths[rows].min()), "high": int(lengths[rows].max()), "count": len(rows),
+            "low": int(low), "high": int(high), "count": len(rows),
             "score": score(np.arange(len(rows))),
             "interval": [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])],
         })  # fmt: skip
     return found
+
+
+def _bins(lengths, bins):
+    """(shortest, longest) of each bin: min(bins, how many lengths there are) of them, cut at the quantiles; where two
+    quantiles are one length, at the next one."""
+    values = np.unique(lengths)
+    count = min(bins, len(values))
+    cuts = [0]
+    for number in range(1, count):
+        quantile = int(np.quantile(lengths, number / count))
+        cut = np.searchsorted(values, quantile)
+        cuts.append(np.clip(cut, cuts[-1] + 1, len(values) - (count - number)))  # each bin has a length at least
+    return [(values[a], values[b - 1]) for a, b in zip(cuts, [*cuts[1:], len(values)], strict=True)]
 
 
 def _corpus_bleu(hypotheses, references):

@@ -75,12 +75,38 @@ def test_bins_hold_every_sentence_once_and_score_their_own(metric, bins):
         assert low <= row["score"] <= high and low < high
 
 
-@pytest.mark.parametrize("lengths", [[7] * 12, [3] * 11 + [9], [3, 9] * 6])
-def test_few_lengths_make_few_bins_and_lose_none(lengths):
+@pytest.mark.parametrize(
+    ("lengths", "wanted"),
+    [
+        ([7] * 12, [(7, 7, 12)]),
+        ([3] * 11 + [9], [(3, 3, 11), (9, 9, 1)]),
+        ([9] + [3] * 11, [(3, 3, 11), (9, 9, 1)]),
+        ([3, 9] * 6, [(3, 3, 6), (9, 9, 6)]),
+        ([3] * 6 + [4, 5, 6] * 2, [(3, 3, 6), (4, 4, 2), (5, 5, 2), (6, 6, 2)]),
+        ([1] + [2] * 5 + [9, 40] * 3, [(1, 1, 1), (2, 2, 5), (9, 9, 3), (40, 40, 3)]),
+    ],
+)
+def test_where_there_are_fewer_lengths_than_bins_each_has_its_own(lengths, wanted):
     hypotheses, references, _ = translations(12)
     found = scores.by_length(hypotheses, references, lengths, metric="exact_match")
-    assert sum(row["count"] for row in found) == 12
-    assert all(row["low"] <= row["high"] for row in found) and found[-1]["high"] == max(lengths)
+    assert [(row["low"], row["high"], row["count"]) for row in found] == wanted
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("seed", range(4))
+def test_there_are_as_many_bins_as_asked_for_and_as_even_as_lengths_allow(bins, seed, monkeypatch):
+    """However the lengths lie: a bin's share is missed by at most the sentences of the two lengths at its ends."""
+    monkeypatch.setattr(scores, "RESAMPLES", 2)
+    rng = np.random.default_rng(seed)
+    lengths = rng.geometric(0.2, 80) if seed % 2 else rng.integers(1, 9, 80)  # one of them skewed
+    hypotheses, references, _ = translations(80)
+    found = scores.by_length(hypotheses, references, lengths, metric="exact_match", bins=bins)
+    assert len(found) == min(bins, len(set(lengths))) and sum(row["count"] for row in found) == 80
+    assert all(a["high"] < b["low"] for a, b in zip(found, found[1:], strict=False))
+    if len(set(lengths)) >= 2 * bins:
+        for row in found:
+            ends = sum(lengths == row["low"]) + sum(lengths == row["high"]) + max(np.bincount(lengths))
+            assert abs(row["count"] - 80 / bins) <= ends
 
 
 def test_an_interval_is_of_sacrebleus_scores_of_the_resamples(monkeypatch):

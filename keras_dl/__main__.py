@@ -20,12 +20,13 @@ import sys
 from pathlib import Path
 
 from keras_dl import cards, feeding, models, runtime, settings
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError, printable
 
 APPS = Path(__file__).resolve().parents[1] / "apps"  # in a checkout
 BESIDE = 4  # classes that a table lists after the best one
 NUMBERS = 6  # values of any other output that a table lists
 INPUTS = "picture or MIDI files; texts or sentences, files of them, or - for standard input"
+TRUST = "load an export that this user did not write: it is a program, and loading it runs it"
 
 
 def main(argv=None):
@@ -48,8 +49,8 @@ def list_everything(asked):
         _table("Apps: python <file> --help", ["file", "task"], [[os.path.relpath(a), _first_line(a)] for a in apps])
     rows = []
     for folder, card in cards.under(asked.saved_models):
-        if card is None:
-            rows.append([str(folder), "", "its card cannot be read", "", ""])
+        if isinstance(card, UserError):
+            rows.append([str(folder), "", str(card), "", ""])
         else:
             parameters = card.get("parameters", {}).get("trainable")
             count = "" if parameters is None else f"{parameters:,}"
@@ -97,7 +98,7 @@ def predict(asked):
 
     with runtime.quiet_tensorflow():
         from keras_dl import export
-    served = export.load(folder)
+    served = export.load(folder, trust=asked.trust)
 
     def ask(given, who):
         return _rows(_ask(served, endpoint, {**scalars, **given}, who))
@@ -171,6 +172,7 @@ def _parser():
     sub.add_argument("inputs", nargs="*", default=[], metavar="INPUT", help=INPUTS)
     sub.add_argument("--endpoint", metavar="E", help="which of the export's endpoints (its first)")
     sub.add_argument("--set", action="append", default=[], metavar="name=value", help="a scalar input; may be repeated")
+    sub.add_argument("--trust", action="store_true", help=TRUST)
     sub.add_argument("--out", metavar="FILE", help="write the answers too, as .json, .csv, .txt or .mid")
     sub = command(show, "show", "The card and the signatures of an export.")
     sub.add_argument("export", metavar="EXPORT", help="saved_models/NAME or saved_models/NAME/VERSION")
@@ -321,7 +323,7 @@ def _table(title, columns, rows):
     if not sys.stdout.isatty():
         for fields in ([f"# {title}"] if title else [], columns if any(columns) else [], *rows):
             if fields:
-                print("\t".join(str(field).replace("\t", " ") for field in fields).rstrip())
+                print("\t".join(printable(str(field).replace("\t", " "), keep="\n") for field in fields).rstrip())
         return
     from rich import console, markup, table
 
@@ -329,7 +331,7 @@ def _table(title, columns, rows):
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*(markup.escape(str(field)) for field in row))
+        drawn.add_row(*(markup.escape(printable(field, keep="\n\t")) for field in row))
     console.Console().print(drawn)
 
 

@@ -21,14 +21,16 @@ import tempfile
 from pathlib import Path
 
 from keras_dl import lock as locks
+from keras_dl import paths, records
+from keras_dl.atomic import atomic_file, write_atomic  # noqa: F401  (public here)
+from keras_dl.errors import UserError
 
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
+RECORDS = {  # of a run, besides config.json; read before a resumed run writes anything
+    "finished.json": records.Finished, "tuner/trials.json": records.Trials, "tuner/best.json": records.Best,
+}  # fmt: skip
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
-
-
-class UserError(ValueError):
-    """A mistake of the user's: said in one line, exit status 2, no traceback."""
 
 
 @dataclasses.dataclass
@@ -93,7 +95,7 @@ class Run:
     def note(self, name, value):
         """Add to config.json what was settled while running."""
         config = self.path / "config.json"
-        known = read_json(config) if config.exists() else {}
+        known = records.read(config, records.Config) if config.exists() else {}
         write_atomic(config, json.dumps(known | {name: value}, indent=2))
 
     def reseed(self):
@@ -109,10 +111,10 @@ class Run:
     def finished(self):
         """What finish() wrote, or None."""
         file = self.path / "finished.json"
-        return read_json(file) if file.exists() else None
+        return records.read(file, records.Finished) if os.path.lexists(file) else None
 
     def finish(self, metrics):
-        """Mark the run as done: --resume takes the newest that is not."""
+        """Mark the run as done, with {name: float}: --resume takes the newest that is not."""
         write_atomic(self.path / "finished.json", json.dumps({"metrics": metrics}, indent=2))
         if self.lock is not None:
             self.lock.release()
@@ -248,34 +250,6 @@ def run_to_resume(root, app, which):
     return max(open_runs, key=lambda p: (p / "config.json").stat().st_mtime_ns)
 
 
-def write_atomic(path, data):
-    """Write `data` (bytes or str) so that `path` is the old file or the whole new one, whatever kills us."""
-    with atomic_file(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-
-
-@contextlib.contextmanager
-def atomic_file(path):
-    """A binary file to write into, which becomes `path` when it is whole and on disk; on an error nothing is left."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(aside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself is on disk
-    finally:
-        os.close(folder)
-
-
 def read_json(path):
     return json.loads(Path(path).read_text())
 
@@ -349,10 +323,12 @@ def _strategy(device, strategy):
 
 
 def _new_folder(root, app, name):
-    runs = root / "runs" / app
+    name, runs = paths.shortened(name), root / "runs" / app
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        number = 1 + max([int(p.name.rpartition("-")[2]) for p in runs.glob(f"{name}-*") if _numbered(p)], default=0)
+        beside = [entry.name.rpartition("-") for entry in os.scandir(runs)]
+        numbers = [paths.number_of(number) for before, _, number in beside if before == name]
+        number = 1 + max([number for number in numbers if number is not None], default=0)
         while True:
             path = runs / f"{name}-{number}"
             try:
@@ -375,16 +351,19 @@ def _lock(path):
         raise UserError(f"--resume: {path} cannot be written: {error.strerror}. Nothing was written.") from error
 
 
-def _numbered(path):
-    return path.name.rpartition("-")[2].isdigit()
-
-
 def settings_of(path):
-    """The settings with which the run in `path` was made; UserError where its config.json is damaged."""
-    try:
-        return dict(read_json(path / "config.json")["settings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--resume: {path / 'config.json'} is damaged and cannot be read ({error!r}).") from error
+    """The settings with which the run in `path` was made.
+
+    Raises:
+        UserError: a file of the run is damaged; says which, and the field.
+    """
+    config = records.read(path / "config.json", records.Config)
+    for name, schema in RECORDS.items():
+        if os.path.lexists(path / name):
+            records.read(path / name, schema)
+    if "settings" not in config:
+        raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
+    return config["settings"]
 
 
 def _same_settings(path, asked):

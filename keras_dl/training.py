@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl import checkpoint as checkpoints
-from keras_dl import runtime
+from keras_dl import records, runtime
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
@@ -320,7 +320,7 @@ def _diverged(step, epoch, model, run):
 def _noted_block(run):
     config = run.path / "config.json"
     if run.resumed and config.exists():
-        return runtime.read_json(config).get("execution", {}).get("steps_per_execution")
+        return records.read(config, records.Config).get("execution", {}).get("steps_per_execution")
     return None
 
 

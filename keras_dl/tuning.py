@@ -30,7 +30,7 @@ import rich.box
 import rich.table
 import tensorflow as tf
 
-from keras_dl import checkpoint, runtime, summaries, training
+from keras_dl import checkpoint, records, runtime, summaries, training
 
 ORACLES = {
     "random": "RandomSearchOracle",
@@ -76,7 +76,7 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():
-        return _hyperparameters(runtime.read_json(result)["values"])
+        return _hyperparameters(records.read(result, records.Best)["values"])
 
     space = _space(compiled, run)
     if not space.space:
@@ -86,15 +86,15 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
     with tempfile.TemporaryDirectory(prefix="keras_dl-oracle-") as scratch:
         proposals = _Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space, scratch)
         attempts.go_on(proposals)
-    records = attempts.records
-    if len(records) < trials:
-        run.say(f"The {tuner} search ends after {len(records)} of {trials} trials: there are no other values to try.")
-    ranked = _ranked(records, mode)
+    journal = attempts.records
+    if len(journal) < trials:
+        run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")
+    ranked = _ranked(journal, mode)
     if not ranked:
-        raise runtime.UserError(f"tuning.search: every trial failed; the first with: {records[0]['message']}")
+        raise runtime.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")
     best = ranked[0] | {"values": _drawn(ranked[0]["values"])}
     found = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
-    run.say(_table(ranked, len(records) - len(ranked), monitor))
+    run.say(_table(ranked, len(journal) - len(ranked), monitor))
     runtime.write_atomic(result, json.dumps(found, indent=2))
     return _hyperparameters(best["values"])
 
@@ -149,7 +149,7 @@ class _Trials:
         self.compiled, self.train, self.validation, self.run = compiled, train, validation, run
         self.epochs, self.monitor, self.mode = epochs, monitor, mode
         self.journal = run.tuner / "trials.json"
-        self.records = runtime.read_json(self.journal) if self.journal.exists() else []
+        self.records = records.read(self.journal, records.Trials) if self.journal.exists() else []
         self.named = None  # what the HParams page was told in this process
 
     def go_on(self, proposals):

@@ -15,7 +15,7 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, export, feeding, models, runtime
+from keras_dl import cards, endpoints, export, feeding, models, runtime, verification
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,7 +154,7 @@ def test_a_picture_that_looks_inverted_is_said_in_one_line(capsys, folder, two, 
     shutil.copytree(folder, copy)
     card = cards.read(copy)
     card["preprocess"]["border"] = border
-    (copy / cards.CARD).write_text(cards.text(card))
+    (copy / cards.CARD).write_text(cards.text(card | {"signature": verification.signature(card)}))
     pixels = np.full((20, 20), level, np.uint8)
     pixels[6:14, 6:14] = 255 - level
     command.main(["predict", str(copy), a_picture(tmp_path / "x.png", pixels)])
@@ -181,7 +181,7 @@ def test_list_says_where_a_card_is_broken_and_where_nothing_is(capsys, folder, t
     assert f"Exports: none in {tmp_path}." in said(capsys, "list", "--saved-models", tmp_path)
     shutil.copytree(folder, tmp_path / "tiny" / "4")
     (tmp_path / "tiny" / "4" / cards.CARD).write_text("{")
-    assert "tiny/4\t\tits card cannot be read" in said(capsys, "list", "--saved-models", tmp_path)
+    assert "tiny/4/card.json is damaged: Expecting property name" in said(capsys, "list", "--saved-models", tmp_path)
 
 
 # What is wrong

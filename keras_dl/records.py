@@ -1,0 +1,243 @@
+"""What the JSON files of runs and exports hold: one schema a file, checked when the file is read.
+
+Whoever gets a value from here may rely on the fields that its schema names, and on values in between that are plain
+JSON: no key twice, no number beyond 64 bits, not nested deeper than DEEPEST. Fields that a schema does not name may
+hold anything. A file that is damaged, or that somebody wrote by hand, is one line that names the file and the field.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+import msgspec
+from msgspec import Meta
+
+from keras_dl.errors import UserError
+
+LARGEST = 2**26  # bytes of a file
+DEEPEST = 50  # objects and lists within each other
+MOST = sys.float_info.max
+
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Finite = Annotated[float, Meta(ge=-MOST, le=MOST)]
+Scalar = bool | int | float | str | None
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+DType = Literal[
+    "string", "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "bfloat16",
+    "float32", "float64",
+]  # fmt: skip
+
+
+class Tensor(TypedDict):
+    """An input or an output of an endpoint."""
+
+    kind: str
+    dtype: DType
+    shape: Annotated[list[Annotated[int, Meta(ge=0, lt=2**31)] | None], Meta(max_length=16)]
+    default: NotRequired[bool | int | float | str]
+
+
+class Endpoint(TypedDict):
+    """A signature of the SavedModel."""
+
+    inputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
+    outputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
+
+
+class Data(TypedDict):
+    """What `predict` needs to know of music."""
+
+    steps_per_beat: NotRequired[Annotated[int, Meta(ge=1, le=10_000)]]
+    beats_per_minute: NotRequired[Annotated[float, Meta(gt=0, le=10_000)]]
+
+
+class Parameters(TypedDict):
+    """How many weights a model has."""
+
+    trainable: Count
+    all: Count
+
+
+class Card(TypedDict):
+    """card.json of an export."""
+
+    name: str
+    endpoints: Annotated[dict[str, Endpoint], Meta(min_length=1)]
+    files: dict[str, Hash]
+    app: NotRequired[str]
+    call: NotRequired[dict[str, str | dict]]
+    classes: NotRequired[list[str]]
+    command: NotRequired[str]
+    created: NotRequired[str]
+    data: NotRequired[Data]
+    formats: NotRequired[list[str]]
+    git_commit: NotRequired[str | None]
+    metrics: NotRequired[dict[str, Any]]
+    parameters: NotRequired[Parameters]
+    preprocess: NotRequired[dict[str, Any]]
+    run: NotRequired[str]
+    settings: NotRequired[dict[str, Any]]
+    signature: NotRequired[Hash]
+    version: NotRequired[Count]
+    versions: NotRequired[dict[str, str]]
+    weights: NotRequired[Hash]
+
+
+class Execution(TypedDict):
+    """How the steps of a run are executed."""
+
+    steps_per_execution: Annotated[int, Meta(ge=1, le=1024)]
+
+
+class Config(TypedDict):
+    """config.json of a run. Run.note adds fields."""
+
+    settings: NotRequired[dict[str, Any]]
+    command: NotRequired[str]
+    execution: NotRequired[Execution]
+
+
+class Finished(TypedDict):
+    """finished.json of a run."""
+
+    metrics: dict[str, float]
+
+
+class Hyperparameter(TypedDict):
+    """keras-tuner's description of a hyperparameter."""
+
+    class_name: Literal["Boolean", "Choice", "Fixed", "Float", "Int"]
+    config: dict[str, Any]
+
+
+class Trial(TypedDict):
+    """One trial of a search. Of a completed one the score is a number."""
+
+    trial: Count
+    values: dict[str, Scalar]
+    status: Literal["COMPLETED", "FAILED"]
+    score: Finite | None
+    metrics: dict[str, float]
+    message: str | None
+    seconds: Annotated[float, Meta(ge=0, le=MOST)]
+    space: list[Hyperparameter]
+
+
+Trials = list[Trial]  # trials.json of a search
+
+
+class Best(TypedDict):
+    """best.json of a search."""
+
+    values: dict[str, Scalar]
+    trial: Count
+    score: Finite
+    monitor: str
+
+
+class State(TypedDict):
+    """What a checkpoint holds besides arrays."""
+
+    epoch: Count
+    step: Count
+    history: dict[str, list[float]]
+    best: float | None
+    stopped: bool
+    callbacks: list[dict[str, Any]]
+
+
+def read(path, schema):
+    """The JSON value in the file `path`, of which `schema` holds.
+
+    Args:
+        path: of the file.
+        schema: one of this module's, or another type that msgspec.convert takes.
+
+    Raises:
+        UserError: the file cannot be read, is no JSON in UTF-8, or is not as the schema has it; says the field.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():  # a pipe would keep us waiting
+            raise UserError(f"{path} is no file.")
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is damaged: it may have at most {LARGEST} bytes; it has {path.stat().st_size}.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    return parse(data, schema, path)
+
+
+def parse(data, schema, where):
+    """The JSON value in `data`, bytes, as `read` gives that of a file; `where` it stands is said in the message."""
+    try:
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_int=_integer, parse_float=_float
+        )
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is damaged: byte {error.start} is not UTF-8.") from error
+    except RecursionError as error:
+        raise UserError(f"{where} is damaged: it is nested too deeply.") from error
+    except ValueError as error:
+        raise UserError(f"{where} is damaged: {error}.") from error
+    if _depth(value) > DEEPEST:
+        raise UserError(f"{where} is damaged: it is nested too deeply; at most {DEEPEST} levels.")
+    return check(value, schema, where)
+
+
+def check(value, schema, where):
+    """`value`, of which `schema` holds.
+
+    Raises:
+        UserError: it does not; says `where` and which field.
+    """
+    try:
+        msgspec.convert(value, schema)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where} is damaged: {_said(str(error))}.") from error
+    return value
+
+
+def convert(value, kind, where):
+    """`value`, a dict of JSON values, as an object of the dataclass `kind`; raises as `check` does."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where} is damaged: {_said(str(error))}.") from error
+
+
+def _said(complaint):
+    """msgspec's "Expected `int`, got `str` - at `$.a.b`" with the field first."""
+    what, _, place = complaint.partition(" - at `")
+    what, place = what[0].lower() + what[1:].rstrip("."), place.strip("`$.")
+    return f"{place}: {what}" if place else what
+
+
+def _no_key_twice(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return value
+
+
+def _integer(text):
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise ValueError(f"a number must have at most 64 bits; got {text[:24]}{'...' if len(text) > 24 else ''}")
+    return int(text)
+
+
+def _float(text):
+    if math.isinf(value := float(text)):
+        raise ValueError(f"a number must be a float of 64 bits; got {text[:24]}")
+    return value
+
+
+def _depth(value):
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, (dict, list))]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth

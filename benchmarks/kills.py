@@ -18,6 +18,7 @@ import json
 import os
 import runpy
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,8 +139,8 @@ def _resumed(out, env):
     runs = out / "runs" / "classify_images"
     begun = [p for p in runs.glob("*") if (p / "config.json").exists()]
     if not begun:
-        for empty in runs.glob("*"):
-            empty.rmdir()
+        for begun_and_killed in runs.glob("*"):  # an empty folder, or one with its lock's file alone
+            shutil.rmtree(begun_and_killed)
         _run(out, env)
     elif not (begun[0] / "finished.json").exists():
         _run(out, env, "--resume")

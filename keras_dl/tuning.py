@@ -31,6 +31,7 @@ import rich.table
 import tensorflow as tf
 
 from keras_dl import checkpoint, records, runtime, summaries, training
+from keras_dl.arguments import ArgumentError
 
 ORACLES = {
     "random": "RandomSearchOracle",
@@ -195,7 +196,7 @@ class _Trials:
         try:
             record |= self._fit(hp, run, record)
         except (ValueError, tf.errors.ResourceExhaustedError) as error:
-            if isinstance(error, runtime.UserError) and not isinstance(error, training.Diverged):
+            if isinstance(error, runtime.UserError) and not isinstance(error, (training.Diverged, ArgumentError)):
                 raise  # not the fault of these values
             record["message"] = str(error).strip().partition("\n")[0]
         record |= {"values": _used(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}

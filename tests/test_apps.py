@@ -123,7 +123,7 @@ def test_every_option_of_the_sequence_apps(app, flags, tmp_path):
         ("model_text", ["--dataset", "pyton"], 'no data set or path "pyton"; nearest: python'),
         ("model_text", ["--strategy", "mirrored"], "--strategy: a state that is carried over has one device"),
         ("model_text", ["--scheduled-sampling", "1.5"], "--scheduled-sampling: must be at most 1; got 1.5."),
-        ("model_text", ["--set", "tied=True"], "build_lstm: tied needs tokens, and an embedding as wide as"),
+        ("model_text", ["--set", "tied=True"], "build_lstm: tied needs an embedding as wide as"),
         ("model_text", ["--batch-size", "90000"], "rows needs at least 90001 tokens"),
         ("model_text", ["--sequence-length", "0"], "--sequence-length: must be at least 1; got 0."),
         ("model_music", ["--dataset", "notingham"], 'no music set or folder "notingham"; nearest: nottingham'),

@@ -1,0 +1,236 @@
+"""Arguments: every builder's are checked by their annotations, and what is accepted works."""
+
+import ast
+import fractions
+import inspect
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from cases import CASES
+
+from keras_dl import arguments, models
+from keras_dl.arguments import ArgumentError, Number, OneOf, Optional, Shape, Tuple, Whole
+from keras_dl.models import _sizes
+
+BUILDERS = [name for name in models.EXPORTS if name.startswith("build_")]
+PARAMETERS = [(name, p) for name in BUILDERS for p in inspect.signature(getattr(models, name)).parameters.values()]
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+    def __eq__(self, other):
+        raise RuntimeError("no comparison")
+
+    __hash__ = None
+
+
+DEEP = ()
+for _ in range(5000):
+    DEEP = (DEEP,)
+STRANGE = [
+    None, True, False, 0, 1, -1, 2**31, 2**63, 10**400, 10**5000, 0.0, 0.5, 1.0, -0.5, 1e20, 5e-324, float("nan"),
+    float("inf"), -float("inf"), "", "x", "a/b", "\0", "\ud800", b"relu", (), (0,), (1,), (3, 4), (2**63,), (True,),
+    (None,), ((1,),), (None, None), (float("nan"),), ("3",), [4.0], [[4]], {}, {"a": 1}, {4}, np.int64(4),
+    np.float32(0.25), np.float64("nan"), np.array([4, 4]), np.array(4), 3 + 0j, object, Unprintable(), [Unprintable()],
+    DEEP, range(3), (4,) * 101, (1_000_000,) * 3, print, fractions.Fraction(1, 3),
+]  # fmt: skip
+
+
+class Built(Exception):
+    """The checks are over: what a builder does first is an input."""
+
+    @classmethod
+    def here(cls, *args, **kwargs):
+        raise cls
+
+
+def one_sentence(error):
+    text = str(error.value)
+    return type(error.value) is ArgumentError and "\n" not in text and text.isprintable() and len(text) < 400
+
+
+# The kinds
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        (Whole(1, 9), [1, 9, np.int8(3)], [0, 10, 1.0, True, "1", None, np.True_]),
+        (Number("[0, 1)", near=0.9), [0, 0.5, np.float32(0.5)], [1, -1e-9, float("nan"), True, "0.5", 10**400]),
+        (Number("(0, 10]", near=0.1), [1e-9, 10], [0, -0.0, 10.1, float("inf")]),
+        (arguments.YesOrNo, [True, np.False_], [0, 1, "True", None]),
+        (OneOf("relu", "tanh"), ["relu", np.str_("tanh")], ["Relu", b"relu", None, 0, ["relu"]]),
+        (OneOf(18, 34), [18, np.int64(34)], [19, "18", True, 18.0, float("nan"), float("inf")]),
+        (Tuple(Whole(1, 9)), [(1,), [1, 9]], [(), 1, (0,), (1.0,), ((1,),), None, {1}, "1", np.array([1])]),
+        (Tuple(Whole(1, 9), 0, 2), [(), (1, 2)], [(1, 2, 3), None]),
+        (Whole(1, 9) | None, [None, 1], [0, ()]),
+        (Shape("T, D", "T,", most=9), [(None, 9), (1,), [None]], [(None, None), (), (1, 2, 3), (10,), 4, None]),
+        (arguments.ModelName, ["lstm", "a.b-2_x"], ["", "a/b", "_a", "a b", "ä", "a" * 101, "a\n", None, 3]),
+        (arguments.Text, ["", "a b"], ["\0", b"x", None, 3]),
+        (arguments.Function, [print], [None, "print"]),
+    ],
+    ids=lambda x: repr(x)[:20] if isinstance(x, arguments.Kind) else None,
+)
+def test_a_kind_takes_its_own_and_names_the_nearest_for_others(kind, right, wrong):
+    for value in right:
+        given = arguments.check("f: x", kind, value)
+        assert given == (tuple(value) if isinstance(value, list) else value)
+        assert not isinstance(given, (np.generic, list))
+    for value in wrong:
+        with pytest.raises(ArgumentError, match=re.escape(f"f: x must be {kind.must}; got ")) as error:
+            arguments.check("f: x", kind, value)
+        assert one_sentence(error)
+        if nearest := re.search(r"Nearest: (.*)\.$", str(error.value)):
+            arguments.check("f: x", kind, ast.literal_eval(nearest[1]))
+
+
+def test_a_path_is_a_string_too():
+    assert arguments.check("f: x", arguments.Text, Path("x")) == "x"
+
+
+def test_a_number_that_rounding_puts_on_an_open_end_is_refused():
+    assert float(below := fractions.Fraction(10**30 - 1, 10**30)) == 1.0
+    with pytest.raises(ArgumentError):
+        arguments.check("f: x", arguments.Share, below)
+
+
+def test_the_call_sees_what_python_has_and_keeps_its_signature():
+    @arguments.checked(who="room.f")
+    def f(a, units: Tuple(Whole(1, 9)) = (3, 4), *, rate: arguments.Share = 0.5):
+        """Text."""
+        return a, units, rate
+
+    assert f("anything", [np.int64(2)], rate=np.float32(0.25)) == ("anything", (2,), 0.25)
+    assert type(f(0, rate=np.float32(0.25))[2]) is float
+    assert (f.__name__, f.__doc__, list(inspect.signature(f).parameters)) == ("f", "Text.", ["a", "units", "rate"])
+    with pytest.raises(ArgumentError) as error:
+        f(0, 5)
+    assert str(error.value) == (
+        "room.f: units must be a tuple of whole numbers from 1 to 9, 1 to 100 of them, such as (3, 4); got 5."
+    )
+    for call in (lambda: f(), lambda: f(0, widths=(1,)), lambda: f(0, (1,), 0.5)):
+        with pytest.raises(TypeError, match="^room.f: "):
+            call()
+
+
+# The builders
+
+
+def test_every_argument_of_every_builder_has_a_kind_and_its_default_is_one():
+    for builder, parameter in PARAMETERS:
+        assert isinstance(parameter.annotation, arguments.Kind), (builder, parameter.name)
+        assert parameter.annotation.convert(parameter.default) == parameter.default
+
+
+def beyond(kind):
+    """Values that a kind refuses, made of what it says of itself."""
+    if isinstance(kind, Optional):
+        return beyond(kind.kind)
+    if isinstance(kind, Whole):
+        return [kind.least - 1, kind.most + 1, kind.least + 0.5, None, str(kind.least)]
+    if isinstance(kind, Number):
+        return [kind.least - 1, kind.most + 1, float("nan"), None, str(kind.most)]
+    if isinstance(kind, OneOf):
+        return [f"{kind.choices[0]}x", None, kind.choices]
+    if isinstance(kind, Tuple):
+        return [(wrong,) * max(1, kind.least) for wrong in beyond(kind.of)] + [(kind.of.least,) * (kind.most + 1), 1]
+    if isinstance(kind, Shape):
+        return [(wrong,) * len(form) for form in kind.forms for wrong in (0, -1, kind.size.most + 1, 1.5, "1")] + [()]
+    return ["", 3, None] if kind is arguments.ModelName else [0, 1, "yes", None]
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_every_argument_beyond_its_range_is_refused_by_name(builder, monkeypatch):
+    monkeypatch.setattr(keras, "Input", Built.here)
+    for _, parameter in (row for row in PARAMETERS if row[0] == builder):
+        for value in beyond(parameter.annotation):
+            if value is None and isinstance(parameter.annotation, Optional):
+                continue
+            with pytest.raises(ArgumentError, match=f"^{builder}: {parameter.name} must be ") as error:
+                getattr(models, builder)(**{parameter.name: value})
+            assert one_sentence(error), error.value
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_strange_values_get_the_sentence_or_are_accepted(builder, monkeypatch):
+    monkeypatch.setattr(keras, "Input", Built.here)
+    for _, parameter in (row for row in PARAMETERS if row[0] == builder):
+        for value in STRANGE:
+            with pytest.raises((Built, ArgumentError)) as error:
+                getattr(models, builder)(**{parameter.name: value})
+            assert error.type is Built or one_sentence(error), (parameter.name, error.value)
+
+
+def alike(value):
+    """Another value that means the same: NumPy's numbers, and lists for tuples."""
+    if isinstance(value, (tuple, list)):
+        return [alike(v) for v in value]
+    kinds = {bool: np.bool_, int: np.int64, str: np.str_}
+    return kinds.get(type(value), lambda v: v)(value)
+
+
+@pytest.mark.parametrize("row", [name for name, case in CASES.items() if not case.slow])
+def test_numbers_of_numpy_and_lists_build_the_same_model(row):
+    case = CASES[row]
+    given = {name: alike(value) for name, value in case.kwargs.items()}
+    if not case.translates:
+        given["input_shape"] = alike(next(iter(case.inputs.values())))
+    keras.backend.clear_session()  # operations are numbered through the process
+    model = case.build(**given)
+    keras.backend.clear_session()
+    assert model.to_json() == case.built().to_json()
+    assert np.isfinite(model(case.example(2))).all()
+
+
+@pytest.mark.parametrize("entry", models.catalogue(), ids=lambda entry: entry.name)
+def test_the_weights_are_counted_before_they_are_made(entry, monkeypatch):
+    build, counts = getattr(models, f"build_{entry.name}"), []
+    module = inspect.getmodule(build)
+    for room in (module, getattr(module, "_sequence", None)):
+        if hasattr(room, "check_weights"):
+            monkeypatch.setattr(room, "check_weights", lambda who, count: counts.append((who, count)))
+    monkeypatch.setattr(keras, "Input", Built.here)
+    with pytest.raises(Built):
+        build()
+    ((who, count),) = counts
+    assert who == f"build_{entry.name}" and 0.9 * entry.parameters < count < 1.1 * entry.parameters
+
+
+def test_too_many_weights_are_refused_before_they_are_made():
+    _sizes.check_weights("build_x", _sizes.MOST_WEIGHTS)
+    with pytest.raises(ArgumentError, match=r"at most 2,147,483,648 weights \(8 GiB in float32\); .* about 2.15e\+09"):
+        _sizes.check_weights("build_x", _sizes.MOST_WEIGHTS + 1)
+    with pytest.raises(ArgumentError, match="build_mlp: the model must have at most"):
+        models.build_mlp(units=(1_000_000, 1_000_000))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("lstm", {"tied": True}, "tied is for tokens, input_shape (T,); got vectors, input_shape (None, 88)."),
+        ("gru", {"embedding_dim": 4}, "embedding_dim is for tokens, input_shape (T,); got vectors, "),
+        ("rnn", {"vocabulary_size": 4}, "vocabulary_size is for tokens, input_shape (T,); got vectors, "),
+        ("rnn", {"shortcut": True}, "shortcut needs transition_units to skip; got shortcut=True and none."),
+        (
+            "lstm",
+            {"input_shape": (None,), "num_classes": 7, "tied": True, "vocabulary_size": 8, "embedding_dim": 36},
+            "tied needs as many tokens that come in as go out; got vocabulary_size=8 and num_classes=7.",
+        ),
+        (
+            "lstm",
+            {"input_shape": (None,), "tied": True, "embedding_dim": 4},
+            "tied needs an embedding as wide as the last layer; got embedding_dim=4 and 36 units.",
+        ),
+        ("seq2seq", {"tied": True, "embedding_dim": 4}, "tied needs an embedding as wide as the last layer; got "),
+        ("seq2seq", {"residual": True, "units": (4, 5)}, "residual needs layers of the same units; got (4, 5)."),
+        ("transformer", {"num_heads": 1_000_000}, "num_heads must divide hidden_dim; got 1000000 and 512."),
+    ],
+)
+def test_arguments_that_do_not_go_together(name, given, sentence):
+    with pytest.raises(ArgumentError, match=re.escape(f"build_{name}: {sentence}")):
+        getattr(models, f"build_{name}")(**given)

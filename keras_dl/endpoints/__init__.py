@@ -24,6 +24,7 @@ class Endpoint:
         example: {input name: value} of inputs that are no pictures, with which the export is tried; a scalar's is its
             default on the command line.
         about: what the card says besides, such as the classes.
+        limits: {what: the most of it that a request may have}, the bounds that its function checks.
     """
 
     function: Callable
@@ -31,6 +32,7 @@ class Endpoint:
     kinds: dict
     example: dict = dataclasses.field(default_factory=dict)
     about: dict = dataclasses.field(default_factory=dict)
+    limits: dict = dataclasses.field(default_factory=dict)
 
 
 def at_most(value, most, who, unit):
@@ -38,6 +40,11 @@ def at_most(value, most, who, unit):
     return tf.debugging.assert_less_equal(
         tf.cast(value, tf.int64), tf.constant(most, tf.int64), f"{who} may have at most {most} {unit}"
     )
+
+
+def must(condition, sentence):
+    """A check, inside the graph, of a scalar condition; the sentence says what must hold."""
+    return tf.debugging.Assert(condition, [sentence])
 
 
 def sampling(length, temperature, most, unit):

@@ -152,9 +152,6 @@ def main(argv=None):
     with run.scope():
         model = compiled(best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
-    for count, why in ((info.skipped, "empty on both sides"), (info.dropped, f"longer than {config.longest}")):
-        if count:
-            run.say(f"pairs left out, {why}: {count:,}")
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
 
     def asking(model):

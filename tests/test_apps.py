@@ -276,7 +276,7 @@ def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path, capsys
     )
     assert metrics["perplexity"] > 1
     said = capsys.readouterr().out
-    assert "pairs left out, empty on both sides: 2" in said and "pairs left out, longer than 200: " in said
+    assert "left out, empty on both sides: 2 pairs" in said and "left out of train, longer than 200 sub-words: " in said
     (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
     assert json.loads(card.read_text())["data"]["languages"] == ["xx", "yy"]
 

@@ -290,15 +290,15 @@ def test_a_folder_of_any_text_is_one_text(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "said"),
     [
-        (b"fine\n" * 40 + b"caf\xe9\n", {}, "a.txt must be text in UTF-8; byte 203 is 0xe9"),
+        (b"fine\n" * 40 + b"caf\xe9\n", {}, "a.txt must be text in UTF-8; byte 203, in line 41, is 0xe9"),
         ("", {}, "at least two characters a split; its train has 0"),
         ("a\nb\n", {}, "at least two characters a split; its validation has"),
         ("ab " * 200, {"level": "words"}, "level must be auto, character or word; got 'words'; nearest: word."),
         ("ab " * 200, {"level": "word", "vocabulary_size": 2}, "vocabulary_size must be at least 3"),
-        ({"x.train.txt": "a\n", "x.test.txt": "a\n"}, {}, "train and test; it must have one for validation too"),
+        ({"x.dev.txt": "a\n", "x.test.txt": "a\n"}, {}, "validation and test; it must have one for train too"),
         ({"x.png": b"\xff"}, {}, "must have text files"),
     ],
-    ids=["latin 1", "empty", "short", "level", "vocabulary", "no validation", "no text"],
+    ids=["latin 1", "empty", "short", "level", "vocabulary", "no train", "no text"],
 )
 def test_a_text_that_will_not_do_is_one_line(tmp_path, content, options, said):
     with pytest.raises(UserError) as caught:

@@ -9,13 +9,12 @@ import dataclasses
 import functools
 import hashlib
 import platform
-import re
 import sysconfig
 from pathlib import Path
 
 import numpy as np
 
-from keras_dl.data import Examples, Splits, tfds_sets
+from keras_dl.data import Examples, Splits, reading, text_files, tfds_sets, unknown
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
@@ -24,12 +23,6 @@ with quiet_tensorflow():
 LEVELS = ("character", "word")
 UNKNOWN = {"character": "\ufffd", "word": "<unk>"}
 EOS = "<eos>"  # the word that a line's end is
-VALIDATION, TEST = 0.05, 0.05  # the last characters of a text without splits
-SUFFIXES = {
-    ".txt", ".text", ".md", ".rst", ".tex", ".csv", ".json", ".xml", ".html", ".css", ".js", ".ts", ".py", ".c", ".h",
-    ".cc", ".cpp", ".hpp", ".java", ".go", ".rs", ".rb", ".sh", ".lua", ".scala", ".sql", ".toml", ".yml", ".yaml",
-}  # fmt: skip
-PARTS = {"train": ("train", "training"), "validation": ("valid", "validation", "val"), "test": ("test",)}
 CHUNK = 4_000_000  # characters that are encoded at once
 BUCKETS = 2**63 - 1
 
@@ -107,8 +100,7 @@ class Tokens:
         """
         if level == "character":
             return cls(level, (UNKNOWN[level], *sorted(set(text) - {UNKNOWN[level]})))
-        counts = collections.Counter(text.encode().replace(b"\n", f" {EOS} ".encode()).split())
-        counts = {word.decode(): count for word, count in counts.items()}
+        counts = {word.decode(): count for word, count in collections.Counter(_words(text)).items()}
         always = {word: counts.pop(word, 0) for word in (UNKNOWN[level], EOS)}
         ranked = sorted(counts, key=lambda word: (-counts[word], word))[: vocabulary_size - len(always)]
         always[UNKNOWN[level]] += sum(counts.values()) - sum(counts[word] for word in ranked)
@@ -120,9 +112,16 @@ class Tokens:
         """The id of what is not in the vocabulary."""
         return self.vocabulary.index(UNKNOWN[self.level])
 
+    def unknowns(self, text):
+        """{token of `text` that is not in the vocabulary: how often it is there}."""
+        if self.level == "character":
+            return {character: text.count(character) for character in set(text) - set(self.vocabulary)}
+        counts = collections.Counter(word.decode() for word in _words(text))
+        return {word: count for word, count in counts.items() if word not in self._ids}
+
     def encode(self, texts):
-        """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None)."""
-        texts = tf.convert_to_tensor(texts, tf.string)
+        """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None). CR LF and CR are read as LF, as in files."""
+        texts = tf.strings.regex_replace(tf.convert_to_tensor(texts, tf.string), "\r\n?", "\n")
         if self.level == "word":
             pieces = tf.strings.split(tf.strings.regex_replace(texts, "\n", f" {EOS} "))
         else:
@@ -172,6 +171,10 @@ class Tokens:
             raise ValueError("Tokens: two words of the vocabulary have one hash (a chance of 1 in 10**11).")
         return np.sort(hashes), np.argsort(hashes).astype(np.int32)
 
+    @functools.cached_property
+    def _ids(self):
+        return {token: i for i, token in enumerate(self.vocabulary)}
+
     def _strings(self, instead=()):
         return tf.constant([dict(instead).get(token, token) for token in self.vocabulary])
 
@@ -181,8 +184,10 @@ def load(name, seed, *, level="auto", vocabulary_size=10_000):
 
     Args:
         name: "python" (embedded), "ptb", "tiny_shakespeare", a text file, or a folder. Of a folder, files such as
-            ptb.train.txt, ptb.valid.txt and ptb.test.txt are the splits; else all text files below it, by name, are
-            one text. A text without splits is cut, at line ends, into its first 90, next 5 and last 5 percent.
+            ptb.train.txt, ptb.valid.txt and ptb.test.txt, or what is below train/, valid/ and test/, are the splits
+            (text_files.NAMES has their other names; one of the last two may be missing and is held out of the first);
+            else all text files below it, by name, are one text. A text without splits is cut, at line ends, into its
+            first 90, next 5 and last 5 percent. Links are followed; of files with the same text one is read.
         seed: unused, nothing is drawn.
         level: "character", "word", or "auto": the set's own, "character" for a path.
         vocabulary_size: words at most; characters are all taken.
@@ -197,9 +202,9 @@ def load(name, seed, *, level="auto", vocabulary_size=10_000):
     if vocabulary_size < 3:
         raise UserError(f"data.load: vocabulary_size must be at least 3 (<unk>, <eos>, a word); got {vocabulary_size}.")
     if name in SETS:
-        texts, known = (_python() if name == "python" else _of_tfds(name)), SETS[name]
+        texts, known, notes = (_python() if name == "python" else _of_tfds(name)), SETS[name], ()
     else:
-        name, texts = _of_path(Path(name).expanduser(), name)
+        name, texts, notes = text_files.load(name, SETS)
         known = _Set(f"text {name}", "character")
     level = known.level if level == "auto" else level
     tokens = Tokens.of(texts["train"], level, vocabulary_size)
@@ -211,7 +216,11 @@ def load(name, seed, *, level="auto", vocabulary_size=10_000):
     counts = {part: len(stream) for part, stream in streams.items()}
     info = Info(name, known.source, level, len(tokens.vocabulary), sha256, counts)
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
-    return Splits(**examples, info=info, preprocess=tokens)
+    said = [
+        unknown.sentence(part, tokens.unknowns(texts[part]), level, tokens.vocabulary[tokens.unknown])
+        for part in ("validation", "test")
+    ]
+    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, said)))
 
 
 def windows(examples, batch_size, sequence_length):
@@ -261,6 +270,11 @@ def windows(examples, batch_size, sequence_length):
     )
 
 
+def _words(text):
+    """The words of a text in UTF-8, cut where `Tokens.encode` cuts."""
+    return text.encode("utf-8", "replace").replace(b"\n", f" {EOS} ".encode()).split()
+
+
 def _stream(tokens, text):
     """Ids of `text`, int32 (N,). Between characters it may be cut anywhere."""
     step = CHUNK if tokens.level == "character" else max(1, len(text))
@@ -270,7 +284,9 @@ def _stream(tokens, text):
 
 def _python():
     library = Path(sysconfig.get_paths()["stdlib"])
-    return {part: _joined([library / name for name in names]) for part, names in PYTHON.items()}
+    return {
+        part: "".join(reading.read(library / name, "data.load") for name in names) for part, names in PYTHON.items()
+    }
 
 
 def _of_tfds(name):
@@ -280,63 +296,7 @@ def _of_tfds(name):
         from keras_dl.data import ptb  # noqa: F401  (registers the builder)
     builder = tfds_sets._prepared(tfds, name)
     texts = {}
-    for part in PARTS:
+    for part in text_files.NAMES:
         (example,) = builder.as_dataset(split=part, shuffle_files=False)
         texts[part] = example["text"].numpy().decode()
     return texts
-
-
-def _of_path(path, asked):
-    """(name, {split: text}) of a file or a folder."""
-    if path.is_file():
-        return path.name, _cut(_read(path))
-    if not path.is_dir():
-        near, sets = tfds_sets.nearest(asked, SETS), ", ".join(sorted(SETS))
-        raise UserError(f'data.load: no data set or path "{asked}"{near}. Sets: {sets}.')
-    name = path.resolve().name
-    files = [f for f in sorted(path.rglob("*")) if f.is_file() and f.suffix.lower() in SUFFIXES]
-    files = [f for f in files if not any(part.startswith(".") for part in f.relative_to(path).parts)]
-    if not files:
-        raise UserError(f"data.load: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
-    own = {part: [f for f in files if f.parent == path and _is_part(f, words)] for part, words in PARTS.items()}
-    there = [part for part, found in own.items() if found]
-    if len(there) == len(PARTS):
-        return name, {part: _joined(found) for part, found in own.items()}
-    if len(there) > 1:
-        lacking = ", ".join(part for part in PARTS if part not in there)
-        raise UserError(f"data.load: {path} has files for {' and '.join(there)}; it must have one for {lacking} too.")
-    return name, _cut(_joined(files))
-
-
-def _is_part(file, words):
-    """Is it, as ptb.valid.txt is, of the split that goes by one of these words?"""
-    return file.suffix.lower() == ".txt" and not set(words).isdisjoint(re.split("[^a-z]+", file.stem.lower()))
-
-
-def _joined(files):
-    texts = [_read(file) for file in files]
-    return "".join(text if text.endswith("\n") or not text else text + "\n" for text in texts)
-
-
-def _read(path):
-    """The text of a UTF-8 file, every line's end as "\\n"."""
-    try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise UserError(f"data.load: {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise UserError(
-            f"data.load: {path} must be text in UTF-8; byte {error.start} is 0x{byte:02x}, which is none."
-        ) from error
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _cut(text):
-    """{split: text}, the last two at the end; where there is no line end about, after a space, or anywhere."""
-    ends = []
-    for share in (VALIDATION + TEST, TEST):
-        at = len(text) - round(share * len(text))
-        room = at + len(text) // 50
-        ends.append(text.find("\n", at - 1, room) + 1 or text.find(" ", at - 1, room) + 1 or at)
-    return {"train": text[: ends[0]], "validation": text[ends[0] : ends[1]], "test": text[ends[1] :]}

@@ -5,12 +5,12 @@ line is one; a roll is a MIDI file.
 """
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_dl import settings
+from keras_dl.data import reading
 from keras_dl.runtime import UserError
 
 PICTURES = ("image_bytes", "image")
@@ -62,7 +62,7 @@ def lines(names, fields):
     found = []
     for name in names:
         text, file = _text(name)
-        given = text.removesuffix("\n").split("\n") if text or not file else []
+        given = reading.lines(text) if file else text.split("\n")
         for number, line in enumerate(given, 1):
             short = line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
             place = f"line {number} of {file}" if file else f'"{short}"'
@@ -147,17 +147,14 @@ def write_midi(path, rolls, tempi, card):
 def _text(name):
     """(text of an INPUT, its file's name; None where it is the words themselves)."""
     file = "standard input" if name == "-" else name if os.path.isfile(name) else None
-    if not file and (os.path.isdir(name) or re.fullmatch(r"\S+\.(txt|tsv|csv|json)", name)):
-        what = "is a folder" if os.path.isdir(name) else "is no file that is there"
-        raise UserError(f"predict: {name} {what}; if it is a text, give it by standard input, INPUT -.")
+    wrong = None if file else reading.mistyped(name)
+    if wrong:
+        raise UserError(f"predict: {name} {wrong}. If it is a text, give it by standard input, INPUT -.")
     if name == "-":
         data = sys.stdin.buffer.read()
     else:
         data = _bytes(Path(name)) if file else name.encode("utf-8", "surrogateescape")
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"), file
-    except UnicodeDecodeError as error:
-        raise UserError(f"predict: {file or 'an INPUT'} must be text in UTF-8; it cannot be read as such.") from error
+    return reading.text_of(data, f"predict: {file or 'an INPUT'}"), file
 
 
 def _bytes(path):

@@ -392,3 +392,39 @@ def test_multi30k_has_its_sentences(sentencepiece, nowhere):
     lengths = np.stack([splits.train.features[side].lengths + 1 for side in ("source", "target")], 1)
     plan = plans.by_tokens(lengths, 2048)(0, 0)
     assert 1 - lengths.sum() / sum(len(b) * lengths[b].max(0).sum() for b in plan) < 0.08
+
+
+def test_what_is_left_out_and_what_two_splits_share_is_said(sentencepiece, tmp_path, monkeypatch):
+    lines = [f"{number} {word}" for number, word in enumerate(["one", "two", "three", "four"] * 15)]
+    sources, targets = [*lines, "", " ", "left", "long " * 40], [*lines, "", "right", "", "long " * 40]
+    monkeypatch.setattr(pairs, "_drawn", lambda lines, *_: {
+        "train": range(len(lines) - 4), "validation": [0, 1], "test": [len(lines) - 1],
+    })  # fmt: skip
+    own(tmp_path, sources, targets)
+    monkeypatch.setattr(pairs, "_drawn", lambda lines, *_: {
+        "train": [*range(50), len(lines) - 1], "validation": [0, 1], "test": [59],
+    })  # fmt: skip
+    splits = own(tmp_path, sources, targets, longest=20)
+    assert splits.notes == (
+        "left out, empty on both sides: 1 pair",
+        "left out, empty on one side: 2 pairs, the first is line 62 of a.en",
+        "left out of train, longer than 20 sub-words: 1 pair",
+        "validation: 2 pairs of 2 stand in train too, word for word",
+    )
+    assert splits.info.skipped == 3 and splits.info.dropped == 1
+
+
+def test_characters_that_train_does_not_have_are_said(sentencepiece, tmp_path):
+    sources = [f"same {chr(0x400 + i)}" for i in range(40)]
+    notes = own(tmp_path, sources, sources, vocabulary_size=200).notes
+    assert [note.split(": ")[0] for note in notes] == ["validation", "test"]
+    assert all("4 characters (2 different) are not in the vocabulary and are read as <unk>" in note for note in notes)
+
+
+def test_one_file_is_not_its_own_translation(sentencepiece, tmp_path):
+    (tmp_path / "a.en").write_text("a\nb\nc\n")
+    (tmp_path / "b.en").symlink_to(tmp_path / "a.en")
+    for other in ("a.en", "b.en"):
+        with pytest.raises(UserError) as caught:
+            data.load(str(tmp_path / "a.en"), kind="pairs", target=str(tmp_path / other))
+        one_line(caught, "source and target must be two files; got ")

@@ -132,7 +132,7 @@ def mistyped(words):
     text_like = ending.lower() in SUFFIXES | OTHERS or re.fullmatch(r"\.([a-z]{2}|[A-Z]{2})", ending) is not None
     folder, name = os.path.split(os.path.expanduser(words))
     near = difflib.get_close_matches(name, _names(folder or "."), 1, ALIKE if spaces else 0.5)
-    in_a_folder = bool(folder and name) and os.path.isdir(folder)
+    in_a_folder = "/" in words and name != "" and os.path.isdir(folder)
     starts_as_one = re.match(r"(\.{1,2}|~)?/\S", words) is not None
     nearly_a_file = ending != "" and bool(near) and os.path.splitext(near[0])[1] == ending
     looks_like_one = text_like or in_a_folder or starts_as_one
@@ -156,7 +156,7 @@ def _of_nulls(data):
     """UTF-16 without a mark, by the NULs that every second byte of most languages then is."""
     head = data[:HEAD]
     shares = [head[first::2].count(0) / max(1, len(head[first::2])) for first in (0, 1)]
-    return "UTF-16 without a byte-order mark" if max(shares) > 0.3 and min(shares) < 0.1 else None
+    return "UTF-16 without a byte-order mark" if max(shares) > 0.5 and min(shares) < 0.1 else None
 
 
 def _short(name):

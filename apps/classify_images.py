@@ -11,7 +11,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import machine, models, runtime, settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,7 @@ def main(argv=None):
         from keras_dl import data, export, optimizers, summaries, training, tuning
         from keras_dl.data import images
 
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = data.load(
         config.dataset, config.seed, image_size=config.image_size, skip_unreadable=config.skip_unreadable,
         limit=256 if config.smoke else None,
@@ -64,9 +65,9 @@ def main(argv=None):
         )
         return model
 
-    with settings.user_input():
+    with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="classify_images", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="classify_images", name=f"{config.model}-{info.name}")
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -77,9 +78,7 @@ def main(argv=None):
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs
     )
-    run.reseed()
-    with run.scope():
-        model = compiled(best)
+    model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
     callbacks = [
         summaries.TensorBoard(run, train, validation, histograms=config.histograms),

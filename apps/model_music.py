@@ -14,7 +14,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import machine, models, runtime, settings
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
 RATE = 16_000  # samples of sound a second
@@ -50,6 +50,7 @@ def main(argv=None):
         from keras_dl.data import music, plans
         from keras_dl.endpoints.music import generator
 
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     music.needs("pretty_midi", music.WRITING)  # said before the training, not behind it
     splits = data.load(
         config.dataset, config.seed, kind="music", steps_per_beat=config.steps_per_beat,
@@ -77,9 +78,9 @@ def main(argv=None):
         )
         return model
 
-    with settings.user_input():
+    with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="model_music", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="model_music", name=f"{config.model}-{info.name}")
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -91,9 +92,7 @@ def main(argv=None):
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
         monitor="val_nats",
     )  # fmt: skip
-    run.reseed()
-    with run.scope():
-        model = compiled(best)
+    model = run.build(compiled, best)
     run.say(
         f"{model.name}: {model.network.count_params():,} parameters; "
         f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"

@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import machine, models, runtime, settings
 
 # Layers, units and the embedding's width where nothing is --set.
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
@@ -66,6 +66,7 @@ def main(argv=None):
         from keras_dl.data import text
         from keras_dl.endpoints.text import generator
 
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = data.load(
         config.dataset, config.seed, kind="text", level=config.level, vocabulary_size=config.vocabulary_size
     )
@@ -112,9 +113,9 @@ def main(argv=None):
         )
         return model
 
-    with settings.user_input():
+    with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="model_text", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="model_text", name=f"{config.model}-{info.name}")
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -126,8 +127,7 @@ def main(argv=None):
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
         monitor="val_nats",
     )  # fmt: skip
-    run.reseed()
-    model = compiled(best)
+    model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {info.level}s: {counts}")
     write = tf.function(generator(model.stepper, tokens), autograph=False)

@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import machine, models, runtime, settings
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
 # Sizes where nothing is --set: papers' are for millions of sentences. Normalised last, as published, a Transformer did
@@ -87,6 +87,7 @@ def main(argv=None):
     settings.check(
         config.batch_size <= MOST_SENTENCES, f"--batch-size: must be at most {MOST_SENTENCES}; got {config.batch_size}."
     )
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     own = {"chained": config.chained} if config.dataset.partition("/")[0] == "dates" and not config.source else {}
     own |= {"examples": 1000} if own and config.smoke else {}
     size = config.vocabulary_size or (DATES if own else 8000)
@@ -134,9 +135,9 @@ def main(argv=None):
         )  # fmt: skip
         return model
 
-    with settings.user_input():
+    with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="translate", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="translate", name=f"{config.model}-{info.name}")
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -148,9 +149,7 @@ def main(argv=None):
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
         monitor="val_nats",
     )  # fmt: skip
-    run.reseed()
-    with run.scope():
-        model = compiled(best)
+    model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
 

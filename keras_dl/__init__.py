@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow
 
 __version__ = "0.1.0"
 
-LIGHT = ("checkpoint", "data", "layers", "models", "runtime", "settings")  # importable without TensorFlow
+LIGHT = ("checkpoint", "data", "layers", "machine", "models", "runtime", "settings")  # importable without TensorFlow
 HEAVY = ("decoding", "endpoints", "export", "objectives", "optimizers", "samples", "summaries", "training", "tuning")
 
 

@@ -1,7 +1,6 @@
-"""Where a run lives and what it runs on: folder, seed, device, strategy, precision.
+"""Where a run lives: its folder, what it notes there, how it is resumed.
 
-`start` is the first verb of every app. It checks what was asked for against what this machine has before anything is
-written, takes a folder runs/<app>/<model>-<dataset>-<n>, or finds the one to resume, and puts the settings into
+`start` takes a folder runs/<app>/<model>-<dataset>-<n>, or finds the one to resume, and puts the settings into
 config.json. This module imports TensorFlow only inside functions.
 """
 
@@ -11,13 +10,13 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import weakref
 from pathlib import Path
 
 from keras_dl import lock as locks
@@ -35,7 +34,7 @@ PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensor
 
 @dataclasses.dataclass
 class Run:
-    """One training run: its folder, its seed and what it runs on.
+    """One training run: its folder, its seed and its strategy.
 
     Attributes:
         path: the run's folder; root: the parent of runs/ and saved_models/.
@@ -57,6 +56,7 @@ class Run:
     throwaway: bool = False  # its folder goes with the process (a smoke test's)
     logs: Path | None = None  # TensorBoard's folder where it is not path/tensorboard (a trial's)
     lock: locks.Lock | None = None  # on `path`, until the run is finished or gone
+    models: weakref.WeakSet | None = None  # those that `build` made; None: training.fit takes any model
 
     @property
     def tensorboard(self):
@@ -88,8 +88,20 @@ class Run:
             resumed=False,
         )
 
+    def build(self, compiled, *arguments):
+        """Return compiled(*arguments), made under the run's strategy and from its seed, whatever was built before.
+
+        training.fit of a run that `start` returned takes no other model: its first weights would have no seed.
+        """
+        self.reseed()
+        with self.scope():
+            model = compiled(*arguments)
+        if self.models is not None:
+            self.models.add(model)
+        return model
+
     def scope(self):
-        """The context in which variables are made."""
+        """The context in which variables are created."""
         return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
 
     def note(self, name, value):
@@ -120,11 +132,11 @@ class Run:
             self.lock.release()
 
 
-def start(settings, *, app, name):
-    """Check the settings, take or find the run's folder, and make the machine ready.
+def start(machine, *, app, name):
+    """Take or find the folder of a run.
 
     Args:
-        settings: an instance of a settings.Common dataclass.
+        machine: the machine.Machine that machine.prepare returned, with the settings.
         app: name of the app; its runs stand in runs/<app>/.
         name: "<model>-<dataset>".
 
@@ -132,12 +144,10 @@ def start(settings, *, app, name):
         A Run. A finished run that is resumed comes back with `finished` true: the app says so and returns.
 
     Raises:
-        UserError: a device that is not there, an --out or a run that cannot be written, a run to resume that is not
-            there, one on which another process is at work, or one that was made with other settings.
+        UserError: an --out or a run that cannot be written, a run to resume that is not there, one on which another
+            process is at work, or one that was made with other settings.
     """
-    with quiet_tensorflow():
-        import keras
-    strategy = _strategy(settings.device, settings.strategy)
+    settings = machine.settings
     asked = dataclasses.asdict(settings)
     root = Path(tempfile.mkdtemp(prefix="keras_dl-")) if _throwaway(settings) else Path(settings.out)
     if settings.resume:
@@ -146,16 +156,10 @@ def start(settings, *, app, name):
     else:
         path = _new_folder(root, app, name)
     lock = _lock(path)
-    keras.mixed_precision.set_dtype_policy(settings.precision)
-    if settings.deterministic:
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(settings.seed)
     run = Run(
         path=path, root=root, name=name, app=app, seed=settings.seed, settings=json.loads(json.dumps(asked)),
-        strategy=strategy, resumed=bool(settings.resume), command=command_line(),
-        throwaway=_throwaway(settings), lock=lock,
+        strategy=machine.strategy, resumed=bool(settings.resume), command=command_line(),
+        throwaway=_throwaway(settings), lock=lock, models=weakref.WeakSet(),
     )  # fmt: skip
     if not settings.resume:
         try:
@@ -296,30 +300,6 @@ def _folder(path):
 
 def _throwaway(settings):
     return settings.smoke and settings.out == "." and not settings.resume
-
-
-def _strategy(device, strategy):
-    """Make the asked device the only one that is seen; None where TensorFlow's default strategy does."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    there = ["cpu", *(f"gpu:{i}" for i in range(len(gpus)))]
-    match = re.fullmatch(r"auto|cpu|gpu(?::(\d+))?", device)
-    if match is None or (device.startswith("gpu") and int(match[1] or 0) >= len(gpus)):
-        raise UserError(f"--device: must be auto or a device of this machine ({', '.join(there)}); got {device!r}.")
-    if device == "cpu":
-        seen = []
-    elif device.startswith("gpu"):
-        seen = [gpus[int(match[1])]] if match[1] else gpus
-    else:
-        seen = gpus
-    tf.config.set_visible_devices(seen, "GPU")
-    for gpu in seen:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if strategy == "mirrored":  # several machines: a MultiWorkerMirroredStrategy would be made here
-        logical = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in logical])
-    return None
 
 
 def _new_folder(root, app, name):

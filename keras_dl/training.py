@@ -54,11 +54,17 @@ def fit(
 
     Raises:
         ValueError: average_last with keep other than "last".
+        UserError: the run was started by runtime.start, and the model is not one that run.build made.
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
     if average_last and keep != "last":
         raise ValueError(f"fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
+    if run.models is not None and model not in run.models:
+        raise runtime.UserError(
+            "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
+            f"got {model.name!r}, which was made otherwise."
+        )
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
     callbacks = [*([_AverageLast(average_last)] if average_last else []), *callbacks]
     with run.scope():

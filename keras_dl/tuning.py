@@ -206,9 +206,7 @@ class _Trials:
     def _fit(self, hp, run, record):
         """What a trial that was not broken off adds to its record."""
         keras.backend.clear_session()  # collects garbage too
-        run.reseed()
-        with run.scope():
-            model = self.compiled(hp)
+        model = run.build(self.compiled, hp)
         first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
         if "tuner/trial_id" in hp.values:
             _load_weights(model, self._weights(int(hp.values["tuner/trial_id"])))

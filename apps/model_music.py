@@ -14,7 +14,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from keras_dl import machine, models, runtime, settings
+from keras_dl import commands, machine, models, runtime, settings
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
 RATE = 16_000  # samples of sound a second
@@ -39,14 +39,25 @@ class Config(settings.Training):
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="model_music").shortened()
-    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    options = models.options(config.model)
+    chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     for name, least in (("sample_beats", 1), ("weight_noise", 0.0)):
         settings.at_least(config, name, least)
     with runtime.quiet_tensorflow():
         import tensorflow as tf
 
-        from keras_dl import data, export, objectives, optimizers, samples, summaries, training, tuning
+        from keras_dl import (
+            data,
+            export,
+            hyperparameters,
+            objectives,
+            optimizers,
+            samples,
+            summaries,
+            training,
+            tuning,
+        )
         from keras_dl.data import music, plans
         from keras_dl.endpoints.music import generator
 
@@ -67,9 +78,10 @@ def main(argv=None):
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
-        network = build((None, info.notes), info.notes, **{**space(hp), **chosen})
+        network = build((None, info.notes), info.notes, **arguments(hp))
         model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
         model.compile(
             optimizer=optimizers.drawn(hp, config, train.steps()),
@@ -80,7 +92,7 @@ def main(argv=None):
 
     with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(hardware, app="model_music", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="model_music", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -90,7 +102,7 @@ def main(argv=None):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats",
+        monitor="val_nats", arguments=arguments,
     )  # fmt: skip
     model = run.build(compiled, best)
     run.say(
@@ -134,27 +146,20 @@ def main(argv=None):
     )
     folder = export.save(
         model.network, run, preprocess=preprocess, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": best.values},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     for name, roll in (("prime", prime), ("sample", sample())):
         music.write_midi(roll, run.samples / f"{name}.mid", **grid)
+    arguments.show(run, best, found)
     run.finish(found)
-    if run.throwaway:
-        return found
-    arguments = models.options(config.model)
-    changed = {name: value for name, value in {**space(best), **chosen}.items() if value != arguments[name]}
-    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
-    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
-    folder, played = runtime.typed(folder), runtime.typed(run.samples / "prime.mid")
-    run.say(
-        f"""
-Next:
-  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
-  {python} -m keras_dl predict {folder} {played} --endpoint generate --set seed=1 --out played_on.mid
-  {python} -m keras_dl predict {folder} {played}
-  {python} {app} {anew}
-  {python} {app} --dataset path/to/my/midi"""
+    app, predict, prime = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder], run.samples / "prime.mid"
+    commands.following(
+        run,
+        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
+        [*predict, prime, "--endpoint", "generate", "--set", "seed=1", "--out", "played_on.mid"],
+        [*predict, prime],
+        [app, *arguments.words(best)] if config.trials else None,
+        *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/midi")),
     )
     return found
 

@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from keras_dl import machine, models, runtime, settings
+from keras_dl import commands, machine, models, runtime, settings
 
 # Layers, units and the embedding's width where nothing is --set.
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
@@ -51,7 +51,8 @@ class Config(settings.Training):
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="model_text").shortened()
-    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    options = models.options(config.model)
+    chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     for name, least in (("sequence_length", 1), ("sample_length", 1), ("weight_noise", 0.0), ("scheduled_sampling", 0)):
@@ -62,7 +63,17 @@ def main(argv=None):
     with runtime.quiet_tensorflow():
         import tensorflow as tf
 
-        from keras_dl import data, export, objectives, optimizers, samples, summaries, training, tuning
+        from keras_dl import (
+            data,
+            export,
+            hyperparameters,
+            objectives,
+            optimizers,
+            samples,
+            summaries,
+            training,
+            tuning,
+        )
         from keras_dl.data import text
         from keras_dl.endpoints.text import generator
 
@@ -84,14 +95,16 @@ def main(argv=None):
     layers, widest, embedding = SIZES[info.level]
     attends = config.model == "transformer_lm"
 
-    def arguments(hp):
+    def space(hp):
         width, rates = hp.Choice("width", [widest // 2, widest], default=widest), [0.1 if attends else 0.0, 0.2]
         drawn = {"dropout": hp.Choice("dropout", rates, default=rates[0])}
         if attends:
             drawn |= {"num_layers": 1 + layers, "hidden_dim": width, "intermediate_dim": 4 * width, "num_heads": 4}
-            return drawn | {"norm_first": True, "max_length": config.sequence_length} | chosen
+            return drawn | {"norm_first": True, "max_length": config.sequence_length}
         drawn |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
-        return drawn | ({"peephole": False} if config.model == "lstm" else {}) | chosen
+        return drawn | ({"peephole": False} if config.model == "lstm" else {})
+
+    arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def metrics():
         second = objectives.Perplexity() if info.level == "word" else objectives.BitsPerStep()
@@ -115,7 +128,7 @@ def main(argv=None):
 
     with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(hardware, app="model_text", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -125,7 +138,7 @@ def main(argv=None):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats",
+        monitor="val_nats", arguments=arguments,
     )  # fmt: skip
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
@@ -163,26 +176,20 @@ def main(argv=None):
     endpoints = export.language_model(model.stepper, tokens, prime=config.prime, length=config.sample_length)
     folder = export.save(
         model.network, run, preprocess=tokens, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": best.values, "exposure_gap": gap},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "exposure_gap": gap},
     )  # fmt: skip
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
+    arguments.show(run, best, found)
     run.finish(found)
-    if run.throwaway:
-        return found
-    defaults = arguments(tuning.defaults())
-    changed = {name: value for name, value in arguments(best).items() if value != defaults[name] or name in chosen}
-    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
-    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
-    run.say(
-        f"""
-Next:
-  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
-  {python} -m keras_dl predict {runtime.typed(folder)} "{config.prime}" --endpoint generate --set temperature=0.7
-  {python} -m keras_dl predict {runtime.typed(folder)} "{config.prime}"
-  {python} {app} {anew}
-  {python} {app} --dataset path/to/my/text"""
+    app, predict = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder, config.prime]
+    commands.following(
+        run,
+        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
+        [*predict, "--endpoint", "generate", "--set", "temperature=0.7"],
+        predict,
+        [app, *arguments.words(best)] if config.trials else None,
+        *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/text")),
     )
     return found
 

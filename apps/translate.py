@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from keras_dl import machine, models, runtime, settings
+from keras_dl import commands, machine, models, runtime, settings
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
 # Sizes where nothing is --set: papers' are for millions of sentences. Normalised last, as published, a Transformer did
@@ -68,7 +68,8 @@ class Config(settings.Training):
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="translate").shortened()
-    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    options = models.options(config.model)
+    chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
     for name, least in (("beam_width", 1), ("batch_tokens", 1), ("length_penalty", 0.0), ("vocabulary_size", 0)):
         settings.at_least(config, name, least)
@@ -80,7 +81,18 @@ def main(argv=None):
         import numpy as np
         import tensorflow as tf
 
-        from keras_dl import data, export, objectives, optimizers, samples, scores, summaries, training, tuning
+        from keras_dl import (
+            data,
+            export,
+            hyperparameters,
+            objectives,
+            optimizers,
+            samples,
+            scores,
+            summaries,
+            training,
+            tuning,
+        )
         from keras_dl.data import plans
         from keras_dl.endpoints.translation import MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, translator
 
@@ -114,14 +126,16 @@ def main(argv=None):
         return data.batches(examples, 1, seed=seed or 0, preprocess=subwords, plan=fixed)
 
     train, validation = batches(splits.train, config.seed), batches(splits.validation)
-    build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    build = getattr(models, f"build_{config.model}")
     vocabularies = ("vocabulary_size",) if config.model == "transformer" else (
         "source_vocabulary_size", "target_vocabulary_size",
     )  # fmt: skip
 
-    def arguments(hp):
-        drawn = {name: 0.0 if own else value for name, value in space(hp).items() if name in SEARCHED}
-        return SIZES[config.model] | drawn | chosen
+    def space(hp):
+        varied = {"dropout": 0.0} if own else getattr(models, f"{config.model}_space")(hp)
+        return SIZES[config.model] | {name: varied[name] for name in SEARCHED}
+
+    arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
         model = build(**dict.fromkeys(vocabularies, len(subwords.pieces)), **arguments(hp))
@@ -137,7 +151,7 @@ def main(argv=None):
 
     with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(hardware, app="translate", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="translate", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -147,7 +161,7 @@ def main(argv=None):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats",
+        monitor="val_nats", arguments=arguments,
     )  # fmt: skip
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
@@ -217,23 +231,17 @@ def main(argv=None):
     )
     folder = export.save(
         model, run, preprocess=subwords, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": best.values, "signature": signature},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "signature": signature},
     )  # fmt: skip
+    arguments.show(run, best, found)
     run.finish(found)
-    if run.throwaway:
-        return found
-    defaults = arguments(tuning.defaults())
-    changed = {name: value for name, value in arguments(best).items() if value != defaults[name] or name in chosen}
-    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
-    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
-    run.say(
-        f"""
-Next:
-  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
-  {python} -m keras_dl predict {runtime.typed(folder)} "{example[0][0]}"
-  {python} {app} {anew}
-  {python} {app} --source my.en --target my.de"""
+    app = Path(__file__).resolve()
+    commands.following(
+        run,
+        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
+        ["-m", "keras_dl", "predict", folder, example[0][0]],
+        [app, *arguments.words(best)] if config.trials else None,
+        None if config.source else [app, "--source", "my.en", "--target", "my.de"],
     )
     return found
 

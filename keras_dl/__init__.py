@@ -16,8 +16,28 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow
 
 __version__ = "0.1.0"
 
-LIGHT = ("checkpoint", "data", "layers", "machine", "models", "runtime", "settings")  # importable without TensorFlow
-HEAVY = ("decoding", "endpoints", "export", "objectives", "optimizers", "samples", "summaries", "training", "tuning")
+LIGHT = (
+    "checkpoint",
+    "commands",
+    "data",
+    "layers",
+    "machine",
+    "models",
+    "runtime",
+    "settings",
+)  # importable without TensorFlow
+HEAVY = (
+    "decoding",
+    "endpoints",
+    "export",
+    "hyperparameters",
+    "objectives",
+    "optimizers",
+    "samples",
+    "summaries",
+    "training",
+    "tuning",
+)
 
 
 def __getattr__(name):

@@ -77,14 +77,21 @@ def drawn(hp, settings, steps_per_epoch):
         settings: a settings.Training.
         steps_per_epoch: updates an epoch.
     """
+    steps = {"steps": settings.epochs * steps_per_epoch, "steps_per_epoch": steps_per_epoch}
+    return build(**arguments(hp, settings), **steps)
+
+
+def arguments(hp, settings):
+    """{argument: value} with which `drawn` calls `build`: those that its optimizer and its schedule look at."""
     asked = settings.learning_rate
-    return build(
-        settings.optimizer, hp.Float("learning_rate", asked / 3, asked * 3, sampling="log", default=asked),
-        schedule=settings.schedule, steps=settings.epochs * steps_per_epoch, steps_per_epoch=steps_per_epoch,
-        decay_after=settings.decay_after, decay_factor=settings.decay_factor, warmup=settings.warmup,
-        weight_decay=settings.weight_decay, clipnorm=settings.clipnorm, beta_2=settings.beta_2,
-        epsilon=settings.epsilon,
-    )  # fmt: skip
+    values = {
+        "optimizer": settings.optimizer,
+        "learning_rate": hp.Float("learning_rate", asked / 3, asked * 3, sampling="log", default=asked),
+    }
+    names = ["schedule", "weight_decay", "clipnorm"]
+    names += {"decay": ["decay_after", "decay_factor"], "noam": ["warmup"]}.get(settings.schedule, [])
+    names += ["beta_2", "epsilon"] if settings.optimizer == "adam" else []
+    return values | {name: getattr(settings, name) for name in names}
 
 
 class _WholeGradients:

@@ -91,11 +91,29 @@ class Execution(TypedDict):
     steps_per_execution: Annotated[int, Meta(ge=1, le=1024)]
 
 
+class Split(TypedDict):
+    """What identifies a split of a run's data."""
+
+    examples: Count
+    digest: str
+
+
+class Fingerprint(TypedDict):
+    """What identifies a run's data, data.fingerprint."""
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: list[str]
+    preprocess: dict[str, str]
+
+
 class Config(TypedDict):
     """config.json of a run. Run.note adds fields."""
 
     settings: NotRequired[dict[str, Any]]
     command: NotRequired[str]
+    data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
 
 
@@ -103,6 +121,7 @@ class Finished(TypedDict):
     """finished.json of a run."""
 
     metrics: dict[str, float]
+    epochs: NotRequired[Count]
 
 
 class Hyperparameter(TypedDict):

@@ -127,46 +127,55 @@ class Run:
 
     def finish(self, metrics):
         """Mark the run as done, with {name: float}: --resume takes the newest that is not."""
-        write_atomic(self.path / "finished.json", json.dumps({"metrics": metrics}, indent=2))
+        done = {"metrics": metrics} | {name: self.settings[name] for name in ("epochs",) if name in self.settings}
+        write_atomic(self.path / "finished.json", json.dumps(done, indent=2))
         if self.lock is not None:
             self.lock.release()
 
 
-def start(machine, *, app, name):
+def start(machine, *, app, name, data=None):
     """Take or find the folder of a run.
 
     Args:
         machine: the machine.Machine that machine.prepare returned, with the settings.
         app: name of the app; its runs stand in runs/<app>/.
         name: "<model>-<dataset>".
+        data: data.fingerprint of the splits; a run is resumed only with the same. None: it is not checked.
 
     Returns:
-        A Run. A finished run that is resumed comes back with `finished` true: the app says so and returns.
+        A Run. A finished run that is resumed comes back with `finished` true, unless there is more to do (--epochs,
+        --formats): the app says so and returns.
 
     Raises:
         UserError: an --out or a run that cannot be written, a run to resume that is not there, one on which another
-            process is at work, or one that was made with other settings.
+            process is at work, or one that was made with other settings or of other data.
     """
-    settings = machine.settings
-    asked = dataclasses.asdict(settings)
+    from keras_dl import resuming
+
+    settings, notes = machine.settings, ()
+    asked = json.loads(json.dumps(dataclasses.asdict(settings)))
     root = Path(tempfile.mkdtemp(prefix="keras_dl-")) if _throwaway(settings) else Path(settings.out)
     if settings.resume:
         path = run_to_resume(root, app, settings.resume)
         _same_settings(path, asked)
+        notes = resuming.check(path, asked, data)
     else:
         path = _new_folder(root, app, name)
     lock = _lock(path)
     run = Run(
-        path=path, root=root, name=name, app=app, seed=settings.seed, settings=json.loads(json.dumps(asked)),
+        path=path, root=root, name=name, app=app, seed=settings.seed, settings=asked,
         strategy=machine.strategy, resumed=bool(settings.resume), command=command_line(),
         throwaway=_throwaway(settings), lock=lock, models=weakref.WeakSet(),
     )  # fmt: skip
-    if not settings.resume:
+    if settings.resume:
+        resuming.go_on(path, asked)
+        for note in notes:
+            run.say(note)
+    else:
+        config = {"settings": asked, "command": run.command, "versions": versions()}
+        config |= {} if data is None else {"data": data}
         try:
-            write_atomic(
-                path / "config.json",
-                json.dumps({"settings": run.settings, "command": run.command, "versions": versions()}, indent=2),
-            )
+            write_atomic(path / "config.json", json.dumps(config, indent=2))
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise UserError(f"--out: {settings.out} cannot be written: {error.strerror}") from error
@@ -348,11 +357,12 @@ def settings_of(path):
 
 def _same_settings(path, asked):
     made = settings_of(path)
-    asked = json.loads(json.dumps(asked))
-    free = set(FREE_ON_RESUME)
-    if made.get("schedule", "constant") not in ("constant", "decay"):
-        free.discard("epochs")  # the schedule was drawn for that many
+    free, schedule = set(FREE_ON_RESUME), made.get("schedule", "constant")
+    if schedule not in ("constant", "decay", "noam"):
+        free.discard("epochs")  # the schedule is spread over that many
     other = [k for k in asked if k not in free and k in made and asked[k] != made[k]]
     if other:
         said = "; ".join(f"{k}={made[k]!r}, now {asked[k]!r}" for k in other)
+        if "epochs" in other:
+            said += f" (--schedule {schedule} ends with the last of its epochs)"
         raise UserError(f"--resume: {path.name} was made with {said}; it needs the same. Nothing was written.")

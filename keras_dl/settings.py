@@ -183,7 +183,7 @@ def assignments(pairs, allowed, who):
 def flags(config, values):
     """The command line that gives `config` with `values`: a Config field by its own flag, the rest behind --set.
 
-    What is at its default is left out, and so is a Config's own `set`.
+    What is at its default is left out, and so is a Config's own `set`. parse and assignments read it back exactly.
 
     >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
     '--device cpu --seed 3 --set depth=20'
@@ -192,17 +192,10 @@ def flags(config, values):
     for name, field in fields.items():
         value = values.get(name, getattr(config, name))
         if name != "set" and value != field.default:
-            flag = f"--{name.replace('_', '-')}"
-            words += (
-                [flag]
-                if value is True
-                else [flag, *map(str, value)]
-                if isinstance(value, tuple)
-                else [flag, _text(value)]
-            )
+            words += _flag(f"--{name.replace('_', '-')}", value)
     for name, value in values.items():
         if name not in fields:
-            words += ["--set", f"{name}={_text(value)}"]
+            words += _flag("--set", f"{name}={_literal(value)}")
     return shlex.join(words)
 
 
@@ -224,8 +217,24 @@ def nearest(word, known):
     return f" Nearest: {found[0]}." if found else ""
 
 
-def _text(value):
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _flag(flag, value):
+    """The words that give a flag its value."""
+    if value is True:
+        return [flag]
+    if value is False:
+        return [flag.replace("--", "--no-", 1)]
+    if isinstance(value, tuple):
+        return [flag, *map(str, value)]
+    text = str(value)
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]  # else it would be taken for a flag
+
+
+def _literal(value):
+    """What `assignments` reads as `value`; a text in quotes only where it would be read as something else."""
+    if not isinstance(value, str):
+        return repr(value)
+    ((_, same),) = assignments([f"x={value}"], {"x"}, "flags").items()
+    return value if same == value and value else repr(value)
 
 
 def _parse(config_class, argv, **default):

@@ -230,7 +230,8 @@ class _Loop:
                 callback.purge(self.epoch)
         _write_history(self.run, self.history)
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch + 1}"
-        self.run.say(f"{self.run.path.name}: goes on at {where}")
+        where = "does not go on: it stopped by itself" if state["stopped"] else f"goes on at {where}"
+        self.run.say(f"{self.run.path.name}: {where}")
 
 
 class _Evaluation:

@@ -50,7 +50,10 @@ def defaults():
     return keras_tuner.HyperParameters()
 
 
-def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs=5, monitor="val_loss", mode="min"):
+def search(
+    compiled, train, validation, run, *, trials=3, tuner="random", epochs=5, monitor="val_loss", mode="min",
+    arguments=None,
+):  # fmt: skip
     """Try hyperparameters and return the best; on a resumed run, go on after the last trial of the journal.
 
     Trial n runs under run.trial(n): a seed and TensorBoard folders of its own. A trial that cannot be built, diverges
@@ -59,12 +62,14 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
     Args:
         compiled: compiled(hp) -> a compiled model; it draws from the keras_tuner.HyperParameters that it is handed.
         train, validation: data.Batches.
-        run: the runtime.Run; files go to run.tuner, HParams to run.tensorboard / "trials".
+        run: the runtime.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams beside them.
         trials: at most so many; 0 returns the defaults at once. A space with fewer values ends the search early.
         tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
             bracket of about `epochs` trials: give it more than that.
         epochs: of a trial; Hyperband's longest.
         monitor, mode: the quantity, of fit's history, whose best epoch is a trial's score; "min" or "max".
+        arguments: the hyperparameters.Arguments from which `compiled` takes those of its builder: lines, table and
+            HParams say them. None: they say what was drawn.
 
     Returns:
         keras_tuner.HyperParameters with the best trial's values. A search that is done is not run again.
@@ -83,7 +88,7 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
     if not space.space:
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
-    attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode)
+    attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode, arguments)
     with tempfile.TemporaryDirectory(prefix="keras_dl-oracle-") as scratch:
         proposals = _Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space, scratch)
         attempts.go_on(proposals)
@@ -95,7 +100,7 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
         raise runtime.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")
     best = ranked[0] | {"values": _drawn(ranked[0]["values"])}
     found = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
-    run.say(_table(ranked, len(journal) - len(ranked), monitor))
+    run.say(_table(ranked, len(journal) - len(ranked), monitor, attempts.varied))
     runtime.write_atomic(result, json.dumps(found, indent=2))
     return _hyperparameters(best["values"])
 
@@ -146,12 +151,11 @@ class _Proposals:
 class _Trials:
     """The trials of one search and their journal."""
 
-    def __init__(self, compiled, train, validation, run, epochs, monitor, mode):
+    def __init__(self, compiled, train, validation, run, epochs, monitor, mode, arguments):
         self.compiled, self.train, self.validation, self.run = compiled, train, validation, run
-        self.epochs, self.monitor, self.mode = epochs, monitor, mode
+        self.epochs, self.monitor, self.mode, self.arguments = epochs, monitor, mode, arguments
         self.journal = run.tuner / "trials.json"
         self.records = records.read(self.journal, records.Trials) if self.journal.exists() else []
-        self.named = None  # what the HParams page was told in this process
 
     def go_on(self, proposals):
         for record in self.records:
@@ -161,11 +165,10 @@ class _Trials:
             while trial := proposals.next():
                 record = self._try(_plain(trial.hyperparameters.values))
                 _merge(trial.hyperparameters, record)
-                self._name_hparams(trial.hyperparameters.space, record)
                 self.records.append(record)
                 runtime.write_atomic(self.journal, json.dumps(self.records, indent=1))
                 self._delete_weights()
-                self.run.say(_line(record, self.monitor))
+                self.run.say(_line(record, self.monitor, self.varied(record)))
                 proposals.tell(trial, record)
                 signals.leave()
         keras.backend.clear_session()  # collects garbage too
@@ -200,8 +203,23 @@ class _Trials:
                 raise  # not the fault of these values
             record["message"] = str(error).strip().partition("\n")[0]
         record |= {"values": _used(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}
-        _show_trial(run, record, began)
+        self._show(record, began)
         return record
+
+    def varied(self, record):
+        """{name: value} of what the search varies, with which a trial was built."""
+        values = _drawn(record["values"])
+        return values if self.arguments is None else self.arguments.varied(_hyperparameters(values))
+
+    def _show(self, record, began):
+        """A trial's row on the HParams page: what it was built with, and the metrics of its best epoch."""
+        values = _drawn(record["values"])
+        summaries.hparams(
+            self.run.tensorboard / "hparams" / f"trial-{record['trial']:03d}",
+            values if self.arguments is None else self.arguments.of(_hyperparameters(values)),
+            {METRIC + name: value for name, value in record["metrics"].items()},
+            began=began, failed=record["status"] != "COMPLETED",
+        )  # fmt: skip
 
     def _fit(self, hp, run, record):
         """What a trial that was not broken off adds to its record."""
@@ -247,21 +265,6 @@ class _Trials:
 
     def _weights(self, number):
         return self.run.tuner / "weights" / f"{number:03d}.npz"
-
-    def _name_hparams(self, space, record):
-        """Say on TensorBoard's HParams page what there is to compare; again when a trial has drawn something new."""
-        from tensorboard.plugins.hparams import api
-
-        folder = self.run.tensorboard / "trials"
-        names = list(dict.fromkeys([self.monitor, *(name for r in [*self.records, record] for name in r["metrics"])]))
-        hparams = {entry.name: api.HParam(entry.name, _domain(entry)) for entry in space}
-        if self.named == (names, list(hparams)):
-            return
-        for path in folder.glob("events.out.tfevents.*"):
-            path.unlink()
-        with summaries.writing(folder, 0):
-            api.hparams_config(list(hparams.values()), [api.Metric(METRIC + n, display_name=n) for n in names])
-        self.named = names, list(hparams)
 
 
 class _Later:
@@ -358,39 +361,21 @@ def _load_weights(model, path):
             variable.assign(value)
 
 
-def _show_trial(run, record, began):
-    """A finished trial on the HParams page: its values, the metrics of its best epoch and how it ended."""
-    from tensorboard.plugins.hparams import api, api_pb2, summary
-
-    status = api_pb2.STATUS_SUCCESS if record["status"] == "COMPLETED" else api_pb2.STATUS_FAILURE
-    with summaries.writing(run.tensorboard, 0):
-        api.hparams(_drawn(record["values"]), trial_id=f"{record['trial']:03d}", start_time_secs=began)
-        for name, value in record["metrics"].items():
-            tf.summary.scalar(METRIC + name, value)
-        tf.summary.experimental.write_raw_pb(summary.session_end_pb(status).SerializeToString())
-
-
-def _domain(entry):
-    from tensorboard.plugins.hparams import api
-
-    interval = {"Int": api.IntInterval, "Float": api.RealInterval}.get(type(entry).__name__)
-    return interval(entry.min_value, entry.max_value) if interval else api.Discrete(list(entry.values))
-
-
-def _line(record, monitor):
-    values = "  ".join(f"{name}={_short(value)}" for name, value in _drawn(record["values"]).items())
+def _line(record, monitor, varied):
+    values = "  ".join(f"{name}={_short(value)}" for name, value in varied.items())
     came = f"failed: {record['message']}" if record["score"] is None else f"{monitor} {record['score']:.4f}"
     return f"trial {record['trial']}  {record['seconds']:.1f} s  {came}  ({values})"
 
 
-def _table(ranked, failed, monitor):
-    names = list(dict.fromkeys(name for r in ranked for name in _drawn(r["values"])))
+def _table(ranked, failed, monitor, varied):
+    rows = [varied(r) for r in ranked[:SHOWN]]
+    names = list(dict.fromkeys(name for row in rows for name in row))
     title = f"The best of {len(ranked) + failed} trials" + (f", {failed} of which failed" if failed else "")
     table = rich.table.Table(title=title, title_justify="left", box=rich.box.MARKDOWN)
     for name in ("trial", monitor, *names):
         table.add_column(name, justify="right")
-    for r in ranked[:SHOWN]:
-        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *(_short(r["values"].get(n, "")) for n in names))
+    for r, row in zip(ranked, rows, strict=False):
+        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *(_short(row.get(n, "")) for n in names))
     return summaries.text_of(table)
 
 

@@ -17,18 +17,51 @@ def main_of(app):
     return runpy.run_path(str(app))["main"]
 
 
+# An argument of each app's builder, so that the search has less to draw.
+SETS = {
+    "classify_images": "filters=(4, 8)",
+    "model_music": "units=(16,)",
+    "model_text": "units=(32,)",
+    "translate": "num_layers=1",
+}
+
+
+def rebuilt(card, exported):
+    """The model that a card says was built, for the data of the exported one."""
+    from keras_dl import models
+
+    def tuples(value):
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+    name = card["settings"]["model"]
+    arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.options(name)}
+    outputs = exported.output_shape[-1]
+    if isinstance(exported.input_shape, dict):
+        return getattr(models, f"build_{name}")(outputs, **arguments)
+    return getattr(models, f"build_{name}")(exported.input_shape[1:], outputs, **arguments)
+
+
 @pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
 def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
     main = main_of(app)
-    metrics = main(["--smoke", "--out", str(tmp_path), "--trials", "2"])
+    metrics = main(["--smoke", "--out", str(tmp_path), "--trials", "2", "--set", SETS[app.stem]])
     assert metrics and all(isinstance(v, float) for v in metrics.values())
     (run,) = (tmp_path / "runs" / app.stem).iterdir()
-    for part in ("config.json", "history.csv", "finished.json", "checkpoints", "tensorboard", "tuner/trials.json"):
+    for part in ("config.json", "history.csv", "finished.json", "checkpoints", "tensorboard", "tuner/trials.json",
+                 "tensorboard/hparams/fit", "tensorboard/hparams/trial-001"):  # fmt: skip
         assert (run / part).exists(), part
     (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
     assert json.loads(card.read_text())["metrics"] == pytest.approx(metrics)
     text = capsys.readouterr().out
     assert "Next:" in text and str(card.parent) in text
+
+    import keras
+
+    said, exported = json.loads(card.read_text()), keras.saving.load_model(card.parent / "model.keras", compile=False)
+    built = rebuilt(said, exported)
+    assert [w.shape for w in built.weights] == [w.shape for w in exported.weights]
+    assert json.dumps(built.get_config(), default=str) == json.dumps(exported.get_config(), default=str)
+    assert said["hyperparameters"]["learning_rate"] > 0
 
     assert main(["--out", str(tmp_path), "--resume", run.name]) == metrics  # finished: said, nothing done
     assert "is finished" in capsys.readouterr().out

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -64,6 +66,57 @@ def test_flags_give_the_settings_back():
     config = Config(units=7, seed=3)
     line = settings.flags(config, {"units": 9, "depth": (1, 2)})
     assert line == "--seed 3 --units 9 --set 'depth=(1, 2)'"
+
+
+@dataclasses.dataclass(frozen=True)
+class Every(settings.Common):
+    """One field of each kind that an app's Config has."""
+
+    rate: float = 1e-3  # a number
+    count: int = 5  # a whole number
+    prime: str = "def "  # a text
+    chained: tuple[int, int] = (1, 2)  # two numbers
+    formats: tuple[Literal["onnx", "litert"], ...] = ()  # some words
+    on: bool = True  # a switch that is on
+    off: bool = False  # one that is off
+    set: settings.Assignments = ()  # arguments
+
+
+TEXTS = ["two words", 'it\'s "quoted"', "-x", "--seed", "", " ", "line\nbreak", "é ü", "a=b", "$HOME `x` *", "\\"]
+FLOATS = [0.1 + 0.2, 1 / 3, 1e-320, 123456789.123456, 2e20, 0.0021234567890123]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"prime": text} for text in TEXTS),
+        *({"rate": value} for value in FLOATS),
+        {"rate": -0.5, "count": -7},
+        {"on": False, "off": True, "deterministic": True},
+        {"chained": (3, 4), "formats": ("litert", "onnx")},
+        {"chained": (-3, -4)},
+        {"seed": 3, "out": "my runs"},
+    ],
+    ids=str,
+)
+def test_the_printed_flags_are_read_back_as_they_were(values):
+    line = settings.flags(Every(), values)
+    assert settings.parse(Every, shlex.split(line), app="job") == dataclasses.replace(Every(), **values)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *TEXTS, *FLOATS, -1, -0.5, True, False, None, (), (8,), (8, (0.1, -2)), (1 / 3,), "max", "None", "1", "(1,",
+        "True", "'quoted'", "1e3", ("a b", None),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_the_printed_arguments_are_read_back_as_they_were(value):
+    line = settings.flags(Every(), {"argument": value, "other": 1})
+    config = settings.parse(Every, shlex.split(line), app="job")
+    values = settings.assignments(config.set, {"argument", "other"}, "build_x")
+    assert values == {"argument": value, "other": 1} and type(values["argument"]) is type(value)
 
 
 def test_resume_takes_what_is_not_said_from_the_run(tmp_path):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_dl.data import plans
+from keras_dl.data.fingerprints import fingerprint as fingerprint
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 PARALLEL = 2  # an explicit number: tf.data's autotuner stalls whenever an iterator is deleted

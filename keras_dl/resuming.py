@@ -24,7 +24,8 @@ def check(path, settings, data):
         Sentences to be said.
 
     Raises:
-        UserError: the data are not those of the run, or --epochs is below what was trained or cannot be reached.
+        UserError: the data are not those of the run, or --epochs is fewer than a finished run has trained, or more
+            than it can reach.
     """
     config, notes = records.read(path / "config.json", records.Config), ()
     if data is not None and "data" not in config:
@@ -36,13 +37,12 @@ def check(path, settings, data):
                 f"--resume: the data of {path.name} have changed ({'; '.join(changes)}). "
                 "Start a new run, or put them back."
             )
-    epochs, trained = settings.get("epochs"), _trained(path)
-    if epochs is not None and epochs < trained:
-        raise UserError(
-            f"--epochs: must be at least {trained}, as many as {path.name} has trained; got {epochs}."
-        )
-    done = _finished_epochs(path, config)
-    if epochs is not None and done is not None and trained < done < epochs:
+    epochs, trained, done = settings.get("epochs"), _trained(path), _finished_epochs(path, config)
+    if done is None or epochs in (None, config["settings"].get("epochs")):
+        return notes
+    if epochs < trained:
+        raise UserError(f"--epochs: must be at least {trained}, as many as {path.name} has trained; got {epochs}.")
+    if trained < done < epochs:
         raise UserError(
             f"--epochs: {path.name} stopped by itself after {trained} of {done} epochs; more would change nothing. "
             "Start a new run with another --patience."
@@ -58,9 +58,7 @@ def go_on(path, settings):
     more |= not set(settings.get("formats", ())) <= set(config["settings"].get("formats", ()))
     now = {name: settings[name] for name in KEPT_UP_TO_DATE if name in settings}
     if now != {name: config["settings"].get(name) for name in now}:
-        write_atomic(
-            path / "config.json", json.dumps(config | {"settings": config["settings"] | now}, indent=2)
-        )
+        write_atomic(path / "config.json", json.dumps(config | {"settings": config["settings"] | now}, indent=2))
     if more:
         (path / "finished.json").unlink(missing_ok=True)
 
@@ -94,7 +92,8 @@ def _trained(path):
 
 
 def _finished_epochs(path, config):
-    """For how many epochs a finished run was asked; None where it is not finished or has none."""
+    """For how many epochs a finished run was trained or asked; None where it is not finished or has none."""
     if not (path / "finished.json").exists():
         return None
-    return records.read(path / "finished.json", records.Finished).get("epochs", config["settings"].get("epochs"))
+    epochs = records.read(path / "finished.json", records.Finished).get("epochs", config["settings"].get("epochs"))
+    return None if epochs is None else max(epochs, _trained(path))

@@ -209,7 +209,8 @@ class Signals:
     def leave(self):
         if self.came:
             out = "" if str(self.run.root) == "." else f" --out {shlex.quote(str(self.run.root))}"
-            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if self.saved else "stopped"
+            kept = self.saved and not self.run.throwaway
+            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if kept else "stopped"
             self.run.say(f"\n{signal.Signals(self.came).name}: {said}")
             raise SystemExit(128 + self.came)
 

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import re
 import runpy
+import shlex
+import signal
 from pathlib import Path
 
 import keras
@@ -164,6 +166,8 @@ def test_epochs_that_cannot_be_had_are_refused_in_one_line(tmp_path):
     run, _ = train(tmp_path / "a", epochs=3)
     said = refused(tmp_path / "a", resume=run.path.name, epochs=2)
     assert said == "--epochs: must be at least 3, as many as net-set-1 has trained; got 2."
+    (run.path / "finished.json").unlink()
+    assert start(tmp_path / "a", resume=run.path.name, epochs=2).resumed  # an unfinished one may end sooner
     run, _ = train(tmp_path / "b", schedule="onecycle")
     said = refused(tmp_path / "b", schedule="onecycle", resume=run.path.name, epochs=3)
     assert "epochs=2, now 3 (--schedule onecycle ends with the last of its epochs)" in said
@@ -272,12 +276,20 @@ def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkey
     run = runtime.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app")
     commands.following(run, ["-m", "keras_dl", "predict", tmp_path / "my runs" / "1", 'say "it\'s"'], None, ["x"])
     (first, second) = re.findall(r"^  (.*)$", capsys.readouterr().out, re.MULTILINE)
-    import shlex
-
     assert shlex.split(first)[1:] == ["-m", "keras_dl", "predict", "my runs/1", 'say "it\'s"']
     assert shlex.split(second)[1:] == ["x"]
     commands.following(dataclasses.replace(run, throwaway=True), ["x"])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("throwaway", "said"), [(False, "saved; --resume run"), (True, "stopped")])
+def test_a_folder_that_goes_with_the_process_is_not_said_to_be_resumed(tmp_path, capsys, throwaway, said):
+    run = runtime.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app", throwaway=throwaway)
+    signals = runtime.Signals(run, saved=True)
+    signals.came = signal.SIGINT
+    with pytest.raises(SystemExit):
+        signals.leave()
+    assert said in capsys.readouterr().out
 
 
 def test_data_that_one_has_just_used_are_not_suggested(tmp_path):

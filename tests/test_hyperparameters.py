@@ -84,17 +84,24 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
     assert settings.assignments(again.set, models.options("resnet_cifar"), "x") == {"depth": 8, "filters": 8}
 
 
-# Of every app: each architecture, and arguments by which its search is left with less to draw.
+# Of every app: its architectures, and arguments by which its search is left with less to draw. One an app is fast.
 CASES = [
-    ("classify_images", ["--model", "convnet", "--set", "filters=(3, 4)"]),
     ("classify_images", ["--model", "resnet_cifar", "--set", "depth=8"]),
-    ("classify_images", ["--model", "mlp", "--optimizer", "momentum", "--schedule", "cosine"]),
     ("model_music", ["--model", "rnn", "--set", "units=(6,)"]),
-    ("model_music", ["--model", "lstm"]),
     ("model_text", ["--model", "gru", "--set", "units=(8,)"]),
-    ("model_text", ["--model", "transformer_lm", "--sequence-length", "8"]),
-    ("translate", ["--model", "transformer"]),
     ("translate", ["--model", "attention_seq2seq", "--set", "units=8", "--own"]),
+]
+MORE_CASES = [
+    ("classify_images", ["--model", "convnet", "--set", "filters=(3, 4)"]),
+    ("classify_images", ["--model", "mlp", "--optimizer", "momentum", "--schedule", "cosine"]),
+    ("classify_images", ["--model", "resnet", "--set", "filters=4", "--optimizer", "rmsprop"]),
+    ("classify_images", ["--model", "linear", "--weight-decay", "0.001"]),
+    ("model_music", ["--model", "lstm"]),
+    ("model_music", ["--model", "gru", "--set", "dropout=0.125"]),
+    ("model_text", ["--model", "transformer_lm", "--sequence-length", "8"]),
+    ("model_text", ["--model", "lstm", "--set", "tied=True", "--set", "units=(64,)"]),
+    ("translate", ["--model", "transformer", "--schedule", "noam"]),
+    ("translate", ["--model", "transformer", "--set", "num_layers=1", "--own"]),
     ("translate", ["--model", "seq2seq", "--set", "units=(8, 8)", "--own"]),
 ]
 
@@ -131,7 +138,11 @@ def described(model):
     return [json.dumps(part, default=str, sort_keys=True) for part in parts]
 
 
-@pytest.mark.parametrize(("app", "flags"), CASES, ids=lambda v: v if isinstance(v, str) else " ".join(v))
+@pytest.mark.parametrize(
+    ("app", "flags"),
+    [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_CASES)],
+    ids=lambda v: v if isinstance(v, str) else " ".join(v),
+)
 def test_every_value_that_a_search_draws_changes_the_model_and_is_what_is_said(app, flags, searched):
     compiled, arguments, flags = searched(app, flags)
     rng = np.random.default_rng(0)

@@ -86,6 +86,7 @@ def test_every_app_sets_its_devices_before_the_first_operation(app, tmp_path):
     assert said == {"visible": ["/physical_device:GPU:1"], "growth": ["/physical_device:GPU:1"]}
 
 
+@pytest.mark.slow
 def test_weights_and_steps_are_on_the_devices_that_were_asked_for(tmp_path):
     flags = ["--device", "gpu", "--strategy", "mirrored", "--model", "linear", "--trials", "0", "--epochs", "1"]
     said = told(PLACEMENT, ROOT / "apps" / "classify_images.py", *flags, "--out", tmp_path)

@@ -231,7 +231,7 @@ def main(argv=None):
     )
     folder = export.save(
         model, run, preprocess=subwords, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "signature": signature},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "bleu_signature": signature},
     )  # fmt: skip
     arguments.show(run, best, found)
     run.finish(found)

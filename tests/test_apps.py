@@ -36,7 +36,7 @@ def rebuilt(card, exported):
     name = card["settings"]["model"]
     arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.options(name)}
     outputs = exported.output_shape[-1]
-    if isinstance(exported.input_shape, dict):
+    if card["app"] == "translate":  # one vocabulary for both sides
         return getattr(models, f"build_{name}")(outputs, **arguments)
     return getattr(models, f"build_{name}")(exported.input_shape[1:], outputs, **arguments)
 

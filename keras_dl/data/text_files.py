@@ -5,14 +5,10 @@ import itertools
 import re
 
 from keras_dl.data import reading, tfds_sets, walking
+from keras_dl.data.part_folders import NAMES
 from keras_dl.runtime import UserError
 
 SHARE = 0.05  # of a text that is cut: the end is the test split, what stands before it the validation split
-NAMES = {  # of a split, in any letter case
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev", "development"),
-    "test": ("test", "testing"),
-}
 OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose own name says their split, as ptb.valid.txt does
 
 

@@ -71,6 +71,12 @@ def show(asked):
                 shape = "(" + ", ".join("any" if n is None else str(n) for n in spec["shape"]) + ")"
                 default = f"{spec['default']}" if "default" in spec else ""
                 rows.append([name, way[:-1], field, spec["dtype"], shape, spec["kind"], default])
+        for what, most in endpoint.get("limits", {}).items():
+            rows.append([name, "at most", what, "", "", f"{most:,}", ""])
+        if endpoint.get("measured"):
+            figures = endpoint["measured"]
+            said = f"{figures['peak_mb']:,.0f} MB, {figures['seconds']:.1f} s; {figures['model']}"
+            rows.append([name, "measured", "largest requests", "", "", said, ""])
     said = [[key, _short(card[key])] for key in card if key not in ("endpoints", "files", "call")]
     _table(f"Card of {folder}", ["", ""], said)
     _table("Endpoints", ["endpoint", "", "name", "dtype", "shape", "kind", "default"], rows)

@@ -16,6 +16,7 @@ from keras_dl import paths, records, runtime
 from keras_dl.errors import UserError
 
 CARD = "card.json"
+MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "safety.jsonl"  # in a checkout
 SAVED_MODEL = "saved_model.pb"
 PATTERN = "[]*?\\"
 PLACEHOLDERS = {  # of the Python lines, by kind
@@ -110,9 +111,35 @@ def describe(model, run, preprocess, endpoints, outputs, metrics):
             name: {
                 "inputs": {spec.name: _signature(spec.name, spec, endpoint) for spec in endpoint.inputs},
                 "outputs": {field: _signature(field, spec, endpoint) for field, spec in outputs[name].items()},
+                "limits": endpoint.limits,
+                **({"measured": figures} if (figures := measured(endpoint.row)) else {}),
             }
             for name, endpoint in endpoints.items()
         },
+    }
+
+
+def measured(row):
+    """What the largest requests took that an endpoint takes, as benchmarks/safety.py has measured it.
+
+    Args:
+        row: of the table safety.
+
+    Returns:
+        {"peak_mb": megabytes above the loaded model, "seconds", "model": of which model, "date", "commit"}; {} where
+        it was not measured, or the results are not here.
+    """
+    try:
+        lines = [json.loads(line) for line in MEASURED.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return {}
+    newest = {line["metric"]: line for line in lines if line["row"] == row}
+    if not newest:
+        return {}
+    last = list(newest.values())[-1]
+    return {
+        **{metric: line["value"] for metric, line in newest.items()},
+        **{"model": last["details"]["model"], "date": last["date"][:10], "commit": last["commit"][:7]},
     }
 
 

@@ -39,11 +39,23 @@ class Tensor(TypedDict):
     default: NotRequired[bool | int | float | str]
 
 
+class Measured(TypedDict):
+    """What the largest requests of an endpoint took, in megabytes above the loaded model."""
+
+    peak_mb: Finite
+    seconds: Finite
+    model: str
+    date: str
+    commit: str
+
+
 class Endpoint(TypedDict):
     """A signature of the SavedModel."""
 
     inputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
     outputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
+    limits: NotRequired[dict[str, Count]]
+    measured: NotRequired[Measured]
 
 
 class Data(TypedDict):

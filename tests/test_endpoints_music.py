@@ -74,9 +74,9 @@ def test_the_functions_refuse_floats_that_are_not_0_or_1(served, value):
     [
         (3 * rolls(1, 2), {}, "prime must hold 0 and 1 only"),
         (rolls(1, 2), {"length": -1}, "length must not be negative"),
-        (rolls(1, 2), {"length": 2**31 - 1}, "length: an answer may have at most 32768 time steps"),
-        (rolls(1, 2), {"length": 2**15 - 1}, "prime: a piece may have at most 32768 time steps"),
-        (rolls(5, 0), {"length": 2**15}, "prime: a request may have at most 131072 time steps"),
+        (rolls(1, 2), {"length": 2**31 - 1}, "length: an answer may have at most 16384 time steps"),
+        (rolls(1, 2**14 + 1), {"length": 2**14}, "prime: a piece may have at most 32768 time steps"),
+        (rolls(9, 0), {"length": 2**14}, "prime: a request may have at most 131072 time steps"),
         (np.zeros((65, 1, 88), np.uint8), {}, "prime: a request may have at most 64 pieces"),
         (rolls(1, 2), {"temperature": -1.0}, "temperature must not be negative"),
     ],
@@ -115,6 +115,7 @@ def test_a_piece_is_scored_by_its_own_steps_whatever_is_beside_it(served):
 
 
 def test_the_bounds_are_the_cards_and_a_file_that_can_be_read_can_be_asked_about(served):
-    for name in ("score", "generate"):
-        assert served["endpoints"][name].limits == {"pieces": 64, "steps": 2**15, "steps_of_all": 2**17}
+    limits = {"pieces": 64, "steps": 2**15, "steps_of_all": 2**17}
+    assert served["endpoints"]["score"].limits == limits
+    assert served["endpoints"]["generate"].limits == limits | {"length": 2**14}
     assert midi.MOST_STEPS == endpoint.MOST_STEPS

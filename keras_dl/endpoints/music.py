@@ -12,6 +12,7 @@ with quiet_tensorflow():
 
 MOST_PIECES = 64  # a request
 MOST_STEPS = 2**15  # of a piece, what is generated counted
+MOST_DRAWN = 2**14  # of them generated: each waits for the one before
 MOST_OF_ALL = 2**17  # time steps of a request's pieces together, each as long as the longest
 
 
@@ -38,13 +39,16 @@ def polyphony(stepper, preprocess, examples, length=64):
     counts = [examples.shape[1]] * len(examples)
     limits = {"pieces": MOST_PIECES, "steps": MOST_STEPS, "steps_of_all": MOST_OF_ALL}
     example = {"roll": examples, "steps": counts}
-    score = Endpoint(scorer(stepper, preprocess), (roll, steps), kinds, example, limits=limits)
+    score = Endpoint(scorer(stepper, preprocess), (roll, steps), kinds, example, limits=limits, row="music_score")
     scalars = {"length": (tf.int32, length), "temperature": (tf.float32, 1.0), "seed": (tf.int32, 0)}
     inputs = [tf.TensorSpec((None, None, notes), tf.uint8, "prime")]
     inputs += [tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items()]
     example = {name: value for name, (_, value) in scalars.items()} | {"prime": examples}
     kinds = {"prime": "roll", "roll": "roll", **dict.fromkeys(scalars, "number")}
-    generate = Endpoint(generator(stepper, preprocess), tuple(inputs), kinds, example, limits=limits)
+    generate = Endpoint(
+        generator(stepper, preprocess), tuple(inputs), kinds, example, limits={**limits, "length": MOST_DRAWN},
+        row="music_generate",
+    )  # fmt: skip
     return {"serving_default": score, "score": score, "generate": generate}
 
 
@@ -76,7 +80,7 @@ def generator(stepper, preprocess):
 
     def generate(prime, length, temperature, seed):
         batch, given = tf.unstack(tf.shape(prime)[:2])
-        draws = sampling(length, temperature, MOST_STEPS, "time steps")
+        draws = sampling(length, temperature, MOST_DRAWN, "time steps")
         with tf.control_dependencies(draws):  # so that the sum is not wrapped
             steps = given + length
         with tf.control_dependencies(_bounds("prime", batch, steps)):

@@ -156,6 +156,13 @@ def test_what_goes_on_from_a_prime_has_its_tempo(folders, tmp_path, capsys):
     assert tempi == pytest.approx([60, 150], rel=1e-4)
 
 
+def test_the_card_and_show_say_what_a_request_may_have_at_most(folders, capsys):
+    limits = cards.read(folders["music"])["endpoints"]["generate"]["limits"]
+    assert limits == {"pieces": 64, "steps": 2**15, "steps_of_all": 2**17, "length": 2**14}
+    said_of_it = said(capsys, "show", folders["music"])
+    assert all(f"{name}\t" in said_of_it and f"{most:,}" in said_of_it for name, most in limits.items())
+
+
 def test_what_a_model_does_not_hear_of_a_midi_file_is_said(folders, tmp_path, capsys):
     piece = tmp_path / "piece.mid"
     piece.write_bytes(midi_file(note(60) + note(38, channel=9) + note(20) + note(109) + note(64)))

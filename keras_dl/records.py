@@ -7,6 +7,7 @@ hold anything. A file that is damaged, or that somebody wrote by hand, is one li
 
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -124,11 +125,26 @@ class Finished(TypedDict):
     epochs: NotRequired[Count]
 
 
+class Domain(TypedDict):
+    """What a hyperparameter may be, by its kind."""
+
+    name: str
+    conditions: list[dict[str, Any]]
+    default: NotRequired[Scalar]
+    min_value: NotRequired[Finite]
+    max_value: NotRequired[Finite]
+    step: NotRequired[Finite | None]
+    sampling: NotRequired[str | None]
+    values: NotRequired[Annotated[list[Scalar], Meta(min_length=1)]]
+    ordered: NotRequired[bool]
+    value: NotRequired[Scalar]
+
+
 class Hyperparameter(TypedDict):
     """keras-tuner's description of a hyperparameter."""
 
     class_name: Literal["Boolean", "Choice", "Fixed", "Float", "Int"]
-    config: dict[str, Any]
+    config: Domain
 
 
 class Trial(TypedDict):
@@ -165,6 +181,77 @@ class State(TypedDict):
     best: float | None
     stopped: bool
     callbacks: list[dict[str, Any]]
+
+
+def run(folder):
+    """config.json of the run in `folder`, of which its other records are checked as well.
+
+    Raises:
+        UserError: one of them is not as its schema has it, or they contradict each other; says which, and the field.
+    """
+    config = read(folder / "config.json", Config)
+    if os.path.lexists(folder / "finished.json"):
+        read(folder / "finished.json", Finished)
+    journal, result = folder / "tuner" / "trials.json", folder / "tuner" / "best.json"
+    records = trials(journal) if os.path.lexists(journal) else []
+    if os.path.lexists(result):
+        found = best(result)
+        if found["trial"] >= len(records) or found["values"] != drawn(records[found["trial"]]["values"]):
+            raise UserError(f"{result} is damaged: values: they must be those of trial {found['trial']} in {journal}.")
+    return config
+
+
+def trials(path):
+    """The trials in the file `path`, in their order; UserError where a record is not as a search writes it."""
+    records = read(path, Trials)
+    for number, record in enumerate(records):
+        wrong = _wrong_with(record, number)
+        if wrong:
+            raise UserError(f"{path} is damaged: [{number}].{wrong}.")
+    return records
+
+
+def best(path):
+    """The result of a search in the file `path`; UserError where it is not as a search writes it."""
+    return read(path, Best)
+
+
+def drawn(values):
+    """A trial's values without what Hyperband adds for itself."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+
+
+def _wrong_with(record, number):
+    """What of a trial's record cannot be, or None."""
+    if record["trial"] != number:
+        return f"trial: must be {number}; got {record['trial']}"
+    if (record["status"] == "COMPLETED") != (record["score"] is not None):
+        return f"score: of a trial that is {record['status']} it must not be {record['score']}"
+    for name, value in record["values"].items():
+        if name.startswith("tuner/") and (not _whole(value) or value < 0):
+            return f"values.{name}: must be a whole number, at least 0; got {value!r}"
+    if record["values"].get("tuner/trial_id", -1) >= number:
+        return "values.tuner/trial_id: must be an earlier trial"
+    for entry in record["space"]:
+        domain, value = entry["config"], record["values"].get(entry["config"]["name"])
+        if domain["name"] in record["values"] and not _allowed(entry["class_name"], domain, value):
+            return f"values.{domain['name']}: is not one of those that its space has; got {value!r}"
+    return None
+
+
+def _allowed(kind, domain, value):
+    if kind == "Boolean":
+        return isinstance(value, bool)
+    if kind == "Fixed":
+        return "value" in domain and value == domain["value"]
+    if kind == "Choice":
+        return value in domain.get("values", ())
+    number = _whole(value) or (kind == "Float" and isinstance(value, float))
+    return number and domain.get("min_value", -MOST) <= value <= domain.get("max_value", MOST)
+
+
+def _whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def read(path, schema):

@@ -26,9 +26,6 @@ from keras_dl.errors import UserError
 
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
-RECORDS = {  # of a run, besides config.json; read before a resumed run writes anything
-    "finished.json": records.Finished, "tuner/trials.json": records.Trials, "tuner/best.json": records.Best,
-}  # fmt: skip
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
 
 
@@ -347,10 +344,7 @@ def settings_of(path):
     Raises:
         UserError: a file of the run is damaged; says which, and the field.
     """
-    config = records.read(path / "config.json", records.Config)
-    for name, schema in RECORDS.items():
-        if os.path.lexists(path / name):
-            records.read(path / name, schema)
+    config = records.run(path)
     if "settings" not in config:
         raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
     return config["settings"]

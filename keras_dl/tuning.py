@@ -82,7 +82,7 @@ def search(
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():
-        return _hyperparameters(records.read(result, records.Best)["values"])
+        return _hyperparameters(records.best(result)["values"])
 
     space = _space(compiled, run)
     if not space.space:
@@ -155,7 +155,7 @@ class _Trials:
         self.compiled, self.train, self.validation, self.run = compiled, train, validation, run
         self.epochs, self.monitor, self.mode, self.arguments = epochs, monitor, mode, arguments
         self.journal = run.tuner / "trials.json"
-        self.records = records.read(self.journal, records.Trials) if self.journal.exists() else []
+        self.records = records.trials(self.journal) if self.journal.exists() else []
 
     def go_on(self, proposals):
         for record in self.records:

@@ -178,7 +178,7 @@ def write_midi(path, rolls, tempi, card):
 def _text(name):
     """(text of an INPUT, its file's name; None where it is the words themselves)."""
     file = "standard input" if name == "-" else name if os.path.isfile(name) else None
-    wrong = None if file else reading.mistyped(name)
+    wrong = None if file else "is no regular file" if os.path.exists(name) else reading.mistyped(name)
     if wrong:
         raise UserError(f"predict: {name} {wrong}. If it is a text, give it by standard input, INPUT -.")
     if not file:

@@ -17,10 +17,10 @@ def check(arrays, state, *, variables, weights, callbacks, steps):
         callbacks: Keras callbacks, in their order.
         steps: function of an epoch: how many steps it has.
     """
-    _check_values("variable", variables, numbered(arrays, "variable/"))
+    check_values("variable", variables, numbered(arrays, "variable/"))
     best = numbered(arrays, "best/")
     if best:
-        _check_values("best", weights, best)
+        check_values("best", weights, best)
     if (best != []) != (state["best"] is not None):
         raise ValueError("best: a value and weights must both be there, or neither")
     if state["step"] and state["step"] >= steps(state["epoch"]):
@@ -28,7 +28,7 @@ def check(arrays, state, *, variables, weights, callbacks, steps):
     for name, values in state["history"].items():
         if len(values) != state["epoch"]:
             raise ValueError(f"history.{name}: must have {state['epoch']} values; it has {len(values)}")
-    if len(state["callbacks"]) != len(callbacks):
+    if len(state["callbacks"]) < len(callbacks):
         raise ValueError(f"callbacks: must be {len(callbacks)}; there are {len(state['callbacks'])}")
     for i, callback in enumerate(callbacks):
         _check_callback_state(callback, state["callbacks"][i], below(arrays, f"callback/{i}/"), f"callbacks[{i}]")
@@ -74,7 +74,8 @@ def set_callback_state(callback, state, arrays):
     vars(callback).update(state)
 
 
-def _check_values(name, variables, values):
+def check_values(name, variables, values):
+    """Raise ValueError, which names the array, unless `values` can be assigned to `variables`."""
     if len(values) != len(variables):
         raise ValueError(f"{name}: must have {len(variables)} arrays; it has {len(values)}")
     for i, (variable, value) in enumerate(zip(variables, values, strict=True)):
@@ -89,8 +90,8 @@ def _check_callback_state(callback, state, arrays, who):
     """Raise ValueError where what is to be put into a callback is not of the kind of what it has."""
     for name, value in callback_state(callback)[0].items():
         saved = state.get(name)
-        if name not in state:
-            if not any(key.partition("[")[0] == name for key in arrays):
+        if name not in state:  # an attribute of a Keras callback may have become what is not written
+            if hasattr(callback, "get_state") and not any(key.partition("[")[0] == name for key in arrays):
                 raise ValueError(f"{who}.{name}: is missing")
         elif value is not None and saved is not None and _kind(saved) != _kind(value):
             raise ValueError(f"{who}.{name}: must be a {_kind(value).__name__}; it is a {_kind(saved).__name__}")

@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import weakref
 from pathlib import Path
 
@@ -151,7 +150,7 @@ def start(machine, *, app, name, data=None):
 
     settings, notes = machine.settings, ()
     asked = json.loads(json.dumps(dataclasses.asdict(settings)))
-    root = Path(tempfile.mkdtemp(prefix="keras_dl-")) if _throwaway(settings) else Path(settings.out)
+    root = paths.temporary("keras_dl-") if _throwaway(settings) else paths.out(settings.out)
     if settings.resume:
         path = run_to_resume(root, app, settings.resume)
         _same_settings(path, asked)
@@ -248,7 +247,7 @@ def run_to_resume(root, app, which):
     Raises:
         UserError: there is none; those that are there are listed.
     """
-    runs = Path(root) / "runs" / app
+    runs = paths.out(root) / "runs" / app
     all_runs = [p for p in runs.glob("*") if (p / "config.json").exists()]
     if which != "newest":
         if runs / which in all_runs:

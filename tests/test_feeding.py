@@ -275,7 +275,7 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ("music", [], "endpoint serving_default takes MIDI files; name one or more files."),
         ("music", ["nothing.mid"], "predict: no such file: nothing.mid."),
         ("music", ["{here}"], "{here} is a folder without MIDI files (.mid, .midi)."),
-        ("text", ["/dev/null"], "predict: /dev/null is no regular file; if it is a text, give it by standard input"),
+        ("text", ["/dev/null"], "predict: /dev/null is no regular file. If it is a text, give it by standard input"),
         ("text", ["-", "-"], "predict: standard input, INPUT -, can be read once."),
         ("text", ["a", "--endpoint", "generate", "--set", "temperature=1e39"], "must be float32, from -3.4"),
         ("music", ["{text}"], "{text} is no readable MIDI file"),

@@ -1,8 +1,10 @@
 """The command line: what it says, what it answers, and how it says what is wrong."""
 
+import base64
 import csv
 import io
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -319,3 +321,28 @@ def test_a_truncated_export_is_one_line(folder, two, tmp_path):
 )
 def test_a_mistyped_command_line_names_the_nearest(words, complaint):
     assert complaint in mistake(*words)
+
+
+def test_the_shell_lines_of_the_readme_make_a_request_of_a_large_picture(tmp_path):
+    """A command's argument may have 128 kB at most: a picture goes through a file."""
+    picture = np.random.default_rng(0).bytes(400_000)
+    (tmp_path / "picture.png").write_bytes(picture)
+    readme = (ROOT / "README.md").read_text()
+    (line,) = [line.strip() for line in readme.splitlines() if line.strip().startswith("printf")]
+    for shell in ("sh", "bash"):
+        subprocess.run([shell, "-e", "-c", line], cwd=tmp_path, check=True)
+        body = json.loads((tmp_path / "request.json").read_text())
+        assert base64.b64decode(body["instances"][0]["image_bytes"]["b64"]) == picture
+    assert "curl -d @request.json " in readme
+
+
+@pytest.mark.parametrize("name", ["plain", "my pics [2024]", 'it\'s "quoted" $HOME `x`', "back\\slash", "line\nend"])
+def test_the_commands_in_a_card_name_any_folder(folder, two, tmp_path, name):
+    place = tmp_path / name / "1"
+    shutil.copytree(folder, place)
+    call = cards.how_to_call(place, cards.read(folder)["endpoints"])
+    assert shlex.split(call["predict"])[4] == str(place)
+    names = {}
+    exec(call["python"].replace("PICTURE.png", two[0][0]), names)
+    assert names["answer"]["class"].numpy()[0].decode() in exports.CLASSES
+    assert "/" not in call["rest"]["url"].partition("models/")[2] and json.dumps(call["rest"]["body"])

@@ -7,12 +7,12 @@ A roll does not tell a key that is struck again from one that is held.
 import dataclasses
 import importlib
 import logging
-from pathlib import Path
 
 import numpy as np
 
 from keras_dl.data import Examples, Ragged, Splits, midi, tfds_sets
 from keras_dl.data.midi import LOWEST, NOTES
+from keras_dl.paths import expanded
 from keras_dl.runtime import UserError, atomic_file, quiet_tensorflow
 
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
@@ -212,7 +212,7 @@ def _standard(name, pieces):
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
     """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
-    root = Path(name).expanduser()
+    root = expanded(name)
     if not root.is_dir():
         near = tfds_sets.nearest(name, SETS)
         raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')

@@ -109,10 +109,17 @@ class Fingerprint(TypedDict):
     preprocess: dict[str, str]
 
 
+class Settings(TypedDict):
+    """What a resume asks of a run's command line; settings.parse checks the others."""
+
+    epochs: NotRequired[Count]
+    formats: NotRequired[list[str]]
+
+
 class Config(TypedDict):
     """config.json of a run. Run.note adds fields."""
 
-    settings: NotRequired[dict[str, Any]]
+    settings: NotRequired[Settings]
     command: NotRequired[str]
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]

@@ -42,10 +42,14 @@ RECORDS = {
         records.Config,
         {
             "settings": {"epochs": 3}, "command": "python", "versions": {},
+            "data": {
+                **{part: {"examples": 5, "digest": "ab"} for part in ("train", "validation", "test")},
+                "classes": ["a"], "preprocess": {"kind": "ab"},
+            },
             "execution": {"steps_per_execution": 8, "jit_compile": False},
         },
     ),
-    "finished.json": (records.Finished, {"metrics": {"loss": 0.5, "accuracy": 1.0}}),
+    "finished.json": (records.Finished, {"metrics": {"loss": 0.5, "accuracy": 1.0}, "epochs": 3}),
     "tuner/trials.json": (
         records.Trials,
         [

@@ -8,6 +8,7 @@ hold anything. A file that is damaged, or that somebody wrote by hand, is one li
 import json
 import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -20,6 +21,8 @@ from keras_dl.errors import UserError
 LARGEST = 2**26  # bytes of a file
 DEEPEST = 50  # objects and lists within each other
 MOST = sys.float_info.max
+PLACE = re.compile(r"\.([^.\[`]+)|\[(?:(\d+)|\.\.\.)\]")  # a field, an index, or one of the keys
+ANY = "..."
 
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Finite = Annotated[float, Meta(ge=-MOST, le=MOST)]
@@ -309,7 +312,7 @@ def check(value, schema, where):
     try:
         msgspec.convert(value, schema)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where} is damaged: {_said(str(error))}.") from error
+        raise UserError(f"{where} is damaged: {_said(str(error), value, schema)}.") from error
     return value
 
 
@@ -318,14 +321,44 @@ def convert(value, kind, where):
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where} is damaged: {_said(str(error))}.") from error
+        raise UserError(f"{where} is damaged: {_said(str(error), value, kind)}.") from error
 
 
-def _said(complaint):
-    """msgspec's "Expected `int`, got `str` - at `$.a.b`" with the field first."""
-    what, _, place = complaint.partition(" - at `")
-    what, place = what[0].lower() + what[1:].rstrip("."), place.strip("`$.")
-    return f"{place}: {what}" if place else what
+def _said(complaint, value, schema):
+    """msgspec's "Expected `int`, got `str` - at `$.a[...].b`" with the field first, and its keys by name."""
+    what, _, place = complaint.partition(" - at `$")
+    what = what[0].lower() + what[1:].rstrip(".")
+    steps = [int(number) if number else name or ANY for name, number in PLACE.findall(place)]
+    for i, step in enumerate(steps):
+        if step is ANY:
+            holder = _at(value, steps[:i])
+            wrong = (key for key in holder if not _holds(_with(value, steps[:i], {key: holder[key]}), schema))
+            steps[i] = next(wrong, ANY)
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    return f"{path}: {what}" if path else what
+
+
+def _at(value, steps):
+    for step in steps:
+        value = value[step]
+    return value
+
+
+def _with(value, steps, new):
+    """`value` with `new` at the place to which the steps lead."""
+    if not steps:
+        return new
+    copy = value.copy()
+    copy[steps[0]] = _with(value[steps[0]], steps[1:], new)
+    return copy
+
+
+def _holds(value, schema):
+    try:
+        msgspec.convert(value, schema)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _no_key_twice(pairs):

@@ -181,7 +181,12 @@ def test_what_is_no_file_is_said(tmp_path, what):
 @pytest.mark.parametrize(
     ("name", "place", "new", "complaint"),
     [
-        ("card.json", ("endpoints", "serve", "inputs", "x", "dtype"), "object", "invalid enum value 'object'"),
+        (
+            "card.json",
+            ("endpoints", "serve", "inputs", "x", "dtype"),
+            "object",
+            "endpoints.serve.inputs.x.dtype: invalid enum value",
+        ),
         ("card.json", ("parameters", "trainable"), True, "parameters.trainable: expected `int`, got `bool`"),
         ("tuner/trials.json", (1, "trial"), 5, "[1].trial: must be 1; got 5"),
         ("tuner/trials.json", (1, "score"), 0.5, "[1].score: of a trial that is FAILED it must not be 0.5"),
@@ -192,7 +197,14 @@ def test_what_is_no_file_is_said(tmp_path, what):
         ("tuner/best.json", ("values", "rate"), 0.25, "values: they must be those of trial 0"),
         ("tuner/best.json", ("score",), float("nan"), "score: expected `float`"),
         ("config.json", ("execution", "steps_per_execution"), 0, "execution.steps_per_execution: expected `int` >= 1"),
-        ("finished.json", ("metrics", "loss"), "x", "expected `float`, got `str`"),
+        ("finished.json", ("metrics", "accuracy"), "x", "metrics.accuracy: expected `float`, got `str`"),
+        (
+            "tuner/trials.json",
+            (1, "space", 1, "config", "values"),
+            [],
+            "[0].space[1].config.values: expected `array` of",
+        ),
+        ("tuner/trials.json", (0, "values", "depth"), [], "[0].values.depth: expected"),
     ],
 )
 def test_the_field_is_named(tmp_path, name, place, new, complaint):

@@ -47,6 +47,27 @@ def shortened(name):
     return data[:LONGEST_NAME].decode("utf-8", "ignore")
 
 
+def expanded(name):
+    """The Path of what a user wrote, with ~ and ~user in front replaced; as it stands where there is no such user."""
+    return Path(os.path.expanduser(name))
+
+
+def out(name):
+    """The Path that --out says.
+
+    Raises:
+        UserError: it cannot be a folder of runs and exports, whatever the disk says.
+    """
+    folder = expanded(name)
+    if folder.parts and folder.parts[0].startswith("~"):
+        raise UserError(f"--out: {name} is in the home folder of a user that there is not ({folder.parts[0]}).")
+    try:
+        str(folder.absolute()).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(f"--out: {folder.absolute()} must be in UTF-8: TensorFlow takes no other path.") from error
+    return folder
+
+
 def temporary(prefix):
     """A new temporary folder.
 

@@ -7,6 +7,8 @@ hold anything. A file that is damaged, or that somebody wrote by hand, is one li
 
 import json
 import math
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -19,6 +21,8 @@ from keras_dl.errors import UserError
 LARGEST = 2**26  # bytes of a file
 DEEPEST = 50  # objects and lists within each other
 MOST = sys.float_info.max
+PLACE = re.compile(r"\.([^.\[`]+)|\[(?:(\d+)|\.\.\.)\]")  # a field, an index, or one of the keys
+ANY = "..."
 
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Finite = Annotated[float, Meta(ge=-MOST, le=MOST)]
@@ -120,10 +124,17 @@ class Fingerprint(TypedDict):
     preprocess: dict[str, str]
 
 
+class Settings(TypedDict):
+    """What a resume asks of a run's command line; settings.parse checks the others."""
+
+    epochs: NotRequired[Count]
+    formats: NotRequired[list[str]]
+
+
 class Config(TypedDict):
     """config.json of a run. Run.note adds fields."""
 
-    settings: NotRequired[dict[str, Any]]
+    settings: NotRequired[Settings]
     command: NotRequired[str]
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
@@ -136,11 +147,26 @@ class Finished(TypedDict):
     epochs: NotRequired[Count]
 
 
+class Domain(TypedDict):
+    """What a hyperparameter may be, by its kind."""
+
+    name: str
+    conditions: list[dict[str, Any]]
+    default: NotRequired[Scalar]
+    min_value: NotRequired[Finite]
+    max_value: NotRequired[Finite]
+    step: NotRequired[Finite | None]
+    sampling: NotRequired[str | None]
+    values: NotRequired[Annotated[list[Scalar], Meta(min_length=1)]]
+    ordered: NotRequired[bool]
+    value: NotRequired[Scalar]
+
+
 class Hyperparameter(TypedDict):
     """keras-tuner's description of a hyperparameter."""
 
     class_name: Literal["Boolean", "Choice", "Fixed", "Float", "Int"]
-    config: dict[str, Any]
+    config: Domain
 
 
 class Trial(TypedDict):
@@ -177,6 +203,77 @@ class State(TypedDict):
     best: float | None
     stopped: bool
     callbacks: list[dict[str, Any]]
+
+
+def run(folder):
+    """config.json of the run in `folder`, of which its other records are checked as well.
+
+    Raises:
+        UserError: one of them is not as its schema has it, or they contradict each other; says which, and the field.
+    """
+    config = read(folder / "config.json", Config)
+    if os.path.lexists(folder / "finished.json"):
+        read(folder / "finished.json", Finished)
+    journal, result = folder / "tuner" / "trials.json", folder / "tuner" / "best.json"
+    records = trials(journal) if os.path.lexists(journal) else []
+    if os.path.lexists(result):
+        found = best(result)
+        if found["trial"] >= len(records) or found["values"] != drawn(records[found["trial"]]["values"]):
+            raise UserError(f"{result} is damaged: values: they must be those of trial {found['trial']} in {journal}.")
+    return config
+
+
+def trials(path):
+    """The trials in the file `path`, in their order; UserError where a record is not as a search writes it."""
+    records = read(path, Trials)
+    for number, record in enumerate(records):
+        wrong = _wrong_with(record, number)
+        if wrong:
+            raise UserError(f"{path} is damaged: [{number}].{wrong}.")
+    return records
+
+
+def best(path):
+    """The result of a search in the file `path`; UserError where it is not as a search writes it."""
+    return read(path, Best)
+
+
+def drawn(values):
+    """A trial's values without what Hyperband adds for itself."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+
+
+def _wrong_with(record, number):
+    """What of a trial's record cannot be, or None."""
+    if record["trial"] != number:
+        return f"trial: must be {number}; got {record['trial']}"
+    if (record["status"] == "COMPLETED") != (record["score"] is not None):
+        return f"score: of a trial that is {record['status']} it must not be {record['score']}"
+    for name, value in record["values"].items():
+        if name.startswith("tuner/") and (not _whole(value) or value < 0):
+            return f"values.{name}: must be a whole number, at least 0; got {value!r}"
+    if record["values"].get("tuner/trial_id", -1) >= number:
+        return "values.tuner/trial_id: must be an earlier trial"
+    for entry in record["space"]:
+        domain, value = entry["config"], record["values"].get(entry["config"]["name"])
+        if domain["name"] in record["values"] and not _allowed(entry["class_name"], domain, value):
+            return f"values.{domain['name']}: is not one of those that its space has; got {value!r}"
+    return None
+
+
+def _allowed(kind, domain, value):
+    if kind == "Boolean":
+        return isinstance(value, bool)
+    if kind == "Fixed":
+        return "value" in domain and value == domain["value"]
+    if kind == "Choice":
+        return value in domain.get("values", ())
+    number = _whole(value) or (kind == "Float" and isinstance(value, float))
+    return number and domain.get("min_value", -MOST) <= value <= domain.get("max_value", MOST)
+
+
+def _whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def read(path, schema):
@@ -227,7 +324,7 @@ def check(value, schema, where):
     try:
         msgspec.convert(value, schema)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where} is damaged: {_said(str(error))}.") from error
+        raise UserError(f"{where} is damaged: {_said(str(error), value, schema)}.") from error
     return value
 
 
@@ -236,14 +333,44 @@ def convert(value, kind, where):
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where} is damaged: {_said(str(error))}.") from error
+        raise UserError(f"{where} is damaged: {_said(str(error), value, kind)}.") from error
 
 
-def _said(complaint):
-    """msgspec's "Expected `int`, got `str` - at `$.a.b`" with the field first."""
-    what, _, place = complaint.partition(" - at `")
-    what, place = what[0].lower() + what[1:].rstrip("."), place.strip("`$.")
-    return f"{place}: {what}" if place else what
+def _said(complaint, value, schema):
+    """msgspec's "Expected `int`, got `str` - at `$.a[...].b`" with the field first, and its keys by name."""
+    what, _, place = complaint.partition(" - at `$")
+    what = what[0].lower() + what[1:].rstrip(".")
+    steps = [int(number) if number else name or ANY for name, number in PLACE.findall(place)]
+    for i, step in enumerate(steps):
+        if step is ANY:
+            holder = _at(value, steps[:i])
+            wrong = (key for key in holder if not _holds(_with(value, steps[:i], {key: holder[key]}), schema))
+            steps[i] = next(wrong, ANY)
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    return f"{path}: {what}" if path else what
+
+
+def _at(value, steps):
+    for step in steps:
+        value = value[step]
+    return value
+
+
+def _with(value, steps, new):
+    """`value` with `new` at the place to which the steps lead."""
+    if not steps:
+        return new
+    copy = value.copy()
+    copy[steps[0]] = _with(value[steps[0]], steps[1:], new)
+    return copy
+
+
+def _holds(value, schema):
+    try:
+        msgspec.convert(value, schema)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _no_key_twice(pairs):

@@ -88,7 +88,7 @@ def differences(before, now):
 def _trained(path):
     """Epochs in history.csv."""
     file = path / "history.csv"
-    return max(0, len(file.read_text().splitlines()) - 1) if file.exists() else 0
+    return max(0, len(file.read_bytes().splitlines()) - 1) if file.exists() else 0
 
 
 def _finished_epochs(path, config):

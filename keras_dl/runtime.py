@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import weakref
 from pathlib import Path
 
@@ -26,9 +25,6 @@ from keras_dl.errors import UserError
 
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
-RECORDS = {  # of a run, besides config.json; read before a resumed run writes anything
-    "finished.json": records.Finished, "tuner/trials.json": records.Trials, "tuner/best.json": records.Best,
-}  # fmt: skip
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
 
 
@@ -154,7 +150,7 @@ def start(machine, *, app, name, data=None):
 
     settings, notes = machine.settings, ()
     asked = json.loads(json.dumps(dataclasses.asdict(settings)))
-    root = Path(tempfile.mkdtemp(prefix="keras_dl-")) if _throwaway(settings) else Path(settings.out)
+    root = paths.temporary("keras_dl-") if _throwaway(settings) else paths.out(settings.out)
     if settings.resume:
         path = run_to_resume(root, app, settings.resume)
         _same_settings(path, asked)
@@ -251,7 +247,7 @@ def run_to_resume(root, app, which):
     Raises:
         UserError: there is none; those that are there are listed.
     """
-    runs = Path(root) / "runs" / app
+    runs = paths.out(root) / "runs" / app
     all_runs = [p for p in runs.glob("*") if (p / "config.json").exists()]
     if which != "newest":
         if runs / which in all_runs:
@@ -347,10 +343,7 @@ def settings_of(path):
     Raises:
         UserError: a file of the run is damaged; says which, and the field.
     """
-    config = records.read(path / "config.json", records.Config)
-    for name, schema in RECORDS.items():
-        if os.path.lexists(path / name):
-            records.read(path / name, schema)
+    config = records.run(path)
     if "settings" not in config:
         raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
     return config["settings"]

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from keras_dl import runtime
+from keras_dl import paths, records, runtime
 
 NEWEST = "newest"  # what a bare --resume means
 SEEDS = 2**31  # trials' seeds are above a run's, and NumPy's end at 2**32
@@ -111,9 +111,12 @@ def parse(config_class, argv=None, *, app):
     """
     argv = _bare_resume(list(sys.argv[1:] if argv is None else argv))
     config = _parse(config_class, argv)
+    paths.out(config.out)
     check(0 <= config.seed < SEEDS, f"--seed: must be 0 to {SEEDS - 1}; got {config.seed}.")
     if config.resume:
-        made = runtime.settings_of(runtime.run_to_resume(config.out, app, config.resume))
+        folder = runtime.run_to_resume(config.out, app, config.resume)
+        made = runtime.settings_of(folder)
+        records.convert(made, config_class, folder / "config.json")  # of the right types
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in made.items()}
         said = {word.split("=")[0].replace("_", "-") for word in argv}
         # What is said takes the place of what was; tyro would append it.

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl import checkpoint as checkpoints
-from keras_dl import records, runtime
+from keras_dl import records, restoring, runtime
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
@@ -69,8 +69,7 @@ def fit(
     callbacks = [*([_AverageLast(average_last)] if average_last else []), *callbacks]
     with run.scope():
         loop = _Loop(model, train, validation, run, callbacks, monitor, mode, keep, checkpoint)
-        found = checkpoints.newest(run.checkpoints) if checkpoint and run.resumed else None
-        return loop.run_epochs(epochs, found, save_minutes * 60, verbose)
+        return loop.run_epochs(epochs, checkpoint and run.resumed, save_minutes * 60, verbose)
 
 
 def evaluate(model, batches, run=None):
@@ -124,10 +123,13 @@ class _Loop:
         self.history, self.best, self.best_weights = {}, None, []
         self.block, self.timed = _noted_block(run), []
 
-    def run_epochs(self, epochs, found, save_seconds, verbose):
-        self.epoch, self.step = (found[1]["epoch"], found[1]["step"]) if found else (0, 0)
-        iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
+    def run_epochs(self, epochs, resumed, save_seconds, verbose):
+        iterator = _stream(self.model, self.train.dataset(epochs=None))
         steps = _steps_function(self.model, self.model.train_step).get_concrete_function(iterator, tf.constant(0))
+        found = self._checkpoint() if resumed else None
+        if found:
+            self.epoch, self.step = found[1]["epoch"], found[1]["step"]
+            iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
         evaluation = _Evaluation(self.model, self.validation) if self.validation is not None else None
         self.model.stop_training = False
         self.callbacks.on_train_begin()
@@ -209,7 +211,7 @@ class _Loop:
         arrays |= {f"best/{i}": value for i, value in enumerate(self.best_weights)}
         states = []
         for i, callback in enumerate(self.callbacks.callbacks):
-            state, held = _callback_state(callback)
+            state, held = restoring.callback_state(callback)
             states.append(state)
             arrays |= {f"callback/{i}/{name}": value for name, value in held.items()}
         state = {
@@ -218,14 +220,23 @@ class _Loop:
         }  # fmt: skip
         checkpoints.write(self.run.checkpoints, self.epoch, self.step, arrays, state)
 
+    def _checkpoint(self):
+        """(arrays, state) of the newest checkpoint that fits this model, these callbacks and this data, or None."""
+
+        def check(arrays, state):
+            restoring.check(
+                arrays, state, variables=checkpoints.variables(self.model), weights=self.model.weights,
+                callbacks=self.callbacks.callbacks, steps=self.train.steps,
+            )  # fmt: skip
+
+        return checkpoints.newest(self.run.checkpoints, check)
+
     def _restore(self, arrays, state):
-        _assign(checkpoints.variables(self.model), _numbered(arrays, "variable/"))
-        self.best_weights, self.best = _numbered(arrays, "best/"), state["best"]
+        _assign(checkpoints.variables(self.model), restoring.numbered(arrays, "variable/"))
+        self.best_weights, self.best = restoring.numbered(arrays, "best/"), state["best"]
         self.history, self.model.stop_training = state["history"], state["stopped"]
         for i, callback in enumerate(self.callbacks.callbacks):
-            prefix = f"callback/{i}/"
-            held = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-            _set_callback_state(callback, state["callbacks"][i], held)
+            restoring.set_callback_state(callback, state["callbacks"][i], restoring.below(arrays, f"callback/{i}/"))
             if hasattr(callback, "purge"):
                 callback.purge(self.epoch)
         _write_history(self.run, self.history)
@@ -339,59 +350,13 @@ def _write_history(run, history):
     runtime.write_atomic(run.path / "history.csv", text.getvalue())
 
 
-def _callback_state(callback):
-    """(JSON values, arrays) of a callback."""
-    state = callback.get_state() if hasattr(callback, "get_state") else _plain(vars(callback))
-    arrays = {}
-    for name, value in list(state.items()):
-        if isinstance(value, np.ndarray):
-            arrays[name] = state.pop(name)
-        elif isinstance(value, list) and value and all(isinstance(v, np.ndarray) for v in value):
-            arrays |= {f"{name}[{i}]": v for i, v in enumerate(state.pop(name))}
-    return state, arrays
-
-
-def _plain(attributes):
-    """What can be written of a Keras callback: its numbers, texts and lists of arrays (EarlyStopping's weights)."""
-    kinds = (bool, int, float, str, type(None), np.ndarray)
-
-    def writable(value):
-        return isinstance(value, kinds) or (isinstance(value, list) and all(isinstance(v, np.ndarray) for v in value))
-
-    values = {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
-    return {name: value for name, value in values.items() if name not in ("_model", "params") and writable(value)}
-
-
-def _set_callback_state(callback, state, arrays):
-    lists = {}
-    for name, value in arrays.items():
-        if name.endswith("]"):
-            lists.setdefault(name.rpartition("[")[0], []).append(value)
-    state = state | {k: v for k, v in arrays.items() if not k.endswith("]")} | lists
-    if hasattr(callback, "set_state"):
-        callback.set_state(state)
-        return
-    if hasattr(callback, "_set_monitor_op"):
-        # Keras turns min_delta's sign when it first needs the operator: do that now, and leave min_delta alone.
-        callback._set_monitor_op()
-        state = {name: value for name, value in state.items() if name not in ("min_delta", "monitor_op")}
-    vars(callback).update(state)
-
-
 def _values(variables):
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 
 def _assign(variables, values):
-    shapes = [tuple(v.shape) for v in variables], [v.shape for v in values]
-    if shapes[0] != shapes[1]:
-        raise runtime.UserError("training.fit: the checkpoint is of another model; nothing was changed.")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _numbered(arrays, prefix):
-    return [arrays[f"{prefix}{i}"] for i in range(sum(name.startswith(prefix) for name in arrays))]
 
 
 def _floats(logs):

@@ -1,8 +1,8 @@
 """`search`: keras-tuner proposes, training.fit tries, and a search that is killed goes on as if it had not been.
 
 keras-tuner's oracles draw the values; the loop and the journal are our own, since keras-tuner's files are not written
-atomically. The oracle's files are scratch: a resumed search hands the journal to a fresh oracle, which must propose
-the same trials again, and goes on with the next.
+atomically. The oracle writes none: a resumed search hands the journal to a fresh oracle, which must propose the same
+trials again, and goes on with the next.
 
 Sources: random search, Bergstra and Bengio 2012; Gaussian process, Snoek et al., arXiv:1206.2944; Hyperband, Li et al.,
 arXiv:1603.06560. Deviations: trial 0 is always the defaults, the paper's model; in Hyperband it takes one place of the
@@ -20,7 +20,6 @@ import itertools
 import json
 import math
 import shutil
-import tempfile
 import time
 import warnings
 
@@ -30,7 +29,7 @@ import rich.box
 import rich.table
 import tensorflow as tf
 
-from keras_dl import checkpoint, records, runtime, summaries, training
+from keras_dl import checkpoint, records, restoring, runtime, summaries, training
 from keras_dl.arguments import ArgumentError
 
 ORACLES = {
@@ -82,23 +81,21 @@ def search(
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():
-        return _hyperparameters(records.read(result, records.Best)["values"])
+        return _hyperparameters(records.best(result)["values"])
 
     space = _space(compiled, run)
     if not space.space:
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
     attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode, arguments)
-    with tempfile.TemporaryDirectory(prefix="keras_dl-oracle-") as scratch:
-        proposals = _Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space, scratch)
-        attempts.go_on(proposals)
+    attempts.go_on(_Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space))
     journal = attempts.records
     if len(journal) < trials:
         run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")
     ranked = _ranked(journal, mode)
     if not ranked:
         raise runtime.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")
-    best = ranked[0] | {"values": _drawn(ranked[0]["values"])}
+    best = ranked[0] | {"values": records.drawn(ranked[0]["values"])}
     found = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
     run.say(_table(ranked, len(journal) - len(ranked), monitor, attempts.varied))
     runtime.write_atomic(result, json.dumps(found, indent=2))
@@ -108,7 +105,7 @@ def search(
 class _Proposals:
     """A keras-tuner oracle: `next` gives a trial, `tell` takes what came of it."""
 
-    def __init__(self, tuner, trials, epochs, monitor, mode, seed, space, scratch):
+    def __init__(self, tuner, trials, epochs, monitor, mode, seed, space):
         import keras_tuner
 
         arguments = {"objective": keras_tuner.Objective(monitor, mode), "seed": seed}  # a seed of 0 would be none
@@ -120,7 +117,7 @@ class _Proposals:
         self.oracle.max_trials = trials  # Hyperband's takes no argument for it
         self.oracle.max_consecutive_failed_trials = math.inf
         self.oracle.verbose = 0
-        self.oracle._set_project_dir(scratch, "oracle")  # as keras_tuner.Tuner does: there is no public name
+        self.oracle.save = self.oracle._save_trial = lambda *_: None  # the journal is kept here; no public name
         self.oracle.update_space(space)
         self.monitor, self.defaults = monitor, space.values
 
@@ -155,7 +152,7 @@ class _Trials:
         self.compiled, self.train, self.validation, self.run = compiled, train, validation, run
         self.epochs, self.monitor, self.mode, self.arguments = epochs, monitor, mode, arguments
         self.journal = run.tuner / "trials.json"
-        self.records = records.read(self.journal, records.Trials) if self.journal.exists() else []
+        self.records = records.trials(self.journal) if self.journal.exists() else []
 
     def go_on(self, proposals):
         for record in self.records:
@@ -208,12 +205,12 @@ class _Trials:
 
     def varied(self, record):
         """{name: value} of what the search varies, with which a trial was built."""
-        values = _drawn(record["values"])
+        values = records.drawn(record["values"])
         return values if self.arguments is None else self.arguments.varied(_hyperparameters(values))
 
     def _show(self, record, began):
         """A trial's row on the HParams page: what it was built with, and the metrics of its best epoch."""
-        values = _drawn(record["values"])
+        values = records.drawn(record["values"])
         summaries.hparams(
             self.run.tensorboard / "hparams" / f"trial-{record['trial']:03d}",
             values if self.arguments is None else self.arguments.of(_hyperparameters(values)),
@@ -322,12 +319,7 @@ def _merge(hp, record):
     """Put what the model of `record` drew into an oracle's `hp`, which may not have known of it."""
     space = copy.deepcopy(record["space"])  # keras-tuner puts objects into what it reads
     hp.merge(type(hp).from_config({"space": space, "values": {}}), overwrite=False)
-    hp.values |= _drawn(record["values"])
-
-
-def _drawn(values):
-    """Without what Hyperband adds for itself."""
-    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+    hp.values |= records.drawn(record["values"])
 
 
 def _same(a, b):
@@ -356,9 +348,17 @@ def _save_weights(model, path):
 
 
 def _load_weights(model, path):
-    with np.load(path, allow_pickle=False) as file:
-        for variable, value in zip(_state(model), file.values(), strict=True):
-            variable.assign(value)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = list(file.values())
+        restoring.check_values("arr", _state(model), arrays)
+    except Exception as error:  # a damaged archive fails somewhere inside, in many ways
+        raise runtime.UserError(
+            f"tuning.search: {path}, the weights of the trial that is to be continued, is damaged: {error}. "
+            "Start a new run."
+        ) from error
+    for variable, value in zip(_state(model), arrays, strict=True):
+        variable.assign(value)
 
 
 def _line(record, monitor, varied):

@@ -51,24 +51,28 @@ def check(folder, card, trusted=False):
         folder: Path of the version. card: its card, as cards.read gives it.
     """
     check_files(folder, card["files"])
-    if trusted:
-        return
+    reason = None if trusted else not_ours(card)
+    if reason:
+        raise UserError(
+            f"{folder}: this user's export.save did not write it: {reason}. An export is a program, and loading it "
+            "runs it. Where you trust its origin, say --trust (in Python load(..., trust=True)), or export again."
+        )
+
+
+def not_ours(card):
+    """Why the card is not known to be this user's; None where it is."""
+    path = key_file()
+    if "signature" not in card:
+        return "it has no signature"
+    if not os.path.lexists(path):
+        return f"it is signed, and this user has no key ({path})"
     try:
-        path = key_file()
-        if "signature" not in card:
-            reason = "it has no signature"
-        elif not os.path.lexists(path):
-            reason = f"it is signed, and this user has no key ({path})"
-        elif hmac.compare_digest(_signature(card, _key(path)), card["signature"]):
-            return
-        else:
-            reason = "its signature is of another user, or its card was changed"
+        expected = _signature(card, _key(path))
     except NoKey as error:
-        reason = str(error)
-    raise UserError(
-        f"{folder}: this user's export.save did not write it: {reason}. An export is a program, and loading it runs "
-        "it. Where you trust its origin, say --trust (in Python export.load(..., trust=True)), or export again."
-    )
+        return str(error)
+    if not hmac.compare_digest(expected, card["signature"]):
+        return "its signature is of another user, or its card was changed"
+    return None
 
 
 def check_files(folder, files):

@@ -190,7 +190,7 @@ def test_the_card_says_what_is_damaged_in_it(folder):
     change_card(folder, endpoints={"serve": {"inputs": {}, "outputs": {}}})
     assert (
         refused(folder)
-        == f"{folder / 'card.json'} is damaged: endpoints[...].inputs: expected `object` of length >= 1."
+        == f"{folder / 'card.json'} is damaged: endpoints.serve.inputs: expected `object` of length >= 1."
     )
 
 

@@ -6,11 +6,11 @@ A folder that has train/ and test/ (and validation/ or val/) below it keeps its 
 
 import concurrent.futures
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
 from keras_dl.data import Examples, Info, tfds_sets
+from keras_dl.paths import expanded
 from keras_dl.runtime import UserError
 
 TEST = 0.15  # share of every class that is held out where the folder has no splits
@@ -24,7 +24,7 @@ def load(name, seed, image_size, skip_unreadable):
     """(train, validation, test, Info) of the folder `name`."""
     from keras_dl.data import images
 
-    root = Path(name).expanduser()
+    root = expanded(name)
     if not root.is_dir():
         sets = ", ".join(sorted(tfds_sets.SETS))
         raise UserError(f'data.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')

@@ -6,6 +6,7 @@
 import ast
 import dataclasses
 import importlib
+import re
 from pathlib import Path
 
 EXPORTS = {  # public name -> its file
@@ -54,7 +55,7 @@ class Architecture:
         name: of the architecture, "convnet" for build_convnet.
         file: its path from the project's root.
         parameters: trainable parameters at the paper's defaults, the file's PARAMETERS.
-        source: the paper, from the file's "Source:" line.
+        source: the paper, the first sentence behind the file's "Source:".
         arguments: the builder's arguments and their defaults, in order.
     """
 
@@ -109,11 +110,15 @@ def _read(builder, file):
     arguments = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == builder).args
     named = [*arguments.args, *arguments.kwonlyargs]
     defaults = [ast.literal_eval(value) for value in (*arguments.defaults, *arguments.kw_defaults)]
-    source = next(line for line in ast.get_docstring(tree).splitlines() if line.startswith("Source:"))
     return Architecture(
         name=builder.removeprefix("build_"),
         file=f"keras_dl/models/{file}.py",
         parameters=parameters,
-        source=source.removeprefix("Source:").strip().rstrip(":;,."),
+        source=_source(ast.get_docstring(tree)),
         arguments=dict(zip((argument.arg for argument in named), defaults, strict=True)),
     )
+
+
+def _source(docstring):
+    paragraph = docstring.partition("\nSource:")[2].partition("\n\n")[0]
+    return re.match(r".*?(?=\.( [A-Z]|$))", " ".join(paragraph.split()))[0]

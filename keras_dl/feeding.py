@@ -24,7 +24,7 @@ HOW = {  # they are named; the others as files
 }
 LINES = 64  # asked about at once
 SHOWN = 40  # characters of a sentence in a message
-UNREADABLE = "is no readable JPEG, PNG, GIF or BMP picture"
+UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
 DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
 
 
@@ -117,8 +117,8 @@ def read(thing, field, kind, card):
         for what, count in piece.remarks.items():
             print(f"{thing}: {what}: {count:,}", file=sys.stderr)
         return {field: piece.roll[None], "steps": [len(piece.roll)], "beats_per_minute": piece.beats_per_minute}
-    data = _bytes(thing)
-    return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[0][None]}
+    data = _picture(thing)
+    return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[None]}
 
 
 def write_midi(path, rolls, tempi, card):
@@ -206,28 +206,49 @@ def _file(name, pattern):
     return path
 
 
-def _decoded(file, data, card):
-    """(pixels uint8 (h, w, C), the pre-processing that made them) as the export's own graph makes them."""
-    import tensorflow as tf
+def _picture(file):
+    """The bytes of a picture file, of no more than a picture may have."""
+    from keras_dl.data import pictures
 
+    try:
+        return pictures.read(file)
+    except OSError as error:
+        raise UserError(f"predict: {file} cannot be read: {error.strerror}.") from error
+    except UserError as error:
+        raise UserError(f"predict: {file} is refused: {error}.".replace("a picture may", "it may")) from error
+
+
+def _preprocess(card):
     from keras_dl.data.images import Preprocess
 
-    preprocess = Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
+    return Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
+
+
+def _decoded(file, data, card):
+    """Pixels uint8 (h, w, C) as the export's own graph makes them."""
+    import tensorflow as tf
+
+    from keras_dl.data import pictures
+
     try:
-        return preprocess.decode(data).numpy(), preprocess
+        return _preprocess(card).decode(data).numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise UserError(f"predict: {file} {UNREADABLE}.") from error
+        reason = pictures.reason(error)
+        why = UNREADABLE if reason == pictures.DAMAGED else f"{UNREADABLE}: {reason}"
+        raise UserError(f"predict: {file} {why}.") from error
 
 
 def say_if_inverted(file, card):
     """Grey pictures, such as digits, come in ink on paper and in chalk on slate; a model knows one of the two."""
     import numpy as np
 
-    picture, preprocess = _decoded(file, file.read_bytes(), card)
-    levels = preprocess.resize(picture).numpy()
+    preprocess = _preprocess(card)
+    if preprocess.input_shape[2] != 1 or DARK <= preprocess.border <= LIGHT:
+        return
+    levels = preprocess.resize(_decoded(file, _picture(file), card)).numpy()
     border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).mean()
     dark, light = min(border, preprocess.border) < DARK, max(border, preprocess.border) > LIGHT
-    if levels.shape[-1] == 1 and dark and light:
+    if dark and light:
         here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
         print(
             f"{file}: its border is {here} where the training pictures' is {there}: it looks inverted, and the answer "

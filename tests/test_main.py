@@ -192,7 +192,7 @@ def test_a_corrupt_file_is_named_and_nothing_is_written(folder, two, tmp_path, c
     broken = tmp_path / "broken.png"
     broken.write_bytes(Path(two[0][0]).read_bytes()[:150])
     text = mistake("predict", folder, two[0][0], broken, "--out", tmp_path / "o.csv", "--endpoint", endpoint)
-    assert text == f"predict: {broken} is no readable JPEG, PNG, GIF or BMP picture."
+    assert text == f"predict: {broken} {feeding.UNREADABLE}."
     assert not (tmp_path / "o.csv").exists() and capsys.readouterr().out == ""
 
 

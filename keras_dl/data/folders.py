@@ -11,14 +11,15 @@ from collections import Counter
 
 import numpy as np
 
-from keras_dl.data import Examples, Info, listing, tfds_sets
-from keras_dl.errors import UserError, printable
+from keras_dl.data import Examples, Info, listing, tfds_sets, walking
+from keras_dl.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 TEST = 0.15  # share of every class that is held out where the folder has no test split
 VALIDATION = 0.1
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels a side
+NAMED = 5  # unreadable files that a message names
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 NO_PICTURE = "no picture inside"
 
@@ -27,28 +28,22 @@ def load(name, seed, image_size, fit, skip_unreadable):
     """(train, validation, test, Info, notes) of the folder `name`."""
     from keras_dl.data import images
 
-    root = listing.check_root(name)
+    root = listing.root_of(name)
     if root is None:
         sets = ", ".join(sorted(tfds_sets.SETS))
         raise UserError(f'data.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
     if not 8 <= image_size <= LARGEST:
         raise UserError(f"data.load: image_size must be 8 to {LARGEST} pixels; got {image_size}.")
-    left = listing.LeftOut(root)
-    given = listing.splits(root, left)
-    classes, notes = listing.classes(given, left)
-    files = [
-        (part, label, path)
-        for part, folder in given.items()
-        for label, name_of_class in enumerate(classes)
-        for path in listing.files(folder / name_of_class, left)
-    ]
-    pixels, kept = _read(files, image_size, fit, skip_unreadable, left)
+    given = listing.splits(root)
+    classes, notes = listing.classes(given)
+    files, passed = listing.files(root, given, classes)
+    pixels, kept = _read(files, image_size, fit, skip_unreadable, root, passed)
     missing = [part for part in ("validation", "test") if part not in given]
     parts = {}
     for part in given:
         rows = np.array([i for i, (where, _, _) in enumerate(kept) if where == part], np.int64)
         labels = np.array([kept[i][1] for i in rows], np.int32)
-        _enough(labels, classes, given[part], 1 + len(missing) if part in ("", "train") else 1, left)
+        _enough(labels, classes, given[part], 1 + len(missing) if part in ("", "train") else 1, passed)
         whole = len(given) == 1
         parts[part] = Examples({"image": pixels if whole else pixels[rows], "label": labels, "row": rows})
     rest = parts.get("train", parts.get(""))
@@ -60,10 +55,12 @@ def load(name, seed, image_size, fit, skip_unreadable):
     if "" not in given:
         shares = {"validation": VALIDATION, "test": TEST}
         notes += tuple(
-            f"{root} has no {part} split: {shares[part]:.0%} of every class of {given['train'].name} is held out as it."
+            f"no {part} split in {root}: {shares[part]:.0%} of every class of {given['train'].name} is held out as it"
             for part in reversed(missing)
         )
-    notes += left.notes() + _repeated(pixels, kept, {part: parts[part].features["row"] for part in SPLITS}, root)
+    notes += walking.sentences(passed) + _repeated(
+        pixels, kept, {part: parts[part].features["row"] for part in SPLITS}, root
+    )
     shape = tuple(pixels.shape[1:])
     name = root.resolve().name or "pictures"
     info = Info(name, tuple(classes), shape, shape, True, "crop", f"folder {name}")
@@ -73,7 +70,7 @@ def load(name, seed, image_size, fit, skip_unreadable):
     return train, validation, test, info, notes
 
 
-def _read(files, image_size, fit, skip_unreadable, left):
+def _read(files, image_size, fit, skip_unreadable, root, passed):
     """(pixels uint8 (N, S, S, C), the files that they are of); C is 1 where every picture is grey."""
     import tensorflow as tf
 
@@ -110,14 +107,15 @@ def _read(files, image_size, fit, skip_unreadable, left):
         reasons = list(pool.map(read_into, range(len(files))))
     bad = [(path, reason) for (_, _, path), reason in zip(files, reasons, strict=True) if reason]
     if bad and not skip_unreadable:
-        names = listing.some([str(path.relative_to(left.root)) for path, _ in bad])
+        names = ", ".join(listing.below(root, path) for path, _ in bad[:NAMED])
+        names += f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         counts = ", ".join(f"{reason}: {count}" for reason, count in Counter(reason for _, reason in bad).items())
         raise UserError(
-            f"data.load: {len(bad)} of {len(files)} files in {left.root} are no readable {pictures.READABLE}: "
+            f"data.load: {len(bad)} of {len(files)} files in {root} are no readable {pictures.READABLE}: "
             f"{names} ({counts}). Remove them, or go on without them with --skip-unreadable."
         )
     for path, reason in bad:
-        left.add(reason, path)
+        passed.setdefault(f"not readable, {reason}", []).append(listing.below(root, path))
     good = np.array([not reason for reason in reasons], bool)
     kept = [file for file, ok in zip(files, good, strict=True) if ok]
     pixels = pixels if not bad else pixels[good]
@@ -125,13 +123,13 @@ def _read(files, image_size, fit, skip_unreadable, left):
     return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
 
 
-def _enough(labels, classes, folder, least, left):
+def _enough(labels, classes, folder, least, passed):
     counts = np.bincount(labels, minlength=len(classes))
     for count, name in zip(counts, classes, strict=True):
         if count < least:
-            why = " ".join(left.notes())
+            rest = "".join(f"; {sentence}" for sentence in walking.sentences(passed))
             raise UserError(
-                f"data.load: every class needs {least} readable images; got {count} in {folder / name}. {why}".strip()
+                f"data.load: every class needs {least} readable images; got {count} in {folder / name}{rest}."
             )
 
 
@@ -143,18 +141,18 @@ def _repeated(pixels, kept, rows, root):
         first.setdefault(digests[row], row)
 
     def name(row):
-        return str(kept[row][2].relative_to(root))
+        return listing.below(root, kept[row][2])
 
     for part in ("test", "validation"):
         again = [row for row in rows[part] if digests[row] in first]
         if again:
             pair = f"{name(again[0])} is {name(first[digests[again[0]]])}"
-            notes.append(f"{len(again)} of {len(rows[part])} pictures of the {part} split are in train too; {pair}.")
+            notes.append(f"{len(again)} of {len(rows[part])} pictures of the {part} split are in train too: {pair}")
     labels = {}
     for row, digest in enumerate(digests):
         labels.setdefault(digest, {}).setdefault(kept[row][1], row)
     several = [list(by_label.values()) for by_label in labels.values() if len(by_label) > 1]
     if several:
         pair = f"{name(several[0][0])} is {name(several[0][1])}"
-        notes.append(f"Pictures that stand in more than one class: {len(several)}; {pair}.")
-    return tuple(map(printable, notes))
+        notes.append(f"{len(several)} pictures stand in more than one class: {pair}")
+    return tuple(notes)

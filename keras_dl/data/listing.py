@@ -1,102 +1,72 @@
-"""What is in a folder of pictures: its splits, its classes, their files, and all that is left out, with the reason."""
+"""Which files of a folder of pictures are of which split and class, and which are of none."""
 
 import os
 from collections import defaultdict
-from pathlib import Path
 
+from keras_dl.data import reading, walking
+from keras_dl.data.text_files import NAMES
 from keras_dl.errors import UserError, printable
 
-SPLITS = {  # a folder's name, in any letter case, and the split that it is
-    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
-}  # fmt: skip
-BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini", "__macosx", "@eadir")  # no user's own
-NAMED = 5  # files that a message names
-HIDDEN = "hidden"
-OF_SYSTEMS = "Thumbs.db and the like"
-OUTSIDE = "files outside of the class folders"
-NO_SPLIT = "folders that are no split"
-NO_CLASSES = "splits without class folders, so without labels"
-LOOP = "links back to a folder above"
-DANGLING = "links that lead nowhere"
-CLOSED = "folders that cannot be read"
-SPECIAL = "no regular files"
+SPLITS = {name: split for split, names in NAMES.items() for name in names}  # in any letter case
+OUTSIDE = "outside of the class folders"
+NO_SPLIT = "in folders that are no split"
+NO_CLASSES = "in splits without class folders, so without labels"
 
 
-class LeftOut:
-    """Paths below `root` that are not used, by reason."""
+def root_of(name):
+    """The folder that a user names; None where there is none.
 
-    def __init__(self, root):
-        self.root, self.paths = root, defaultdict(list)
-
-    def add(self, reason, path):
-        path = os.path.relpath(path, self.root)
-        if path not in self.paths[reason]:  # some folders are looked at twice
-            self.paths[reason].append(path)
-
-    def notes(self):
-        """One sentence, or none where nothing is left out."""
-        reasons = [f"{reason}: {len(paths)} ({some(paths)})" for reason, paths in self.paths.items()]
-        return (printable(f"Left out of {self.root}: {'; '.join(reasons)}."),) if reasons else ()
+    Raises:
+        UserError: no folder can have that name.
+    """
+    root = reading.path_of(name, "data.load")
+    if not root.is_dir():
+        return None
+    _check_name(root.resolve().name, f"the folder {root}")
+    return root
 
 
-def some(names):
-    """The first of the names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
-
-
-def splits(root, left):
+def splits(root):
     """{split: its folder}, or {"": root} where the folder has no splits of its own.
 
-    A folder is taken for split where train/ has class folders and either another split stands beside it or nothing
-    else does: a class may be called "train" or "test".
+    It has where train/ has class folders, and either another split or nothing else stands beside it: a class may be
+    called "train" or "test" too.
 
     Raises:
         UserError: two folders are the same split, or there are splits and none is train.
     """
-    folders = [path for path in _entries(root, left) if path.is_dir()]
     named = defaultdict(list)
-    for path in folders:
-        named[SPLITS.get(path.name.lower(), "")].append(path)
+    for folder in sub_folders(root):
+        named[SPLITS.get(folder.name.lower(), "")].append(folder)
     others = named.pop("", [])
-    with_classes = {split for split, paths in named.items() if any(map(_sub_folders, paths))}
-    if "train" not in with_classes or (others and len(named) == 1):
+    with_classes = [split for split in NAMES if any(map(sub_folders, named[split]))]
+    there = [split for split in NAMES if named[split]]
+    if "train" not in with_classes:
         if len(with_classes) > 1:
-            there = some([path.name for paths in named.values() for path in paths])
-            raise UserError(f"data.load: {root} has splits ({there}) but no train/ with one sub-folder a class.")
+            names = " and ".join(f"{folder.name}/" for split in there for folder in named[split])
+            raise UserError(f"data.load: {root} has {names} but no train/ with one sub-folder a class.")
         return {"": root}
-    for split, paths in named.items():
-        if len(paths) > 1:
-            both = " and ".join(f"{path.name}/" for path in paths)
-            raise UserError(f"data.load: {root}: {both} are both the {split} split; keep one of them.")
-    for path in _entries(root, left):
-        if path in others:
-            left.add(NO_SPLIT, path)
-        elif not path.is_dir():
-            left.add(OUTSIDE, path)
-    for split in named.keys() - with_classes:
-        left.add(NO_CLASSES, named[split][0])
-    return {split: named[split][0] for split in ("train", "validation", "test") if split in with_classes}
+    if others and there == ["train"]:
+        return {"": root}
+    for split in there:
+        if len(named[split]) > 1:
+            names = " and ".join(f"{folder.name}/" for folder in named[split])
+            raise UserError(f"data.load: {root}: {names} are both the {split} split; keep one of them.")
+    return {split: named[split][0] for split in with_classes}
 
 
-def classes(parts, left):
-    """The sorted names of the class folders in all parts.
+def classes(parts):
+    """(sorted names of the class folders of all parts, notes).
 
     Raises:
-        UserError: there are fewer than two, a name is not UTF-8 or has control characters, or a class is called
-            otherwise in another part, but for the letter case.
+        UserError: there are fewer than two, a name is not UTF-8 or has control characters, or a class has another
+            letter case in another part.
     """
-    by_part = {}
+    by_part = {part: {path.name for path in sub_folders(folder)} for part, folder in parts.items()}
+    names = sorted(set().union(*by_part.values()))
     for part, folder in parts.items():
-        entries = _entries(folder, left)
-        by_part[part] = {path.name for path in entries if path.is_dir()}
-        for path in entries:
-            if not path.is_dir():
-                left.add(OUTSIDE if path.is_file() else DANGLING, path)
         for name in by_part[part]:
             _check_name(name, f"the class folder {folder / name}")
-    names = sorted(set().union(*by_part.values()))
     if len(names) < 2:
         raise UserError(
             f"data.load: {next(iter(parts.values()))} must have one sub-folder a class and at least two of them; "
@@ -105,74 +75,49 @@ def classes(parts, left):
     twins = [(a, b) for a in names for b in names if a < b and a.casefold() == b.casefold()]
     for a, b in twins:
         if not any({a, b} <= there for there in by_part.values()):
-            where = ", ".join(str(parts[part] / name) for part in parts for name in (a, b) if name in by_part[part])
-            raise UserError(f"data.load: one class must have one name in all splits, letter case too; got {where}.")
-    return names, tuple(f"{a} and {b} differ by letter case alone and are two classes." for a, b in twins)
+            where = " and ".join(str(parts[part] / name) for part in parts for name in (a, b) if name in by_part[part])
+            raise UserError(f"data.load: a class must have the same name in all splits, letter case too; got {where}.")
+    return names, tuple(f"{a} and {b} differ by letter case alone and are two classes" for a, b in twins)
 
 
-def files(folder, left, above=()):
-    """All files below `folder`, in order; links to folders are followed, but for those that lead back.
-
-    Hidden files, and such as operating systems put there, are left out.
-    """
-    try:
-        status = os.stat(folder)
-    except OSError:
-        return
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        left.add(LOOP, folder)
-        return
-    for path in _entries(folder, left):
-        if path.is_dir():
-            yield from files(path, left, (*above, here))
-        elif path.is_file():
-            yield path
+def files(root, parts, names):
+    """([(part, label, path)], {reason: [path below root]} of what is passed over)."""
+    found, passed = walking.files(root)
+    of_class = {parts[part] / name: (part, label) for part in parts for label, name in enumerate(names)}
+    by_class = {owner: [] for owner in of_class.values()}
+    depth = 1 if "" in parts else 2  # folders between root and a picture
+    for path in found:
+        above = path.relative_to(root).parts[:-1]
+        owner = of_class.get(root.joinpath(*above[:depth])) if len(above) >= depth else None
+        if owner:
+            by_class[owner].append((*owner, path))
         else:
-            left.add(DANGLING if path.is_symlink() else SPECIAL, path)
+            split = SPLITS.get(above[0].lower()) if above else None
+            reason = OUTSIDE if depth == 1 or not above or split in parts else NO_CLASSES if split else NO_SPLIT
+            passed.setdefault(reason, []).append(below(root, path))
+    return [file for of_one in by_class.values() for file in of_one], passed
 
 
-def check_root(name):
-    """The folder that a user names.
+def sub_folders(folder):
+    """The sorted Paths of a folder's sub-folders, without hidden ones and such as systems leave."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []  # files() says so
+    own = [name for name in names if not name.startswith(".") and name.lower() not in walking.KNOWN]
+    return [folder / name for name in own if os.path.isdir(folder / name)]
 
-    Raises:
-        UserError: its name is not UTF-8.
-    """
-    root = Path(os.path.expanduser(name))  # unlike Path.expanduser, it leaves the home of nobody as it is
-    if os.path.isdir(root):
-        _check_name(root.resolve().name, f"the folder {root}")
-        return root
-    return None
+
+def below(root, path):
+    """The path below root, in characters that can be printed."""
+    return printable(path.relative_to(root))
 
 
 def _check_name(name, who):
-    if not name.isprintable():  # what is not UTF-8 is not printable either
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise UserError(f"data.load: the name of {who} is not UTF-8; rename it.") from error
-        raise UserError(f"data.load: the name of {who} has control characters; rename it.")
-
-
-def _entries(folder, left):
-    """The sorted entries of a folder that are a user's own."""
+    if name.isprintable():
+        return
     try:
-        paths = sorted(Path(entry.path) for entry in os.scandir(folder))
-    except OSError:
-        left.add(CLOSED, folder)
-        return []
-    own = []
-    for path in paths:
-        reason = HIDDEN if path.name.startswith(".") else OF_SYSTEMS if path.name.lower() in BY_SYSTEMS else ""
-        if reason:
-            left.add(reason, path)
-        else:
-            own.append(path)
-    return own
-
-
-def _sub_folders(folder):
-    try:
-        return any(entry.is_dir() and not entry.name.startswith(".") for entry in os.scandir(folder))
-    except OSError:
-        return False
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"data.load: the name of {who} must be UTF-8; rename it.") from error
+    raise UserError(f"data.load: the name of {who} must have no control characters; rename it.")

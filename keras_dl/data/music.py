@@ -7,11 +7,10 @@ A roll does not tell a key that is struck again from one that is held.
 import dataclasses
 import importlib
 import logging
-from pathlib import Path
 
 import numpy as np
 
-from keras_dl.data import Examples, Ragged, Splits, midi, tfds_sets
+from keras_dl.data import Examples, Ragged, Splits, midi, reading, tfds_sets
 from keras_dl.data.midi import LOWEST, NOTES
 from keras_dl.runtime import UserError, atomic_file, quiet_tensorflow
 
@@ -212,7 +211,7 @@ def _standard(name, pieces):
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
     """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
-    root = Path(name).expanduser()
+    root = reading.path_of(name, "data.load")
     if not root.is_dir():
         near = tfds_sets.nearest(name, SETS)
         raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')

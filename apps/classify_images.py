@@ -21,6 +21,7 @@ class Config(settings.Training):
     model: Literal["linear", "mlp", "convnet", "resnet", "resnet_cifar"] = "convnet"  # architecture
     dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, or a folder with one sub-folder a class
     image_size: int = 64  # pixels a side to which a folder's pictures are resized
+    fit: Literal["crop", "pad", "stretch"] = "crop"  # pictures that are not square: their middle, black bars, distorted
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     class_weight: Literal["none", "balanced"] = "none"  # balanced: every class counts the same
     augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"  # auto: as the data set's recipes do
@@ -41,8 +42,8 @@ def main(argv=None):
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = data.load(
-        config.dataset, config.seed, image_size=config.image_size, skip_unreadable=config.skip_unreadable,
-        limit=256 if config.smoke else None,
+        config.dataset, config.seed, image_size=config.image_size, fit=config.fit,
+        skip_unreadable=config.skip_unreadable, limit=256 if config.smoke else None,
     )  # fmt: skip
     info, preprocess = splits.info, splits.preprocess
     augment = images.augmentation(config.augment, info, preprocess)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_dl import settings
-from keras_dl.data import reading
+from keras_dl.data import folders, reading
 from keras_dl.errors import UserError, printable
 
 PICTURES = ("image_bytes", "image")
@@ -23,13 +23,13 @@ HOW = {  # they are named; the others as files
     "sentence": "one or more, or files of one a line, or - for standard input",
 }
 SUFFIXES = {  # of the files of a folder
-    "image_bytes": (".png", ".jpg", ".jpeg", ".gif", ".bmp"), "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp"),
+    "image_bytes": folders.SUFFIXES, "image": folders.SUFFIXES,
     "text": (".txt",), "roll": (".mid", ".midi"), "sentence": (".txt",),
 }  # fmt: skip
 MOST_BYTES = 2**28  # of a file or of standard input
 LINES = 64  # asked about at once
 SHOWN = 40  # characters of a sentence in a message
-UNREADABLE = "is no readable JPEG, PNG, GIF or BMP picture"
+UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
 DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
 
 
@@ -146,10 +146,8 @@ def read(thing, field, kind, card):
         for what, count in piece.remarks.items():
             print(f"{thing}: {what}: {count:,}", file=sys.stderr)
         return {field: piece.roll[None], "steps": [len(piece.roll)], "beats_per_minute": piece.beats_per_minute}
-    data = _bytes(thing)
-    if not data:
-        raise UserError(f"predict: {thing} is empty: it has 0 bytes.")
-    return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[0][None]}
+    data = _picture(thing)
+    return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[None]}
 
 
 def write_midi(path, rolls, tempi, card):
@@ -256,28 +254,52 @@ def _file(name):
     return Path(name)
 
 
-def _decoded(file, data, card):
-    """(pixels uint8 (h, w, C), the pre-processing that made them) as the export's own graph makes them."""
-    import tensorflow as tf
+def _picture(file):
+    """The bytes of a picture file, of no more than a picture may have."""
+    from keras_dl.data import pictures
 
+    try:
+        data = pictures.read(file)
+    except OSError as error:
+        raise UserError(f"predict: {file} cannot be read: {error.strerror}.") from error
+    except UserError as error:
+        raise UserError(f"predict: {file} is refused: {error}.".replace("a picture may", "it may")) from error
+    if not data:
+        raise UserError(f"predict: {file} is empty: it has 0 bytes.")
+    return data
+
+
+def _preprocess(card):
     from keras_dl.data.images import Preprocess
 
-    preprocess = Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
+    return Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
+
+
+def _decoded(file, data, card):
+    """Pixels uint8 (h, w, C) as the export's own graph makes them."""
+    import tensorflow as tf
+
+    from keras_dl.data import pictures
+
     try:
-        return preprocess.decode(data).numpy(), preprocess
+        return _preprocess(card).decode(data).numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise UserError(f"predict: {file} {UNREADABLE}.") from error
+        reason = pictures.reason(error)
+        why = UNREADABLE if reason == pictures.DAMAGED else f"{UNREADABLE}: {reason}"
+        raise UserError(f"predict: {file} {why}.") from error
 
 
 def say_if_inverted(file, card):
     """Grey pictures, such as digits, come in ink on paper and in chalk on slate; a model knows one of the two."""
     import numpy as np
 
-    picture, preprocess = _decoded(file, file.read_bytes(), card)
-    levels = preprocess.resize(picture).numpy()
+    preprocess = _preprocess(card)
+    if preprocess.input_shape[2] != 1 or DARK <= preprocess.border <= LIGHT:
+        return
+    levels = preprocess.resize(_decoded(file, _picture(file), card)).numpy()
     border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).mean()
     dark, light = min(border, preprocess.border) < DARK, max(border, preprocess.border) > LIGHT
-    if levels.shape[-1] == 1 and dark and light:
+    if dark and light:
         here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
         print(
             f"{file}: its border is {here} where the training pictures' is {there}: it looks inverted, and the answer "

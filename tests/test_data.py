@@ -202,8 +202,8 @@ def write(folder, name, array):
     (folder / name).write_bytes(array if isinstance(array, bytes) else png(array).numpy())
 
 
-def folder_of(path, classes=("cat", "dog"), each=8, channels=3):
-    rng = np.random.default_rng(0)
+def folder_of(path, classes=("cat", "dog"), each=8, channels=3, seed=0):
+    rng = np.random.default_rng(seed)
     for label, name in enumerate(classes):
         for i in range(each):
             write(path, f"{name}/{i}.png", rng.integers(0, 100, (9 + i, 12, channels)) + 100 * label)

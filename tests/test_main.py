@@ -205,7 +205,7 @@ def test_one_bad_file_does_not_void_the_others(folder, two, tmp_path, capsys, en
     said_out, said_err = capsys.readouterr()
     assert [line.split("\t")[0] for line in said_out.splitlines()] == ["input", a, b, f"written: {out}"]
     assert sorted(said_err.splitlines()) == sorted([
-        f"predict: {broken} is no readable JPEG, PNG, GIF or BMP picture.",
+        f"predict: {broken} is no readable JPEG, PNG, GIF, BMP or WebP picture.",
         f"predict: {empty} is empty: it has 0 bytes.",
         "predict: no such file: no.png.",
     ])  # fmt: skip
@@ -216,7 +216,7 @@ def test_where_nothing_can_be_answered_nothing_is_written(folder, two, tmp_path,
     broken, out = tmp_path / "broken.png", tmp_path / "o.csv"
     broken.write_bytes(Path(two[0][0]).read_bytes()[:150])
     text = mistake("predict", folder, broken, "--out", out)
-    assert text == f"predict: {broken} is no readable JPEG, PNG, GIF or BMP picture."
+    assert text == f"predict: {broken} is no readable JPEG, PNG, GIF, BMP or WebP picture."
     assert mistake("predict", folder, broken, broken, "--out", out) == "predict: none of 2 inputs could be answered."
     assert capsys.readouterr().err.splitlines() == [text, text] and not out.exists()
 

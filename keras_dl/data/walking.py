@@ -4,8 +4,19 @@ import collections
 import os
 from pathlib import Path
 
+from keras_dl.errors import printable
+
 NAMED = 3  # entries that a sentence names
-KNOWN = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx"}  # what systems leave in folders
+# What systems and programs leave in folders:
+KNOWN = {
+    "thumbs.db",
+    "desktop.ini",
+    "ehthumbs.db",
+    "icon\r",
+    "__macosx",
+    "picasa.ini",
+    "@eadir",
+}
 
 
 def files(root):
@@ -62,4 +73,4 @@ def sentences(passed):
 
 def _below(root, path):
     """The path below root, in characters that can be printed."""
-    return os.fsencode(os.path.relpath(path, root)).decode("utf-8", "backslashreplace")
+    return printable(os.path.relpath(path, root))

@@ -183,7 +183,7 @@ def assignments(pairs, allowed, who):
                 f"--set: must be name=value with an argument of {who} that the app leaves free; "
                 f"got {arguments.shown(pair)}.{near} Arguments: {', '.join(sorted(allowed)) or 'none'}."
             )
-        values[name] = _literal(text)
+        values[name] = _read(text)
     return values
 
 
@@ -195,7 +195,7 @@ def _kind(hint):
     return next((k for k in getattr(hint, "__metadata__", ()) if isinstance(k, arguments.Kind)), kinds.get(hint))
 
 
-def _literal(text):
+def _read(text):
     """A text as Python's literal, where it is one."""
     try:
         with warnings.catch_warnings():

@@ -15,11 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_dl import callback_states, records, runtime
 from keras_dl import checkpoint as checkpoints
-from keras_dl import records, runtime
+from keras_dl.arguments import ArgumentError, Number, OneOf, Text, Whole, YesOrNo, checked
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
+Count, CountOrZero = Whole(1, 1_000_000), Whole(0, 1_000_000)
 TIMED = 6  # single steps by which a block's length is settled
 LONGEST_BLOCK = 0.5  # seconds until a signal is heard
 REFRESH = 0.1  # seconds between two updates of the progress bar
@@ -29,10 +31,23 @@ class Diverged(runtime.UserError):
     """The loss is no longer a finite number."""
 
 
+@checked(who="training.fit")
 def fit(
-    model, train, validation, run, *, epochs, callbacks=(), monitor="val_loss", mode="min", keep="best", average_last=0,
-    checkpoint=True, save_minutes=10.0, verbose=None,
-):  # fmt: skip
+    model,
+    train,
+    validation,
+    run,
+    *,
+    epochs: Count,
+    callbacks=(),
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
+    keep: OneOf("best", "last") = "best",
+    average_last: Whole(0, 1000) = 0,
+    checkpoint: YesOrNo = True,
+    save_minutes: Number("[0, 1e6]") = 10.0,
+    verbose: OneOf(0, 1, 2) | None = None,
+):
     """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
 
     Args:
@@ -53,13 +68,14 @@ def fit(
         History: {name: [float, one an epoch]}.
 
     Raises:
-        ValueError: average_last with keep other than "last".
+        ArgumentError: an argument does not fit its annotation, average_last with keep other than "last", or a monitor
+            that the model does not report.
         UserError: the run was started by runtime.start, and the model is not one that run.build made.
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
     if average_last and keep != "last":
-        raise ValueError(f"fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
+        raise ArgumentError(f"training.fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
     if run.models is not None and model not in run.models:
         raise runtime.UserError(
             "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
@@ -79,7 +95,13 @@ def evaluate(model, batches, run=None):
         return _Evaluation(model, batches)()
 
 
-def stopping(patience, reduce_on_plateau, monitor="val_loss", mode="min"):
+@checked(who="training.stopping")
+def stopping(
+    patience: CountOrZero,
+    reduce_on_plateau: CountOrZero,
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
+):
     """Keras' callbacks that halve the learning rate, and that end the fit, after so many epochs without a better
     validation; 0: never."""
     watched = {"monitor": monitor, "mode": mode}
@@ -129,6 +151,7 @@ class _Loop:
         iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
         steps = _steps_function(self.model, self.model.train_step).get_concrete_function(iterator, tf.constant(0))
         evaluation = _Evaluation(self.model, self.validation) if self.validation is not None else None
+        self._check_monitor([*steps.structured_outputs[1], "learning_rate"], evaluation)
         self.model.stop_training = False
         self.callbacks.on_train_begin()
         if found:
@@ -166,6 +189,12 @@ class _Loop:
         self.callbacks.on_train_end()  # what it draws is of the weights that stay
         return self.history
 
+    def _check_monitor(self, names, evaluation):
+        if evaluation is not None:
+            names += [f"val_{name}" for name in evaluation.names()]
+        if self.keep == "best" and self.monitor not in names:
+            raise ArgumentError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
+
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
         logs["learning_rate"] = _rate(self.model)
         if evaluation is not None:
@@ -184,8 +213,6 @@ class _Loop:
     def _judge(self, logs):
         if self.keep != "best":
             return
-        if self.monitor not in logs:
-            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(logs)}; got {self.monitor!r}.")
         value = self.sign * logs[self.monitor]
         if self.best is None or value < self.best:
             self.best, self.best_weights = value, _values(self.model.weights)
@@ -209,7 +236,7 @@ class _Loop:
         arrays |= {f"best/{i}": value for i, value in enumerate(self.best_weights)}
         states = []
         for i, callback in enumerate(self.callbacks.callbacks):
-            state, held = _callback_state(callback)
+            state, held = callback_states.state_of(callback)
             states.append(state)
             arrays |= {f"callback/{i}/{name}": value for name, value in held.items()}
         state = {
@@ -225,7 +252,7 @@ class _Loop:
         for i, callback in enumerate(self.callbacks.callbacks):
             prefix = f"callback/{i}/"
             held = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-            _set_callback_state(callback, state["callbacks"][i], held)
+            callback_states.put_back(callback, state["callbacks"][i], held)
             if hasattr(callback, "purge"):
                 callback.purge(self.epoch)
         _write_history(self.run, self.history)
@@ -241,6 +268,10 @@ class _Evaluation:
         self.model, self.count = model, batches.steps()
         self.iterator = _stream(model, batches.dataset(epochs=None))
         self.steps = _steps_function(model, model.test_step)
+
+    def names(self):
+        """What it reports, known without a step."""
+        return list(self.steps.get_concrete_function(self.iterator, tf.constant(0)).structured_outputs[1])
 
     def __call__(self):
         self.model.reset_metrics()
@@ -337,45 +368,6 @@ def _write_history(run, history):
     table.writerow(["epoch", *history])
     table.writerows([epoch, *map(repr, row)] for epoch, row in enumerate(zip(*history.values(), strict=True), 1))
     runtime.write_atomic(run.path / "history.csv", text.getvalue())
-
-
-def _callback_state(callback):
-    """(JSON values, arrays) of a callback."""
-    state = callback.get_state() if hasattr(callback, "get_state") else _plain(vars(callback))
-    arrays = {}
-    for name, value in list(state.items()):
-        if isinstance(value, np.ndarray):
-            arrays[name] = state.pop(name)
-        elif isinstance(value, list) and value and all(isinstance(v, np.ndarray) for v in value):
-            arrays |= {f"{name}[{i}]": v for i, v in enumerate(state.pop(name))}
-    return state, arrays
-
-
-def _plain(attributes):
-    """What can be written of a Keras callback: its numbers, texts and lists of arrays (EarlyStopping's weights)."""
-    kinds = (bool, int, float, str, type(None), np.ndarray)
-
-    def writable(value):
-        return isinstance(value, kinds) or (isinstance(value, list) and all(isinstance(v, np.ndarray) for v in value))
-
-    values = {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
-    return {name: value for name, value in values.items() if name not in ("_model", "params") and writable(value)}
-
-
-def _set_callback_state(callback, state, arrays):
-    lists = {}
-    for name, value in arrays.items():
-        if name.endswith("]"):
-            lists.setdefault(name.rpartition("[")[0], []).append(value)
-    state = state | {k: v for k, v in arrays.items() if not k.endswith("]")} | lists
-    if hasattr(callback, "set_state"):
-        callback.set_state(state)
-        return
-    if hasattr(callback, "_set_monitor_op"):
-        # Keras turns min_delta's sign when it first needs the operator: do that now, and leave min_delta alone.
-        callback._set_monitor_op()
-        state = {name: value for name, value in state.items() if name not in ("min_delta", "monitor_op")}
-    vars(callback).update(state)
 
 
 def _values(variables):

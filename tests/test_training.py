@@ -421,5 +421,5 @@ print('EQUAL')
 
 
 def test_a_mean_of_epochs_is_refused_beside_the_best_epoch(tmp_path):
-    with pytest.raises(ValueError, match="average_last needs keep='last'; got 'best'"):
+    with pytest.raises(ValueError, match="training.fit: average_last needs keep='last'; got 'best'"):
         fit(compiled(), run_in(tmp_path), callbacks=(), keep="best", average_last=2)

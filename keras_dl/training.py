@@ -68,9 +68,9 @@ def fit(
         History: {name: [float, one an epoch]}.
 
     Raises:
-        ArgumentError: an argument does not fit its annotation, average_last with keep other than "last", or a monitor
-            that the model does not report.
-        UserError: the run was started by runtime.start, and the model is not one that run.build made.
+        ArgumentError: an argument does not fit its annotation, or average_last with keep other than "last".
+        UserError: a monitor that the model does not report, or the run was started by runtime.start, and the model is
+            not one that run.build made.
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
@@ -151,7 +151,7 @@ class _Loop:
         iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
         steps = _steps_function(self.model, self.model.train_step).get_concrete_function(iterator, tf.constant(0))
         evaluation = _Evaluation(self.model, self.validation) if self.validation is not None else None
-        self._check_monitor([*steps.structured_outputs[1], "learning_rate"], evaluation)
+        self._check_monitor(list(steps.structured_outputs[1]), evaluation)
         self.model.stop_training = False
         self.callbacks.on_train_begin()
         if found:
@@ -190,10 +190,12 @@ class _Loop:
         return self.history
 
     def _check_monitor(self, names, evaluation):
+        """Refuse, before the first step, a monitor that nothing reports."""
         if evaluation is not None:
-            names += [f"val_{name}" for name in evaluation.names()]
-        if self.keep == "best" and self.monitor not in names:
-            raise ArgumentError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
+            names = [*names, *(f"val_{name}" for name in evaluation.names())]
+        names = [*names, "learning_rate"]
+        if self.monitor not in names and (self.keep == "best" or evaluation is not None):
+            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
 
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
         logs["learning_rate"] = _rate(self.model)

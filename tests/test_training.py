@@ -364,7 +364,8 @@ def test_evaluate_equals_keras(run):
 
 def test_an_unknown_monitor_lists_the_right_ones(tmp_path):
     with pytest.raises(runtime.UserError, match="monitor must be one of loss, accuracy.*got 'val_acc'"):
-        fit(compiled(), run_in(tmp_path), keep="best", monitor="val_acc")
+        fit(model := compiled(), run_in(tmp_path), keep="best", monitor="val_acc")
+    assert model.optimizer.iterations == 0  # before the training
 
 
 def test_signals_are_put_back(tmp_path):

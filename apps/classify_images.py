@@ -9,9 +9,10 @@ Recipes: LeCun et al. 1998 (convnet); He et al. 2015, section 4.2 (resnet_cifar)
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Config(settings.Training):
 
     model: Literal["linear", "mlp", "convnet", "resnet", "resnet_cifar"] = "convnet"  # architecture
     dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, or a folder with one sub-folder a class
-    image_size: int = 64  # pixels a side to which a folder's pictures are resized
+    image_size: Annotated[int, Whole(8, 4096)] = 64  # pixels a side to which a folder's pictures are resized
     fit: Literal["crop", "pad", "stretch"] = "crop"  # pictures that are not square: their middle, black bars, distorted
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     class_weight: Literal["none", "balanced"] = "none"  # balanced: every class counts the same

@@ -12,9 +12,10 @@ Recipes: Chung et al. 2014 (arXiv:1412.3555); Pascanu et al. 2014 (arXiv:1312.60
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Number, Whole
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
 RATE = 16_000  # samples of sound a second
@@ -26,14 +27,15 @@ class Config(settings.Training):
 
     model: Literal["rnn", "lstm", "gru"] = "lstm"  # architecture
     dataset: str = "bach_chorales"  # or jsb_chorales, nottingham, musedata, piano_midi, or a folder of MIDI files
-    steps_per_beat: int = 4  # time steps a quarter note, of a folder's files
+    steps_per_beat: Annotated[int, Whole(1, 48)] = 4  # time steps a quarter note, of a folder's files
     skip_unreadable: bool = False  # leave out a folder's unreadable files
-    weight_noise: float = 0.0  # standard deviation of the noise on the weights in training
-    epochs: int = 100  # epochs of the final fit
-    batch_size: int = 16  # pieces a step
-    learning_rate: float = 1e-2  # the largest of the schedule
-    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
-    sample_beats: int = 32  # length of a sample behind its prime, quarter notes
+    # standard deviation of the noise on the weights in training
+    weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
+    epochs: settings.Count = 100  # epochs of the final fit
+    batch_size: settings.Count = 16  # pieces a step
+    learning_rate: settings.Rate = 1e-2  # the largest of the schedule
+    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    sample_beats: Annotated[int, Whole(1, 600)] = 32  # length of a sample behind its prime, quarter notes
 
 
 def main(argv=None):
@@ -42,8 +44,6 @@ def main(argv=None):
     options = models.options(config.model)
     chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
-    for name, least in (("sample_beats", 1), ("weight_noise", 0.0)):
-        settings.at_least(config, name, least)
     with runtime.quiet_tensorflow():
         import tensorflow as tf
 

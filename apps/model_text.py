@@ -17,9 +17,10 @@ Perplexity is its exponential, bits are nats / ln 2. Test: the whole text as one
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Number, Whole
 
 # Layers, units and the embedding's width where nothing is --set.
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
@@ -34,18 +35,21 @@ class Config(settings.Training):
     model: Literal["rnn", "lstm", "gru", "transformer_lm"] = "lstm"  # architecture
     dataset: str = "python"  # python (its standard library), ptb, tiny_shakespeare, or a text file or folder
     level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as the set is published
-    vocabulary_size: int = 10_000  # words; the rest is <unk>
-    sequence_length: int = 64  # tokens through which the gradient goes back; the state goes on beyond
+    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # words; the rest is <unk>
+    # tokens through which the gradient goes back; the state goes on beyond
+    sequence_length: Annotated[int, Whole(1, 100_000)] = 64
     loss_over: Literal["steps", "sequences"] = "steps"  # mean over tokens, or summed over a batch's steps
-    scheduled_sampling: float = 0.0  # probability that an input of training is the model's own draw
-    weight_noise: float = 0.0  # standard deviation of the noise on the weights in training
-    trial_epochs: int = 1  # epochs of a trial
-    epochs: int = 8  # epochs of the final fit
-    batch_size: int = 32  # rows of contiguous text
-    learning_rate: float = 2e-3  # the largest of the schedule
-    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    # probability that an input of training is the model's own draw
+    scheduled_sampling: Annotated[float, Number("[0, 1]")] = 0.0
+    # standard deviation of the noise on the weights in training
+    weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
+    trial_epochs: settings.Count = 1  # epochs of a trial
+    epochs: settings.Count = 8  # epochs of the final fit
+    batch_size: settings.Count = 32  # rows of contiguous text
+    learning_rate: settings.Rate = 2e-3  # the largest of the schedule
+    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
     prime: str = "def "  # what the samples begin with
-    sample_length: int = 300  # tokens of a sample
+    sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
 
 
 def main(argv=None):
@@ -55,11 +59,6 @@ def main(argv=None):
     chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
-    for name, least in (("sequence_length", 1), ("sample_length", 1), ("weight_noise", 0.0), ("scheduled_sampling", 0)):
-        settings.at_least(config, name, least)
-    settings.check(
-        config.scheduled_sampling <= 1, f"--scheduled-sampling: must be at most 1; got {config.scheduled_sampling:g}."
-    )
     with runtime.quiet_tensorflow():
         import tensorflow as tf
 

@@ -17,9 +17,10 @@ matches of the beam's best translations, read once.
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Number, Share, Tuple, Whole
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
 # Sizes where nothing is --set: papers' are for millions of sentences. Normalised last, as published, a Transformer did
@@ -46,23 +47,26 @@ class Config(settings.Training):
     dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; not looked at with --source
     source: str = ""  # a text file of your own, a sentence a line
     target: str = ""  # its translations, line by line
-    chained: tuple[int, int] = (1, 2)  # dates: how many stand in one source
-    vocabulary_size: int = 0  # sub-words of both languages; 0: 400 for dates, else 8,000
-    longest: int = 200  # sub-words; longer pairs are not trained on
-    label_smoothing: float = 0.0  # share of the target that is spread over all sub-words; papers: 0.1
-    beam_width: int = 5  # translations that are followed at once; 1 is the greedy choice
-    length_penalty: float = 0.6  # how much long translations are favoured
-    trials: int = 0  # trials of the search; 0: none, the dates are to take minutes
-    trial_epochs: int = 1  # epochs of a trial
-    epochs: int = 5  # epochs of the final fit
-    batch_tokens: int = 1024  # sub-words of a batch, padding counted, of the longer side
-    batch_size: int = 64  # sentences that are translated at once
-    learning_rate: float = 2e-3  # the largest of the schedule
+    chained: Annotated[tuple[int, int], Tuple(Whole(1, 100), 2, 2)] = (1, 2)  # dates: how many stand in one source
+    # sub-words of both languages; 0: 400 for dates, else 8,000
+    vocabulary_size: settings.CountOrZero = 0
+    longest: settings.Count = 200  # sub-words; longer pairs are not trained on
+    # share of the target that is spread over all sub-words; papers: 0.1
+    label_smoothing: Annotated[float, Share] = 0.0
+    # translations that are followed at once; 1 is the greedy choice
+    beam_width: Annotated[int, Whole(1, 100)] = 5
+    length_penalty: Annotated[float, Number("[0, 10]")] = 0.6  # how much long translations are favoured
+    trials: settings.CountOrZero = 0  # trials of the search; 0: none, the dates are to take minutes
+    trial_epochs: settings.Count = 1  # epochs of a trial
+    epochs: settings.Count = 5  # epochs of the final fit
+    batch_tokens: settings.Count = 1024  # sub-words of a batch, padding counted, of the longer side
+    batch_size: settings.Count = 64  # sentences that are translated at once
+    learning_rate: settings.Rate = 2e-3  # the largest of the schedule
     schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "onecycle"  # of the learning rate
-    warmup: int = 400  # noam: updates until the largest learning rate
-    beta_2: float = 0.98  # adam: how slowly the mean square of the gradient is forgotten
-    epsilon: float = 1e-9  # adam: added to its root
-    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    warmup: settings.Count = 400  # noam: updates until the largest learning rate
+    beta_2: settings.Beta = 0.98  # adam: how slowly the mean square of the gradient is forgotten
+    epsilon: settings.Epsilon = 1e-9  # adam: added to its root
+    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
 
 
 def main(argv=None):
@@ -71,10 +75,8 @@ def main(argv=None):
     options = models.options(config.model)
     chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
-    for name, least in (("beam_width", 1), ("batch_tokens", 1), ("length_penalty", 0.0), ("vocabulary_size", 0)):
-        settings.at_least(config, name, least)
     settings.check(
-        0 <= config.label_smoothing < 1, f"--label-smoothing: must be in [0, 1); got {config.label_smoothing:g}."
+        config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
     with runtime.quiet_tensorflow():
         import keras

@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_dl import cards, paths, records, runtime, verification
 from keras_dl import formats as other_formats
+from keras_dl.arguments import Text, YesOrNo, checked
 from keras_dl.endpoints import Endpoint
 from keras_dl.endpoints.images import classifier
 from keras_dl.endpoints.music import polyphony
@@ -175,7 +176,8 @@ class Export:
         return tensor
 
 
-def load(path, *, trust=False):
+@checked(who="export.load")
+def load(path: Text, *, trust: YesOrNo = False):
     """Load an export by its version's folder, or by its name's: the newest version.
 
     Args:

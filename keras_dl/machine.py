@@ -8,10 +8,8 @@ imports TensorFlow only inside functions.
 import contextlib
 import dataclasses
 import re
-import typing
 
 from keras_dl.runtime import UserError, quiet_tensorflow
-from keras_dl.settings import SEEDS, Common
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +43,10 @@ def prepare(settings):
         A Machine.
 
     Raises:
-        UserError: a setting is none of the above, a device that this machine does not have, or other devices than
-            those with which TensorFlow has already computed in this process.
+        UserError: a setting that does not fit its annotation, a device that this machine does not have, or other
+            devices than those with which TensorFlow has already computed in this process.
     """
-    _check(settings)
+    settings.validate()
     with quiet_tensorflow():
         import keras
         import tensorflow as tf
@@ -64,22 +62,6 @@ def prepare(settings):
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(settings.seed)
     return Machine(settings, strategy)
-
-
-def _check(settings):
-    types = typing.get_type_hints(Common)
-    choices = {name: typing.get_args(types[name]) for name in ("strategy", "precision")}
-    choices["deterministic"] = (False, True)
-    for name, known in choices.items():
-        value = getattr(settings, name)
-        if value not in known:
-            words = ", ".join(map(str, known))
-            raise UserError(f"--{name}: must be one of {words}; got {value!r}. Nearest: {known[0]}.")
-    seed = settings.seed
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
-        raise UserError(f"--seed: must be a whole number from 0 to {SEEDS - 1}; got {seed!r}.")
-    if not isinstance(settings.device, str):
-        raise UserError(f"--device: must be auto or a device of this machine; got {settings.device!r}.")
 
 
 def _strategy(device, strategy):

@@ -17,9 +17,11 @@ import tensorflow as tf
 
 from keras_dl import checkpoint as checkpoints
 from keras_dl import records, restoring, runtime
+from keras_dl.arguments import ArgumentError, Number, OneOf, Text, Whole, YesOrNo, checked
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
+Count, CountOrZero = Whole(1, 1_000_000), Whole(0, 1_000_000)
 TIMED = 6  # single steps by which a block's length is settled
 LONGEST_BLOCK = 0.5  # seconds until a signal is heard
 REFRESH = 0.1  # seconds between two updates of the progress bar
@@ -29,10 +31,23 @@ class Diverged(runtime.UserError):
     """The loss is no longer a finite number."""
 
 
+@checked(who="training.fit")
 def fit(
-    model, train, validation, run, *, epochs, callbacks=(), monitor="val_loss", mode="min", keep="best", average_last=0,
-    checkpoint=True, save_minutes=10.0, verbose=None,
-):  # fmt: skip
+    model,
+    train,
+    validation,
+    run,
+    *,
+    epochs: Count,
+    callbacks=(),
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
+    keep: OneOf("best", "last") = "best",
+    average_last: Whole(0, 1000) = 0,
+    checkpoint: YesOrNo = True,
+    save_minutes: Number("[0, 1e6]") = 10.0,
+    verbose: OneOf(0, 1, 2) | None = None,
+):
     """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
 
     Args:
@@ -53,13 +68,14 @@ def fit(
         History: {name: [float, one an epoch]}.
 
     Raises:
-        ValueError: average_last with keep other than "last".
-        UserError: the run was started by runtime.start, and the model is not one that run.build made.
+        ArgumentError: an argument does not fit its annotation, or average_last with keep other than "last".
+        UserError: a monitor that the model does not report, or the run was started by runtime.start, and the model is
+            not one that run.build made.
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
     if average_last and keep != "last":
-        raise ValueError(f"fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
+        raise ArgumentError(f"training.fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
     if run.models is not None and model not in run.models:
         raise runtime.UserError(
             "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
@@ -78,7 +94,13 @@ def evaluate(model, batches, run=None):
         return _Evaluation(model, batches)()
 
 
-def stopping(patience, reduce_on_plateau, monitor="val_loss", mode="min"):
+@checked(who="training.stopping")
+def stopping(
+    patience: CountOrZero,
+    reduce_on_plateau: CountOrZero,
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
+):
     """Keras' callbacks that halve the learning rate, and that end the fit, after so many epochs without a better
     validation; 0: never."""
     watched = {"monitor": monitor, "mode": mode}
@@ -131,6 +153,7 @@ class _Loop:
             self.epoch, self.step = found[1]["epoch"], found[1]["step"]
             iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
         evaluation = _Evaluation(self.model, self.validation) if self.validation is not None else None
+        self._check_monitor(list(steps.structured_outputs[1]), evaluation)
         self.model.stop_training = False
         self.callbacks.on_train_begin()
         if found:
@@ -168,6 +191,14 @@ class _Loop:
         self.callbacks.on_train_end()  # what it draws is of the weights that stay
         return self.history
 
+    def _check_monitor(self, names, evaluation):
+        """Refuse, before the first step, a monitor that nothing reports."""
+        if evaluation is not None:
+            names = [*names, *(f"val_{name}" for name in evaluation.names())]
+        names = [*names, "learning_rate"]
+        if self.monitor not in names and (self.keep == "best" or evaluation is not None):
+            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
+
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
         logs["learning_rate"] = _rate(self.model)
         if evaluation is not None:
@@ -186,8 +217,6 @@ class _Loop:
     def _judge(self, logs):
         if self.keep != "best":
             return
-        if self.monitor not in logs:
-            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(logs)}; got {self.monitor!r}.")
         value = self.sign * logs[self.monitor]
         if self.best is None or value < self.best:
             self.best, self.best_weights = value, _values(self.model.weights)
@@ -252,6 +281,10 @@ class _Evaluation:
         self.model, self.count = model, batches.steps()
         self.iterator = _stream(model, batches.dataset(epochs=None))
         self.steps = _steps_function(model, model.test_step)
+
+    def names(self):
+        """What it reports, known without a step."""
+        return list(self.steps.get_concrete_function(self.iterator, tf.constant(0)).structured_outputs[1])
 
     def __call__(self):
         self.model.reset_metrics()

@@ -30,7 +30,7 @@ import rich.table
 import tensorflow as tf
 
 from keras_dl import checkpoint, records, restoring, runtime, summaries, training
-from keras_dl.arguments import ArgumentError
+from keras_dl.arguments import ArgumentError, Function, OneOf, Text, Whole, checked
 
 ORACLES = {
     "random": "RandomSearchOracle",
@@ -49,10 +49,20 @@ def defaults():
     return keras_tuner.HyperParameters()
 
 
+@checked(who="tuning.search")
 def search(
-    compiled, train, validation, run, *, trials=3, tuner="random", epochs=5, monitor="val_loss", mode="min",
+    compiled: Function,
+    train,
+    validation,
+    run,
+    *,
+    trials: Whole(0, 1_000_000) = 3,
+    tuner: OneOf(*ORACLES) = "random",
+    epochs: Whole(1, 1_000_000) = 5,
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
     arguments=None,
-):  # fmt: skip
+):
     """Try hyperparameters and return the best; on a resumed run, go on after the last trial of the journal.
 
     Trial n runs under run.trial(n): a seed and TensorBoard folders of its own. A trial that cannot be built, diverges
@@ -74,10 +84,9 @@ def search(
         keras_tuner.HyperParameters with the best trial's values. A search that is done is not run again.
 
     Raises:
-        UserError: an argument is none of the above, every trial failed (the first reason is said), or the journal is
-            of another search.
+        UserError: an argument does not fit its annotation, every trial failed (the first reason is said), or the
+            journal is of another search.
     """
-    _check(trials, tuner, epochs, mode)
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():
@@ -275,16 +284,6 @@ class _Later:
 
     def dataset(self, epoch=0, step=0, epochs=1):
         return self.batches.dataset(self.first + epoch, step, epochs)
-
-
-def _check(trials, tuner, epochs, mode):
-    if tuner not in ORACLES:
-        raise runtime.UserError(f"tuning.search: tuner must be one of {', '.join(ORACLES)}; got {tuner!r}.")
-    if mode not in ("min", "max"):
-        raise runtime.UserError(f"tuning.search: mode must be min or max; got {mode!r}.")
-    for name, value, least in (("trials", trials, 0), ("epochs", epochs, 1)):
-        if value < least:
-            raise runtime.UserError(f"tuning.search: {name} must be at least {least}; got {value}. Nearest: {least}.")
 
 
 def _space(compiled, run):

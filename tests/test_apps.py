@@ -155,14 +155,14 @@ def test_every_option_of_the_sequence_apps(app, flags, tmp_path):
     [
         ("model_text", ["--dataset", "pyton"], 'no data set or path "pyton"; nearest: python'),
         ("model_text", ["--strategy", "mirrored"], "--strategy: a state that is carried over has one device"),
-        ("model_text", ["--scheduled-sampling", "1.5"], "--scheduled-sampling: must be at most 1; got 1.5."),
+        ("model_text", ["--scheduled-sampling", "1.5"], "--scheduled-sampling: must be a number in [0, 1]; got 1.5."),
         ("model_text", ["--set", "tied=True"], "build_lstm: tied needs an embedding as wide as"),
         ("model_text", ["--batch-size", "90000"], "rows needs at least 90001 tokens"),
-        ("model_text", ["--sequence-length", "0"], "--sequence-length: must be at least 1; got 0."),
+        ("model_text", ["--sequence-length", "0"], "--sequence-length: must be a whole number from 1 to"),
         ("model_music", ["--dataset", "notingham"], 'no music set or folder "notingham"; nearest: nottingham'),
         ("model_music", ["--set", "peephole=maybe"], "build_lstm: peephole must be True or False; got 'maybe'."),
-        ("model_music", ["--weight-noise", "-1"], "--weight-noise: must be at least 0; got -1."),
-        ("model_music", ["--clipnorm", "nan"], "--clipnorm: must be at least 0; got nan."),
+        ("model_music", ["--weight-noise", "-1"], "--weight-noise: must be a number in [0, 10]; got -1.0."),
+        ("model_music", ["--clipnorm", "nan"], "--clipnorm: must be a number in [0, 1e6]; got nan."),
     ],
 )  # fmt: skip
 def test_mistakes_in_the_sequence_apps_leave_nothing(app, flags, complaint, tmp_path):

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from keras_dl import arguments, models
+from keras_dl import arguments, data, export, models, optimizers, training, tuning
 from keras_dl.arguments import ArgumentError, Number, OneOf, Optional, Shape, Tuple, Whole
+from keras_dl.data import music, pairs, plans, text
 from keras_dl.models import _sizes
+from keras_dl.runtime import UserError
 
 BUILDERS = [name for name in models.EXPORTS if name.startswith("build_")]
 PARAMETERS = [(name, p) for name in BUILDERS for p in inspect.signature(getattr(models, name)).parameters.values()]
@@ -234,3 +236,103 @@ def test_too_many_weights_are_refused_before_they_are_made():
 def test_arguments_that_do_not_go_together(name, given, sentence):
     with pytest.raises(ArgumentError, match=re.escape(f"build_{name}: {sentence}")):
         getattr(models, f"build_{name}")(**given)
+
+
+# The verbs
+
+VERBS = {
+    "optimizers.build": optimizers.build,
+    "data.load": data.load,
+    "data.load (text)": text.load,
+    "data.load (pairs)": pairs.load,
+    "data.load (music)": music.load,
+    "data.batches": data.batches,
+    "text.windows": text.windows,
+    "plans.shuffled": plans.shuffled,
+    "plans.in_order": plans.in_order,
+    "plans.bucketed": plans.bucketed,
+    "plans.by_tokens": plans.by_tokens,
+    "training.fit": training.fit,
+    "training.stopping": training.stopping,
+    "tuning.search": tuning.search,
+    "export.load": export.load,
+    "SequenceModel": models.SequenceModel.__init__,
+    "exposure_gap": models.exposure_gap,
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_argument_of_a_verb_beyond_its_range_is_refused_by_name(verb):
+    parameters = inspect.signature(VERBS[verb]).parameters.values()
+    needed = {p.name: p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+    kinds = {p.name: p.annotation for p in parameters if isinstance(p.annotation, arguments.Kind)}
+    numbers = {p.name for p in parameters if isinstance(p.default, (bool, int, float, str))}
+    assert numbers <= set(kinds) and kinds
+    for name, kind in kinds.items():
+        for value in [*beyond(kind), *STRANGE]:
+            try:
+                kind.convert(value)
+                continue  # it is right
+            except ValueError:
+                pass
+            given = {other: _right(p.annotation) for other, p in needed.items()} | {name: value}
+            with pytest.raises(ArgumentError, match=f"^{verb.partition(' ')[0]}: {name} must be ") as error:
+                VERBS[verb](**given)
+            assert one_sentence(error), error.value
+
+
+def _right(kind):
+    """A value of a kind; None for an argument that is checked otherwise."""
+    if isinstance(kind, Number):
+        return kind.most
+    return getattr(kind, "least", getattr(kind, "choices", ("x",))[0]) if isinstance(kind, arguments.Kind) else None
+
+
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+@pytest.mark.parametrize("schedule", optimizers.SCHEDULES)
+def test_an_optimizer_at_the_ends_of_its_ranges_updates(name, schedule):
+    ranges = {
+        p.name: (p.annotation.kind if isinstance(p.annotation, Optional) else p.annotation)
+        for p in inspect.signature(optimizers.build).parameters.values()
+    }
+    numbers = {key: kind for key, kind in ranges.items() if isinstance(kind, (Whole, Number))}
+    for end in ("least", "most"):
+        given = {key: getattr(kind, end) for key, kind in numbers.items()}
+        weight = keras.Variable(np.ones(3, "float32"))
+        optimizer = optimizers.build(name, schedule=schedule, **given)
+        optimizer.build([weight])
+        for _ in range(2):
+            optimizer.apply([keras.ops.convert_to_tensor([0.1, -0.2, 0.0])], [weight])
+        assert np.isfinite(weight).all(), (end, given)
+
+
+def test_windows_of_a_text_keep_their_order():
+    stream = data.Examples({"tokens": np.arange(50, dtype=np.int32)})
+    windows = text.windows(stream, 4, 5)
+    data.batches(windows, 4, preprocess=None)
+    plan = plans.shuffled(len(windows), 4)
+    for given, said in (
+        ({"shuffle": True}, "shuffle=True"),
+        ({"batch_size": 5}, "batch_size=5"),
+        ({"plan": plan}, "a plan"),
+    ):
+        for examples in (windows, windows.take(slice(8))):
+            with pytest.raises(UserError, match=f"windows of 4 rows .* in order, 4 at once; got {said}"):
+                data.batches(examples, **{"batch_size": 4, "preprocess": None} | given)
+    data.batches(stream, 5, preprocess=None, shuffle=True)
+
+
+@pytest.mark.parametrize(
+    "weights", [[1.0], 1.0, "ab", [1.0, None], [1.0, -1.0], [np.nan, 1.0], [[1.0, 1.0]], {}, [1e50, 1]]
+)
+def test_class_weights_are_one_number_a_label(weights):
+    examples = data.Examples({"image": np.zeros((4, 2, 2, 1), np.uint8), "label": np.array([0, 1, 1, 0])})
+    with pytest.raises(UserError, match="data.batches: class_weight must be numbers of at least 0, one for each label"):
+        data.batches(examples, 2, preprocess=print, class_weight=weights)
+    assert data.batches(examples, 2, preprocess=print, class_weight=[1, 2]).class_weight.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("examples", [None, [1, 2], {"image": [1]}, np.zeros(3)])
+def test_what_is_batched_is_examples(examples):
+    with pytest.raises(UserError, match="data.batches: examples must be Examples"):
+        data.batches(examples, 2, preprocess=print)

@@ -286,5 +286,5 @@ def test_a_set_that_is_nowhere_says_where_it_was_looked_for(monkeypatch, tmp_pat
 
 
 def test_batches_say_what_is_wrong():
-    with pytest.raises(UserError, match="batch_size must be at least 1; got 0"):
+    with pytest.raises(UserError, match="batch_size must be a whole number from 1 to 1,000,000,000; got 0"):
         data.batches(numbered(), 0, preprocess=identity)

@@ -242,7 +242,7 @@ SOME = ["a b", "b c", "c d", "d e"]
         ([], [], {}, "must have at least 3 different sources; got 0."),
         (SOME, SOME, {"vocabulary_size": 5}, "vocabulary_size must be at least"),
         (SOME, SOME, {"longest": 1}, "no training pair of a.en has at most longest=1 sub-words a side."),
-        (SOME, SOME, {"longest": 0}, "longest and examples must be at least 1; got 0 and 30000."),
+        (SOME, SOME, {"longest": 0}, "longest must be a whole number from 1 to 1,000,000; got 0. Nearest: 1."),
     ],
     ids=[
         "fewer targets", "no sources", "latin 1", "utf 16", "few", "none",
@@ -277,9 +277,13 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
         ("multi30k/en", {}, 'the languages of multi30k must be two, such as "multi30k/de-fr"; got "en".'),
         ("multi30k/en-hu", {}, "multi30k is of two of cs, de, en, fr; got en and hu."),
         ("multi30k/en-en", {}, "multi30k is of two of cs, de, en, fr; got en and en."),
-        ("multi30k", {"test": "test_2071"}, "must be test_2016 or test_2017; got 'test_2071'; nearest: test_2017."),
+        (
+            "multi30k",
+            {"test": "test_2071"},
+            "test must be one of 'test_2016', 'test_2017'; got 'test_2071'. Nearest: 'test_2017'.",
+        ),
         ("multi30k/en-cs", {"test": "test_2017"}, "multi30k has no test_2017 in cs; take test_2016."),
-        ("dates", {"examples": 0}, "longest and examples must be at least 1; got 200 and 0."),
+        ("dates", {"examples": 0}, "examples must be a whole number from 1 to 10,000,000; got 0. Nearest: 1."),
     ],
 )
 def test_sets_that_are_not_there_are_one_line(nowhere, name, options, said):

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "resuming": {"atomic", "errors", "records"},
     "commands": {"runtime"},
     "hyperparameters": {"optimizers", "settings", "summaries"},
-    "machine": {"runtime", "settings"},
+    "machine": {"runtime"},
     "checkpoint": {"runtime", "records"},
     "optimizers": {"arguments"},
     "data": {"arguments", "errors", "runtime"},

@@ -460,7 +460,8 @@ def test_evaluate_equals_keras(run):
 
 def test_an_unknown_monitor_lists_the_right_ones(tmp_path):
     with pytest.raises(runtime.UserError, match="monitor must be one of loss, accuracy.*got 'val_acc'"):
-        fit(compiled(), run_in(tmp_path), keep="best", monitor="val_acc")
+        fit(model := compiled(), run_in(tmp_path), keep="best", monitor="val_acc")
+    assert model.optimizer.iterations == 0  # before the training
 
 
 def test_signals_are_put_back(tmp_path):
@@ -517,5 +518,5 @@ print('EQUAL')
 
 
 def test_a_mean_of_epochs_is_refused_beside_the_best_epoch(tmp_path):
-    with pytest.raises(ValueError, match="average_last needs keep='last'; got 'best'"):
+    with pytest.raises(ValueError, match="training.fit: average_last needs keep='last'; got 'best'"):
         fit(compiled(), run_in(tmp_path), callbacks=(), keep="best", average_last=2)

@@ -328,10 +328,10 @@ def test_a_mistake_of_the_users_is_not_a_trials_failure(tmp_path, quick):
     with pytest.raises(runtime.UserError, match="monitor must be one of loss, val_loss; got 'val_acc'"):
         search(run_in(tmp_path), monitor="val_acc")
     for kwargs, text in (
-        ({"tuner": "radnom"}, "tuner must be one of random, bayesian, hyperband, grid; got 'radnom'"),
-        ({"trials": -1}, "trials must be at least 0; got -1"),
-        ({"epochs": 0}, "epochs must be at least 1; got 0"),
-        ({"mode": "least"}, "mode must be min or max; got 'least'"),
+        ({"tuner": "radnom"}, "tuner must be one of 'random', 'bayesian', 'hyperband', 'grid'; got 'radnom'"),
+        ({"trials": -1}, "trials must be a whole number from 0 to 1,000,000; got -1"),
+        ({"epochs": 0}, "epochs must be a whole number from 1 to 1,000,000; got 0"),
+        ({"mode": "least"}, "mode must be one of 'min', 'max'; got 'least'"),
     ):
         with pytest.raises(runtime.UserError, match=text):
             search(run_in(tmp_path), **{"trials": 1} | kwargs)

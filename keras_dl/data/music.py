@@ -10,6 +10,7 @@ import logging
 
 import numpy as np
 
+from keras_dl.arguments import Whole, YesOrNo, checked
 from keras_dl.data import Examples, Ragged, Splits, midi, part_folders, reading, tfds_sets, walking
 from keras_dl.data.midi import LOWEST, NOTES
 from keras_dl.runtime import UserError, atomic_file, quiet_tensorflow
@@ -89,7 +90,15 @@ class PianoRoll:
         return {"kind": "piano_roll", **dataclasses.asdict(self)}
 
 
-def load(name, seed, *, steps_per_beat=4, skip_unreadable=False, pieces=None):
+@checked(who="data.load")
+def load(
+    name,
+    seed,
+    *,
+    steps_per_beat: Whole(1, FINEST) = 4,
+    skip_unreadable: YesOrNo = False,
+    pieces: Whole(1, 1_000_000) | None = None,
+):
     """data.load for music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
 
     Args:
@@ -216,8 +225,6 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
     if not root.is_dir():
         near = tfds_sets.nearest(name, SETS)
         raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
-    if not 1 <= steps_per_beat <= FINEST:
-        raise UserError(f"data.load: steps_per_beat must be 1 to {FINEST}; got {steps_per_beat}.")
     given = part_folders.find(root)
     files, notes = _midi_files(root, given)
     parts, more = _read(files, root, steps_per_beat, skip_unreadable)

@@ -13,6 +13,7 @@ import os
 
 import numpy as np
 
+from keras_dl.arguments import OneOf, Text, Tuple, Whole, checked
 from keras_dl.data import Examples, Ragged, Splits, dates, reading, tfds_sets, unknown
 from keras_dl.data.subwords import SPECIAL, UNK, Subwords, _normalised
 from keras_dl.runtime import UserError, quiet_tensorflow
@@ -53,8 +54,17 @@ class Info:
     skipped: int
 
 
+@checked(who="data.load")
 def load(
-    name, seed, *, target=None, vocabulary_size=8000, longest=200, examples=30_000, chained=(1, 3), test="test_2016"
+    name,
+    seed,
+    *,
+    target: Text | None = None,
+    vocabulary_size: Whole(1, 1_000_000) = 8000,
+    longest: Whole(1, 1_000_000) = 200,
+    examples: Whole(1, 10_000_000) = 30_000,
+    chained: Tuple(Whole(1, 100), 2, 2) = (1, 3),
+    test: OneOf(*TESTS) = "test_2016",
 ):
     """data.load for sentence pairs.
 
@@ -77,8 +87,6 @@ def load(
         UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files of unlike
             numbers of lines, the same file twice, too few pairs, an option out of range.
     """
-    if longest < 1 or examples < 1:
-        raise UserError(f"data.load: longest and examples must be at least 1; got {longest} and {examples}.")
     base, _, two = str(name).partition("/")
     skipped, notes = 0, []
     if target is not None:
@@ -151,9 +159,6 @@ def _of_multi30k(languages, test):
     known = multi30k.LANGUAGES
     if not set(languages) <= set(known) or languages[0] == languages[1]:
         raise UserError(f"data.load: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
-    if test not in TESTS:
-        near = tfds_sets.nearest(str(test), TESTS)
-        raise UserError(f"data.load: test must be {' or '.join(TESTS)}; got {test!r}{near}.")
     if test == "test_2017" and "cs" in languages:
         raise UserError("data.load: multi30k has no test_2017 in cs; take test_2016.")
     make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_dl.arguments import OneOf, Whole, checked
 from keras_dl.data import Examples, Splits, reading, text_files, tfds_sets, unknown
 from keras_dl.runtime import UserError, quiet_tensorflow
 
@@ -179,7 +180,8 @@ class Tokens:
         return tf.constant([dict(instead).get(token, token) for token in self.vocabulary])
 
 
-def load(name, seed, *, level="auto", vocabulary_size=10_000):
+@checked(who="data.load")
+def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size: Whole(3, 1_000_000) = 10_000):
     """data.load for text: every split's token stream, {"tokens": int32 (N,)}.
 
     Args:
@@ -190,17 +192,12 @@ def load(name, seed, *, level="auto", vocabulary_size=10_000):
             first 90, next 5 and last 5 percent. Links are followed; of files with the same text one is read.
         seed: unused, nothing is drawn.
         level: "character", "word", or "auto": the set's own, "character" for a path.
-        vocabulary_size: words at most; characters are all taken.
+        vocabulary_size: words at most, <unk> and <eos> among them; characters are all taken.
 
     Raises:
         UserError: no such set or path (the nearest is named), one that is not to be had, a file that is not UTF-8, a
             text too short, or an option out of range.
     """
-    if level not in ("auto", *LEVELS):
-        near = tfds_sets.nearest(level, LEVELS)
-        raise UserError(f"data.load: level must be auto, {' or '.join(LEVELS)}; got {level!r}{near}.")
-    if vocabulary_size < 3:
-        raise UserError(f"data.load: vocabulary_size must be at least 3 (<unk>, <eos>, a word); got {vocabulary_size}.")
     if name in SETS:
         texts, known, notes = (_python() if name == "python" else _of_tfds(name)), SETS[name], ()
     else:
@@ -223,7 +220,8 @@ def load(name, seed, *, level="auto", vocabulary_size=10_000):
     return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, said)))
 
 
-def windows(examples, batch_size, sequence_length):
+@checked(who="text.windows")
+def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1, 1_000_000)):
     """Lay a token stream out for truncated back-propagation through time.
 
     The stream is cut into `batch_size` rows of contiguous text, whose lengths differ by one token at most, and each
@@ -241,14 +239,13 @@ def windows(examples, batch_size, sequence_length):
 
     Returns:
         Examples of K * B windows, row k * B + b being window k of row b: "tokens" int32 (K * B, T + 1), inputs [:-1]
-        and targets [1:]; "start" bool, true for k = 0; "length" int32, how many of the targets are not padding.
+        and targets [1:]; "start" bool, true for k = 0; "length" int32, how many of the targets are not padding. They
+        are batched in this order alone (Examples.rows).
 
     Raises:
-        UserError: batch_size or sequence_length is below 1, or a row would have no target.
+        UserError: an argument does not fit its annotation, or a row would have no target.
     """
     stream = examples.features["tokens"]
-    if batch_size < 1 or sequence_length < 1:
-        raise UserError(f"text.windows: batch and sequence must be at least 1; got {batch_size} and {sequence_length}.")
     if len(stream) <= batch_size:
         raise UserError(
             f"text.windows: a batch of {batch_size} rows needs at least {batch_size + 1} tokens; got {len(stream)}. "
@@ -266,7 +263,8 @@ def windows(examples, batch_size, sequence_length):
             "tokens": tokens.astype(np.int32),
             "start": np.arange(len(first)) < batch_size,
             "length": np.clip(last - first, 0, sequence_length).astype(np.int32),
-        }
+        },
+        rows=batch_size,
     )
 
 

@@ -43,8 +43,11 @@ EXPORTS = {  # public name -> its file
 }
 
 
-# Arguments that the data decide.
-DATA = ("input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "name")
+# Arguments that the apps decide: the data's, what their objectives need (logits at every step), and the export's name.
+DECIDED = (
+    "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
+    "return_sequences", "name",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,13 +94,15 @@ def catalogue():
 
 
 def options(name):
-    """{argument: its default} of build_<name> beyond what the data decide: what --set may say.
+    """{argument: its default} of build_<name> but for those that an app decides itself: what --set may say.
 
     >>> options("linear")
     {}
+    >>> "units" in options("lstm"), "return_sequences" in options("lstm")
+    (True, False)
     """
     arguments = next(row.arguments for row in catalogue() if row.name == name)
-    return {key: value for key, value in arguments.items() if key not in DATA}
+    return {key: value for key, value in arguments.items() if key not in DECIDED}
 
 
 def _read(builder, file):

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from keras_dl import runtime
+from keras_dl import console, runtime
 
 NEWEST = "newest"  # what a bare --resume means
 SEEDS = 2**31  # trials' seeds are above a run's, and NumPy's end at 2**32
@@ -124,7 +124,11 @@ def parse(config_class, argv=None, *, app):
 
 
 def run(main):
-    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback."""
+    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback.
+
+    What is printed meanwhile cannot raise: console.steady.
+    """
+    console.steady()
     try:
         main()
     except runtime.UserError as mistake:

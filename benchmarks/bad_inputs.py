@@ -1,6 +1,6 @@
 """Generate bad inputs, give them to everything that takes input, and count the answers that are not clear.
 
-    python benchmarks/bad_inputs.py                       # all parts, some thousand inputs
+    python benchmarks/bad_inputs.py                       # all parts: 6,000 inputs, some 15 minutes
     python benchmarks/bad_inputs.py --part builders --limit 300
 
 An answer is clear if the input works (a builder's model gives finite logits, a loader's first batch is finite) or if it
@@ -38,13 +38,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = {  # name -> the module whose function of that name makes its inputs
-    "builders": "bad_inputs_calls", "library": "bad_inputs_calls",
+PARTS = {  # name -> (the module whose function of that name makes its inputs, how many of them are drawn)
+    "builders": ("bad_inputs_calls", 2000), "library": ("bad_inputs_calls", 1200),
+    "apps": ("bad_inputs_commands", 600), "commands": ("bad_inputs_commands", 500),
+    "predict": ("bad_inputs_commands", 600), "cards": ("bad_inputs_files", 500), "runs": ("bad_inputs_files", 100),
+    "files": ("bad_inputs_files", 500),
 }  # fmt: skip
 FAULTS = ("traceback", "lines", "unnamed", "accepted", "left", "printed", "hang", "memory", "crash")
 LONGEST = 1000  # characters of a refusal
 SECONDS = 20  # an input may take
-START = 180  # seconds a worker may take until its first input
+START = 600  # seconds a worker may take until its first input
 MEMORY = 5_000  # MB a worker may hold
 SHOWN = 160  # characters of an input in the report
 OURS = tuple(str(ROOT / room) + os.sep for room in ("keras_dl", "apps"))
@@ -75,6 +78,7 @@ def main(argv=None):
     asked = _parser().parse_args(argv)
     if asked.worker:
         return work(asked)
+    sys.stdout.reconfigure(errors="backslashreplace")  # inputs have letters that no terminal shows
     parts = asked.part or list(PARTS)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="keras_dl-bad-inputs-") as scratch:
@@ -214,14 +218,13 @@ def work(asked):
 
 
 def drawn(part, seed, limit, scratch):
-    """The inputs of a part, or `limit` of them, drawn."""
-    make = getattr(importlib.import_module(PARTS[part]), part)
+    """`limit` of a part's inputs, drawn; its own number where `limit` is 0."""
+    module, count = PARTS[part]
+    make = getattr(importlib.import_module(module), part)
     scratch.mkdir(parents=True, exist_ok=True)
     inputs = make(random.Random(seed), scratch)
-    if limit and limit < len(inputs):
-        chosen = sorted(random.Random(seed).sample(range(len(inputs)), limit))
-        inputs = [inputs[at] for at in chosen]
-    return inputs
+    count = min(limit or count, len(inputs))
+    return [inputs[at] for at in sorted(random.Random(seed).sample(range(len(inputs)), count))]
 
 
 def judged(bad):
@@ -295,7 +298,7 @@ def _parser():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--part", action="append", choices=PARTS, help="may be repeated; all where none is named")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs")
-    parser.add_argument("--limit", type=int, default=0, help="inputs of a part, drawn; 0: all")
+    parser.add_argument("--limit", type=int, default=0, help="inputs of a part, at most; 0: its own number")
     parser.add_argument("--jobs", type=int, default=2, help="workers side by side")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="that an input may take")
     parser.add_argument("--memory", type=int, default=MEMORY, help="megabytes that a worker may hold")

@@ -18,8 +18,8 @@ import sys
 import weakref
 from pathlib import Path
 
+from keras_dl import console, imports, paths, records
 from keras_dl import lock as locks
-from keras_dl import paths, records
 from keras_dl.atomic import atomic_file, write_atomic  # noqa: F401  (public here)
 from keras_dl.errors import UserError
 
@@ -148,6 +148,7 @@ def start(machine, *, app, name, data=None):
     """
     from keras_dl import resuming
 
+    console.steady()
     settings, notes = machine.settings, ()
     asked = json.loads(json.dumps(dataclasses.asdict(settings)))
     root = paths.temporary("keras_dl-") if _throwaway(settings) else paths.out(settings.out)
@@ -223,19 +224,10 @@ def quiet_tensorflow():
     if "tensorflow" in sys.modules:
         yield
         return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        import tensorflow as tf
+    with imports.quiet():
+        import tensorflow  # noqa: F401
 
-        tf.config.list_physical_devices()
-        tf.get_logger().setLevel("ERROR")
         yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def run_to_resume(root, app, which):

@@ -19,7 +19,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
-from keras_dl import arguments, paths, records, runtime
+from keras_dl import arguments, console, paths, records, runtime
 from keras_dl.arguments import Number, OneOf, Seed, Whole
 
 LONGEST = 300  # characters of tyro's messages
@@ -134,7 +134,11 @@ def parse(config_class, argv=None, *, app):
 
 
 def run(main):
-    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback."""
+    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback.
+
+    What is printed meanwhile cannot raise: console.steady.
+    """
+    console.steady()
     try:
         main()
     except runtime.UserError as mistake:

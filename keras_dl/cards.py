@@ -112,35 +112,38 @@ def describe(model, run, preprocess, endpoints, outputs, metrics):
                 "inputs": {spec.name: _signature(spec.name, spec, endpoint) for spec in endpoint.inputs},
                 "outputs": {field: _signature(field, spec, endpoint) for field, spec in outputs[name].items()},
                 "limits": endpoint.limits,
-                **({"measured": figures} if (figures := measured(endpoint.row)) else {}),
+                **({"measured": figures} if (figures := measured(run.app, _names(endpoint, endpoints))) else {}),
             }
             for name, endpoint in endpoints.items()
         },
     }
 
 
-def measured(row):
-    """What the largest requests took that an endpoint takes, as benchmarks/safety.py has measured it.
+def measured(app, names):
+    """What the largest requests took that an endpoint takes, of the model that an app makes by default.
 
     Args:
-        row: of the table safety.
+        app: name of the app.
+        names: of the endpoint, which may have two.
 
     Returns:
-        {"peak_mb": megabytes above the loaded model, "seconds", "model": of which model, "date", "commit"}; {} where
-        it was not measured, or the results are not here.
+        {"peak_mb": megabytes above the loaded model, "seconds", "model": of which model, "date", "commit"}, the newest
+        that benchmarks/safety.py has measured; {} where it was not measured, or the results are not here.
     """
     try:
         lines = [json.loads(line) for line in MEASURED.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError):
         return {}
-    newest = {line["metric"]: line for line in lines if line["row"] == row}
-    if not newest:
+    lines = [line for line in lines if line["details"].get("app") == app and line["details"]["endpoint"] in names]
+    if not lines:
         return {}
-    last = list(newest.values())[-1]
-    return {
-        **{metric: line["value"] for metric, line in newest.items()},
-        **{"model": last["details"]["model"], "date": last["date"][:10], "commit": last["commit"][:7]},
-    }
+    figures = {line["metric"]: line["value"] for line in lines}
+    last = lines[-1]
+    return {**figures, "model": last["details"]["model"], "date": last["date"][:10], "commit": last["commit"][:7]}
+
+
+def _names(endpoint, endpoints):
+    return [name for name, other in endpoints.items() if other is endpoint]
 
 
 def text(card):

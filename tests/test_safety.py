@@ -56,15 +56,17 @@ def test_a_peak_is_what_was_taken_in_between_whatever_was_taken_before():
 
 
 def test_a_card_has_the_newest_figures_of_the_table(tmp_path, monkeypatch):
+    details = {"model": "m", "app": "model_music", "endpoint": "score"}
     lines = [
-        {"row": "music_score", "metric": metric, "value": value, "details": {"model": "m"}, "date": date, "commit": "c"}
+        {"metric": metric, "value": value, "details": details, "date": date, "commit": "c"}
         for date, factor in (("2026-01-01T00:00", 1), ("2026-02-02T00:00", 2))
         for metric, value in (("peak_mb", 100.0 * factor), ("seconds", 1.0 * factor))
     ]
+    lines.append(lines[0] | {"details": {"model": "of a bomb"}})
     (tmp_path / "safety.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     monkeypatch.setattr(cards, "MEASURED", tmp_path / "safety.jsonl")
     wanted = {"peak_mb": 200.0, "seconds": 2.0, "model": "m", "date": "2026-02-02", "commit": "c"}
-    assert cards.measured("music_score") == wanted
-    assert cards.measured("image") == {}
+    assert cards.measured("model_music", ["serving_default", "score"]) == wanted
+    assert cards.measured("model_music", ["generate"]) == cards.measured("model_text", ["score"]) == {}
     monkeypatch.setattr(cards, "MEASURED", tmp_path / "none.jsonl")
-    assert cards.measured("music_score") == {}
+    assert cards.measured("model_music", ["score"]) == {}

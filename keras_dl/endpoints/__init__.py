@@ -27,7 +27,6 @@ class Endpoint:
             default on the command line.
         about: what the card says besides, such as the classes.
         limits: {what: the most of it that a request may have}, the bounds that its function checks.
-        row: in the table safety, which has the memory and time that its largest requests take.
     """
 
     function: Callable
@@ -36,7 +35,6 @@ class Endpoint:
     example: dict = dataclasses.field(default_factory=dict)
     about: dict = dataclasses.field(default_factory=dict)
     limits: dict = dataclasses.field(default_factory=dict)
-    row: str = ""
 
 
 def at_most(value, most, who, unit):

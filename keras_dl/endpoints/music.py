@@ -39,16 +39,14 @@ def polyphony(stepper, preprocess, examples, length=64):
     counts = [examples.shape[1]] * len(examples)
     limits = {"pieces": MOST_PIECES, "steps": MOST_STEPS, "steps_of_all": MOST_OF_ALL}
     example = {"roll": examples, "steps": counts}
-    score = Endpoint(scorer(stepper, preprocess), (roll, steps), kinds, example, limits=limits, row="music_score")
+    score = Endpoint(scorer(stepper, preprocess), (roll, steps), kinds, example, limits=limits)
     scalars = {"length": (tf.int32, length), "temperature": (tf.float32, 1.0), "seed": (tf.int32, 0)}
     inputs = [tf.TensorSpec((None, None, notes), tf.uint8, "prime")]
     inputs += [tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items()]
     example = {name: value for name, (_, value) in scalars.items()} | {"prime": examples}
     kinds = {"prime": "roll", "roll": "roll", **dict.fromkeys(scalars, "number")}
-    generate = Endpoint(
-        generator(stepper, preprocess), tuple(inputs), kinds, example, limits={**limits, "length": MOST_DRAWN},
-        row="music_generate",
-    )  # fmt: skip
+    limits = limits | {"length": MOST_DRAWN}
+    generate = Endpoint(generator(stepper, preprocess), tuple(inputs), kinds, example, limits=limits)
     return {"serving_default": score, "score": score, "generate": generate}
 
 

@@ -5,6 +5,7 @@ A folder that has train/ and validation/ or test/ below it, by any of their usua
 """
 
 import concurrent.futures
+import functools
 import hashlib
 import tempfile
 from collections import Counter
@@ -75,19 +76,14 @@ def _read(files, image_size, fit, skip_unreadable, root, passed):
     import tensorflow as tf
 
     from keras_dl.data import pictures
-    from keras_dl.data.images import Preprocess
 
-    preprocess = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
+    decoded = _decoder(image_size, fit)
     shape = (len(files), image_size, image_size, 3)
     if np.prod(shape) <= IN_MEMORY:
         pixels = np.zeros(shape, np.uint8)
     else:
         with tempfile.TemporaryFile() as file:  # mapped: it lasts as long as the array, and leaves nothing
             pixels = np.memmap(file, np.uint8, "w+", shape=shape)
-
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def decoded(data):
-        return tf.cast(preprocess.resize(preprocess.decode(data)), tf.uint8)
 
     def read_into(row):
         """Why the file is not read, or nothing."""
@@ -123,6 +119,22 @@ def _read(files, image_size, fit, skip_unreadable, root, passed):
     return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
 
 
+@functools.cache  # traced once
+def _decoder(image_size, fit):
+    """Function of a file's bytes: uint8 (S, S, 3)."""
+    import tensorflow as tf
+
+    from keras_dl.data.images import Preprocess
+
+    preprocess = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def decoded(data):
+        return tf.cast(preprocess.resize(preprocess.decode(data)), tf.uint8)
+
+    return decoded
+
+
 def _enough(labels, classes, folder, least, passed):
     counts = np.bincount(labels, minlength=len(classes))
     for count, name in zip(counts, classes, strict=True):
@@ -137,17 +149,17 @@ def _repeated(pixels, kept, rows, root):
     """Sentences about pictures that stand there more than once: of the same pixels, once they are resized."""
     digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pixels]
     first, notes = {}, []
-    for row in rows["train"]:
-        first.setdefault(digests[row], row)
 
     def name(row):
         return listing.below(root, kept[row][2])
 
-    for part in ("test", "validation"):
+    for part, before in (("train", ""), ("validation", "train"), ("test", "train or validation")):
         again = [row for row in rows[part] if digests[row] in first]
-        if again:
+        if again and before:
             pair = f"{name(again[0])} is {name(first[digests[again[0]]])}"
-            notes.append(f"{len(again)} of {len(rows[part])} pictures of the {part} split are in train too: {pair}")
+            notes.append(f"{len(again)} of {len(rows[part])} pictures of the {part} split are in {before} too: {pair}")
+        for row in rows[part]:
+            first.setdefault(digests[row], row)
     labels = {}
     for row, digest in enumerate(digests):
         labels.setdefault(digest, {}).setdefault(kept[row][1], row)

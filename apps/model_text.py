@@ -44,7 +44,7 @@ class Config(settings.Training):
     batch_size: int = 32  # rows of contiguous text
     learning_rate: float = 2e-3  # the largest of the schedule
     clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
-    prime: str = "def "  # what the samples begin with
+    prime: str | None = None  # what the samples begin with; if not given, a word that lines of the text begin with
     sample_length: int = 300  # tokens of a sample
 
 
@@ -75,13 +75,15 @@ def main(argv=None):
             tuning,
         )
         from keras_dl.data import text
-        from keras_dl.endpoints.text import generator
+        from keras_dl.endpoints.text import generator, limits
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = data.load(
         config.dataset, config.seed, kind="text", level=config.level, vocabulary_size=config.vocabulary_size
     )
     info, tokens = splits.info, splits.preprocess
+    prime = text.beginning(splits) if config.prime is None else text.checked_prime(config.prime)
+    unknown_in_prime = text.unknown_in(tokens, prime, "--prime")
     if config.smoke:
         splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(3000)) for p in info.counts})
 
@@ -127,14 +129,18 @@ def main(argv=None):
         return model
 
     with settings.user_input(), hardware.scope():
-        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+        tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+    most = limits(tried.stepper)["generate"]["tokens"] - len(tokens.encode([prime]).flat_values)
+    settings.check(
+        config.sample_length <= most, f"--sample-length: must be at most {most}; got {config.sample_length}."
+    )
     run = runtime.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
 
     run.say(f"run: {run.path}")
-    for note in splits.notes:
+    for note in (*splits.notes, *filter(None, [unknown_in_prime])):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
@@ -146,7 +152,7 @@ def main(argv=None):
     write = tf.function(generator(model.stepper, tokens), autograph=False)
 
     def sample(temperature, seed=config.seed):
-        made = write([config.prime], config.sample_length, temperature, 0, 1.0, seed)["text"]
+        made = write([prime], config.sample_length, temperature, 0, 1.0, seed)["text"]
         return made[0].numpy().decode(errors="replace")
 
     def show():
@@ -173,7 +179,7 @@ def main(argv=None):
         f"exposure gap: {gap['own']:.3f} nats a token for its own {GAP}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
-    endpoints = export.language_model(model.stepper, tokens, prime=config.prime, length=config.sample_length)
+    endpoints = export.language_model(model.stepper, tokens, prime=prime, length=config.sample_length)
     folder = export.save(
         model.network, run, preprocess=tokens, endpoints=endpoints, metrics=found,
         card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "exposure_gap": gap},
@@ -182,7 +188,7 @@ def main(argv=None):
     run.say(f"\n{sample(0.7)}")
     arguments.show(run, best, found)
     run.finish(found)
-    app, predict = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder, config.prime]
+    app, predict = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder, prime]
     commands.following(
         run,
         ["-m", "tensorboard.main", "--logdir", run.tensorboard],

@@ -94,11 +94,16 @@ def main(argv=None):
             tuning,
         )
         from keras_dl.data import plans
-        from keras_dl.endpoints.translation import MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, translator
+        from keras_dl.decoding.beam import STRONGEST, WIDEST
+        from keras_dl.endpoints import translation
 
     settings.check(
-        config.batch_size <= MOST_SENTENCES, f"--batch-size: must be at most {MOST_SENTENCES}; got {config.batch_size}."
+        config.batch_size <= translation.MOST_SENTENCES,
+        f"--batch-size: must be at most {translation.MOST_SENTENCES}; got {config.batch_size}.",
     )
+    for name, most in (("length_penalty", STRONGEST), ("beam_width", WIDEST)):
+        value = getattr(config, name)
+        settings.check(value <= most, f"--{name.replace('_', '-')}: must be at most {most:g}; got {value:g}.")
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     own = {"chained": config.chained} if config.dataset.partition("/")[0] == "dates" and not config.source else {}
     own |= {"examples": 1000} if own and config.smoke else {}
@@ -108,14 +113,6 @@ def main(argv=None):
         vocabulary_size=size, longest=config.longest, **own,
     )  # fmt: skip
     info, subwords = splits.info, splits.preprocess
-    for examples in (splits.validation, splits.test):  # what is translated when the training is over
-        tokens, texts = examples.features["source"].lengths, examples.features["source_text"]
-        long = next((t for n, t in zip(tokens, texts, strict=True) if n >= MOST_TOKENS or len(t) > MOST_BYTES), None)
-        settings.check(
-            long is None,
-            f"--source: a sentence of {info.name} is too long to be translated: at most {MOST_TOKENS - 1} sub-words "
-            f"and {MOST_BYTES} bytes; split the one that begins {(long or b'')[:40].decode(errors='replace')!r}.",
-        )
     if config.smoke:
         splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(200)) for p in info.counts})
 
@@ -150,7 +147,17 @@ def main(argv=None):
         return model
 
     with settings.user_input(), hardware.scope():
-        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+        tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+    most = translation.limits(tried, config.beam_width)["translate"]
+    for examples in (splits.validation, splits.test):  # what is translated when the training is over
+        tokens, texts = examples.features["source"].lengths, examples.features["source_text"]
+        sizes = zip(tokens, texts, strict=True)
+        long = next((t for n, t in sizes if n >= most["tokens"] or len(t) > most["bytes"]), None)
+        settings.check(
+            long is None,
+            f"--source: a sentence of {info.name} is too long to be translated: at most {most['tokens'] - 1} sub-words "
+            f"and {most['bytes']} bytes; split the one that begins {(long or b'')[:40].decode(errors='replace')!r}.",
+        )
     run = runtime.start(hardware, app="translate", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
@@ -172,14 +179,15 @@ def main(argv=None):
         decoder = models.decoder_of(model)
         aligned = None if config.model == "seq2seq" else models.with_alignment(model)
         ask = tf.function(
-            translator(decoder, aligned, subwords, config.beam_width), autograph=False,
+            translation.translator(decoder, aligned, subwords, config.beam_width), autograph=False,
             input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((), tf.float32)],
         )  # fmt: skip
         return decoder, aligned, ask
 
     _, aligned, ask = asking(model)
     looking = None if aligned is None else models.with_attention(model)
-    shown = splits.validation.take(slice(SHOWN)).features
+    lengths = splits.validation.features["source"].lengths[:SHOWN] + 1
+    shown = splits.validation.take(np.sort(translation.requests(lengths, most)[0])).features
 
     def show():
         made = ask(tf.constant(shown["source_text"]), config.length_penalty)
@@ -210,8 +218,9 @@ def main(argv=None):
 
     def translated(texts):
         """The best translations; sentences of like lengths go together."""
-        order, found = np.argsort([len(text) for text in texts], kind="stable"), {}
-        for rows in np.split(order, range(config.batch_size, len(order), config.batch_size)):
+        found = {}
+        lengths = splits.test.features["source"].lengths + 1
+        for rows in translation.requests(lengths, most | {"sentences": config.batch_size}):
             made = ask(tf.constant(texts[rows]), config.length_penalty)["translation"].numpy()
             found |= dict(zip(rows.tolist(), made, strict=True))
         return [found[i].decode(errors="replace") for i in range(len(texts))]

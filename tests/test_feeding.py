@@ -275,8 +275,16 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ("music", ["{text}"], "{text} is no readable MIDI file"),
         ("music", ["{text}", "--out", "o.mid"], "--out: must end in .json or .csv; got o.mid."),
         ("music", ["{text}", "--endpoint", "generate", "--out", "o.wav"], "must end in .json or .csv or .mid"),
-        ("text", ["a", "--endpoint", "generate", "--set", "length=-1"], "is refused: length must not be negative"),
-        ("text", ["a", "--endpoint", "generate", "--set", "temperature=-1.0"], "temperature must not be negative"),
+        (
+            "text",
+            ["a", "--endpoint", "generate", "--set", "length=-1"],
+            "is refused: length must not be negative; got -1.",
+        ),
+        (
+            "text",
+            ["a", "--endpoint", "generate", "--set", "temperature=-1.0"],
+            "temperature must be from 0 to 1,000,000; got -1.",
+        ),
         ("text", ["{binary}"], "predict: {binary} must be text in UTF-8; it is UTF-16."),
         ("text", ["-"], "predict: standard input must be text in UTF-8; it is UTF-16."),
         ("text", ["a\udcff"], "predict: an INPUT must be text in UTF-8; byte 1, in line 1, is 0xff, which is none."),

@@ -24,6 +24,7 @@ LEVELS = ("character", "word")
 UNKNOWN = {"character": "\ufffd", "word": "<unk>"}
 EOS = "<eos>"  # the word that a line's end is
 CHUNK = 4_000_000  # characters that are encoded at once
+BEGINNING = 12  # characters of a sample's beginning at most
 BUCKETS = 2**63 - 1
 
 # The embedded set: files of Python's standard library that 3.11, 3.12 and 3.13 have in about the same size.
@@ -216,11 +217,39 @@ def load(name, seed, *, level="auto", vocabulary_size=10_000):
     counts = {part: len(stream) for part, stream in streams.items()}
     info = Info(name, known.source, level, len(tokens.vocabulary), sha256, counts)
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
-    said = [
-        unknown.sentence(part, tokens.unknowns(texts[part]), level, tokens.vocabulary[tokens.unknown])
-        for part in ("validation", "test")
-    ]
+    said = [unknown_in(tokens, texts[part], part) for part in ("validation", "test")]
     return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, said)))
+
+
+def beginning(splits):
+    """What a sample may begin with where nobody says it: the first word of most of the text's lines, and a space.
+
+    Of the training split, whose lines that begin with white space do not count; at most BEGINNING characters, so that
+    of a language without spaces it is the beginning of a line. "" where there is no such line.
+    """
+    ids = splits.train.features["tokens"][:CHUNK]
+    text = splits.preprocess.decode(ids[None]).numpy()[0].decode()
+    lines = [line for line in text.split("\n") if line[:1].strip() and UNKNOWN[splits.info.level] not in line]
+    words = collections.Counter(line.split(None, 1)[0][:BEGINNING] for line in lines)
+    if not words:
+        return ""
+    word = max(words, key=words.get)  # of equals the first in the text
+    space = splits.info.level == "word" or any(line.startswith(f"{word} ") for line in lines)
+    return word + (" " if space else "")
+
+
+def checked_prime(prime):
+    """`prime` itself; UserError where it is no text in UTF-8, as a terminal of another encoding gives it."""
+    try:
+        prime.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"--prime: must be text in UTF-8; got {ascii(prime)}.") from error
+    return prime
+
+
+def unknown_in(tokens, text, place):
+    """A sentence on the tokens of `text` that are not in the vocabulary, "" where there are none."""
+    return unknown.sentence(place, tokens.unknowns(text), tokens.level, tokens.vocabulary[tokens.unknown])
 
 
 def windows(examples, batch_size, sequence_length):

@@ -60,6 +60,7 @@ def within(value, least, most, who):
 
 def sampling(length, temperature, most, unit):
     """Checks of what is asked of a draw: 0 to `most` steps, and a temperature that decoding takes."""
+    length = tf.convert_to_tensor(length)
     return [
         at_most(length, most, "length: an answer", unit),
         must(length >= 0, tf.strings.format("length must not be negative; got {}", length)),
@@ -69,6 +70,7 @@ def sampling(length, temperature, most, unit):
 
 def restrictions(top_k, top_p, tokens):
     """Checks of what a draw is restricted to, of that many tokens: top_k from 0 (all), top_p above 0 to 1 (all)."""
+    top_p = tf.convert_to_tensor(top_p)
     sentence = tf.strings.format("top_p must be above 0 and at most 1; got {}", top_p)
     return [within(top_k, 0, tokens, "top_k"), must((top_p > 0) & (top_p <= 1), sentence)]
 

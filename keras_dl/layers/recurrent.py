@@ -163,7 +163,8 @@ class GRU(Recurrent):
 class Transition(Recurrent):
     """The conventional recurrent network, and those whose transition is itself a network of several layers.
 
-    Without layers between it stands in for keras.layers.SimpleRNN, with one of cells.ACTIVATIONS.
+    Without layers between it stands in for keras.layers.SimpleRNN, with one of cells.ACTIVATIONS; its weights lie in
+    the order kernel, bias, recurrent kernel.
 
     Args:
         units: H.

@@ -44,7 +44,7 @@ def build_lstm(
         num_classes: K, outputs a step.
         units: H of each layer, the lowest first.
         peephole: gates see the cell's state: input and forget gate the old one, output gate the new one.
-        forget_bias: what the forget gate's bias starts at.
+        forget_bias: what the forget gate's bias starts at; 0: as the other biases do.
         vocabulary_size: tokens that may come in; None: num_classes.
         embedding_dim: width of a token's vector; None: that of the first layer.
         tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
@@ -71,8 +71,8 @@ def build_lstm(
     (None, None, 88)
     """
     layer = functools.partial(
-        LSTM, peephole=peephole, forget_bias=forget_bias, recurrent_dropout=recurrent_dropout,
-        implementation=implementation,
+        LSTM, peephole=peephole, forget_bias=forget_bias, unit_forget_bias=bool(forget_bias),
+        recurrent_dropout=recurrent_dropout, implementation=implementation,
     )  # fmt: skip
 
     def weights(inputs, units):

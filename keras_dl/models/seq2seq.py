@@ -53,7 +53,7 @@ def build_seq2seq(
         residual: add to what a layer gives, from the second on, what went into it; needs units that are all the same.
         dropout: share of the values that training sets to zero before every layer and below the logits.
         tied: the target embedding's matrix is also the logits' kernel; needs an embedding as wide as the last layer.
-        forget_bias: what is added to the forget gates' biases at the start; 1 makes short training easier.
+        forget_bias: what the forget gates' biases start at, 0: as the others do; 1 makes short training easier.
         init_scale: draw every weight uniformly from [-init_scale, init_scale]; None: Keras' initializers.
         implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
         name: name of the model.
@@ -82,9 +82,10 @@ def build_seq2seq(
         final = []
         for number, width in enumerate(units, 1):
             layer = LSTM(
-                width, forget_bias=forget_bias, kernel_initializer=uniform("glorot_uniform"),
-                recurrent_initializer=uniform("orthogonal"), bias_initializer=uniform("zeros"), return_sequences=True,
-                return_state=True, implementation=implementation, name=f"{kind}{number}",
+                width, forget_bias=forget_bias, unit_forget_bias=bool(forget_bias),
+                kernel_initializer=uniform("glorot_uniform"), recurrent_initializer=uniform("orthogonal"),
+                bias_initializer=uniform("zeros"), return_sequences=True, return_state=True,
+                implementation=implementation, name=f"{kind}{number}",
             )  # fmt: skip
             given = _dropped(x, dropout, f"{kind}{number}_dropout")
             made, *state = layer(given, initial_state=states and states[number - 1], mask=mask)  # (B, S or T, H)

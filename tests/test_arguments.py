@@ -336,3 +336,26 @@ def test_class_weights_are_one_number_a_label(weights):
 def test_what_is_batched_is_examples(examples):
     with pytest.raises(UserError, match="data.batches: examples must be Examples"):
         data.batches(examples, 2, preprocess=print)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet_cifar", "transformer", "transformer_lm", "seq2seq", "mlp", "rnn"])
+def test_the_deepest_model_of_a_builder_is_built_saved_and_loaded(name, tmp_path):
+    tokens = np.ones((1, 3), "int32")
+    pair, image = {"source": tokens, "target": tokens}, np.ones((1, 4, 4, 1), "float32")
+    narrow = {"hidden_dim": 2, "num_heads": 1, "intermediate_dim": 2}
+    given, example = {
+        "resnet_cifar": ({"input_shape": (4, 4, 1), "depth": 200, "filters": 1}, image),
+        "transformer": ({"vocabulary_size": 7, "num_layers": 32, **narrow}, pair),
+        "transformer_lm": ({"num_classes": 7, "num_layers": 64, **narrow}, tokens),
+        "seq2seq": (
+            {"source_vocabulary_size": 7, "target_vocabulary_size": 7, "units": (2,) * 100, "embedding_dim": 2,
+             "residual": True, "dropout": 0.1}, pair,
+        ),
+        "mlp": ({"input_shape": (4, 4, 1), "units": (2,) * 100, "batch_norm": True, "dropout": 0.1}, image),
+        "rnn": ({"units": (2,) * 100, "output_units": (2,) * 100, "dropout": 0.1}, np.ones((1, 3, 88), "float32")),
+    }[name]  # fmt: skip
+    model = getattr(models, f"build_{name}")(**given)
+    answer = np.asarray(model(example))
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(example), answer)

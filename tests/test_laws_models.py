@@ -337,7 +337,7 @@ BAD = [
     (
         "resnet_cifar",
         {"depth": 2},
-        "build_resnet_cifar: depth must be a whole number from 8 to 2,000; got 2. Nearest: 8.",
+        "build_resnet_cifar: depth must be a whole number from 8 to 200; got 2. Nearest: 8.",
     ),
     (
         "resnet_cifar",
@@ -358,7 +358,7 @@ BAD = [
     (
         "transformer",
         {"num_layers": 0},
-        "build_transformer: num_layers must be a whole number from 1 to 1,000; got 0. Nearest: 1.",
+        "build_transformer: num_layers must be a whole number from 1 to 32; got 0. Nearest: 1.",
     ),
     ("transformer", {"dropout": 1.0}, "build_transformer: dropout must be a number in [0, 1); got 1.0. Nearest: 0.9."),
     (

@@ -438,7 +438,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path, at):
     with pytest.raises(
         training.Diverged, match=f"at step {at} of epoch 1 with learning rate 0.01. Try --learning-rate"
     ):
-        training.fit(compiled(), broken, None, run_in(tmp_path), epochs=2, verbose=0)
+        training.fit(compiled(), broken, None, run_in(tmp_path), epochs=2, monitor="loss", verbose=0)
     assert checkpoint.newest(tmp_path / "checkpoints") is None
 
 

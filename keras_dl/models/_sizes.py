@@ -1,7 +1,8 @@
 """How large a model may be: the kinds of the builders' arguments, and a bound on the weights of all layers together.
 
-The bounds lie far above every paper's models. They are there so that a mistyped number is refused in a sentence, where
-it would take hours, or all of the machine's memory.
+The bounds are there so that a mistyped number is refused in a sentence, where it would take hours, or all of the
+machine's memory. How deep a model may be is Keras' bound: it goes through a graph by recursion, a call an operation,
+and Python allows about a thousand calls.
 """
 
 import itertools
@@ -10,7 +11,8 @@ from keras_dl.arguments import ArgumentError, Number, Shape, Tuple, Whole
 
 Width = Whole(1, 1_000_000)  # units, filters or entries of a vector
 Widths = Tuple(Width)  # of layers one on the other
-Layers = Whole(1, 1000)
+Layers = Whole(1, 32)  # of an encoder and of a decoder
+LayersOfOne = Whole(1, 64)  # of a decoder alone
 Classes = Whole(2, 1_000_000)
 Tokens = Whole(1, 10_000_000)  # of a vocabulary, or outputs of a step
 ImageShape = Shape("H, W, C", most=10_000)

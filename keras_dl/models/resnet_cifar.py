@@ -25,7 +25,7 @@ def build_resnet_cifar(
     input_shape: ImageShape = (32, 32, 3),
     num_classes: Classes = 10,
     *,
-    depth: Whole(8, 2000) = 20,
+    depth: Whole(8, 200) = 20,
     filters: Width = 16,
     shortcut: OneOf("identity", "none") = "identity",
     name: ModelName = "resnet_cifar",

@@ -12,7 +12,7 @@ from keras import layers
 
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.attention import Mask, ScaledEmbedding
-from keras_dl.models._sizes import Layers, Tokens, TokensShape, Width, check_weights
+from keras_dl.models._sizes import LayersOfOne, Tokens, TokensShape, Width, check_weights
 from keras_dl.models._transformer import POSITIONS, Parts, check_heads
 
 PARAMETERS = 24_022_016  # trainable, at the defaults
@@ -23,7 +23,7 @@ def build_transformer_lm(
     input_shape: TokensShape = (None,),
     num_classes: Tokens = 10_000,
     *,
-    num_layers: Layers = 6,
+    num_layers: LayersOfOne = 6,
     hidden_dim: Width = 512,
     intermediate_dim: Width = 2048,
     num_heads: Width = 8,

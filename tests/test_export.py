@@ -22,6 +22,7 @@ from PIL import Image
 
 from keras_dl import cards, endpoints, export, formats, fresh_process, runtime
 from keras_dl.data.images import Preprocess
+from keras_dl.data.pictures import pixels as pixels_of
 
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu")
 SIDE = 12
@@ -259,7 +260,7 @@ def test_a_request_is_bounded(made):
 @pytest.mark.parametrize("kind", kinds_of_picture())
 def test_the_size_is_read_from_the_header(kind):
     data, colour = kinds_of_picture()[kind]
-    assert endpoints.images._pixels(tf.constant(data)).numpy() == colour.shape[0] * colour.shape[1]
+    assert pixels_of(tf.constant(data)).numpy() == colour.shape[0] * colour.shape[1]
 
 
 @pytest.mark.parametrize("data", [b"", b"text", encoded(Image.fromarray(pictures(1)[0, ..., 0]), "PNG")[:-30]])

@@ -74,11 +74,12 @@ def classifier(model, preprocess, classes):
         bounds = [
             at_most(count, MOST_PICTURES, "image: a request", "pictures"),
             at_most(height * width, MOST_PIXELS, "image: a picture", "pixels"),
-            at_most(tf.maximum(height, width), MOST_SIDE, "image: a picture", "pixels a side"),
             at_most(count * height * width, MOST_OF_ALL, "image: a request", "pixels in all"),
             must(tf.equal(count, 0) | (height * width > 0), "image: a picture must have at least one pixel"),
         ]
-        with tf.control_dependencies(bounds):
+        with tf.control_dependencies(bounds):  # the first bound is said where both are passed
+            side = at_most(tf.maximum(height, width), MOST_SIDE, "image: a picture", "pixels a side")
+        with tf.control_dependencies([side]):
             image = tf.identity(image)
         # No pictures may come without a size, which no resizing takes.
         image = tf.cond(height * width > 0, lambda: image, lambda: tf.zeros([0, 1, 1, channels], tf.uint8))

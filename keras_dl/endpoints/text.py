@@ -94,7 +94,8 @@ def scorer(stepper, tokens):
         nll = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         total = tf.reduce_sum(nll * tf.sequence_mask(count, tf.shape(targets)[1], tf.float32), 1)
         mean = total / tf.cast(tf.maximum(count, 1), tf.float32)
-        answer = {"log_likelihood": 0.0 - total, "tokens": tf.cast(count, tf.int32), "nats_per_token": mean}
+        likelihood = tf.where(count > 0, -total, 0.0)  # of no tokens 0, not -0
+        answer = {"log_likelihood": likelihood, "tokens": tf.cast(count, tf.int32), "nats_per_token": mean}
         return {name: value[: tf.size(text)] for name, value in answer.items()}
 
     return score

@@ -160,7 +160,7 @@ class _Worker:
                         os.killpg(process.pid, signal.SIGKILL)
 
     def _listen(self, process, records):
-        given, heard, before, buffer = None, time.monotonic(), 0.0, b""
+        given, heard, queued, buffer = None, time.monotonic(), 0.0, b""
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
@@ -182,16 +182,16 @@ class _Worker:
                         if given is None:
                             records.append(line)
                             self.at = line["at"] + self.asked.jobs
-                    heard, before = time.monotonic(), _cpu_seconds(process.pid)
+                    heard, queued = time.monotonic(), _queued_seconds(process.pid)
+                if given is not None and (held := _memory(process.pid)) > self.asked.memory:
+                    return self._lost(given, "memory", f"the process holds {held:,} MB", records)
                 allowed = START if given is None else self.asked.seconds
-                # On a busy machine a second of the clock is less than one of work; an input that waits does no work.
-                waited = time.monotonic() - heard
-                if waited > 3 * allowed or (waited > allowed and _cpu_seconds(process.pid) - before > allowed):
+                # What it waits for a processor, on a busy machine, is no time of its own.
+                waited = time.monotonic() - heard - (_queued_seconds(process.pid) - queued)
+                if waited > allowed:
                     if given is None:
                         raise RuntimeError(f"a worker did not begin within {allowed} s: {self.command}")
                     return self._lost(given, "hang", f"no answer within {waited:.0f} s", records)
-                if given is not None and (held := _memory(process.pid)) > self.asked.memory:
-                    return self._lost(given, "memory", f"the process holds {held:,} MB", records)
 
     def _lost(self, given, outcome, said, records):
         records.append({**given, "outcome": outcome, "said": said})
@@ -286,12 +286,12 @@ def _memory(pid):
         return 0
 
 
-def _cpu_seconds(pid):
+def _queued_seconds(pid):
+    """How long a process has been ready to run without a processor; 0 where the system does not say."""
     try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
         return 0.0
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _parser():

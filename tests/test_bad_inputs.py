@@ -64,7 +64,7 @@ def builders(rng, scratch):
         BadInput("fine", "0", lambda: None),
         BadInput("waits", "1", lambda: time.sleep(1000)),
         BadInput("dies", "2", lambda: os._exit(3)),
-        BadInput("grows", "3", lambda: [held.append(bytearray(10**7)) or time.sleep(0.02) for _ in range(1000)]),
+        BadInput("grows", "3", lambda: [held.append(b"x" * 200_000_000), time.sleep(1000)]),
         BadInput("fine", "4", lambda: None),
     ]
 """
@@ -82,9 +82,9 @@ def test_what_hangs_dies_or_takes_all_memory_is_ended_and_the_rest_is_asked(tmp_
         "--jobs",
         "1",
         "--seconds",
-        "1",
+        "3",
         "--memory",
-        "400",
+        "120",
         "--json",
         tmp_path / "report.json",
     ]

@@ -41,7 +41,7 @@ def prepare():
     os.environ.update(ENVIRONMENT)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name, set_up in SET_UP.items():
-        if name in sys.modules:
+        if sys.modules.get(name) is not None:  # None: it may not be imported
             with quiet():
                 set_up(sys.modules[name])
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):

@@ -290,7 +290,7 @@ def test_what_the_export_would_not_translate_is_said_before_the_training(tmp_pat
         (tmp_path / name).write_text("".join(f"{'ab cd ' * 700}{n}\n" for n in range(60)))
     own = ["--source", str(tmp_path / "my.xx"), "--target", str(tmp_path / "my.yy"), "--longest", "9999"]
     app = main_of(ROOT / "apps" / "translate.py")
-    with pytest.raises(UserError, match="too long to be translated: at most 1023 sub-words and 4096 bytes"):
+    with pytest.raises(UserError, match="too long to be translated: at most 511 sub-words and 4096 bytes"):
         app([*own, "--vocabulary-size", "40", "--out", str(tmp_path)])
     with pytest.raises(UserError, match="--batch-size: must be at most 64; got 65"):
         app(["--batch-size", "65", "--out", str(tmp_path)])

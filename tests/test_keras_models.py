@@ -151,7 +151,7 @@ def pair(build, kind):
     theirs, mine = build(keras.layers, kind), build(ours(), kind)
     rng = np.random.default_rng(1)
     theirs.set_weights([rng.normal(0, 0.4, w.shape) for w in theirs.get_weights()])
-    assert sorted(w.shape for w in theirs.weights) == sorted(w.shape for w in mine.weights)
+    assert sorted(tuple(w.shape) for w in theirs.weights) == sorted(tuple(w.shape) for w in mine.weights)
     converted(kind, theirs, mine)
     return theirs, mine
 

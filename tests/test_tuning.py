@@ -364,7 +364,7 @@ def test_a_space_that_is_used_up_ends_the_search(tmp_path, quick, capsys, tuner)
 
 
 def test_no_trials_and_no_space_give_the_defaults(tmp_path, quick, capsys):
-    assert search(run_in(tmp_path), trials=0, build=None).values == {}
+    assert search(run_in(tmp_path), trials=0, build=lambda hp: pytest.fail("nothing is built")).values == {}
     assert not (tmp_path / "run").exists()
     assert search(run_in(tmp_path), "hyperband", build=lambda hp: compiled(tuning.defaults())).values == {}
     assert "nothing to search" in capsys.readouterr().out

@@ -268,6 +268,7 @@ def webp_exif(data):
 def orientation_of(block):
     """The first directory's Orientation in a TIFF block; 1 where there is none or the block makes no sense."""
     raw = tf.cast(tf.io.decode_raw(block, tf.uint8), tf.int64)
+    raw = tf.pad(raw, [[0, tf.maximum(8 - tf.size(raw), 0)]])  # a block that is cut short has no directory
     big = tf.equal(tf.strings.substr(block, 0, 4), b"MM\0*")
     small = tf.equal(tf.strings.substr(block, 0, 4), b"II*\0")
 

@@ -158,7 +158,7 @@ def start(machine, *, app, name, data=None):
         notes = resuming.check(path, asked, data)
     else:
         path = _new_folder(root, app, name)
-    lock = _lock(path)
+    lock = _lock(path, bool(settings.resume))
     run = Run(
         path=path, root=root, name=name, app=app, seed=settings.seed, settings=asked,
         strategy=machine.strategy, resumed=bool(settings.resume), command=command_line(),
@@ -318,7 +318,8 @@ def _new_folder(root, app, name):
         raise UserError(f"--out: {root} cannot be written: {error.strerror}") from error
 
 
-def _lock(path):
+def _lock(path, resumed):
+    """The lock on a run's folder; a new folder that cannot be written is taken away again."""
     try:
         return locks.hold(path)
     except locks.HeldByAnotherProcess as other:
@@ -326,7 +327,10 @@ def _lock(path):
             f"--resume: {other} is at work on {path.name}; wait until it has ended, or stop it. Nothing was written."
         ) from other
     except OSError as error:
-        raise UserError(f"--resume: {path} cannot be written: {error.strerror}. Nothing was written.") from error
+        if not resumed:
+            shutil.rmtree(path, ignore_errors=True)
+        flag = "--resume" if resumed else "--out"
+        raise UserError(f"{flag}: {path} cannot be written: {error.strerror}. Nothing was written.") from error
 
 
 def settings_of(path):

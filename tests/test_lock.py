@@ -82,15 +82,23 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_lock(tmp_path):
 
 def test_a_run_that_another_process_trains_is_refused_in_one_line(holder, tmp_path):
     with pytest.raises(runtime.UserError) as refused:
-        runtime._lock(tmp_path)
+        runtime._lock(tmp_path, resumed=True)
     (line,) = str(refused.value).splitlines()
     assert f"process {holder.pid} is at work on {tmp_path.name}" in line and "Nothing was written" in line
 
 
 def test_a_run_that_cannot_be_written_is_refused_in_one_line(tmp_path):
     (tmp_path / lock.FILE).mkdir()  # in place of a read-only disk, which root could write all the same
-    with pytest.raises(runtime.UserError, match="cannot be written: Is a directory"):
-        runtime._lock(tmp_path)
+    with pytest.raises(runtime.UserError, match="--resume: .* cannot be written: Is a directory"):
+        runtime._lock(tmp_path, resumed=True)
+    assert tmp_path.exists()
+
+
+def test_a_new_run_that_cannot_be_written_leaves_no_folder(tmp_path):
+    (tmp_path / "net-1" / lock.FILE).mkdir(parents=True)
+    with pytest.raises(runtime.UserError, match="--out: .* cannot be written: Is a directory"):
+        runtime._lock(tmp_path / "net-1", resumed=False)
+    assert not (tmp_path / "net-1").exists()
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+# PYTHON=python3.12 VENV=.venv-3.12 behind any of them: another CPython, in an environment of its own
 # make train     the main job: tune, train, evaluate, export        make test      the fast tests
 # make test-all  the slow tests, and those with an oracle, a browser or real data
 # make kills     kill and resume runs, and compare bits             make lint      ruff

@@ -24,6 +24,7 @@ setup(
         "importlib_resources>=6",  # tensorflow-datasets uses it without asking for it
         "tensorboard>=2.20,<3",
         "numpy>=2,<3",
+        "msgspec>=0.21,<1",  # schemas of the JSON files of runs and exports
         "scikit-learn>=1.5,<2",
         "matplotlib>=3.9,<4",
         "rich>=14",

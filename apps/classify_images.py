@@ -9,9 +9,10 @@ Recipes: LeCun et al. 1998 (convnet); He et al. 2015, section 4.2 (resnet_cifar)
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Config(settings.Training):
 
     model: Literal["linear", "mlp", "convnet", "resnet", "resnet_cifar"] = "convnet"  # architecture
     dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, or a folder with one sub-folder a class
-    image_size: int = 64  # pixels a side to which a folder's pictures are resized
+    image_size: Annotated[int, Whole(8, 4096)] = 64  # pixels a side to which a folder's pictures are resized
+    fit: Literal["crop", "pad", "stretch"] = "crop"  # pictures that are not square: their middle, black bars, distorted
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     class_weight: Literal["none", "balanced"] = "none"  # balanced: every class counts the same
     augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"  # auto: as the data set's recipes do
@@ -30,18 +32,19 @@ class Config(settings.Training):
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="classify_images").shortened()
-    arguments = models.options(config.model)
-    chosen = settings.assignments(config.set, arguments, f"build_{config.model}")
+    options = models.options(config.model)
+    chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     with runtime.quiet_tensorflow():
         import keras
 
-        from keras_dl import data, export, optimizers, summaries, training, tuning
+        from keras_dl import data, export, hyperparameters, optimizers, summaries, training, tuning
         from keras_dl.data import images
 
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = data.load(
-        config.dataset, config.seed, image_size=config.image_size, skip_unreadable=config.skip_unreadable,
-        limit=256 if config.smoke else None,
+        config.dataset, config.seed, image_size=config.image_size, fit=config.fit,
+        skip_unreadable=config.skip_unreadable, limit=256 if config.smoke else None,
     )  # fmt: skip
     info, preprocess = splits.info, splits.preprocess
     augment = images.augmentation(config.augment, info, preprocess)
@@ -54,9 +57,10 @@ def main(argv=None):
     validation = data.batches(splits.validation, 500, preprocess=preprocess)
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
-        model = build(info.input_shape, info.num_classes, **{**space(hp), **chosen})
+        model = build(info.input_shape, info.num_classes, **arguments(hp))
         model.compile(
             optimizer=optimizers.drawn(hp, config, train.steps()),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -64,9 +68,11 @@ def main(argv=None):
         )
         return model
 
-    with settings.user_input():
+    with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="classify_images", name=f"{config.model}-{info.name}")
+    run = runtime.start(
+        hardware, app="classify_images", name=f"{config.model}-{info.name}", data=data.fingerprint(splits)
+    )
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -75,11 +81,10 @@ def main(argv=None):
     for note in splits.notes:
         run.say(note)
     best = tuning.search(
-        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs
-    )
-    run.reseed()
-    with run.scope():
-        model = compiled(best)
+        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
+        arguments=arguments,
+    )  # fmt: skip
+    model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
     callbacks = [
         summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -97,24 +102,18 @@ def main(argv=None):
     folder = export.save(
         model, run, preprocess=preprocess, endpoints=export.classifier(model, preprocess, info.classes),
         metrics=report["metrics"], examples=splits.test.features["image"][:8], formats=config.formats,
-        card={"data": dataclasses.asdict(info), "hyperparameters": best.values},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
+    arguments.show(run, best, report["metrics"])
     pictures = images.write_png(splits.test.features["image"][:5], run.samples)
     run.finish(report["metrics"])
-    if run.throwaway:
-        return report["metrics"]
-    found = {name: value for name, value in {**space(best), **chosen}.items() if value != arguments[name]}
-    found |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**found, "trials": 0})
-    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
-    run.say(
-        f"""
-Next:
-  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
-  {python} -m keras_dl predict {runtime.typed(folder)} {runtime.typed(pictures[0])}
-  {python} {app} {anew}
-  {python} {app} --dataset fashion_mnist
-  {python} {app} --dataset path/to/my/images"""
+    app, others = Path(__file__).resolve(), commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images")
+    commands.following(
+        run,
+        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
+        ["-m", "keras_dl", "predict", folder, pictures[0]],
+        [app, *arguments.words(best)] if config.trials else None,
+        *([app, "--dataset", name] for name in others),
     )
     return report["metrics"]
 

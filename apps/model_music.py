@@ -12,9 +12,10 @@ Recipes: Chung et al. 2014 (arXiv:1412.3555); Pascanu et al. 2014 (arXiv:1312.60
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Number, Whole
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
 RATE = 16_000  # samples of sound a second
@@ -26,30 +27,41 @@ class Config(settings.Training):
 
     model: Literal["rnn", "lstm", "gru"] = "lstm"  # architecture
     dataset: str = "bach_chorales"  # or jsb_chorales, nottingham, musedata, piano_midi, or a folder of MIDI files
-    steps_per_beat: int = 4  # time steps a quarter note, of a folder's files
+    steps_per_beat: Annotated[int, Whole(1, 48)] = 4  # time steps a quarter note, of a folder's files
     skip_unreadable: bool = False  # leave out a folder's unreadable files
-    weight_noise: float = 0.0  # standard deviation of the noise on the weights in training
-    epochs: int = 100  # epochs of the final fit
-    batch_size: int = 16  # pieces a step
-    learning_rate: float = 1e-2  # the largest of the schedule
-    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
-    sample_beats: int = 32  # length of a sample behind its prime, quarter notes
+    # standard deviation of the noise on the weights in training
+    weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
+    epochs: settings.Count = 100  # epochs of the final fit
+    batch_size: settings.Count = 16  # pieces a step
+    learning_rate: settings.Rate = 1e-2  # the largest of the schedule
+    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    sample_beats: Annotated[int, Whole(1, 600)] = 32  # length of a sample behind its prime, quarter notes
 
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="model_music").shortened()
-    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    options = models.options(config.model)
+    chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
-    for name, least in (("sample_beats", 1), ("weight_noise", 0.0)):
-        settings.at_least(config, name, least)
     with runtime.quiet_tensorflow():
         import tensorflow as tf
 
-        from keras_dl import data, export, objectives, optimizers, samples, summaries, training, tuning
+        from keras_dl import (
+            data,
+            export,
+            hyperparameters,
+            objectives,
+            optimizers,
+            samples,
+            summaries,
+            training,
+            tuning,
+        )
         from keras_dl.data import music, plans
         from keras_dl.endpoints.music import generator
 
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     music.needs("pretty_midi", music.WRITING)  # said before the training, not behind it
     splits = data.load(
         config.dataset, config.seed, kind="music", steps_per_beat=config.steps_per_beat,
@@ -66,9 +78,10 @@ def main(argv=None):
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
-        network = build((None, info.notes), info.notes, **{**space(hp), **chosen})
+        network = build((None, info.notes), info.notes, **arguments(hp))
         model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
         model.compile(
             optimizer=optimizers.drawn(hp, config, train.steps()),
@@ -77,9 +90,9 @@ def main(argv=None):
         )
         return model
 
-    with settings.user_input():
+    with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="model_music", name=f"{config.model}-{info.name}")
+    run = runtime.start(hardware, app="model_music", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -89,11 +102,9 @@ def main(argv=None):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats",
+        monitor="val_nats", arguments=arguments,
     )  # fmt: skip
-    run.reseed()
-    with run.scope():
-        model = compiled(best)
+    model = run.build(compiled, best)
     run.say(
         f"{model.name}: {model.network.count_params():,} parameters; "
         f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
@@ -135,27 +146,20 @@ def main(argv=None):
     )
     folder = export.save(
         model.network, run, preprocess=preprocess, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": best.values},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     for name, roll in (("prime", prime), ("sample", sample())):
         music.write_midi(roll, run.samples / f"{name}.mid", **grid)
+    arguments.show(run, best, found)
     run.finish(found)
-    if run.throwaway:
-        return found
-    arguments = models.options(config.model)
-    changed = {name: value for name, value in {**space(best), **chosen}.items() if value != arguments[name]}
-    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
-    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
-    folder, played = runtime.typed(folder), runtime.typed(run.samples / "prime.mid")
-    run.say(
-        f"""
-Next:
-  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
-  {python} -m keras_dl predict {folder} {played} --endpoint generate --set seed=1 --out played_on.mid
-  {python} -m keras_dl predict {folder} {played}
-  {python} {app} {anew}
-  {python} {app} --dataset path/to/my/midi"""
+    app, predict, prime = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder], run.samples / "prime.mid"
+    commands.following(
+        run,
+        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
+        [*predict, prime, "--endpoint", "generate", "--set", "seed=1", "--out", "played_on.mid"],
+        [*predict, prime],
+        [app, *arguments.words(best)] if config.trials else None,
+        *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/midi")),
     )
     return found
 

@@ -17,9 +17,10 @@ Perplexity is its exponential, bits are nats / ln 2. Test: the whole text as one
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Number, Whole
 
 # Layers, units and the embedding's width where nothing is --set.
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
@@ -34,42 +35,54 @@ class Config(settings.Training):
     model: Literal["rnn", "lstm", "gru", "transformer_lm"] = "lstm"  # architecture
     dataset: str = "python"  # python (its standard library), ptb, tiny_shakespeare, or a text file or folder
     level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as the set is published
-    vocabulary_size: int = 10_000  # words; the rest is <unk>
-    sequence_length: int = 64  # tokens through which the gradient goes back; the state goes on beyond
+    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # words; the rest is <unk>
+    # tokens through which the gradient goes back; the state goes on beyond
+    sequence_length: Annotated[int, Whole(1, 100_000)] = 64
     loss_over: Literal["steps", "sequences"] = "steps"  # mean over tokens, or summed over a batch's steps
-    scheduled_sampling: float = 0.0  # probability that an input of training is the model's own draw
-    weight_noise: float = 0.0  # standard deviation of the noise on the weights in training
-    trial_epochs: int = 1  # epochs of a trial
-    epochs: int = 8  # epochs of the final fit
-    batch_size: int = 32  # rows of contiguous text
-    learning_rate: float = 2e-3  # the largest of the schedule
-    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
-    prime: str = "def "  # what the samples begin with
-    sample_length: int = 300  # tokens of a sample
+    # probability that an input of training is the model's own draw
+    scheduled_sampling: Annotated[float, Number("[0, 1]")] = 0.0
+    # standard deviation of the noise on the weights in training
+    weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
+    trial_epochs: settings.Count = 1  # epochs of a trial
+    epochs: settings.Count = 8  # epochs of the final fit
+    batch_size: settings.Count = 32  # rows of contiguous text
+    learning_rate: settings.Rate = 2e-3  # the largest of the schedule
+    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    prime: str | None = None  # what the samples begin with; if not given, a word that lines of the text begin with
+    sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
 
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="model_text").shortened()
-    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    options = models.options(config.model)
+    chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
-    for name, least in (("sequence_length", 1), ("sample_length", 1), ("weight_noise", 0.0), ("scheduled_sampling", 0)):
-        settings.at_least(config, name, least)
-    settings.check(
-        config.scheduled_sampling <= 1, f"--scheduled-sampling: must be at most 1; got {config.scheduled_sampling:g}."
-    )
     with runtime.quiet_tensorflow():
         import tensorflow as tf
 
-        from keras_dl import data, export, objectives, optimizers, samples, summaries, training, tuning
+        from keras_dl import (
+            data,
+            export,
+            hyperparameters,
+            objectives,
+            optimizers,
+            samples,
+            summaries,
+            training,
+            tuning,
+        )
         from keras_dl.data import text
-        from keras_dl.endpoints.text import generator
+        from keras_dl.endpoints.text import generator, limits
 
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = data.load(
         config.dataset, config.seed, kind="text", level=config.level, vocabulary_size=config.vocabulary_size
     )
     info, tokens = splits.info, splits.preprocess
+    prime = text.beginning(splits) if config.prime is None else text.checked_prime(config.prime)
+    unknown_in_prime = text.unknown_in(tokens, prime, "--prime")
     if config.smoke:
         splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(3000)) for p in info.counts})
 
@@ -83,14 +96,16 @@ def main(argv=None):
     layers, widest, embedding = SIZES[info.level]
     attends = config.model == "transformer_lm"
 
-    def arguments(hp):
+    def space(hp):
         width, rates = hp.Choice("width", [widest // 2, widest], default=widest), [0.1 if attends else 0.0, 0.2]
         drawn = {"dropout": hp.Choice("dropout", rates, default=rates[0])}
         if attends:
             drawn |= {"num_layers": 1 + layers, "hidden_dim": width, "intermediate_dim": 4 * width, "num_heads": 4}
-            return drawn | {"norm_first": True, "max_length": config.sequence_length} | chosen
+            return drawn | {"norm_first": True, "max_length": config.sequence_length}
         drawn |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
-        return drawn | ({"peephole": False} if config.model == "lstm" else {}) | chosen
+        return drawn | ({"peephole": False} if config.model == "lstm" else {})
+
+    arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def metrics():
         second = objectives.Perplexity() if info.level == "word" else objectives.BitsPerStep()
@@ -112,28 +127,31 @@ def main(argv=None):
         )
         return model
 
-    with settings.user_input():
-        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="model_text", name=f"{config.model}-{info.name}")
+    with settings.user_input(), hardware.scope():
+        tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+    most = limits(tried.stepper)["generate"]["tokens"] - len(tokens.encode([prime]).flat_values)
+    settings.check(
+        config.sample_length <= most, f"--sample-length: must be at most {most}; got {config.sample_length}."
+    )
+    run = runtime.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
 
     run.say(f"run: {run.path}")
-    for note in splits.notes:
+    for note in (*splits.notes, *filter(None, [unknown_in_prime])):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats",
+        monitor="val_nats", arguments=arguments,
     )  # fmt: skip
-    run.reseed()
-    model = compiled(best)
+    model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {info.level}s: {counts}")
     write = tf.function(generator(model.stepper, tokens), autograph=False)
 
     def sample(temperature, seed=config.seed):
-        made = write([config.prime], config.sample_length, temperature, 0, 1.0, seed)["text"]
+        made = write([prime], config.sample_length, temperature, 0, 1.0, seed)["text"]
         return made[0].numpy().decode(errors="replace")
 
     def show():
@@ -160,29 +178,23 @@ def main(argv=None):
         f"exposure gap: {gap['own']:.3f} nats a token for its own {GAP}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
-    endpoints = export.language_model(model.stepper, tokens, prime=config.prime, length=config.sample_length)
+    endpoints = export.language_model(model.stepper, tokens, prime=prime, length=config.sample_length)
     folder = export.save(
         model.network, run, preprocess=tokens, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": best.values, "exposure_gap": gap},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "exposure_gap": gap},
     )  # fmt: skip
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
+    arguments.show(run, best, found)
     run.finish(found)
-    if run.throwaway:
-        return found
-    defaults = arguments(tuning.defaults())
-    changed = {name: value for name, value in arguments(best).items() if value != defaults[name] or name in chosen}
-    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
-    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
-    run.say(
-        f"""
-Next:
-  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
-  {python} -m keras_dl predict {runtime.typed(folder)} "{config.prime}" --endpoint generate --set temperature=0.7
-  {python} -m keras_dl predict {runtime.typed(folder)} "{config.prime}"
-  {python} {app} {anew}
-  {python} {app} --dataset path/to/my/text"""
+    app, predict = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder, prime]
+    commands.following(
+        run,
+        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
+        [*predict, "--endpoint", "generate", "--set", "temperature=0.7"],
+        predict,
+        [app, *arguments.words(best)] if config.trials else None,
+        *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/text")),
     )
     return found
 

@@ -17,9 +17,10 @@ matches of the beam's best translations, read once.
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from keras_dl import models, runtime, settings
+from keras_dl import commands, machine, models, runtime, settings
+from keras_dl.arguments import Number, Share, Tuple, Whole
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
 # Sizes where nothing is --set: papers' are for millions of sentences. Normalised last, as published, a Transformer did
@@ -46,47 +47,66 @@ class Config(settings.Training):
     dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; not looked at with --source
     source: str = ""  # a text file of your own, a sentence a line
     target: str = ""  # its translations, line by line
-    chained: tuple[int, int] = (1, 2)  # dates: how many stand in one source
-    vocabulary_size: int = 0  # sub-words of both languages; 0: 400 for dates, else 8,000
-    longest: int = 200  # sub-words; longer pairs are not trained on
-    label_smoothing: float = 0.0  # share of the target that is spread over all sub-words; papers: 0.1
-    beam_width: int = 5  # translations that are followed at once; 1 is the greedy choice
-    length_penalty: float = 0.6  # how much long translations are favoured
-    trials: int = 0  # trials of the search; 0: none, the dates are to take minutes
-    trial_epochs: int = 1  # epochs of a trial
-    epochs: int = 5  # epochs of the final fit
-    batch_tokens: int = 1024  # sub-words of a batch, padding counted, of the longer side
-    batch_size: int = 64  # sentences that are translated at once
-    learning_rate: float = 2e-3  # the largest of the schedule
+    chained: Annotated[tuple[int, int], Tuple(Whole(1, 100), 2, 2)] = (1, 2)  # dates: how many stand in one source
+    # sub-words of both languages; 0: 400 for dates, else 8,000
+    vocabulary_size: settings.CountOrZero = 0
+    longest: settings.Count = 200  # sub-words; longer pairs are not trained on
+    # share of the target that is spread over all sub-words; papers: 0.1
+    label_smoothing: Annotated[float, Share] = 0.0
+    # translations that are followed at once; 1 is the greedy choice
+    beam_width: Annotated[int, Whole(1, 100)] = 5
+    length_penalty: Annotated[float, Number("[0, 10]")] = 0.6  # how much long translations are favoured
+    trials: settings.CountOrZero = 0  # trials of the search; 0: none, the dates are to take minutes
+    trial_epochs: settings.Count = 1  # epochs of a trial
+    epochs: settings.Count = 5  # epochs of the final fit
+    batch_tokens: settings.Count = 1024  # sub-words of a batch, padding counted, of the longer side
+    batch_size: settings.Count = 64  # sentences that are translated at once
+    learning_rate: settings.Rate = 2e-3  # the largest of the schedule
     schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "onecycle"  # of the learning rate
-    warmup: int = 400  # noam: updates until the largest learning rate
-    beta_2: float = 0.98  # adam: how slowly the mean square of the gradient is forgotten
-    epsilon: float = 1e-9  # adam: added to its root
-    clipnorm: float = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    warmup: settings.Count = 400  # noam: updates until the largest learning rate
+    beta_2: settings.Beta = 0.98  # adam: how slowly the mean square of the gradient is forgotten
+    epsilon: settings.Epsilon = 1e-9  # adam: added to its root
+    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
 
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="translate").shortened()
-    chosen = settings.assignments(config.set, models.options(config.model), f"build_{config.model}")
+    options = models.options(config.model)
+    chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
-    for name, least in (("beam_width", 1), ("batch_tokens", 1), ("length_penalty", 0.0), ("vocabulary_size", 0)):
-        settings.at_least(config, name, least)
     settings.check(
-        0 <= config.label_smoothing < 1, f"--label-smoothing: must be in [0, 1); got {config.label_smoothing:g}."
+        config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
     with runtime.quiet_tensorflow():
         import keras
         import numpy as np
         import tensorflow as tf
 
-        from keras_dl import data, export, objectives, optimizers, samples, scores, summaries, training, tuning
+        from keras_dl import (
+            data,
+            export,
+            hyperparameters,
+            objectives,
+            optimizers,
+            samples,
+            scores,
+            summaries,
+            training,
+            tuning,
+        )
         from keras_dl.data import plans
-        from keras_dl.endpoints.translation import MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, translator
+        from keras_dl.decoding.beam import STRONGEST, WIDEST
+        from keras_dl.endpoints import translation
 
     settings.check(
-        config.batch_size <= MOST_SENTENCES, f"--batch-size: must be at most {MOST_SENTENCES}; got {config.batch_size}."
+        config.batch_size <= translation.MOST_SENTENCES,
+        f"--batch-size: must be at most {translation.MOST_SENTENCES}; got {config.batch_size}.",
     )
+    for name, most in (("length_penalty", STRONGEST), ("beam_width", WIDEST)):
+        value = getattr(config, name)
+        settings.check(value <= most, f"--{name.replace('_', '-')}: must be at most {most:g}; got {value:g}.")
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
     own = {"chained": config.chained} if config.dataset.partition("/")[0] == "dates" and not config.source else {}
     own |= {"examples": 1000} if own and config.smoke else {}
     size = config.vocabulary_size or (DATES if own else 8000)
@@ -95,14 +115,6 @@ def main(argv=None):
         vocabulary_size=size, longest=config.longest, **own,
     )  # fmt: skip
     info, subwords = splits.info, splits.preprocess
-    for examples in (splits.validation, splits.test):  # what is translated when the training is over
-        tokens, texts = examples.features["source"].lengths, examples.features["source_text"]
-        long = next((t for n, t in zip(tokens, texts, strict=True) if n >= MOST_TOKENS or len(t) > MOST_BYTES), None)
-        settings.check(
-            long is None,
-            f"--source: a sentence of {info.name} is too long to be translated: at most {MOST_TOKENS - 1} sub-words "
-            f"and {MOST_BYTES} bytes; split the one that begins {(long or b'')[:40].decode(errors='replace')!r}.",
-        )
     if config.smoke:
         splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(200)) for p in info.counts})
 
@@ -113,14 +125,16 @@ def main(argv=None):
         return data.batches(examples, 1, seed=seed or 0, preprocess=subwords, plan=fixed)
 
     train, validation = batches(splits.train, config.seed), batches(splits.validation)
-    build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    build = getattr(models, f"build_{config.model}")
     vocabularies = ("vocabulary_size",) if config.model == "transformer" else (
         "source_vocabulary_size", "target_vocabulary_size",
     )  # fmt: skip
 
-    def arguments(hp):
-        drawn = {name: 0.0 if own else value for name, value in space(hp).items() if name in SEARCHED}
-        return SIZES[config.model] | drawn | chosen
+    def space(hp):
+        varied = {"dropout": 0.0} if own else getattr(models, f"{config.model}_space")(hp)
+        return SIZES[config.model] | {name: varied[name] for name in SEARCHED}
+
+    arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
         model = build(**dict.fromkeys(vocabularies, len(subwords.pieces)), **arguments(hp))
@@ -134,9 +148,19 @@ def main(argv=None):
         )  # fmt: skip
         return model
 
-    with settings.user_input():
-        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(config, app="translate", name=f"{config.model}-{info.name}")
+    with settings.user_input(), hardware.scope():
+        tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
+    most = translation.limits(tried, config.beam_width)["translate"]
+    for examples in (splits.validation, splits.test):  # what is translated when the training is over
+        tokens, texts = examples.features["source"].lengths, examples.features["source_text"]
+        sizes = zip(tokens, texts, strict=True)
+        long = next((t for n, t in sizes if n >= most["tokens"] or len(t) > most["bytes"]), None)
+        settings.check(
+            long is None,
+            f"--source: a sentence of {info.name} is too long to be translated: at most {most['tokens'] - 1} sub-words "
+            f"and {most['bytes']} bytes; split the one that begins {(long or b'')[:40].decode(errors='replace')!r}.",
+        )
+    run = runtime.start(hardware, app="translate", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
@@ -146,15 +170,10 @@ def main(argv=None):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats",
+        monitor="val_nats", arguments=arguments,
     )  # fmt: skip
-    run.reseed()
-    with run.scope():
-        model = compiled(best)
+    model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
-    for count, why in ((info.skipped, "empty on both sides"), (info.dropped, f"longer than {config.longest}")):
-        if count:
-            run.say(f"pairs left out, {why}: {count:,}")
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
 
     def asking(model):
@@ -162,14 +181,15 @@ def main(argv=None):
         decoder = models.decoder_of(model)
         aligned = None if config.model == "seq2seq" else models.with_alignment(model)
         ask = tf.function(
-            translator(decoder, aligned, subwords, config.beam_width), autograph=False,
+            translation.translator(decoder, aligned, subwords, config.beam_width), autograph=False,
             input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((), tf.float32)],
         )  # fmt: skip
         return decoder, aligned, ask
 
     _, aligned, ask = asking(model)
     looking = None if aligned is None else models.with_attention(model)
-    shown = splits.validation.take(slice(SHOWN)).features
+    lengths = splits.validation.features["source"].lengths[:SHOWN] + 1
+    shown = splits.validation.take(np.sort(translation.requests(lengths, most)[0])).features
 
     def show():
         made = ask(tf.constant(shown["source_text"]), config.length_penalty)
@@ -200,8 +220,9 @@ def main(argv=None):
 
     def translated(texts):
         """The best translations; sentences of like lengths go together."""
-        order, found = np.argsort([len(text) for text in texts], kind="stable"), {}
-        for rows in np.split(order, range(config.batch_size, len(order), config.batch_size)):
+        found = {}
+        lengths = splits.test.features["source"].lengths + 1
+        for rows in translation.requests(lengths, most | {"sentences": config.batch_size}):
             made = ask(tf.constant(texts[rows]), config.length_penalty)["translation"].numpy()
             found |= dict(zip(rows.tolist(), made, strict=True))
         return [found[i].decode(errors="replace") for i in range(len(texts))]
@@ -221,23 +242,17 @@ def main(argv=None):
     )
     folder = export.save(
         model, run, preprocess=subwords, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": best.values, "signature": signature},
+        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "bleu_signature": signature},
     )  # fmt: skip
+    arguments.show(run, best, found)
     run.finish(found)
-    if run.throwaway:
-        return found
-    defaults = arguments(tuning.defaults())
-    changed = {name: value for name, value in arguments(best).items() if value != defaults[name] or name in chosen}
-    changed |= {name: best.values[name] for name in ("learning_rate",) if name in best.values}
-    anew = settings.flags(dataclasses.replace(config, resume="", smoke=False), {**changed, "trials": 0})
-    python, app = runtime.python(), runtime.typed(Path(__file__).resolve())
-    run.say(
-        f"""
-Next:
-  {python} -m tensorboard.main --logdir {runtime.typed(run.tensorboard)}
-  {python} -m keras_dl predict {runtime.typed(folder)} "{example[0][0]}"
-  {python} {app} {anew}
-  {python} {app} --source my.en --target my.de"""
+    app = Path(__file__).resolve()
+    commands.following(
+        run,
+        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
+        ["-m", "keras_dl", "predict", folder, example[0][0]],
+        [app, *arguments.words(best)] if config.trials else None,
+        None if config.source else [app, "--source", "my.en", "--target", "my.de"],
     )
     return found
 

@@ -18,7 +18,7 @@ with runtime.quiet_tensorflow():
     import numpy as np
     import tensorflow as tf
 
-    from keras_dl import data, decoding, export, models, objectives, optimizers, scores, training
+    from keras_dl import data, decoding, export, machine, models, objectives, optimizers, scores, training
     from keras_dl.data import images, music, text
 
 keras.config.disable_traceback_filtering()  # the report says where an error was raised
@@ -293,7 +293,7 @@ def _verbs(scratch):
         images.augmentation(info=few.info, preprocess=few.preprocess, **given)
 
     def strategy(**given):
-        run = runtime.start(dataclass_of(given, scratch), app="mine", name="convnet-digits")
+        run = runtime.start(machine.prepare(dataclass_of(given, scratch)), app="mine", name="convnet-digits")
         if not (run.path / "config.json").is_file():
             raise Fault("accepted", "the run has no config.json")
 
@@ -364,7 +364,7 @@ def _verbs(scratch):
             if default is not inspect.Parameter.empty
         }),
         ("training.stopping", stops, {"patience": whole(2), "reduce_on_plateau": whole(0)}),
-        ("runtime.start", strategy, {
+        ("machine.prepare", strategy, {
             "seed": whole(0), "device": word("cpu"), "strategy": word("none"),
             "precision": word("float32"),
         }),

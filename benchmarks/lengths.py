@@ -138,14 +138,25 @@ def made_by(exported):
 
 def translated(exported, sources):
     """The best translations that an export gives; sentences of like lengths go together."""
+    import tensorflow as tf
+
     from keras_dl.endpoints.translation import MOST_SENTENCES
 
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     found = {}
+
+    def ask(rows):
+        try:
+            answer = exported.call("translate", source=[sources[i] for i in rows], length_penalty=0.6)["translation"]
+            found.update(zip(rows, answer, strict=True))
+        except tf.errors.InvalidArgumentError:  # together they are too much for one request
+            if len(rows) == 1:
+                raise
+            ask(rows[: len(rows) // 2])
+            ask(rows[len(rows) // 2 :])
+
     for start in range(0, len(order), MOST_SENTENCES):
-        rows = order[start : start + MOST_SENTENCES]
-        made = exported.call("translate", source=[sources[i] for i in rows], length_penalty=0.6)["translation"]
-        found |= dict(zip(rows, made, strict=True))
+        ask(order[start : start + MOST_SENTENCES])
     return [found[i].decode(errors="replace") for i in range(len(sources))]
 
 

@@ -65,7 +65,7 @@ def list_tables():
         lines = [("row", "metric", "published", "bar", "measured", "date")]
         for row in table.rows:
             record = newest.get((row.name, row.metric))
-            measured = (_figure(record), record["date"][:10]) if record else ("-", "")
+            measured = (_figure(record) + _missed(row, record), record["date"][:10]) if record else ("-", "")
             bar = f"{row.bar[0]} {row.bar[1]:g}" if row.bar else ""
             lines.append((row.name, f"{row.metric} ({row.unit})", _published(row), bar, *measured))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -254,7 +254,7 @@ def _markdown(name):
     for row_name in dict.fromkeys(row.name for row in table.rows):
         rows = {row.metric: row for row in table.rows if row.name == row_name}
         records = {metric: newest.get((row_name, metric)) for metric, _ in metrics}
-        line = [row_name, *(_cell(records[metric], metric in rows) for metric, _ in metrics)]
+        line = [row_name, *(_cell(records[metric], rows.get(metric)) for metric, _ in metrics)]
         if cited:
             figures = [_published(row) for row in rows.values() if row.published is not None]
             sources = dict.fromkeys(row.source for row in rows.values() if row.source)
@@ -271,8 +271,15 @@ def _markdown(name):
     return text
 
 
-def _cell(record, declared):
-    return (_figure(record) if record else "not measured") if declared else ""
+def _cell(record, row):
+    """A figure as a table shows it, marked where it misses its bar; "" where the table has no such row."""
+    if row is None:
+        return ""
+    return _figure(record) + _missed(row, record) if record else "not measured"
+
+
+def _missed(row, record):
+    return "" if _reaches(row, record["value"]) else f", misses its bar of {row.bar[1]:g}"
 
 
 def _made_on(record):
@@ -295,9 +302,14 @@ def _beside(row, value):
     text = "" if row.published is None else f"; published {_published(row)}"
     if row.bar:
         sign, bar = row.bar
-        reached = value <= bar if sign == "<=" else value >= bar
-        text += f"; bar {sign} {bar:g}: {'reached' if reached else 'missed'}"
+        text += f"; bar {sign} {bar:g}: {'reached' if _reaches(row, value) else 'missed'}"
     return text
+
+
+def _reaches(row, value):
+    """Does a figure reach its row's bar? True where there is none."""
+    sign, bar = row.bar or ("<=", math.inf)
+    return value <= bar if sign == "<=" else value >= bar
 
 
 def _number(value):

@@ -171,6 +171,16 @@ def _music(table, published, source):
     )
 
 
+def _safety():
+    inputs = (
+        "webp", "gif_screen", "gif_frames", "png", "jpeg", "midi", "image_bytes", "image", "text_score",
+        "text_generate", "music_score", "music_generate", "translate", "translation_sample", "translation_score",
+    )  # fmt: skip
+    for name in inputs:
+        yield Row(name, "peak_mb", "MB", f"benchmarks/safety.py {name}", bar=("<=", 1000))
+        yield Row(name, "seconds", "s", f"benchmarks/safety.py {name}", bar=("<=", 10))
+
+
 MNIST_PAGE = "as LeCun's MNIST page lists it"
 FASHION_README = "the data set authors' README"
 DEGRADATION = "He et al. 2015, section 4.2, figure 6: curves at four times the width"
@@ -235,6 +245,11 @@ TABLES = {
                 bar=(">=", 100),
             ),  # fmt: skip
         ),
+    ),
+    "safety": Table(
+        "What strangers can send: memory above the loaded model and time, of files made to burst it (all refused or "
+        "read within the bars) and of each endpoint's largest requests, the apps' default models, two cores",
+        tuple(_safety()),
     ),
     "ptb": Table(
         "Penn Treebank, words: perplexity of the test text, read as one sequence",

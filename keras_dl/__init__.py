@@ -4,30 +4,47 @@
 
     model = keras_dl.build_convnet((28, 28, 1), 10)
 
-Names are imported when they are used (PEP 562): `import keras_dl` alone does not import TensorFlow, but sets what must
-be set in the environment before TensorFlow is imported.
+Names are imported when they are used (PEP 562): `import keras_dl` alone does not import TensorFlow or Keras, but sees
+to it that they are quiet and set up as the models need them, whoever imports them later.
 """
 
 import importlib
-import os
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # a ~/.keras/keras.json of another backend breaks the import
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
+from keras_dl import imports
+
+imports.prepare()
 
 __version__ = "0.1.0"
 
-LIGHT = ("checkpoint", "data", "layers", "models", "runtime", "settings")  # importable without TensorFlow
-HEAVY = ("decoding", "endpoints", "export", "objectives", "optimizers", "samples", "summaries", "training", "tuning")
+LIGHT = (
+    "checkpoint",
+    "commands",
+    "data",
+    "layers",
+    "machine",
+    "models",
+    "runtime",
+    "settings",
+)  # importable without TensorFlow
+HEAVY = (
+    "decoding",
+    "endpoints",
+    "export",
+    "hyperparameters",
+    "objectives",
+    "optimizers",
+    "samples",
+    "summaries",
+    "training",
+    "tuning",
+)
 
 
 def __getattr__(name):
-    if name in LIGHT:
+    if name in LIGHT or name in HEAVY:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in HEAVY or name.startswith("build_"):
-        with importlib.import_module(f"{__name__}.runtime").quiet_tensorflow():
-            if name in HEAVY:
-                return importlib.import_module(f"{__name__}.{name}")
-            return getattr(importlib.import_module(f"{__name__}.models"), name)
+    if name.startswith("build_"):
+        return getattr(importlib.import_module(f"{__name__}.models"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -5,16 +5,20 @@ it: the name's is its newest version.
 """
 
 import datetime
-import hashlib
 import json
 import math
+import os
+import shlex
+import urllib.parse
 from pathlib import Path
 
-from keras_dl import runtime
-from keras_dl.runtime import UserError
+from keras_dl import paths, records, runtime
+from keras_dl.errors import UserError
 
 CARD = "card.json"
+MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "safety.jsonl"  # in a checkout
 SAVED_MODEL = "saved_model.pb"
+PATTERN = "[]*?\\"
 PLACEHOLDERS = {  # of the Python lines, by kind
     "image_bytes": 'tf.constant([open("PICTURE.png", "rb").read()])',
     "text": 'tf.constant(["some text"])',
@@ -29,9 +33,11 @@ WORDS = {"text": "some text", "sentence": "a sentence", "sentence_target": "its 
 
 def versions(folder):
     """The whole numbers that are names of folders in `folder`, ascending."""
-    if not folder.is_dir():
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    except OSError:
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
+    return sorted(number for name in names if (number := paths.number_of(name)) is not None)
 
 
 def find(path):
@@ -41,61 +47,40 @@ def find(path):
         UserError: nothing is there, or it is no export; the nearest that is one is named.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         there = ", ".join(str(other) for other, _ in under(_saved_models(folder))) or "none"
         raise UserError(f"{path}: no such export folder. Exports there: {there}.")
-    if not (folder / SAVED_MODEL).is_file() and versions(folder):
+    if not os.path.isfile(folder / SAVED_MODEL) and versions(folder):
         folder = folder / str(versions(folder)[-1])
     for name, what in ((SAVED_MODEL, "a SavedModel"), (CARD, "a card")):
-        if not (folder / name).is_file():
+        if not os.path.isfile(folder / name):
             raise UserError(f"{folder}: an export must have {what}; there is no {name} in it.")
-    card = read(folder)
-    if card is None:
-        raise UserError(f"{folder / CARD}: must be the card that export.save wrote; it cannot be read as one.")
-    return folder, card
+    return folder, read(folder)
 
 
 def read(folder):
-    """The card in `folder`, or None where there is none that can be read."""
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(card, dict) or not {"name", "endpoints", "files"} <= set(card):
-        return None
-    return card if all({"inputs", "outputs"} <= set(endpoint) for endpoint in card["endpoints"].values()) else None
+    """The card in `folder`.
+
+    Raises:
+        UserError: there is none, or it is not as records.Card has it.
+    """
+    return records.read(Path(folder) / CARD, records.Card)
 
 
 def under(saved_models):
-    """[(version folder, its card or None)] of every export in `saved_models`, by name and version."""
-    saved_models = Path(saved_models)
-    names = sorted(path for path in saved_models.iterdir() if path.is_dir()) if saved_models.is_dir() else []
-    return [(name / str(v), read(name / str(v))) for name in names for v in versions(name)]
-
-
-def check_files(folder, card):
-    """Compare what a SavedModel is loaded from with the card's SHA-256.
-
-    Raises:
-        UserError: a file is missing, cut short or changed.
-    """
-    for name, digest in card["files"].items():
-        if name == SAVED_MODEL or name.startswith(("variables/", "assets/")):
-            path = folder / name
-            if not path.is_file() or sha256(path) != digest:
-                state = "is not the one that export.save wrote" if path.is_file() else "is missing"
-                raise UserError(f"{path}: {state}; the export is damaged. Use another version, or export again.")
-
-
-def digests(folder):
-    """{path relative to `folder`: SHA-256} of every file in it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
-
-
-def sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """[(version folder, its card, or the UserError that says why it has none)] of every export in `saved_models`, by
+    name and version."""
+    saved_models, found = Path(saved_models), []
+    try:
+        names = sorted(entry.name for entry in os.scandir(saved_models) if entry.is_dir())
+    except OSError:
+        return []
+    for folder in [saved_models / name / str(version) for name in names for version in versions(saved_models / name)]:
+        try:
+            found.append((folder, read(folder)))
+        except UserError as error:
+            found.append((folder, error))
+    return found
 
 
 def describe(model, run, preprocess, endpoints, outputs, metrics):
@@ -126,37 +111,75 @@ def describe(model, run, preprocess, endpoints, outputs, metrics):
             name: {
                 "inputs": {spec.name: _signature(spec.name, spec, endpoint) for spec in endpoint.inputs},
                 "outputs": {field: _signature(field, spec, endpoint) for field, spec in outputs[name].items()},
+                "limits": endpoint.limits,
+                **({"measured": figures} if (figures := measured(run.app, _names(endpoint, endpoints))) else {}),
             }
             for name, endpoint in endpoints.items()
         },
     }
 
 
+def measured(app, names):
+    """What the largest requests took that an endpoint takes, of the model that an app makes by default.
+
+    Args:
+        app: name of the app.
+        names: of the endpoint, which may have two.
+
+    Returns:
+        {"peak_mb": megabytes above the loaded model, "seconds", "model": of which model, "date", "commit"}, the newest
+        that benchmarks/safety.py has measured; {} where it was not measured, or the results are not here.
+    """
+    try:
+        lines = [json.loads(line) for line in MEASURED.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return {}
+    lines = [line for line in lines if line["details"].get("app") == app and line["details"]["endpoint"] in names]
+    if not lines:
+        return {}
+    figures = {line["metric"]: line["value"] for line in lines}
+    last = lines[-1]
+    return {**figures, "model": last["details"]["model"], "date": last["date"][:10], "commit": last["commit"][:7]}
+
+
+def _names(endpoint, endpoints):
+    return [name for name, other in endpoints.items() if other is endpoint]
+
+
 def text(card):
     """The card as JSON; NumPy's numbers and arrays, tuples and paths become plain ones."""
-    return json.dumps(card, indent=2, default=_plain, ensure_ascii=False) + "\n"
+    written = json.dumps(card, indent=2, default=_plain, ensure_ascii=False) + "\n"
+    return written.encode("utf-8", "backslashreplace").decode("utf-8")  # of names that are not UTF-8
 
 
 def how_to_call(folder, endpoints):
-    """{"predict": shell command, "python": three lines, "rest": URL and body} for the first of the card's endpoints."""
+    """{"predict": shell command, "python": a few lines, "rest": URL and body} for the first of the card's endpoints."""
     name, first = next(iter(endpoints.items()))
     python = ", ".join(f"{field}={_placeholder(spec)}" for field, spec in first["inputs"].items())
-    lines = [
-        "import tensorflow as tf",
-        f'model = tf.saved_model.load("{folder}")',
-        f'answer = model.signatures["{name}"]({python})',
-    ]
     given = next((INPUTS[spec["kind"]] for spec in first["inputs"].values() if spec["kind"] in INPUTS), "")
     rows = all(spec["shape"] for spec in first["inputs"].values())  # a scalar fits the columnar form only
     values = {field: _json_value(spec) for field, spec in first["inputs"].items()}
     if not rows:
         values = {field: [value] if first["inputs"][field]["shape"] else value for field, value in values.items()}
     body = {"signature_name": name, **({"instances": [values]} if rows else {"inputs": values})}
+    model = urllib.parse.quote(folder.parent.name, safe="")
     return {
-        "predict": f"python -m keras_dl predict {folder}{given}",
-        "python": "\n".join(lines),
-        "rest": {"url": f"http://localhost:8501/v1/models/{folder.parent.name}:predict", "body": body},
+        "predict": f"python -m keras_dl predict {shlex.quote(str(folder))}{given}",
+        "python": "\n".join([*_loading(str(folder)), f"answer = model.signatures[{name!r}]({python})"]),
+        "rest": {"url": f"http://localhost:8501/v1/models/{model}:predict", "body": body},
     }
+
+
+def _loading(folder):
+    """Lines of Python that load the SavedModel in `folder`."""
+    if not set(folder) & set(PATTERN):
+        return ["import tensorflow as tf", f"model = tf.saved_model.load({folder!r})"]
+    return [
+        "import contextlib",
+        "import tensorflow as tf",
+        f"with contextlib.chdir({folder!r}):  # TensorFlow takes some characters of this path for a pattern",
+        '    model = tf.saved_model.load(".")',
+    ]
 
 
 def _signature(name, spec, endpoint):
@@ -168,7 +191,7 @@ def _signature(name, spec, endpoint):
 
 def _saved_models(missing):
     """The folder in which exports stand beside one that is not there."""
-    return missing.parent.parent if missing.name.isdecimal() else missing.parent
+    return missing.parent.parent if paths.number_of(missing.name) is not None else missing.parent
 
 
 def _placeholder(spec):

@@ -8,12 +8,11 @@ passed over with a line.
 import io
 import json
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from keras_dl import runtime
+from keras_dl import records, runtime
 
 KEEP = 2
 STATE = "state.json"  # the member with everything that is not an array
@@ -37,15 +36,39 @@ def write(folder, epoch, step, arrays, state):
         old.unlink()
 
 
-def newest(folder):
-    """(arrays, state) of the newest whole checkpoint, or None; a damaged one is named and passed over."""
-    found = _found(folder)
+def newest(folder, check=None):
+    """(arrays, state) of the newest checkpoint that is whole and fits; others are named and passed over.
+
+    Args:
+        check: function of (arrays, state) that raises ValueError where they do not fit what is to be restored.
+
+    Returns:
+        None where there is no checkpoint, or all are damaged.
+
+    Raises:
+        runtime.UserError: some are whole, and none of them fits.
+    """
+    found, unfit = _found(folder), None
     for path in reversed(found):
+        before = "the checkpoint before it is used" if path != found[0] else "no checkpoint is left"
         try:
-            return _load(path)
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
-            rest = "no checkpoint is left: it starts anew" if path == found[0] else "the checkpoint before it is used"
-            print(f"{path} is damaged ({error}); {rest}.", file=sys.stderr)
+            arrays, state = _load(path)
+        except (ValueError, OSError) as error:
+            end = ": it starts anew" if path == found[0] and unfit is None else ""
+            print(f"{path} is damaged ({' '.join(str(error).split())}); {before}{end}.", file=sys.stderr)
+            continue
+        try:
+            if check is not None:
+                check(arrays, state)
+            return arrays, state
+        except ValueError as error:
+            unfit = unfit or f"{path}: {error}"
+            print(f"{path} does not fit ({error}); {before}.", file=sys.stderr)
+    if unfit:
+        raise runtime.UserError(
+            f"training.fit: the checkpoint is of another model; nothing was changed ({unfit}). Start a new run, or "
+            f"delete {folder} to begin this one anew."
+        )
     return None
 
 
@@ -69,10 +92,17 @@ def _save(file, arrays, state):
 
 
 def _load(path):
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    state = json.loads(arrays.pop(STATE).tobytes())
-    return arrays, state
+    """(arrays, state) of the file; ValueError or OSError where it is damaged."""
+    data = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            if sum(member.file_size for member in file.zip.infolist()) > len(data):
+                raise ValueError("its members claim more bytes than it has")
+            arrays = {name: file[name] for name in file.files}
+            text = arrays.pop(STATE).tobytes()
+    except Exception as error:  # a damaged archive fails somewhere inside, in many ways
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return arrays, records.parse(text, records.State, STATE)
 
 
 def _found(folder):

@@ -9,61 +9,43 @@ import contextlib
 import errno
 import hashlib
 import importlib.util
-import io
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from keras_dl import cards, runtime
+from keras_dl import cards, paths, records, runtime, verification
+from keras_dl import formats as other_formats
+from keras_dl.arguments import Text, YesOrNo, checked
 from keras_dl.endpoints import Endpoint
 from keras_dl.endpoints.images import classifier
 from keras_dl.endpoints.music import polyphony
 from keras_dl.endpoints.text import language_model
 from keras_dl.endpoints.translation import translation
+from keras_dl.fresh_process import answers as _answers_of_a_fresh_process
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
     import tensorflow as tf
-    from tensorflow.core.framework import tensor_pb2
 
 __all__ = ["Endpoint", "Export", "classifier", "language_model", "load", "polyphony", "save", "translation"]
 
 TOLERANCE = 1e-5  # of the reloaded answers; relative above 1
-FORMAT_TOLERANCE = 1e-4  # of ONNX's and LiteRT's logits, whose kernels sum in another order; relative above 1
 EXAMPLES = 8  # compared at most
-FORMATS = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": ()}  # the packages that each needs
 ASIDE = ".saving-"
 UNWRITABLE = [
-    os.strerror(number)
-    for number in (
-        errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
-    )
+    "No usable temporary directory found",
+    *(
+        os.strerror(number)
+        for number in (
+            errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
+            errno.EEXIST, errno.ENAMETOOLONG,
+        )
+    ),
 ]  # fmt: skip
-
-# The fresh process: questions come in and answers go out as one tf.train.Example, {call/name: serialised tensor}.
-RELOAD = """
-import sys
-sys.modules["keras_dl"] = None
-import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
-calls, answers = {}, tf.train.Example()
-for key, value in tf.train.Example.FromString(sys.stdin.buffer.read()).features.feature.items():
-    call, name = key.rsplit("/", 1)
-    tensor = tensor_pb2.TensorProto.FromString(value.bytes_list.value[0])
-    calls.setdefault(call, {})[name] = tf.constant(tf.make_ndarray(tensor), tensor.dtype)
-loaded = tf.saved_model.load(sys.argv[1])
-for call, inputs in calls.items():
-    for name, value in loaded.signatures[call.split("/")[0]](**inputs).items():
-        tensor = tf.make_tensor_proto(value.numpy()).SerializeToString()
-        answers.features.feature[f"{call}/{name}"].bytes_list.value.append(tensor)
-sys.stdout.buffer.write(answers.SerializeToString())
-"""
 
 
 def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None, formats=()):
@@ -87,7 +69,7 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
         RuntimeError: what was reloaded answers otherwise than the Python functions, or asking changes the model.
             Nothing is left.
     """
-    formats = _checked_formats(formats)
+    formats = other_formats.checked(formats)
     if next(iter(endpoints)) != "serving_default":
         raise ValueError(f"export.save: the first endpoint must be serving_default; got {', '.join(endpoints)}.")
     if {"image", "image_bytes"} & {kind for endpoint in endpoints.values() for kind in endpoint.kinds.values()}:
@@ -107,10 +89,11 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
     folder = aside / "export"
     try:
         with _writing(base):
-            served = _write_saved_model(model, endpoints, folder)
+            with paths.literal(aside) as plain:
+                served = _write_saved_model(model, endpoints, plain / folder.name)
             model.save(folder / "model.keras")
             for name in formats:
-                _write_format(name, model, preprocess(examples), folder)
+                other_formats.write(name, model, preprocess(examples), folder)
             calls = _calls(endpoints, examples)
             _write_warmup(run.name, calls, folder)
             _write_graph(served["serving_default"], run.tensorboard / "export")
@@ -122,8 +105,8 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
         outputs = {name: function.get_concrete_function().structured_outputs for name, function in served.items()}
         written = {**cards.describe(model, run, preprocess, endpoints, outputs, metrics), **identity, **(card or {})}
         with _writing(base):
-            written["files"] = cards.digests(folder)
-            return _publish(folder, base, written)
+            written["files"] = verification.digests(folder)
+            return _publish(folder, base, written, run)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -135,7 +118,8 @@ class Export:
 
     def __init__(self, path, card):
         self.path, self.card = path, card
-        self._loaded = tf.saved_model.load(str(path))  # kept: its functions die with it
+        with paths.literal(path) as plain:
+            self._loaded = tf.saved_model.load(str(plain))  # kept: its functions die with it
 
     def call(self, endpoint="serving_default", **inputs):
         """Ask an endpoint.
@@ -155,29 +139,60 @@ class Export:
             raise UserError(
                 f"{self.path}: endpoint {endpoint} takes {', '.join(specs)}; got {', '.join(inputs) or 'nothing'}."
             )
-        tensors = {name: tf.constant(value, specs[name]["dtype"]) for name, value in inputs.items()}
+        tensors = {name: self._tensor(name, value, specs[name]) for name, value in inputs.items()}
         answer = self._loaded.signatures[endpoint](**tensors)
         return {name: answer[name].numpy() for name in self.card["endpoints"][endpoint]["outputs"]}
 
+    def check_signatures(self):
+        """Raise UserError unless the card's endpoints are those of the SavedModel."""
+        for name, endpoint in self.card["endpoints"].items():
+            if name not in self._loaded.signatures:
+                raise UserError(
+                    f"{self.path / cards.CARD} is damaged: endpoints: the SavedModel has no {name!r}; it has "
+                    f"{', '.join(self._loaded.signatures)}."
+                )
+            function = self._loaded.signatures[name]
+            there = {"inputs": function.structured_input_signature[1], "outputs": function.structured_outputs}
+            for way, specs in there.items():
+                dtypes = {field: spec.dtype.name for field, spec in specs.items()}
+                if {field: spec["dtype"] for field, spec in endpoint[way].items()} != dtypes:
+                    raise UserError(
+                        f"{self.path / cards.CARD} is damaged: endpoints.{name}.{way} must be as in the SavedModel: "
+                        f"{', '.join(f'{field} ({dtype})' for field, dtype in dtypes.items()) or 'nothing'}."
+                    )
 
-def load(path):
+    def _tensor(self, name, value, spec):
+        try:
+            tensor = tf.constant(value, spec["dtype"])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"{self.path}: {name} must be {spec['dtype']}: {str(error).partition(chr(10))[0]}"
+            ) from error
+        if not tf.TensorShape(spec["shape"]).is_compatible_with(tensor.shape):
+            raise UserError(
+                f"{self.path}: {name} must have the shape {tuple(spec['shape'])}, None being any; "
+                f"got {tuple(tensor.shape)}."
+            )
+        return tensor
+
+
+@checked(who="export.load")
+def load(path: Text, *, trust: YesOrNo = False):
     """Load an export by its version's folder, or by its name's: the newest version.
 
+    Args:
+        path: the folder.
+        trust: load it though this user's export.save did not write it. A SavedModel is a program and may do anything.
+
     Raises:
-        UserError: nothing is there, it is no export, or its files are not those that were written.
+        UserError: nothing is there, it is no export, its files are not those that were written, or another user or
+            program wrote it and `trust` is False.
     """
     folder, card = cards.find(path)
-    cards.check_files(folder, card)
-    return Export(folder, card)
-
-
-def _checked_formats(formats):
-    for name in formats:
-        packages = _named(FORMATS, name, "export.save: no format")
-        missing = [package for package in packages if importlib.util.find_spec(package) is None]
-        if missing:
-            raise UserError(f"export.save: format {name} needs {', '.join(missing)}: pip install 'keras_dl[{name}]'.")
-    return sorted(set(formats))
+    verification.check(folder, card, trusted=trust)
+    exported = Export(folder, card)
+    exported.check_signatures()
+    return exported
 
 
 def _named(known, name, complaint):
@@ -216,12 +231,15 @@ def _writing(folder):
 
 
 def _made_already(base, identity):
-    """The newest version that this run made of these weights and in these formats."""
+    """The newest whole version that this run made of these weights and in these formats."""
     for version in reversed(cards.versions(base)):
-        card = cards.read(base / str(version))
-        same = card is not None and all(card.get(key) == identity[key] for key in ("run", "weights"))
-        if same and set(identity["formats"]) <= set(card["formats"]):
-            return base / str(version)
+        folder = base / str(version)
+        with contextlib.suppress(UserError):
+            card = cards.read(folder)
+            same = all(card.get(key) == identity[key] for key in ("run", "weights"))
+            if same and set(identity["formats"]) <= set(card.get("formats", ())):
+                verification.check_files(folder, card["files"])
+                return folder
     return None
 
 
@@ -259,49 +277,6 @@ def _calls(endpoints, examples):
     return calls
 
 
-def _write_format(name, model, x, folder):
-    """Write ONNX or LiteRT, run it with its own runtime and compare its logits with the model's."""
-    noise = io.StringIO()  # the converters talk
-    with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
-        if name == "onnx":
-            path = folder / "model.onnx"
-            model.export(str(path), format="onnx", verbose=False)
-            run_it = _run_onnx
-        else:
-            path = folder / "model.tflite"
-            model.export(str(path), format="litert", verbose=False)
-            run_it = _run_litert
-        for size in (len(x), 1):
-            wanted = model(x[:size], training=False).numpy()
-            got = run_it(path, x[:size].numpy())
-            gap = np.max(np.abs(got - wanted) / np.maximum(1, np.abs(wanted)))
-            if not gap <= FORMAT_TOLERANCE:
-                raise RuntimeError(f"export.save: {path.name} answers otherwise than the model, by {gap:.2g}.")
-
-
-def _run_onnx(path, x):
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: x})[0]
-
-
-def _run_litert(path, x):
-    interpreter = tf.lite.Interpreter(str(path))
-    given = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(given, x.shape)
-    try:
-        interpreter.allocate_tensors()
-    except RuntimeError as error:
-        raise UserError(
-            "export.save: this model cannot be made a LiteRT file: the interpreter lacks some of its operations. "
-            "Nothing was exported; go on without the format litert."
-        ) from error
-    interpreter.set_tensor(given, x)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-
 def _write_warmup(name, calls, folder):
     """Requests with which TensorFlow Serving warms a version up before it answers (extra [serving])."""
     if importlib.util.find_spec("tensorflow_serving") is None:
@@ -328,28 +303,6 @@ def _write_graph(function, folder):
     writer.close()
 
 
-def _answers_of_a_fresh_process(folder, calls):
-    """{call: {output: array}} of the SavedModel in a process that has TensorFlow and none of our code."""
-    questions = tf.train.Example()
-    for call, inputs in calls.items():
-        for name, value in inputs.items():
-            tensor = tf.make_tensor_proto(value).SerializeToString()
-            questions.features.feature[f"{call}/{name}"].bytes_list.value.append(tensor)
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    process = subprocess.run(
-        [sys.executable, "-I", "-c", RELOAD, str(folder.resolve())],
-        input=questions.SerializeToString(), capture_output=True, cwd=tempfile.gettempdir(), env=environment,
-    )  # fmt: skip
-    if process.returncode:
-        said = process.stderr.decode(errors="replace").strip()
-        raise RuntimeError(f"export.save: the export does not work in a fresh process:\n{said}")
-    answers = {call: {} for call in calls}
-    for key, value in tf.train.Example.FromString(process.stdout).features.feature.items():
-        call, name = key.rsplit("/", 1)
-        answers[call][name] = tf.make_ndarray(tensor_pb2.TensorProto.FromString(value.bytes_list.value[0]))
-    return answers
-
-
 def _compare(endpoints, served, calls, answers):
     """Hold the fresh process's answers against those of the functions in this one."""
     for call, inputs in calls.items():
@@ -373,17 +326,27 @@ def _equal(here, there):
     return np.array_equal(here, there)
 
 
-def _publish(folder, base, card):
+def _publish(folder, base, card, run):
     """Rename the folder to the next free version; one that another process took meanwhile is passed over."""
     version = max(cards.versions(base), default=0)
     while True:
         version += 1
         place = base / str(version)
         card = {**card, "version": version, "call": cards.how_to_call(place, card["endpoints"])}
-        runtime.write_atomic(folder / cards.CARD, cards.text(card))
+        runtime.write_atomic(folder / cards.CARD, cards.text(_signed(card, run)))
         try:
             os.rename(folder, place)
             return place
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
+
+
+def _signed(card, run):
+    """The card as it will be read, with this user's signature; without, and said, where there is no key."""
+    card = records.parse(cards.text(card).encode(), records.Card, "export.save: the card")
+    try:
+        return card | {"signature": verification.signature(card)}
+    except verification.NoKey as error:
+        run.say(f"export.save: the export is not signed: {error}; loading it needs --trust.")
+        return card

@@ -5,13 +5,13 @@ line is one; a roll is a MIDI file.
 """
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_dl import settings
-from keras_dl.runtime import UserError
+from keras_dl.data import folders, reading
+from keras_dl.errors import UserError, printable
 
 PICTURES = ("image_bytes", "image")
 KINDS = {  # that an INPUT feeds
@@ -22,17 +22,23 @@ HOW = {  # they are named; the others as files
     "text": "one or more, or files, or - for standard input",
     "sentence": "one or more, or files of one a line, or - for standard input",
 }
+SUFFIXES = {  # of the files of a folder
+    "image_bytes": folders.SUFFIXES, "image": folders.SUFFIXES,
+    "text": (".txt",), "roll": (".mid", ".midi"), "sentence": (".txt",),
+}  # fmt: skip
+MOST_BYTES = 2**28  # of a file or of standard input
 LINES = 64  # asked about at once
 SHOWN = 40  # characters of a sentence in a message
-UNREADABLE = "is no readable JPEG, PNG, GIF or BMP picture"
+UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
 DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
 
 
 class Line(NamedTuple):
-    """A sentence, or a source and its target; where it stands."""
+    """A sentence, or a source and its target; where it stands, and in which INPUT."""
 
     words: tuple
     place: str
+    name: str
 
     def is_empty(self):
         return not "".join(self.words).strip()
@@ -44,9 +50,28 @@ def takes(kinds):
     return f"{what}; name {HOW.get(kinds[0], 'one or more files')}"
 
 
+def files_of(name, kind):
+    """The INPUT itself, or where it is a folder its files of that kind, by name; not those of folders in it.
+
+    Raises:
+        UserError: the folder cannot be read, or has none.
+    """
+    if not os.path.isdir(name):
+        return [name]
+    try:
+        inside = sorted(os.listdir(name))
+    except OSError as error:
+        raise UserError(f"predict: {name} cannot be read: {error.strerror}.") from error
+    suffixes = SUFFIXES[kind]
+    files = [os.path.join(name, file) for file in inside if file.lower().endswith(suffixes) and file[0] != "."]
+    if not files:
+        raise UserError(f"predict: {name} is a folder without {KINDS[kind]} ({', '.join(suffixes)}).")
+    return files
+
+
 def check(name, kind):
     """What is asked about, before TensorFlow is imported: the Path of a file that is there, or a text."""
-    return _text(name)[0] if kind == "text" else _file(name, "*.mid" if kind == "roll" else "*.png")
+    return _text(name)[0] if kind == "text" else _file(name)
 
 
 def lines(names, fields):
@@ -62,7 +87,7 @@ def lines(names, fields):
     found = []
     for name in names:
         text, file = _text(name)
-        given = text.removesuffix("\n").split("\n") if text or not file else []
+        given = reading.lines(text) if file else text.split("\n")
         for number, line in enumerate(given, 1):
             short = line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
             place = f"line {number} of {file}" if file else f'"{short}"'
@@ -74,7 +99,7 @@ def lines(names, fields):
                     f"predict: {place} must be a source, a tab and its target; it has {len(words) - 1 or 'no'} "
                     f"{'tab' if len(words) == 1 else 'tabs'}."
                 )
-            found.append(Line(words, place))
+            found.append(Line(words, place, name))
     return found
 
 
@@ -87,18 +112,22 @@ def answered(given, fields, ask, outputs):
         outputs: the endpoint's, as the card has them.
 
     Returns:
-        [{"input": the line, or "source" and "target": its parts; each output: its value, of an empty line "" where it
-        is a text, else None}]
+        ([{"input": the line, or "source" and "target": its parts; each output: its value, of an empty line "" where it
+        is a text, else None}], [UserError]): an INPUT with a line that is refused is left out as a whole, so that the
+        answers to the others can be told apart, and the error names the line.
     """
     kinds = {spec["kind"]: name for name, spec in outputs.items()}
     blank = {name: "" if spec["kind"] == "text" else None for name, spec in outputs.items()}
     names = fields if len(fields) > 1 else ["input"]
-    full = [line for line in given if not line.is_empty()]
-    made = iter([row for i in range(0, len(full), LINES) for row in _batch(full[i : i + LINES], fields, ask)])
-    return [
-        {**dict(zip(names, line.words, strict=True)), **(blank if line.is_empty() else _cut(next(made), kinds))}
+    full, refused = [line for line in given if not line.is_empty()], {}
+    rows = [row for i in range(0, len(full), LINES) for row in _batch(full[i : i + LINES], fields, ask, refused)]
+    rows = iter([row for line, row in zip(full, rows, strict=True) if line.name not in refused])
+    answers = [
+        {**dict(zip(names, line.words, strict=True)), **(blank if line.is_empty() else _cut(next(rows), kinds))}
         for line in given
+        if line.name not in refused
     ]
+    return answers, list(refused.values())
 
 
 def read(thing, field, kind, card):
@@ -117,8 +146,8 @@ def read(thing, field, kind, card):
         for what, count in piece.remarks.items():
             print(f"{thing}: {what}: {count:,}", file=sys.stderr)
         return {field: piece.roll[None], "steps": [len(piece.roll)], "beats_per_minute": piece.beats_per_minute}
-    data = _bytes(thing)
-    return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[0][None]}
+    data = _picture(thing)
+    return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[None]}
 
 
 def write_midi(path, rolls, tempi, card):
@@ -141,36 +170,51 @@ def write_midi(path, rolls, tempi, card):
             music.write_midi(np.asarray(roll, np.uint8), place, **grid)
         except OSError as error:
             raise UserError(f"--out: {place} cannot be written: {error.strerror}.") from error
-        print(f"written: {place}")
+        print(printable(f"written: {place}"))
 
 
 def _text(name):
     """(text of an INPUT, its file's name; None where it is the words themselves)."""
     file = "standard input" if name == "-" else name if os.path.isfile(name) else None
-    if not file and (os.path.isdir(name) or re.fullmatch(r"\S+\.(txt|tsv|csv|json)", name)):
-        what = "is a folder" if os.path.isdir(name) else "is no file that is there"
-        raise UserError(f"predict: {name} {what}; if it is a text, give it by standard input, INPUT -.")
-    if name == "-":
-        data = sys.stdin.buffer.read()
+    wrong = None if file else "is no regular file" if os.path.exists(name) else reading.mistyped(name)
+    if wrong:
+        raise UserError(f"predict: {name} {wrong}. If it is a text, give it by standard input, INPUT -.")
+    if not file:
+        data = name.encode("utf-8", "surrogateescape")
     else:
-        data = _bytes(Path(name)) if file else name.encode("utf-8", "surrogateescape")
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"), file
-    except UnicodeDecodeError as error:
-        raise UserError(f"predict: {file or 'an INPUT'} must be text in UTF-8; it cannot be read as such.") from error
+        data = _standard_input() if name == "-" else _bytes(Path(name))
+    return reading.text_of(data, f"predict: {file or 'an INPUT'}"), file
+
+
+def _standard_input():
+    if sys.stdin is None:
+        raise UserError("predict: standard input, INPUT -, is closed.")
+    data = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise UserError(f"predict: standard input may have at most {MOST_BYTES} bytes.")
+    return data
 
 
 def _bytes(path):
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UserError(f"predict: {path} cannot be read: {error.strerror}.") from error
+    if len(data) > MOST_BYTES:
+        raise UserError(f"predict: {path} may have at most {MOST_BYTES} bytes.")
+    return data
 
 
-def _batch(given, fields, ask):
-    """The answers of a batch of lines. One that is refused is asked about by halves: what refuses it gets named."""
+def _batch(given, fields, ask, refused):
+    """The answers of a batch of lines, None of one whose INPUT is in `refused`, {INPUT: UserError}.
+
+    A batch that is refused is asked about by halves, until the line that is refused stands alone.
+    """
     import numpy as np
 
+    if all(line.name in refused for line in given):
+        return [None] * len(given)
     columns = zip(*(line.words for line in given), strict=True)
     batch = {
         field: np.array([word.encode() for word in column], object)
@@ -178,11 +222,12 @@ def _batch(given, fields, ask):
     }
     try:
         return ask(batch, given[0].place)
-    except UserError:
+    except UserError as error:
         if len(given) == 1:
-            raise
+            refused[given[0].name] = error
+            return [None]
     half = len(given) // 2
-    return _batch(given[:half], fields, ask) + _batch(given[half:], fields, ask)
+    return _batch(given[:half], fields, ask, refused) + _batch(given[half:], fields, ask, refused)
 
 
 def _cut(row, kinds):
@@ -199,38 +244,62 @@ def _cut(row, kinds):
     return row
 
 
-def _file(name, pattern):
-    path = Path(name)
-    if path.is_dir():
-        raise UserError(f"predict: {name} is a folder; name its files: {path / pattern}")
-    if not path.is_file():
-        there = [str(other) for other in path.parent.glob("*")] if path.parent.is_dir() else []
+def _file(name):
+    if os.path.exists(name) and not os.path.isfile(name):
+        raise UserError(f"predict: {name} is no regular file.")
+    if not os.path.isfile(name):
+        folder = Path(name).parent
+        there = [str(folder / other) for other in os.listdir(folder)] if os.access(folder, os.R_OK | os.X_OK) else []
         raise UserError(f"predict: no such file: {name}.{settings.nearest(name, there)}")
-    return path
+    return Path(name)
+
+
+def _picture(file):
+    """The bytes of a picture file, of no more than a picture may have."""
+    from keras_dl.data import pictures
+
+    try:
+        data = pictures.read(file)
+    except OSError as error:
+        raise UserError(f"predict: {file} cannot be read: {error.strerror}.") from error
+    except UserError as error:
+        raise UserError(f"predict: {file} is refused: {error}.".replace("a picture may", "it may")) from error
+    if not data:
+        raise UserError(f"predict: {file} is empty: it has 0 bytes.")
+    return data
+
+
+def _preprocess(card):
+    from keras_dl.data.images import Preprocess
+
+    return Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
 
 
 def _decoded(file, data, card):
-    """(pixels uint8 (h, w, C), the pre-processing that made them) as the export's own graph makes them."""
+    """Pixels uint8 (h, w, C) as the export's own graph makes them."""
     import tensorflow as tf
 
-    from keras_dl.data.images import Preprocess
+    from keras_dl.data import pictures
 
-    preprocess = Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
     try:
-        return preprocess.decode(data).numpy(), preprocess
+        return _preprocess(card).decode(data).numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise UserError(f"predict: {file} {UNREADABLE}.") from error
+        reason = pictures.reason(error)
+        why = UNREADABLE if reason == pictures.DAMAGED else f"{UNREADABLE}: {reason}"
+        raise UserError(f"predict: {file} {why}.") from error
 
 
 def say_if_inverted(file, card):
     """Grey pictures, such as digits, come in ink on paper and in chalk on slate; a model knows one of the two."""
     import numpy as np
 
-    picture, preprocess = _decoded(file, file.read_bytes(), card)
-    levels = preprocess.resize(picture).numpy()
+    preprocess = _preprocess(card)
+    if preprocess.input_shape[2] != 1 or DARK <= preprocess.border <= LIGHT:
+        return
+    levels = preprocess.resize(_decoded(file, _picture(file), card)).numpy()
     border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).mean()
     dark, light = min(border, preprocess.border) < DARK, max(border, preprocess.border) > LIGHT
-    if levels.shape[-1] == 1 and dark and light:
+    if dark and light:
         here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
         print(
             f"{file}: its border is {here} where the training pictures' is {there}: it looks inverted, and the answer "

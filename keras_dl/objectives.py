@@ -1,7 +1,7 @@
 """Likelihoods of sequences: the loss of training, and the measures that papers report. In nats, unless it says bits.
 
 Shapes: B sequences, T steps, K tokens, D entries of a vector. A step counts by its weight (B, T): 1 for a real one, 0
-for a padded one. Keras' masks are not looked at.
+for a padded one, whose logits do not matter, be they NaN. Keras' masks are not looked at.
 """
 
 import math
@@ -51,7 +51,7 @@ def bernoulli_nll(targets, logits):
             f"bernoulli_nll: targets and logits must both be (B, T, D); got {targets.shape} and {logits.shape}."
         )
     targets, logits = tf.cast(targets, tf.float32), tf.cast(logits, tf.float32)
-    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), -1)
+    return tf.reduce_sum(_sigmoid_cross_entropy(logits, targets), -1)
 
 
 def smoothed_nll(targets, logits, label_smoothing):
@@ -79,6 +79,19 @@ def smoothed_nll(targets, logits, label_smoothing):
     )
 
 
+def _sigmoid_cross_entropy(logits, targets):
+    """TensorFlow's, with a gradient that is 0 where the upstream one is, whatever stands there."""
+
+    @tf.custom_gradient
+    def of(logits):
+        def backward(upstream):
+            return tf.math.multiply_no_nan(tf.sigmoid(logits) - targets, upstream)
+
+        return tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), backward
+
+    return of(logits)
+
+
 def _cross_entropy(logits, targets, smoothing):
     """(N, K), (N,) -> (N,). TensorFlow's own kernel takes ten times as long as its softmax; this is made of that."""
 
@@ -95,7 +108,8 @@ def _cross_entropy(logits, targets, smoothing):
 
         def backward(upstream):
             share = smoothing / tf.cast(tf.shape(logits)[-1], logits.dtype)
-            gradient = (softmax - share if smoothing else softmax) * upstream[:, None]
+            # Of a step that does not count 0, also where its logits are NaN.
+            gradient = tf.math.multiply_no_nan(softmax - share if smoothing else softmax, upstream[:, None])
             return tf.tensor_scatter_nd_sub(gradient, chosen, (1 - smoothing) * upstream)
 
         return log_z - mean, backward
@@ -143,7 +157,7 @@ class SequenceLoss(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         nll = self.call(y_true, y_pred)
         weight = _weights("SequenceLoss", sample_weight, nll)
-        total = tf.reduce_sum(weight * nll)
+        total = tf.reduce_sum(tf.math.multiply_no_nan(nll, weight))
         by = tf.reduce_sum(weight) if self.over == "steps" else tf.cast(tf.shape(nll)[0], tf.float32)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync  # Keras adds their gradients up
         return tf.math.divide_no_nan(total, by if replicas == 1 else by * replicas)
@@ -180,7 +194,7 @@ class _MeanNLL(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         values = self.of_steps(y_true, y_pred)
         weight = tf.cast(_weights(type(self).__name__, sample_weight, values), tf.float64)
-        self.total.assign_add(tf.reduce_sum(weight * tf.cast(values, tf.float64)))
+        self.total.assign_add(tf.reduce_sum(tf.math.multiply_no_nan(tf.cast(values, tf.float64), weight)))
         self.steps.assign_add(tf.reduce_sum(weight))
 
     def result(self):

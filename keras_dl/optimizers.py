@@ -12,15 +12,30 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.arguments import Number, OneOf, Whole, checked
+
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
 SCHEDULES = ("constant", "cosine", "onecycle", "steps", "decay", "noam")
 MOMENTUM = 0.9
+MOST_UPDATES = 2**31 - 1  # Keras counts them in 32 bits
 
 
+@checked(who="optimizers.build")
 def build(
-    optimizer, learning_rate, *, schedule="constant", steps=1, steps_per_epoch=1, decay_after=4, decay_factor=0.5,
-    warmup=4000, weight_decay=0.0, clipnorm=None, beta_2=0.999, epsilon=1e-7,
-):  # fmt: skip
+    optimizer: OneOf(*OPTIMIZERS),
+    learning_rate: Number("[1e-12, 1000]"),
+    *,
+    schedule: OneOf(*SCHEDULES) = "constant",
+    steps: Whole(0, MOST_UPDATES) = 1,
+    steps_per_epoch: Whole(1, MOST_UPDATES) = 1,
+    decay_after: Whole(0, 1_000_000) = 4,
+    decay_factor: Number("[1e-6, 1]") = 0.5,
+    warmup: Whole(1, MOST_UPDATES) = 4000,
+    weight_decay: Number("[0, 10]") = 0.0,
+    clipnorm: Number("[0, 1e6]") | None = None,
+    beta_2: Number("[0, 0.999999]") = 0.999,
+    epsilon: Number("[1e-20, 1]") = 1e-7,
+):
     """Make a Keras optimizer.
 
     Args:
@@ -39,22 +54,12 @@ def build(
         beta_2, epsilon: of "adam".
 
     Raises:
-        ValueError: an unknown name, a learning rate that is not positive, or a negative decay.
+        ArgumentError: an argument does not fit its annotation.
     """
-    if optimizer not in OPTIMIZERS or schedule not in SCHEDULES:
-        raise ValueError(
-            f"optimizers.build: optimizer must be one of {', '.join(OPTIMIZERS)} and schedule one of "
-            f"{', '.join(SCHEDULES)}; got {optimizer!r} and {schedule!r}."
-        )
-    if not learning_rate > 0 or weight_decay < 0:
-        raise ValueError(
-            f"optimizers.build: learning_rate must be positive and weight_decay not negative; "
-            f"got {learning_rate} and {weight_decay}."
-        )
     if schedule == "decay":
         rate = EpochDecay(learning_rate, steps_per_epoch, decay_after, decay_factor)
     elif schedule == "noam":
-        rate = Noam(learning_rate, max(1, warmup))
+        rate = Noam(learning_rate, warmup)
     else:
         rate = _schedule(schedule, learning_rate, max(1, steps))
     shared = {"learning_rate": rate, "global_clipnorm": clipnorm or None}
@@ -77,14 +82,21 @@ def drawn(hp, settings, steps_per_epoch):
         settings: a settings.Training.
         steps_per_epoch: updates an epoch.
     """
+    steps = {"steps": settings.epochs * steps_per_epoch, "steps_per_epoch": steps_per_epoch}
+    return build(**arguments(hp, settings), **steps)
+
+
+def arguments(hp, settings):
+    """{argument: value} with which `drawn` calls `build`: those that its optimizer and its schedule look at."""
     asked = settings.learning_rate
-    return build(
-        settings.optimizer, hp.Float("learning_rate", asked / 3, asked * 3, sampling="log", default=asked),
-        schedule=settings.schedule, steps=settings.epochs * steps_per_epoch, steps_per_epoch=steps_per_epoch,
-        decay_after=settings.decay_after, decay_factor=settings.decay_factor, warmup=settings.warmup,
-        weight_decay=settings.weight_decay, clipnorm=settings.clipnorm, beta_2=settings.beta_2,
-        epsilon=settings.epsilon,
-    )  # fmt: skip
+    values = {
+        "optimizer": settings.optimizer,
+        "learning_rate": hp.Float("learning_rate", asked / 3, asked * 3, sampling="log", default=asked),
+    }
+    names = ["schedule", "weight_decay", "clipnorm"]
+    names += {"decay": ["decay_after", "decay_factor"], "noam": ["warmup"]}.get(settings.schedule, [])
+    names += ["beta_2", "epsilon"] if settings.optimizer == "adam" else []
+    return values | {name: getattr(settings, name) for name in names}
 
 
 class _WholeGradients:

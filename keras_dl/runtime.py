@@ -1,7 +1,6 @@
-"""Where a run lives and what it runs on: folder, seed, device, strategy, precision.
+"""Where a run lives: its folder, what it notes there, how it is resumed.
 
-`start` is the first verb of every app. It checks what was asked for against what this machine has before anything is
-written, takes a folder runs/<app>/<model>-<dataset>-<n>, or finds the one to resume, and puts the settings into
+`start` takes a folder runs/<app>/<model>-<dataset>-<n>, or finds the one to resume, and puts the settings into
 config.json. This module imports TensorFlow only inside functions.
 """
 
@@ -11,29 +10,27 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import weakref
 from pathlib import Path
 
+from keras_dl import console, imports, paths, records
 from keras_dl import lock as locks
+from keras_dl.atomic import atomic_file, write_atomic  # noqa: F401  (public here)
+from keras_dl.errors import UserError
 
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
 
 
-class UserError(ValueError):
-    """A mistake of the user's: said in one line, exit status 2, no traceback."""
-
-
 @dataclasses.dataclass
 class Run:
-    """One training run: its folder, its seed and what it runs on.
+    """One training run: its folder, its seed and its strategy.
 
     Attributes:
         path: the run's folder; root: the parent of runs/ and saved_models/.
@@ -55,6 +52,7 @@ class Run:
     throwaway: bool = False  # its folder goes with the process (a smoke test's)
     logs: Path | None = None  # TensorBoard's folder where it is not path/tensorboard (a trial's)
     lock: locks.Lock | None = None  # on `path`, until the run is finished or gone
+    models: weakref.WeakSet | None = None  # those that `build` made; None: training.fit takes any model
 
     @property
     def tensorboard(self):
@@ -86,14 +84,26 @@ class Run:
             resumed=False,
         )
 
+    def build(self, compiled, *arguments):
+        """Return compiled(*arguments), made under the run's strategy and from its seed, whatever was built before.
+
+        training.fit of a run that `start` returned takes no other model: its first weights would have no seed.
+        """
+        self.reseed()
+        with self.scope():
+            model = compiled(*arguments)
+        if self.models is not None:
+            self.models.add(model)
+        return model
+
     def scope(self):
-        """The context in which variables are made."""
+        """The context in which variables are created."""
         return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
 
     def note(self, name, value):
         """Add to config.json what was settled while running."""
         config = self.path / "config.json"
-        known = read_json(config) if config.exists() else {}
+        known = records.read(config, records.Config) if config.exists() else {}
         write_atomic(config, json.dumps(known | {name: value}, indent=2))
 
     def reseed(self):
@@ -109,58 +119,60 @@ class Run:
     def finished(self):
         """What finish() wrote, or None."""
         file = self.path / "finished.json"
-        return read_json(file) if file.exists() else None
+        return records.read(file, records.Finished) if os.path.lexists(file) else None
 
     def finish(self, metrics):
-        """Mark the run as done: --resume takes the newest that is not."""
-        write_atomic(self.path / "finished.json", json.dumps({"metrics": metrics}, indent=2))
+        """Mark the run as done, with {name: float}: --resume takes the newest that is not."""
+        done = {"metrics": metrics} | {name: self.settings[name] for name in ("epochs",) if name in self.settings}
+        write_atomic(self.path / "finished.json", json.dumps(done, indent=2))
         if self.lock is not None:
             self.lock.release()
 
 
-def start(settings, *, app, name):
-    """Check the settings, take or find the run's folder, and make the machine ready.
+def start(machine, *, app, name, data=None):
+    """Take or find the folder of a run.
 
     Args:
-        settings: an instance of a settings.Common dataclass.
+        machine: the machine.Machine that machine.prepare returned, with the settings.
         app: name of the app; its runs stand in runs/<app>/.
         name: "<model>-<dataset>".
+        data: data.fingerprint of the splits; a run is resumed only with the same. None: it is not checked.
 
     Returns:
-        A Run. A finished run that is resumed comes back with `finished` true: the app says so and returns.
+        A Run. A finished run that is resumed comes back with `finished` true, unless there is more to do (--epochs,
+        --formats): the app says so and returns.
 
     Raises:
-        UserError: a device that is not there, an --out or a run that cannot be written, a run to resume that is not
-            there, one on which another process is at work, or one that was made with other settings.
+        UserError: an --out or a run that cannot be written, a run to resume that is not there, one on which another
+            process is at work, or one that was made with other settings or of other data.
     """
-    with quiet_tensorflow():
-        import keras
-    strategy = _strategy(settings.device, settings.strategy)
-    asked = dataclasses.asdict(settings)
-    root = Path(tempfile.mkdtemp(prefix="keras_dl-")) if _throwaway(settings) else Path(settings.out)
+    from keras_dl import resuming
+
+    console.steady()
+    settings, notes = machine.settings, ()
+    asked = json.loads(json.dumps(dataclasses.asdict(settings)))
+    root = paths.temporary("keras_dl-") if _throwaway(settings) else paths.out(settings.out)
     if settings.resume:
         path = run_to_resume(root, app, settings.resume)
         _same_settings(path, asked)
+        notes = resuming.check(path, asked, data)
     else:
         path = _new_folder(root, app, name)
     lock = _lock(path, bool(settings.resume))
-    keras.mixed_precision.set_dtype_policy(settings.precision)
-    if settings.deterministic:
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(settings.seed)
     run = Run(
-        path=path, root=root, name=name, app=app, seed=settings.seed, settings=json.loads(json.dumps(asked)),
-        strategy=strategy, resumed=bool(settings.resume), command=command_line(),
-        throwaway=_throwaway(settings), lock=lock,
+        path=path, root=root, name=name, app=app, seed=settings.seed, settings=asked,
+        strategy=machine.strategy, resumed=bool(settings.resume), command=command_line(),
+        throwaway=_throwaway(settings), lock=lock, models=weakref.WeakSet(),
     )  # fmt: skip
-    if not settings.resume:
+    if settings.resume:
+        resuming.go_on(path, asked)
+        for note in notes:
+            run.say(note)
+    else:
+        config = {"settings": asked, "command": run.command, "versions": versions()}
+        config |= {} if data is None else {"data": data}
         try:
-            write_atomic(
-                path / "config.json",
-                json.dumps({"settings": run.settings, "command": run.command, "versions": versions()}, indent=2),
-            )
+            write_atomic(path / "config.json", json.dumps(config, indent=2))
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise UserError(f"--out: {settings.out} cannot be written: {error.strerror}") from error
@@ -194,7 +206,8 @@ class Signals:
     def leave(self):
         if self.came:
             out = "" if str(self.run.root) == "." else f" --out {shlex.quote(str(self.run.root))}"
-            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if self.saved else "stopped"
+            kept = self.saved and not self.run.throwaway
+            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if kept else "stopped"
             self.run.say(f"\n{signal.Signals(self.came).name}: {said}")
             raise SystemExit(128 + self.came)
 
@@ -211,19 +224,10 @@ def quiet_tensorflow():
     if "tensorflow" in sys.modules:
         yield
         return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        import tensorflow as tf
+    with imports.quiet():
+        import tensorflow  # noqa: F401
 
-        tf.config.list_physical_devices()
-        tf.get_logger().setLevel("ERROR")
         yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def run_to_resume(root, app, which):
@@ -235,7 +239,7 @@ def run_to_resume(root, app, which):
     Raises:
         UserError: there is none; those that are there are listed.
     """
-    runs = Path(root) / "runs" / app
+    runs = paths.out(root) / "runs" / app
     all_runs = [p for p in runs.glob("*") if (p / "config.json").exists()]
     if which != "newest":
         if runs / which in all_runs:
@@ -246,34 +250,6 @@ def run_to_resume(root, app, which):
     if not open_runs:
         raise UserError(f"--resume: no unfinished run in {runs}.")
     return max(open_runs, key=lambda p: (p / "config.json").stat().st_mtime_ns)
-
-
-def write_atomic(path, data):
-    """Write `data` (bytes or str) so that `path` is the old file or the whole new one, whatever kills us."""
-    with atomic_file(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-
-
-@contextlib.contextmanager
-def atomic_file(path):
-    """A binary file to write into, which becomes `path` when it is whole and on disk; on an error nothing is left."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(aside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself is on disk
-    finally:
-        os.close(folder)
 
 
 def read_json(path):
@@ -324,35 +300,13 @@ def _throwaway(settings):
     return settings.smoke and settings.out == "." and not settings.resume
 
 
-def _strategy(device, strategy):
-    """Make the asked device the only one that is seen; None where TensorFlow's default strategy does."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    there = ["cpu", *(f"gpu:{i}" for i in range(len(gpus)))]
-    match = re.fullmatch(r"auto|cpu|gpu(?::(\d+))?", device)
-    if match is None or (device.startswith("gpu") and int(match[1] or 0) >= len(gpus)):
-        raise UserError(f"--device: must be auto or a device of this machine ({', '.join(there)}); got {device!r}.")
-    if device == "cpu":
-        seen = []
-    elif device.startswith("gpu"):
-        seen = [gpus[int(match[1])]] if match[1] else gpus
-    else:
-        seen = gpus
-    tf.config.set_visible_devices(seen, "GPU")
-    for gpu in seen:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if strategy == "mirrored":  # several machines: a MultiWorkerMirroredStrategy would be made here
-        logical = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in logical])
-    return None
-
-
 def _new_folder(root, app, name):
-    runs = root / "runs" / app
+    name, runs = paths.shortened(name), root / "runs" / app
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        number = 1 + max([int(p.name.rpartition("-")[2]) for p in runs.glob(f"{name}-*") if _numbered(p)], default=0)
+        beside = [entry.name.rpartition("-") for entry in os.scandir(runs)]
+        numbers = [paths.number_of(number) for before, _, number in beside if before == name]
+        number = 1 + max([number for number in numbers if number is not None], default=0)
         while True:
             path = runs / f"{name}-{number}"
             try:
@@ -379,25 +333,26 @@ def _lock(path, resumed):
         raise UserError(f"{flag}: {path} cannot be written: {error.strerror}. Nothing was written.") from error
 
 
-def _numbered(path):
-    return path.name.rpartition("-")[2].isdigit()
-
-
 def settings_of(path):
-    """The settings with which the run in `path` was made; UserError where its config.json is damaged."""
-    try:
-        return dict(read_json(path / "config.json")["settings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--resume: {path / 'config.json'} is damaged and cannot be read ({error!r}).") from error
+    """The settings with which the run in `path` was made.
+
+    Raises:
+        UserError: a file of the run is damaged; says which, and the field.
+    """
+    config = records.run(path)
+    if "settings" not in config:
+        raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
+    return config["settings"]
 
 
 def _same_settings(path, asked):
     made = settings_of(path)
-    asked = json.loads(json.dumps(asked))
-    free = set(FREE_ON_RESUME)
-    if made.get("schedule", "constant") not in ("constant", "decay"):
-        free.discard("epochs")  # the schedule was drawn for that many
+    free, schedule = set(FREE_ON_RESUME), made.get("schedule", "constant")
+    if schedule not in ("constant", "decay", "noam"):
+        free.discard("epochs")  # the schedule is spread over that many
     other = [k for k in asked if k not in free and k in made and asked[k] != made[k]]
     if other:
         said = "; ".join(f"{k}={made[k]!r}, now {asked[k]!r}" for k in other)
+        if "epochs" in other:
+            said += f" (--schedule {schedule} ends with the last of its epochs)"
         raise UserError(f"--resume: {path.name} was made with {said}; it needs the same. Nothing was written.")

@@ -11,18 +11,19 @@ import dataclasses
 import difflib
 import errno
 import io
-import math
 import re
 import shlex
 import sys
-from typing import Annotated, Literal
+import warnings
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
-from keras_dl import runtime
+from keras_dl import arguments, console, paths, records, runtime
+from keras_dl.arguments import Number, OneOf, Seed, Whole
 
+LONGEST = 300  # characters of tyro's messages
 NEWEST = "newest"  # what a bare --resume means
-SEEDS = 2**31  # trials' seeds are above a run's, and NumPy's end at 2**32
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -33,14 +34,27 @@ class Common:
     device: str = "auto"  # auto, cpu, gpu or gpu:N; what is not there is an error, never silently the CPU
     strategy: Literal["none", "mirrored"] = "none"  # tf.distribute: mirrored uses every GPU of this machine
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # Keras dtype policy
-    seed: int = 0  # of the weights, the order, the augmentation, dropout, the validation part and the search
+    # of the weights, the order, the augmentation, dropout, the validation part and the search
+    seed: Annotated[int, Seed] = 0
     deterministic: bool = False  # only kernels that give the same bits in every run (needed on a GPU)
     out: str = "."  # root of runs/ and saved_models/
     resume: str = ""  # go on with a run: its name, or nothing for the newest unfinished one
     smoke: bool = False  # seconds, a few examples, in a temporary folder: is everything in place?
 
+    def validate(self):
+        """Raise UserError where a value does not fit its annotation, or another value."""
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            if kind := _kind(hint):
+                arguments.check(f"--{name.replace('_', '-')}:", kind, getattr(self, name))
+
 
 Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+Count = Annotated[int, Whole(1, 1_000_000)]
+CountOrZero = Annotated[int, Whole(0, 1_000_000)]
+Rate = Annotated[float, Number("[1e-10, 100]")]
+Norm = Annotated[float, Number("[0, 1e6]")]
+Beta = Annotated[float, Number("[0, 0.999999]")]  # what is nearer to 1 is 1 in float32
+Epsilon = Annotated[float, Number("[1e-20, 1]")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,40 +62,34 @@ class Training(Common):
     """What an app has besides that searches and trains."""
 
     set: Assignments = ()  # an argument of the builder: --set units=128 --set dropout=0.5
-    trials: int = 3  # trials of the search; 0 trains the defaults
+    trials: CountOrZero = 3  # trials of the search; 0 trains the defaults
     tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random"  # keras-tuner's oracle
-    trial_epochs: int = 5  # epochs of a trial
-    epochs: int = 20  # epochs of the final fit
-    batch_size: int = 64  # examples a step
+    trial_epochs: Count = 5  # epochs of a trial
+    epochs: Count = 20  # epochs of the final fit
+    batch_size: Count = 64  # examples a step
     optimizer: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam"] = "adam"  # momentum is 0.9
-    learning_rate: float = 1e-3  # the largest of the schedule
+    learning_rate: Rate = 1e-3  # the largest of the schedule
     schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"  # of the learning rate
-    decay_after: int = 4  # decay: whole epochs before it begins
-    decay_factor: float = 0.5  # decay: by what the learning rate is multiplied, each epoch from then on
-    warmup: int = 4000  # noam: updates until the largest learning rate
-    beta_2: float = 0.999  # adam: how slowly the mean square of the gradient is forgotten
-    epsilon: float = 1e-7  # adam: added to its root
-    weight_decay: float = 0.0  # L2 in the gradient; decoupled for adam
-    clipnorm: float = 0.0  # largest norm of the whole gradient; 0: it is not clipped
-    patience: int = 0  # stop after so many epochs without a better validation; 0 never
-    reduce_on_plateau: int = 0  # halve the learning rate after so many epochs without a better validation; 0 never
+    decay_after: CountOrZero = 4  # decay: whole epochs before it begins
+    # decay: by what the learning rate is multiplied, each epoch from then on
+    decay_factor: Annotated[float, Number("[1e-6, 1]")] = 0.5
+    warmup: Count = 4000  # noam: updates until the largest learning rate
+    beta_2: Beta = 0.999  # adam: how slowly the mean square of the gradient is forgotten
+    epsilon: Epsilon = 1e-7  # adam: added to its root
+    weight_decay: Annotated[float, Number("[0, 10]")] = 0.0  # L2 in the gradient; decoupled for adam
+    clipnorm: Norm = 0.0  # largest norm of the whole gradient; 0: it is not clipped
+    patience: CountOrZero = 0  # stop after so many epochs without a better validation; 0 never
+    # halve the learning rate after so many epochs without a better validation; 0 never
+    reduce_on_plateau: CountOrZero = 0
     keep: Literal["best", "last"] = "best"  # which epoch's weights are evaluated and exported
-    average_last: int = 0  # with --keep last: the mean of so many last epochs' weights is taken
-    save_minutes: float = 10.0  # longest time without a checkpoint
+    # with --keep last: the mean of so many last epochs' weights is taken
+    average_last: Annotated[int, Whole(0, 1000)] = 0
+    save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint
     histograms: bool = False  # weight histograms in TensorBoard
 
-    def __post_init__(self):
-        for name, least in (("epochs", 1), ("trial_epochs", 1), ("batch_size", 1), ("trials", 0), ("patience", 0)):
-            at_least(self, name, least)
-        for name, least in (("reduce_on_plateau", 0), ("decay_after", 0), ("average_last", 0), ("warmup", 1)):
-            at_least(self, name, least)
-        for name in ("weight_decay", "save_minutes", "clipnorm"):
-            at_least(self, name, 0.0)
-        check(0 <= self.beta_2 < 1, f"--beta-2: must be in [0, 1); got {self.beta_2:g}.")
+    def validate(self):
+        super().validate()
         check(not self.average_last or self.keep == "last", "--average-last needs --keep last; got best.")
-        for name in ("learning_rate", "decay_factor", "epsilon"):
-            value = getattr(self, name)
-            check(0 < value < math.inf, f"--{name.replace('_', '-')}: must be positive; got {value:g}.")
         check(
             self.schedule == "constant" or not self.reduce_on_plateau,
             f"--reduce-on-plateau needs --schedule constant; got {self.schedule}.",
@@ -111,9 +119,11 @@ def parse(config_class, argv=None, *, app):
     """
     argv = _bare_resume(list(sys.argv[1:] if argv is None else argv))
     config = _parse(config_class, argv)
-    check(0 <= config.seed < SEEDS, f"--seed: must be 0 to {SEEDS - 1}; got {config.seed}.")
+    paths.out(config.out)
     if config.resume:
-        made = runtime.settings_of(runtime.run_to_resume(config.out, app, config.resume))
+        folder = runtime.run_to_resume(config.out, app, config.resume)
+        made = runtime.settings_of(folder)
+        records.convert(made, config_class, folder / "config.json")  # of the right types
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in made.items()}
         said = {word.split("=")[0].replace("_", "-") for word in argv}
         # What is said takes the place of what was; tyro would append it.
@@ -124,7 +134,11 @@ def parse(config_class, argv=None, *, app):
 
 
 def run(main):
-    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback."""
+    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback.
+
+    What is printed meanwhile cannot raise: console.steady.
+    """
+    console.steady()
     try:
         main()
     except runtime.UserError as mistake:
@@ -163,6 +177,9 @@ def assignments(pairs, allowed, who):
 
     Raises:
         runtime.UserError: a pair has no "=", or a name is not allowed; the right names are listed.
+
+    >>> assignments(("units=(8, 4)", "activation=relu"), {"units", "activation"}, "build_mlp")
+    {'units': (8, 4), 'activation': 'relu'}
     """
     values = {}
     for pair in pairs:
@@ -170,20 +187,35 @@ def assignments(pairs, allowed, who):
         if not equals or name not in allowed:
             near = nearest(name, allowed) if name not in allowed else f" Nearest: {name}=VALUE."
             raise runtime.UserError(
-                f"--set: must be name=value with an argument of {who}; got {pair!r}."
-                f"{near} Arguments: {', '.join(sorted(allowed)) or 'none'}."
+                f"--set: must be name=value with an argument of {who} that the app leaves free; "
+                f"got {arguments.shown(pair)}.{near} Arguments: {', '.join(sorted(allowed)) or 'none'}."
             )
-        try:
-            values[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            values[name] = text
+        values[name] = _read(text)
     return values
+
+
+def _kind(hint):
+    """The arguments.Kind that a field's annotation stands for; None where it has none."""
+    if get_origin(hint) is Literal:
+        return OneOf(*get_args(hint))
+    kinds = {bool: arguments.YesOrNo, str: arguments.Text}
+    return next((k for k in getattr(hint, "__metadata__", ()) if isinstance(k, arguments.Kind)), kinds.get(hint))
+
+
+def _read(text):
+    """A text as Python's literal, where it is one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python's about "1or"
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # {[]: 1}; brackets in brackets
+        return text
 
 
 def flags(config, values):
     """The command line that gives `config` with `values`: a Config field by its own flag, the rest behind --set.
 
-    What is at its default is left out, and so is a Config's own `set`.
+    What is at its default is left out, and so is a Config's own `set`. parse and assignments read it back exactly.
 
     >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
     '--device cpu --seed 3 --set depth=20'
@@ -192,17 +224,10 @@ def flags(config, values):
     for name, field in fields.items():
         value = values.get(name, getattr(config, name))
         if name != "set" and value != field.default:
-            flag = f"--{name.replace('_', '-')}"
-            words += (
-                [flag]
-                if value is True
-                else [flag, *map(str, value)]
-                if isinstance(value, tuple)
-                else [flag, _text(value)]
-            )
+            words += _flag(f"--{name.replace('_', '-')}", value)
     for name, value in values.items():
         if name not in fields:
-            words += ["--set", f"{name}={_text(value)}"]
+            words += _flag("--set", f"{name}={_literal(value)}")
     return shlex.join(words)
 
 
@@ -212,30 +237,43 @@ def check(holds, sentence):
         raise runtime.UserError(sentence)
 
 
-def at_least(config, name, least):
-    """Raise UserError unless the number `name` of `config` is finite and not below `least`."""
-    value = getattr(config, name)
-    check(least <= value < math.inf, f"--{name.replace('_', '-')}: must be at least {least:g}; got {value:g}.")
-
-
 def nearest(word, known):
     """' Nearest: x.' with the known word most like `word`, or '' where none is alike."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Nearest: {found[0]}." if found else ""
 
 
-def _text(value):
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _flag(flag, value):
+    """The words that give a flag its value."""
+    if value is True:
+        return [flag]
+    if value is False:
+        return [flag.replace("--", "--no-", 1)]
+    if isinstance(value, tuple):
+        return [flag, *map(str, value)]
+    text = str(value)
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]  # else it would be taken for a flag
+
+
+def _literal(value):
+    """What `assignments` reads as `value`; a text in quotes only where it would be read as something else."""
+    if not isinstance(value, str):
+        return repr(value)
+    ((_, same),) = assignments([f"x={value}"], {"x"}, "flags").items()
+    return value if same == value and value else repr(value)
 
 
 def _parse(config_class, argv, **default):
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(config_class, args=argv, **default)
+            config = tyro.cli(config_class, args=argv, **default)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
+    else:
+        config.validate()
+        return config
     raise runtime.UserError(f"command line: {_one_line(complaint.getvalue(), config_class, argv)}")
 
 
@@ -265,7 +303,8 @@ def _one_line(panel, config_class, argv):
     for word in argv:
         flag = word.split("=")[0].replace("_", "-")
         if word.startswith("--") and flag not in known and not flag.startswith("--no-"):
-            return f"no flag {word}.{nearest(flag, known)} All of them: --help"
+            return f"no flag {arguments.shown(word)[1:-1]}.{nearest(flag, known)} All of them: --help"
     choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
     near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""
-    return message.rstrip(".") + "." + near
+    message = message.rstrip(".")
+    return (message if len(message) <= LONGEST else f"{message[:LONGEST]}...") + "." + near

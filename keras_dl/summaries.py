@@ -163,6 +163,31 @@ def writing(folder, step):
         writer.close()
 
 
+def hparams(folder, values, metrics, *, began=None, failed=False):
+    """A row of TensorBoard's HParams page, in place of one that `folder` had before.
+
+    The row is named after its folder, so that rows of different runs are never taken for one. No list of columns is
+    written: TensorBoard would take the list of one run for all of them.
+
+    Args:
+        folder: its own, without others below it.
+        values: {hyperparameter: value}; what TensorBoard has no type for is written as text.
+        metrics: {tag: number}.
+        began: when it started, in seconds since 1970; None is now.
+        failed: whether it was broken off.
+    """
+    from tensorboard.plugins.hparams import api, api_pb2, summary
+
+    purge(folder, 0)
+    values = {name: v if isinstance(v, bool | int | float | str) else str(v) for name, v in values.items()}
+    status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
+    with writing(folder, 0):
+        api.hparams(values, trial_id="", start_time_secs=began)
+        for tag, value in metrics.items():
+            tf.summary.scalar(tag, value)
+        tf.summary.experimental.write_raw_pb(summary.session_end_pb(status).SerializeToString())
+
+
 def graph(folder, concrete_function):
     """Put the op graph of a tf.function's concrete function on TensorBoard's Graphs page."""
     with writing(folder, 0):

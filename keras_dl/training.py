@@ -16,10 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl import checkpoint as checkpoints
-from keras_dl import runtime
+from keras_dl import records, restoring, runtime
+from keras_dl.arguments import ArgumentError, Number, OneOf, Text, Whole, YesOrNo, checked
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
+Count, CountOrZero = Whole(1, 1_000_000), Whole(0, 1_000_000)
 TIMED = 6  # single steps by which a block's length is settled
 LONGEST_BLOCK = 0.5  # seconds until a signal is heard
 REFRESH = 0.1  # seconds between two updates of the progress bar
@@ -29,10 +31,23 @@ class Diverged(runtime.UserError):
     """The loss is no longer a finite number."""
 
 
+@checked(who="training.fit")
 def fit(
-    model, train, validation, run, *, epochs, callbacks=(), monitor="val_loss", mode="min", keep="best", average_last=0,
-    checkpoint=True, save_minutes=10.0, verbose=None,
-):  # fmt: skip
+    model,
+    train,
+    validation,
+    run,
+    *,
+    epochs: Count,
+    callbacks=(),
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
+    keep: OneOf("best", "last") = "best",
+    average_last: Whole(0, 1000) = 0,
+    checkpoint: YesOrNo = True,
+    save_minutes: Number("[0, 1e6]") = 10.0,
+    verbose: OneOf(0, 1, 2) | None = None,
+):
     """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
 
     Args:
@@ -53,18 +68,24 @@ def fit(
         History: {name: [float, one an epoch]}.
 
     Raises:
-        ValueError: average_last with keep other than "last".
+        ArgumentError: an argument does not fit its annotation, or average_last with keep other than "last".
+        UserError: a monitor that the model does not report, or the run was started by runtime.start, and the model is
+            not one that run.build made.
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
     if average_last and keep != "last":
-        raise ValueError(f"fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
+        raise ArgumentError(f"training.fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
+    if run.models is not None and model not in run.models:
+        raise runtime.UserError(
+            "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
+            f"got {model.name!r}, which was made otherwise."
+        )
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
     callbacks = [*([_AverageLast(average_last)] if average_last else []), *callbacks]
     with run.scope():
         loop = _Loop(model, train, validation, run, callbacks, monitor, mode, keep, checkpoint)
-        found = checkpoints.newest(run.checkpoints) if checkpoint and run.resumed else None
-        return loop.run_epochs(epochs, found, save_minutes * 60, verbose)
+        return loop.run_epochs(epochs, checkpoint and run.resumed, save_minutes * 60, verbose)
 
 
 def evaluate(model, batches, run=None):
@@ -73,7 +94,13 @@ def evaluate(model, batches, run=None):
         return _Evaluation(model, batches)()
 
 
-def stopping(patience, reduce_on_plateau, monitor="val_loss", mode="min"):
+@checked(who="training.stopping")
+def stopping(
+    patience: CountOrZero,
+    reduce_on_plateau: CountOrZero,
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
+):
     """Keras' callbacks that halve the learning rate, and that end the fit, after so many epochs without a better
     validation; 0: never."""
     watched = {"monitor": monitor, "mode": mode}
@@ -118,11 +145,15 @@ class _Loop:
         self.history, self.best, self.best_weights = {}, None, []
         self.block, self.timed = _noted_block(run), []
 
-    def run_epochs(self, epochs, found, save_seconds, verbose):
-        self.epoch, self.step = (found[1]["epoch"], found[1]["step"]) if found else (0, 0)
-        iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
+    def run_epochs(self, epochs, resumed, save_seconds, verbose):
+        iterator = _stream(self.model, self.train.dataset(epochs=None))
         steps = _steps_function(self.model, self.model.train_step).get_concrete_function(iterator, tf.constant(0))
+        found = self._checkpoint() if resumed else None
+        if found:
+            self.epoch, self.step = found[1]["epoch"], found[1]["step"]
+            iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
         evaluation = _Evaluation(self.model, self.validation) if self.validation is not None else None
+        self._check_monitor(list(steps.structured_outputs[1]), evaluation)
         self.model.stop_training = False
         self.callbacks.on_train_begin()
         if found:
@@ -160,6 +191,14 @@ class _Loop:
         self.callbacks.on_train_end()  # what it draws is of the weights that stay
         return self.history
 
+    def _check_monitor(self, names, evaluation):
+        """Refuse, before the first step, a monitor that nothing reports."""
+        if evaluation is not None:
+            names = [*names, *(f"val_{name}" for name in evaluation.names())]
+        names = [*names, "learning_rate"]
+        if self.monitor not in names and (self.keep == "best" or evaluation is not None):
+            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
+
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
         logs["learning_rate"] = _rate(self.model)
         if evaluation is not None:
@@ -178,8 +217,6 @@ class _Loop:
     def _judge(self, logs):
         if self.keep != "best":
             return
-        if self.monitor not in logs:
-            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(logs)}; got {self.monitor!r}.")
         value = self.sign * logs[self.monitor]
         if self.best is None or value < self.best:
             self.best, self.best_weights = value, _values(self.model.weights)
@@ -203,7 +240,7 @@ class _Loop:
         arrays |= {f"best/{i}": value for i, value in enumerate(self.best_weights)}
         states = []
         for i, callback in enumerate(self.callbacks.callbacks):
-            state, held = _callback_state(callback)
+            state, held = restoring.callback_state(callback)
             states.append(state)
             arrays |= {f"callback/{i}/{name}": value for name, value in held.items()}
         state = {
@@ -212,19 +249,29 @@ class _Loop:
         }  # fmt: skip
         checkpoints.write(self.run.checkpoints, self.epoch, self.step, arrays, state)
 
+    def _checkpoint(self):
+        """(arrays, state) of the newest checkpoint that fits this model, these callbacks and this data, or None."""
+
+        def check(arrays, state):
+            restoring.check(
+                arrays, state, variables=checkpoints.variables(self.model), weights=self.model.weights,
+                callbacks=self.callbacks.callbacks, steps=self.train.steps,
+            )  # fmt: skip
+
+        return checkpoints.newest(self.run.checkpoints, check)
+
     def _restore(self, arrays, state):
-        _assign(checkpoints.variables(self.model), _numbered(arrays, "variable/"))
-        self.best_weights, self.best = _numbered(arrays, "best/"), state["best"]
+        _assign(checkpoints.variables(self.model), restoring.numbered(arrays, "variable/"))
+        self.best_weights, self.best = restoring.numbered(arrays, "best/"), state["best"]
         self.history, self.model.stop_training = state["history"], state["stopped"]
         for i, callback in enumerate(self.callbacks.callbacks):
-            prefix = f"callback/{i}/"
-            held = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-            _set_callback_state(callback, state["callbacks"][i], held)
+            restoring.set_callback_state(callback, state["callbacks"][i], restoring.below(arrays, f"callback/{i}/"))
             if hasattr(callback, "purge"):
                 callback.purge(self.epoch)
         _write_history(self.run, self.history)
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch + 1}"
-        self.run.say(f"{self.run.path.name}: goes on at {where}")
+        where = "does not go on: it stopped by itself" if state["stopped"] else f"goes on at {where}"
+        self.run.say(f"{self.run.path.name}: {where}")
 
 
 class _Evaluation:
@@ -234,6 +281,10 @@ class _Evaluation:
         self.model, self.count = model, batches.steps()
         self.iterator = _stream(model, batches.dataset(epochs=None))
         self.steps = _steps_function(model, model.test_step)
+
+    def names(self):
+        """What it reports, known without a step."""
+        return list(self.steps.get_concrete_function(self.iterator, tf.constant(0)).structured_outputs[1])
 
     def __call__(self):
         self.model.reset_metrics()
@@ -320,7 +371,7 @@ def _diverged(step, epoch, model, run):
 def _noted_block(run):
     config = run.path / "config.json"
     if run.resumed and config.exists():
-        return runtime.read_json(config).get("execution", {}).get("steps_per_execution")
+        return records.read(config, records.Config).get("execution", {}).get("steps_per_execution")
     return None
 
 
@@ -332,59 +383,13 @@ def _write_history(run, history):
     runtime.write_atomic(run.path / "history.csv", text.getvalue())
 
 
-def _callback_state(callback):
-    """(JSON values, arrays) of a callback."""
-    state = callback.get_state() if hasattr(callback, "get_state") else _plain(vars(callback))
-    arrays = {}
-    for name, value in list(state.items()):
-        if isinstance(value, np.ndarray):
-            arrays[name] = state.pop(name)
-        elif isinstance(value, list) and value and all(isinstance(v, np.ndarray) for v in value):
-            arrays |= {f"{name}[{i}]": v for i, v in enumerate(state.pop(name))}
-    return state, arrays
-
-
-def _plain(attributes):
-    """What can be written of a Keras callback: its numbers, texts and lists of arrays (EarlyStopping's weights)."""
-    kinds = (bool, int, float, str, type(None), np.ndarray)
-
-    def writable(value):
-        return isinstance(value, kinds) or (isinstance(value, list) and all(isinstance(v, np.ndarray) for v in value))
-
-    values = {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
-    return {name: value for name, value in values.items() if name not in ("_model", "params") and writable(value)}
-
-
-def _set_callback_state(callback, state, arrays):
-    lists = {}
-    for name, value in arrays.items():
-        if name.endswith("]"):
-            lists.setdefault(name.rpartition("[")[0], []).append(value)
-    state = state | {k: v for k, v in arrays.items() if not k.endswith("]")} | lists
-    if hasattr(callback, "set_state"):
-        callback.set_state(state)
-        return
-    if hasattr(callback, "_set_monitor_op"):
-        # Keras turns min_delta's sign when it first needs the operator: do that now, and leave min_delta alone.
-        callback._set_monitor_op()
-        state = {name: value for name, value in state.items() if name not in ("min_delta", "monitor_op")}
-    vars(callback).update(state)
-
-
 def _values(variables):
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 
 def _assign(variables, values):
-    shapes = [tuple(v.shape) for v in variables], [v.shape for v in values]
-    if shapes[0] != shapes[1]:
-        raise runtime.UserError("training.fit: the checkpoint is of another model; nothing was changed.")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _numbered(arrays, prefix):
-    return [arrays[f"{prefix}{i}"] for i in range(sum(name.startswith(prefix) for name in arrays))]
 
 
 def _floats(logs):

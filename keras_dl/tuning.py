@@ -1,8 +1,8 @@
 """`search`: keras-tuner proposes, training.fit tries, and a search that is killed goes on as if it had not been.
 
 keras-tuner's oracles draw the values; the loop and the journal are our own, since keras-tuner's files are not written
-atomically. The oracle's files are scratch: a resumed search hands the journal to a fresh oracle, which must propose
-the same trials again, and goes on with the next.
+atomically. The oracle writes none: a resumed search hands the journal to a fresh oracle, which must propose the same
+trials again, and goes on with the next.
 
 Sources: random search, Bergstra and Bengio 2012; Gaussian process, Snoek et al., arXiv:1206.2944; Hyperband, Li et al.,
 arXiv:1603.06560. Deviations: trial 0 is always the defaults, the paper's model; in Hyperband it takes one place of the
@@ -20,7 +20,6 @@ import itertools
 import json
 import math
 import shutil
-import tempfile
 import time
 import warnings
 
@@ -30,7 +29,8 @@ import rich.box
 import rich.table
 import tensorflow as tf
 
-from keras_dl import checkpoint, runtime, summaries, training
+from keras_dl import checkpoint, records, restoring, runtime, summaries, training
+from keras_dl.arguments import ArgumentError, Function, OneOf, Text, Whole, checked
 
 ORACLES = {
     "random": "RandomSearchOracle",
@@ -49,7 +49,20 @@ def defaults():
     return keras_tuner.HyperParameters()
 
 
-def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs=5, monitor="val_loss", mode="min"):
+@checked(who="tuning.search")
+def search(
+    compiled: Function,
+    train,
+    validation,
+    run,
+    *,
+    trials: Whole(0, 1_000_000) = 3,
+    tuner: OneOf(*ORACLES) = "random",
+    epochs: Whole(1, 1_000_000) = 5,
+    monitor: Text = "val_loss",
+    mode: OneOf("min", "max") = "min",
+    arguments=None,
+):
     """Try hyperparameters and return the best; on a resumed run, go on after the last trial of the journal.
 
     Trial n runs under run.trial(n): a seed and TensorBoard folders of its own. A trial that cannot be built, diverges
@@ -58,43 +71,42 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
     Args:
         compiled: compiled(hp) -> a compiled model; it draws from the keras_tuner.HyperParameters that it is handed.
         train, validation: data.Batches.
-        run: the runtime.Run; files go to run.tuner, HParams to run.tensorboard / "trials".
+        run: the runtime.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams beside them.
         trials: at most so many; 0 returns the defaults at once. A space with fewer values ends the search early.
         tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
             bracket of about `epochs` trials: give it more than that.
         epochs: of a trial; Hyperband's longest.
         monitor, mode: the quantity, of fit's history, whose best epoch is a trial's score; "min" or "max".
+        arguments: the hyperparameters.Arguments from which `compiled` takes those of its builder: lines, table and
+            HParams say them. None: they say what was drawn.
 
     Returns:
         keras_tuner.HyperParameters with the best trial's values. A search that is done is not run again.
 
     Raises:
-        UserError: an argument is none of the above, every trial failed (the first reason is said), or the journal is
-            of another search.
+        UserError: an argument does not fit its annotation, every trial failed (the first reason is said), or the
+            journal is of another search.
     """
-    _check(trials, tuner, epochs, mode)
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():
-        return _hyperparameters(runtime.read_json(result)["values"])
+        return _hyperparameters(records.best(result)["values"])
 
     space = _space(compiled, run)
     if not space.space:
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
-    attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode)
-    with tempfile.TemporaryDirectory(prefix="keras_dl-oracle-") as scratch:
-        proposals = _Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space, scratch)
-        attempts.go_on(proposals)
-    records = attempts.records
-    if len(records) < trials:
-        run.say(f"The {tuner} search ends after {len(records)} of {trials} trials: there are no other values to try.")
-    ranked = _ranked(records, mode)
+    attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode, arguments)
+    attempts.go_on(_Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space))
+    journal = attempts.records
+    if len(journal) < trials:
+        run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")
+    ranked = _ranked(journal, mode)
     if not ranked:
-        raise runtime.UserError(f"tuning.search: every trial failed; the first with: {records[0]['message']}")
-    best = ranked[0] | {"values": _drawn(ranked[0]["values"])}
+        raise runtime.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")
+    best = ranked[0] | {"values": records.drawn(ranked[0]["values"])}
     found = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
-    run.say(_table(ranked, len(records) - len(ranked), monitor))
+    run.say(_table(ranked, len(journal) - len(ranked), monitor, attempts.varied))
     runtime.write_atomic(result, json.dumps(found, indent=2))
     return _hyperparameters(best["values"])
 
@@ -102,7 +114,7 @@ def search(compiled, train, validation, run, *, trials=3, tuner="random", epochs
 class _Proposals:
     """A keras-tuner oracle: `next` gives a trial, `tell` takes what came of it."""
 
-    def __init__(self, tuner, trials, epochs, monitor, mode, seed, space, scratch):
+    def __init__(self, tuner, trials, epochs, monitor, mode, seed, space):
         import keras_tuner
 
         arguments = {"objective": keras_tuner.Objective(monitor, mode), "seed": seed}  # a seed of 0 would be none
@@ -114,7 +126,7 @@ class _Proposals:
         self.oracle.max_trials = trials  # Hyperband's takes no argument for it
         self.oracle.max_consecutive_failed_trials = math.inf
         self.oracle.verbose = 0
-        self.oracle._set_project_dir(scratch, "oracle")  # as keras_tuner.Tuner does: there is no public name
+        self.oracle.save = self.oracle._save_trial = lambda *_: None  # the journal is kept here; no public name
         self.oracle.update_space(space)
         self.monitor, self.defaults = monitor, space.values
 
@@ -145,12 +157,11 @@ class _Proposals:
 class _Trials:
     """The trials of one search and their journal."""
 
-    def __init__(self, compiled, train, validation, run, epochs, monitor, mode):
+    def __init__(self, compiled, train, validation, run, epochs, monitor, mode, arguments):
         self.compiled, self.train, self.validation, self.run = compiled, train, validation, run
-        self.epochs, self.monitor, self.mode = epochs, monitor, mode
+        self.epochs, self.monitor, self.mode, self.arguments = epochs, monitor, mode, arguments
         self.journal = run.tuner / "trials.json"
-        self.records = runtime.read_json(self.journal) if self.journal.exists() else []
-        self.named = None  # what the HParams page was told in this process
+        self.records = records.trials(self.journal) if self.journal.exists() else []
 
     def go_on(self, proposals):
         for record in self.records:
@@ -160,11 +171,10 @@ class _Trials:
             while trial := proposals.next():
                 record = self._try(_plain(trial.hyperparameters.values))
                 _merge(trial.hyperparameters, record)
-                self._name_hparams(trial.hyperparameters.space, record)
                 self.records.append(record)
                 runtime.write_atomic(self.journal, json.dumps(self.records, indent=1))
                 self._delete_weights()
-                self.run.say(_line(record, self.monitor))
+                self.run.say(_line(record, self.monitor, self.varied(record)))
                 proposals.tell(trial, record)
                 signals.leave()
         keras.backend.clear_session()  # collects garbage too
@@ -195,19 +205,32 @@ class _Trials:
         try:
             record |= self._fit(hp, run, record)
         except (ValueError, tf.errors.ResourceExhaustedError) as error:
-            if isinstance(error, runtime.UserError) and not isinstance(error, training.Diverged):
+            if isinstance(error, runtime.UserError) and not isinstance(error, (training.Diverged, ArgumentError)):
                 raise  # not the fault of these values
             record["message"] = str(error).strip().partition("\n")[0]
         record |= {"values": _used(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}
-        _show_trial(run, record, began)
+        self._show(record, began)
         return record
+
+    def varied(self, record):
+        """{name: value} of what the search varies, with which a trial was built."""
+        values = records.drawn(record["values"])
+        return values if self.arguments is None else self.arguments.varied(_hyperparameters(values))
+
+    def _show(self, record, began):
+        """A trial's row on the HParams page: what it was built with, and the metrics of its best epoch."""
+        values = records.drawn(record["values"])
+        summaries.hparams(
+            self.run.tensorboard / "hparams" / f"trial-{record['trial']:03d}",
+            values if self.arguments is None else self.arguments.of(_hyperparameters(values)),
+            {METRIC + name: value for name, value in record["metrics"].items()},
+            began=began, failed=record["status"] != "COMPLETED",
+        )  # fmt: skip
 
     def _fit(self, hp, run, record):
         """What a trial that was not broken off adds to its record."""
         keras.backend.clear_session()  # collects garbage too
-        run.reseed()
-        with run.scope():
-            model = self.compiled(hp)
+        model = run.build(self.compiled, hp)
         first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
         if "tuner/trial_id" in hp.values:
             _load_weights(model, self._weights(int(hp.values["tuner/trial_id"])))
@@ -249,21 +272,6 @@ class _Trials:
     def _weights(self, number):
         return self.run.tuner / "weights" / f"{number:03d}.npz"
 
-    def _name_hparams(self, space, record):
-        """Say on TensorBoard's HParams page what there is to compare; again when a trial has drawn something new."""
-        from tensorboard.plugins.hparams import api
-
-        folder = self.run.tensorboard / "trials"
-        names = list(dict.fromkeys([self.monitor, *(name for r in [*self.records, record] for name in r["metrics"])]))
-        hparams = {entry.name: api.HParam(entry.name, _domain(entry)) for entry in space}
-        if self.named == (names, list(hparams)):
-            return
-        for path in folder.glob("events.out.tfevents.*"):
-            path.unlink()
-        with summaries.writing(folder, 0):
-            api.hparams_config(list(hparams.values()), [api.Metric(METRIC + n, display_name=n) for n in names])
-        self.named = names, list(hparams)
-
 
 class _Later:
     """Batches whose epoch 0 is `first` of others: a continued trial goes on in their order."""
@@ -276,16 +284,6 @@ class _Later:
 
     def dataset(self, epoch=0, step=0, epochs=1):
         return self.batches.dataset(self.first + epoch, step, epochs)
-
-
-def _check(trials, tuner, epochs, mode):
-    if tuner not in ORACLES:
-        raise runtime.UserError(f"tuning.search: tuner must be one of {', '.join(ORACLES)}; got {tuner!r}.")
-    if mode not in ("min", "max"):
-        raise runtime.UserError(f"tuning.search: mode must be min or max; got {mode!r}.")
-    for name, value, least in (("trials", trials, 0), ("epochs", epochs, 1)):
-        if value < least:
-            raise runtime.UserError(f"tuning.search: {name} must be at least {least}; got {value}. Nearest: {least}.")
 
 
 def _space(compiled, run):
@@ -320,12 +318,7 @@ def _merge(hp, record):
     """Put what the model of `record` drew into an oracle's `hp`, which may not have known of it."""
     space = copy.deepcopy(record["space"])  # keras-tuner puts objects into what it reads
     hp.merge(type(hp).from_config({"space": space, "values": {}}), overwrite=False)
-    hp.values |= _drawn(record["values"])
-
-
-def _drawn(values):
-    """Without what Hyperband adds for itself."""
-    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+    hp.values |= records.drawn(record["values"])
 
 
 def _same(a, b):
@@ -354,44 +347,34 @@ def _save_weights(model, path):
 
 
 def _load_weights(model, path):
-    with np.load(path, allow_pickle=False) as file:
-        for variable, value in zip(_state(model), file.values(), strict=True):
-            variable.assign(value)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = list(file.values())
+        restoring.check_values("arr", _state(model), arrays)
+    except Exception as error:  # a damaged archive fails somewhere inside, in many ways
+        raise runtime.UserError(
+            f"tuning.search: {path}, the weights of the trial that is to be continued, is damaged: {error}. "
+            "Start a new run."
+        ) from error
+    for variable, value in zip(_state(model), arrays, strict=True):
+        variable.assign(value)
 
 
-def _show_trial(run, record, began):
-    """A finished trial on the HParams page: its values, the metrics of its best epoch and how it ended."""
-    from tensorboard.plugins.hparams import api, api_pb2, summary
-
-    status = api_pb2.STATUS_SUCCESS if record["status"] == "COMPLETED" else api_pb2.STATUS_FAILURE
-    with summaries.writing(run.tensorboard, 0):
-        api.hparams(_drawn(record["values"]), trial_id=f"{record['trial']:03d}", start_time_secs=began)
-        for name, value in record["metrics"].items():
-            tf.summary.scalar(METRIC + name, value)
-        tf.summary.experimental.write_raw_pb(summary.session_end_pb(status).SerializeToString())
-
-
-def _domain(entry):
-    from tensorboard.plugins.hparams import api
-
-    interval = {"Int": api.IntInterval, "Float": api.RealInterval}.get(type(entry).__name__)
-    return interval(entry.min_value, entry.max_value) if interval else api.Discrete(list(entry.values))
-
-
-def _line(record, monitor):
-    values = "  ".join(f"{name}={_short(value)}" for name, value in _drawn(record["values"]).items())
+def _line(record, monitor, varied):
+    values = "  ".join(f"{name}={_short(value)}" for name, value in varied.items())
     came = f"failed: {record['message']}" if record["score"] is None else f"{monitor} {record['score']:.4f}"
     return f"trial {record['trial']}  {record['seconds']:.1f} s  {came}  ({values})"
 
 
-def _table(ranked, failed, monitor):
-    names = list(dict.fromkeys(name for r in ranked for name in _drawn(r["values"])))
+def _table(ranked, failed, monitor, varied):
+    rows = [varied(r) for r in ranked[:SHOWN]]
+    names = list(dict.fromkeys(name for row in rows for name in row))
     title = f"The best of {len(ranked) + failed} trials" + (f", {failed} of which failed" if failed else "")
     table = rich.table.Table(title=title, title_justify="left", box=rich.box.MARKDOWN)
     for name in ("trial", monitor, *names):
         table.add_column(name, justify="right")
-    for r in ranked[:SHOWN]:
-        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *(_short(r["values"].get(n, "")) for n in names))
+    for r, row in zip(ranked, rows, strict=False):
+        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *(_short(row.get(n, "")) for n in names))
     return summaries.text_of(table)
 
 

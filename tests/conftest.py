@@ -25,6 +25,8 @@ LONGEST = (
 )  # fmt: skip
 _skipped = []
 
+_config = tempfile.TemporaryDirectory(prefix="keras_dl-tests-config-")  # the key that signs exports is not the user's
+os.environ["XDG_CONFIG_HOME"] = _config.name
 if "TFDS_DATA_DIR" not in os.environ:
     _folder = tempfile.TemporaryDirectory(prefix="keras_dl-tests-")
     os.environ["TFDS_DATA_DIR"] = _folder.name

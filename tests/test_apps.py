@@ -17,18 +17,51 @@ def main_of(app):
     return runpy.run_path(str(app))["main"]
 
 
+# An argument of each app's builder, so that the search has less to draw.
+SETS = {
+    "classify_images": "filters=(4, 8)",
+    "model_music": "units=(16,)",
+    "model_text": "units=(32,)",
+    "translate": "num_layers=1",
+}
+
+
+def rebuilt(card, exported):
+    """The model that a card says was built, for the data of the exported one."""
+    from keras_dl import models
+
+    def tuples(value):
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+    name = card["settings"]["model"]
+    arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.options(name)}
+    outputs = exported.output_shape[-1]
+    if card["app"] == "translate":  # one vocabulary for both sides
+        return getattr(models, f"build_{name}")(outputs, **arguments)
+    return getattr(models, f"build_{name}")(exported.input_shape[1:], outputs, **arguments)
+
+
 @pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
 def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
     main = main_of(app)
-    metrics = main(["--smoke", "--out", str(tmp_path), "--trials", "2"])
+    metrics = main(["--smoke", "--out", str(tmp_path), "--trials", "2", "--set", SETS[app.stem]])
     assert metrics and all(isinstance(v, float) for v in metrics.values())
     (run,) = (tmp_path / "runs" / app.stem).iterdir()
-    for part in ("config.json", "history.csv", "finished.json", "checkpoints", "tensorboard", "tuner/trials.json"):
+    for part in ("config.json", "history.csv", "finished.json", "checkpoints", "tensorboard", "tuner/trials.json",
+                 "tensorboard/hparams/fit", "tensorboard/hparams/trial-001"):  # fmt: skip
         assert (run / part).exists(), part
     (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
     assert json.loads(card.read_text())["metrics"] == pytest.approx(metrics)
     text = capsys.readouterr().out
     assert "Next:" in text and str(card.parent) in text
+
+    import keras
+
+    said, exported = json.loads(card.read_text()), keras.saving.load_model(card.parent / "model.keras", compile=False)
+    built = rebuilt(said, exported)
+    assert [w.shape for w in built.weights] == [w.shape for w in exported.weights]
+    assert json.dumps(built.get_config(), default=str) == json.dumps(exported.get_config(), default=str)
+    assert said["hyperparameters"]["learning_rate"] > 0
 
     assert main(["--out", str(tmp_path), "--resume", run.name]) == metrics  # finished: said, nothing done
     assert "is finished" in capsys.readouterr().out
@@ -122,14 +155,14 @@ def test_every_option_of_the_sequence_apps(app, flags, tmp_path):
     [
         ("model_text", ["--dataset", "pyton"], 'no data set or path "pyton"; nearest: python'),
         ("model_text", ["--strategy", "mirrored"], "--strategy: a state that is carried over has one device"),
-        ("model_text", ["--scheduled-sampling", "1.5"], "--scheduled-sampling: must be at most 1; got 1.5."),
-        ("model_text", ["--set", "tied=True"], "build_lstm: tied needs tokens, and an embedding as wide as"),
+        ("model_text", ["--scheduled-sampling", "1.5"], "--scheduled-sampling: must be a number in [0, 1]; got 1.5."),
+        ("model_text", ["--set", "tied=True"], "build_lstm: tied needs an embedding as wide as"),
         ("model_text", ["--batch-size", "90000"], "rows needs at least 90001 tokens"),
-        ("model_text", ["--sequence-length", "0"], "--sequence-length: must be at least 1; got 0."),
+        ("model_text", ["--sequence-length", "0"], "--sequence-length: must be a whole number from 1 to"),
         ("model_music", ["--dataset", "notingham"], 'no music set or folder "notingham"; nearest: nottingham'),
         ("model_music", ["--set", "peephole=maybe"], "build_lstm: peephole must be True or False; got 'maybe'."),
-        ("model_music", ["--weight-noise", "-1"], "--weight-noise: must be at least 0; got -1."),
-        ("model_music", ["--clipnorm", "nan"], "--clipnorm: must be at least 0; got nan."),
+        ("model_music", ["--weight-noise", "-1"], "--weight-noise: must be a number in [0, 10]; got -1.0."),
+        ("model_music", ["--clipnorm", "nan"], "--clipnorm: must be a number in [0, 1e6]; got nan."),
     ],
 )  # fmt: skip
 def test_mistakes_in_the_sequence_apps_leave_nothing(app, flags, complaint, tmp_path):
@@ -257,7 +290,7 @@ def test_what_the_export_would_not_translate_is_said_before_the_training(tmp_pat
         (tmp_path / name).write_text("".join(f"{'ab cd ' * 700}{n}\n" for n in range(60)))
     own = ["--source", str(tmp_path / "my.xx"), "--target", str(tmp_path / "my.yy"), "--longest", "9999"]
     app = main_of(ROOT / "apps" / "translate.py")
-    with pytest.raises(UserError, match="too long to be translated: at most 1023 sub-words and 4096 bytes"):
+    with pytest.raises(UserError, match="too long to be translated: at most 511 sub-words and 4096 bytes"):
         app([*own, "--vocabulary-size", "40", "--out", str(tmp_path)])
     with pytest.raises(UserError, match="--batch-size: must be at most 64; got 65"):
         app(["--batch-size", "65", "--out", str(tmp_path)])
@@ -276,7 +309,7 @@ def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path, capsys
     )
     assert metrics["perplexity"] > 1
     said = capsys.readouterr().out
-    assert "pairs left out, empty on both sides: 2" in said and "pairs left out, longer than 200: " in said
+    assert "left out, empty on both sides: 2 pairs" in said and "left out of train, longer than 200 sub-words: " in said
     (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
     assert json.loads(card.read_text())["data"]["languages"] == ["xx", "yy"]
 

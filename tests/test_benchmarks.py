@@ -63,8 +63,8 @@ def project(tmp_path):
     """A committed project of its own; project(*words) runs its reproduce.py."""
     for folder in ("benchmarks", "apps", "keras_dl"):
         (tmp_path / folder).mkdir()
-    for file in ("__init__.py", "runtime.py", "settings.py"):
-        shutil.copy(ROOT / "keras_dl" / file, tmp_path / "keras_dl")
+    for file in (ROOT / "keras_dl").glob("*.py"):
+        shutil.copy(file, tmp_path / "keras_dl")
     shutil.copy(BENCHMARKS / "reproduce.py", tmp_path / "benchmarks")
     shutil.copy(BENCHMARKS / "tables.py", tmp_path / "benchmarks" / "tables_of_the_project.py")
     (tmp_path / "benchmarks" / "tables.py").write_text(FAKE_TABLES)
@@ -210,6 +210,18 @@ def test_readme_tables_are_written_from_the_newest_rows(project):
     assert "| small | not measured | not measured |" in text
     assert project("--readme").returncode == 0
     assert (project.path / "README.md").read_text() == text  # written again, it is the same
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1.0, "1"), (1.25, "1.25, misses its bar of 1")])
+def test_a_missed_bar_is_marked_in_readme_and_in_the_list(project, value, shown):
+    assert project("speed", "small").returncode == 0
+    file = project.path / "benchmarks/results/speed.jsonl"
+    ratio, wait = records(file)
+    del ratio["spread"]
+    file.write_text("".join(json.dumps(record) + "\n" for record in ({**ratio, "value": value}, wait)))
+    assert project("--readme").returncode == 0
+    assert f"| small | {shown} | 12,346 |" in (project.path / "README.md").read_text()
+    assert ("misses its bar" in project().stdout) == ("misses" in shown)
 
 
 @pytest.mark.parametrize(

@@ -202,8 +202,8 @@ def write(folder, name, array):
     (folder / name).write_bytes(array if isinstance(array, bytes) else png(array).numpy())
 
 
-def folder_of(path, classes=("cat", "dog"), each=8, channels=3):
-    rng = np.random.default_rng(0)
+def folder_of(path, classes=("cat", "dog"), each=8, channels=3, seed=0):
+    rng = np.random.default_rng(seed)
     for label, name in enumerate(classes):
         for i in range(each):
             write(path, f"{name}/{i}.png", rng.integers(0, 100, (9 + i, 12, channels)) + 100 * label)
@@ -286,5 +286,5 @@ def test_a_set_that_is_nowhere_says_where_it_was_looked_for(monkeypatch, tmp_pat
 
 
 def test_batches_say_what_is_wrong():
-    with pytest.raises(UserError, match="batch_size must be at least 1; got 0"):
+    with pytest.raises(UserError, match="batch_size must be a whole number from 1 to 1,000,000,000; got 0"):
         data.batches(numbered(), 0, preprocess=identity)

@@ -261,3 +261,59 @@ def test_files_that_went_wrong(name, reason):
     else:
         with pytest.raises(UserError, match=reason):
             midi.read(CASES / f"{name}.mid", 2)
+
+
+def pieces(folder, count, first=0):
+    """Files of 1 + first, 2 + first ... beats of keys of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + count):
+        (folder / f"{number}.mid").write_bytes(midi_file(note(40 + number, BEAT * (1 + number))))
+
+
+def lengths(splits):
+    return [part.features["roll"].lengths.tolist() for part in (splits.train, splits.validation, splits.test)]
+
+
+def test_splits_go_by_their_usual_names_in_any_letter_case(tmp_path):
+    for number, name in enumerate(("Training", "VALID", "testing")):
+        pieces(tmp_path / name, 2, 2 * number)
+    pieces(tmp_path / "drafts", 1, 20)
+    splits = data.load(str(tmp_path), kind="music", steps_per_beat=1)
+    assert lengths(splits) == [[1, 2], [3, 4], [5, 6]]
+    assert splits.notes == ("left out, beside the folders of the splits: 1 (drafts/20.mid)",)
+    pieces(tmp_path / "dev", 1, 30)
+    with pytest.raises(UserError, match=r"one folder of the validation split; got VALID, dev\. Move"):
+        data.load(str(tmp_path), kind="music")
+
+
+@pytest.mark.parametrize(("given", "missing"), [("val", "test"), ("Test", "validation")])
+def test_a_split_that_is_missing_is_held_out_of_train_and_said(tmp_path, given, missing):
+    pieces(tmp_path / "Train", 5)
+    pieces(tmp_path / given, 2, 5)
+    splits = data.load(str(tmp_path), kind="music", steps_per_beat=1)
+    train, validation, test = lengths(splits)
+    held, kept = (test, validation) if missing == "test" else (validation, test)
+    assert kept == [6, 7] and len(held) == 1 and sorted(train + held) == [1, 2, 3, 4, 5]
+    assert splits.notes == (f"no {missing} split in {tmp_path}: 1 of the pieces of train are held out for it",)
+
+
+def test_links_are_followed_and_all_that_is_left_out_is_said(tmp_path):
+    root = tmp_path / "mine [2] * ?"
+    pieces(root, 3)
+    pieces(tmp_path / "elsewhere", 2, 3)
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (root / "link" / "back").symlink_to(root)
+    (root / "gone.mid").symlink_to(tmp_path / "nothing")
+    (root / "cover.jpg").write_bytes(b"")
+    (root / "words.txt").write_bytes(b"")
+    splits = data.load(str(root), kind="music", steps_per_beat=1)
+    assert sorted(sum(lengths(splits), [])) == [1, 2, 3, 4, 5]
+    said = "\n".join(splits.notes)
+    for sentence in ("links to nothing: 1 (gone.mid)", "links that lead back: 1 (link/back)", "no .mid or .midi: 2 ("):
+        assert f"left out, {sentence}" in said
+    assert len(splits.notes) == 3
+
+
+def test_a_home_that_nobody_has_is_said():
+    with pytest.raises(UserError, match="~nobody_of_that_name"):
+        data.load("~nobody_of_that_name/x", kind="music")

@@ -286,7 +286,11 @@ def test_damaged_files_are_told_from_whole_ones_wherever_the_damage_is(midi, tmp
     [
         (lambda midi, path: folder_of(midi, path, 2), {}, "must hold 3 or more readable .mid files; got 2"),
         (lambda midi, path: path.mkdir(), {}, "got 0"),
-        (lambda midi, path: folder_of(midi, path, 3), {"steps_per_beat": 0}, "steps_per_beat must be 1 to 48; got 0"),
+        (
+            lambda midi, path: folder_of(midi, path, 3),
+            {"steps_per_beat": 0},
+            "steps_per_beat must be a whole number from 1 to 48; got 0",
+        ),
         (
             lambda midi, path: [folder_of(midi, path / "train", 1), folder_of(midi, path / "test", 1)],
             {},

@@ -236,18 +236,16 @@ SOME = ["a b", "b c", "c d", "d e"]
     [
         (SOME, SOME[:3], {}, "a.de must have as many lines as each other; got 4 and 3."),
         (b"", SOME, {}, "a.de must have as many lines as each other; got 0 and 4."),
-        ([*SOME, "", "e", "\t"], [*SOME, "x", "", "y"], {}, "alone; 3 are, the first is line 5 of {folder}/a.en."),
-        ([*SOME, "", "e"], [*SOME, "", "▁ "], {}, "alone; 1 are, the first is line 6 of {folder}/a.de."),
         (SOME, b"a\nb\nc\n\xc3\xa9caf\xe9\n", {}, "{folder}/a.de must be text in UTF-8; byte 11, in line 4, is 0xe9"),
-        ("a\n".encode("utf-16"), SOME, {}, "{folder}/a.en must be text in UTF-8; byte 0, in line 1, is 0xff"),
+        ("a\n".encode("utf-16"), SOME, {}, "{folder}/a.en must be text in UTF-8; it is UTF-16."),
         (["a", "b", "b"], SOME[:3], {}, "must have at least 3 different sources; got 2."),
         ([], [], {}, "must have at least 3 different sources; got 0."),
         (SOME, SOME, {"vocabulary_size": 5}, "vocabulary_size must be at least"),
         (SOME, SOME, {"longest": 1}, "no training pair of a.en has at most longest=1 sub-words a side."),
-        (SOME, SOME, {"longest": 0}, "longest and examples must be at least 1; got 0 and 30000."),
+        (SOME, SOME, {"longest": 0}, "longest must be a whole number from 1 to 1,000,000; got 0. Nearest: 1."),
     ],
     ids=[
-        "fewer targets", "no sources", "empty sources", "empty target", "latin 1", "utf 16", "few", "none",
+        "fewer targets", "no sources", "latin 1", "utf 16", "few", "none",
         "vocabulary", "all too long", "longest",
     ],
 )  # fmt: skip
@@ -279,9 +277,13 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
         ("multi30k/en", {}, 'the languages of multi30k must be two, such as "multi30k/de-fr"; got "en".'),
         ("multi30k/en-hu", {}, "multi30k is of two of cs, de, en, fr; got en and hu."),
         ("multi30k/en-en", {}, "multi30k is of two of cs, de, en, fr; got en and en."),
-        ("multi30k", {"test": "test_2071"}, "must be test_2016 or test_2017; got 'test_2071'; nearest: test_2017."),
+        (
+            "multi30k",
+            {"test": "test_2071"},
+            "test must be one of 'test_2016', 'test_2017'; got 'test_2071'. Nearest: 'test_2017'.",
+        ),
         ("multi30k/en-cs", {"test": "test_2017"}, "multi30k has no test_2017 in cs; take test_2016."),
-        ("dates", {"examples": 0}, "longest and examples must be at least 1; got 200 and 0."),
+        ("dates", {"examples": 0}, "examples must be a whole number from 1 to 10,000,000; got 0. Nearest: 1."),
     ],
 )
 def test_sets_that_are_not_there_are_one_line(nowhere, name, options, said):
@@ -394,3 +396,39 @@ def test_multi30k_has_its_sentences(sentencepiece, nowhere):
     lengths = np.stack([splits.train.features[side].lengths + 1 for side in ("source", "target")], 1)
     plan = plans.by_tokens(lengths, 2048)(0, 0)
     assert 1 - lengths.sum() / sum(len(b) * lengths[b].max(0).sum() for b in plan) < 0.08
+
+
+def test_what_is_left_out_and_what_two_splits_share_is_said(sentencepiece, tmp_path, monkeypatch):
+    lines = [f"{number} {word}" for number, word in enumerate(["one", "two", "three", "four"] * 15)]
+    sources, targets = [*lines, "", " ", "left", "long " * 40], [*lines, "", "right", "", "long " * 40]
+    monkeypatch.setattr(pairs, "_drawn", lambda lines, *_: {
+        "train": range(len(lines) - 4), "validation": [0, 1], "test": [len(lines) - 1],
+    })  # fmt: skip
+    own(tmp_path, sources, targets)
+    monkeypatch.setattr(pairs, "_drawn", lambda lines, *_: {
+        "train": [*range(50), len(lines) - 1], "validation": [0, 1], "test": [59],
+    })  # fmt: skip
+    splits = own(tmp_path, sources, targets, longest=20)
+    assert splits.notes == (
+        "left out, empty on both sides: 1 pair",
+        "left out, empty on one side: 2 pairs, the first is line 62 of a.en",
+        "left out of train, longer than 20 sub-words: 1 pair",
+        "validation: 2 pairs of 2 stand in train too, word for word",
+    )
+    assert splits.info.skipped == 3 and splits.info.dropped == 1
+
+
+def test_characters_that_train_does_not_have_are_said(sentencepiece, tmp_path):
+    sources = [f"same {chr(0x400 + i)}" for i in range(40)]
+    notes = own(tmp_path, sources, sources, vocabulary_size=200).notes
+    assert [note.split(": ")[0] for note in notes] == ["validation", "test"]
+    assert all("4 characters (2 different) are not in the vocabulary and are read as <unk>" in note for note in notes)
+
+
+def test_one_file_is_not_its_own_translation(sentencepiece, tmp_path):
+    (tmp_path / "a.en").write_text("a\nb\nc\n")
+    (tmp_path / "b.en").symlink_to(tmp_path / "a.en")
+    for other in ("a.en", "b.en"):
+        with pytest.raises(UserError) as caught:
+            data.load(str(tmp_path / "a.en"), kind="pairs", target=str(tmp_path / other))
+        one_line(caught, "source and target must be two files; got ")

@@ -82,7 +82,12 @@ def test_the_shapes_of_a_batch_are_static():
 def test_windows_that_cannot_be_are_one_line(size, rows, steps):
     with pytest.raises(UserError) as caught:
         text.windows(stream(size), rows, steps)
-    one_line(caught, "needs at least 5 tokens; got 4" if size == 4 else f"at least 1; got {rows} and {steps}")
+    one_line(
+        caught,
+        "needs at least 5 tokens; got 4"
+        if size == 4
+        else "must be a whole number from 1 to 1,000,000; got 0. Nearest: 1.",
+    )
 
 
 # Text and ids.
@@ -290,15 +295,19 @@ def test_a_folder_of_any_text_is_one_text(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "said"),
     [
-        (b"fine\n" * 40 + b"caf\xe9\n", {}, "a.txt must be text in UTF-8; byte 203 is 0xe9"),
+        (b"fine\n" * 40 + b"caf\xe9\n", {}, "a.txt must be text in UTF-8; byte 203, in line 41, is 0xe9"),
         ("", {}, "at least two characters a split; its train has 0"),
         ("a\nb\n", {}, "at least two characters a split; its validation has"),
-        ("ab " * 200, {"level": "words"}, "level must be auto, character or word; got 'words'; nearest: word."),
-        ("ab " * 200, {"level": "word", "vocabulary_size": 2}, "vocabulary_size must be at least 3"),
-        ({"x.train.txt": "a\n", "x.test.txt": "a\n"}, {}, "train and test; it must have one for validation too"),
+        (
+            "ab " * 200,
+            {"level": "words"},
+            "level must be one of 'auto', 'character', 'word'; got 'words'. Nearest: 'word'.",
+        ),
+        ("ab " * 200, {"level": "word", "vocabulary_size": 2}, "vocabulary_size must be a whole number from 3"),
+        ({"x.dev.txt": "a\n", "x.test.txt": "a\n"}, {}, "validation and test; it must have one for train too"),
         ({"x.png": b"\xff"}, {}, "must have text files"),
     ],
-    ids=["latin 1", "empty", "short", "level", "vocabulary", "no validation", "no text"],
+    ids=["latin 1", "empty", "short", "level", "vocabulary", "no train", "no text"],
 )
 def test_a_text_that_will_not_do_is_one_line(tmp_path, content, options, said):
     with pytest.raises(UserError) as caught:

@@ -29,6 +29,7 @@ BUILDERS = {
     ),
     "seq2seq": (lambda: models.build_seq2seq(V, V, units=(8, 8), embedding_dim=6), 2, 2.0),
 }
+FREE = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 EXAMPLE = (["a dog", "he hen"], ["ein hund", "b"])
 
 
@@ -211,6 +212,8 @@ def test_a_sample_is_drawn_by_its_seed(made):
 class Endless:
     """A decoder that writes "b" for ever: its logit is 9, all others' are 0."""
 
+    model = models.build_seq2seq(V, V, units=(2,), embedding_dim=2)  # whose cost is its own
+
     def begin(self, source):
         return (), tf.zeros([tf.shape(source)[0], 1])
 
@@ -247,6 +250,48 @@ def test_the_score_is_the_log_probability_of_the_target_and_its_end(made):
 # Its bounds
 
 
+def test_a_sample_never_has_padding_a_begin_or_the_unknown():
+    class Wrong(Endless):
+        """The three are far more probable than anything else."""
+
+        def step(self, tokens, state, memory):
+            return tf.one_hot([[0, 1, 3]], V, 9.0, 0.0)[:, 0] * tf.ones([tf.shape(tokens)[0], 1]), state
+
+    answer = translation.sampler(Wrong(), SUBWORDS)(tf.constant(["b"] * 20), 1.0, 0, 1.0, 0)["translation"].numpy()
+    assert all(len(text) > 0 for text in answer) and not any(b"\xef\xbf\xbd" in text for text in answer)
+
+
+def test_a_request_s_sentences_are_bounded_together_by_the_model_s_cost(monkeypatch):
+    small = translation.limits(BUILDERS["transformer"][0](), 5)
+    assert all(most["tokens"] == MOST_TOKENS for most in small.values())
+    large = translation.limits(models.build_transformer(8000, num_layers=1, hidden_dim=128, num_heads=2), 5)
+    wider = translation.limits(models.build_transformer(8000, num_layers=1, hidden_dim=128, num_heads=2), 10)
+    assert large["translate"]["tokens_of_all"] < small["translate"]["tokens_of_all"]
+    assert wider["translate"]["tokens_of_all"] == pytest.approx(large["translate"]["tokens_of_all"] / 2, abs=1)
+    assert wider["sample"] == large["sample"] and wider["score"] == large["score"]
+
+    weights = translation.weights_per_token(Endless.model, V)
+    monkeypatch.setattr(translation, "TRANSLATED", 300 * weights * 2)
+    translate = translation.translator(Endless(), None, SUBWORDS, 2)
+    fits = tf.constant(["b" * 8] * 5)  # 10 tokens and 50 more, 5 times
+    assert len(translate(fits, 0.0)["translation"]) == 5
+    with pytest.raises(tf.errors.InvalidArgumentError, match="request may have at most 300 tokens, each sentence cou"):
+        translate(tf.constant(["b" * 9] * 5), 0.0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a sentence may have at most 250 tokens"):
+        translate(tf.constant(["b" * 250]), 0.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_requests_hold_every_sentence_once_and_keep_to_the_bounds(seed):
+    lengths = np.random.default_rng(seed).integers(1, 400, 200)
+    most = {"sentences": 16, "tokens": 512, "tokens_of_all": 3000}
+    rows = translation.requests(lengths, most)
+    assert sorted(np.concatenate(rows)) == list(range(200))
+    assert all(len(r) <= 16 and len(r) * (lengths[r].max() + BEYOND) <= 3000 for r in rows)
+    assert len(rows) < 60  # and they are filled
+    assert translation.requests(lengths[:0], most) == []
+
+
 def test_a_request_is_bounded(made):
     one = made("transformer")
     call = one.served.call
@@ -273,9 +318,16 @@ def test_a_request_is_bounded(made):
 @pytest.mark.parametrize(
     ("endpoint", "given", "complaint"),
     [
-        ("serving_default", {"length_penalty": -0.1}, "length_penalty must not be negative"),
-        ("serving_default", {"length_penalty": np.nan}, "length_penalty must not be negative"),
-        ("sample", {"temperature": -1.0, "top_k": 0, "top_p": 1.0, "seed": 0}, "temperature must not be negative"),
+        ("serving_default", {"length_penalty": -0.1}, "length_penalty must be from 0 to 10; got -0.1"),
+        ("serving_default", {"length_penalty": np.nan}, "length_penalty must be from 0 to 10; got nan"),
+        ("serving_default", {"length_penalty": 1000.0}, "length_penalty must be from 0 to 10; got 1000"),
+        ("sample", {**FREE, "temperature": -1.0}, "temperature must be from 0 to 1,000,000; got -1"),
+        ("sample", {**FREE, "temperature": np.inf}, "temperature must be from 0 to 1,000,000; got inf"),
+        ("sample", {**FREE, "top_k": -1}, f"top_k must be from 0 to {V}; got -1"),
+        ("sample", {**FREE, "top_k": V + 1}, f"top_k must be from 0 to {V}; got {V + 1}"),
+        ("sample", {**FREE, "top_p": 0.0}, "top_p must be above 0 and at most 1; got 0"),
+        ("sample", {**FREE, "top_p": 1.5}, "top_p must be above 0 and at most 1; got 1.5"),
+        ("sample", {**FREE, "top_p": np.nan}, "top_p must be above 0 and at most 1; got nan"),
         ("score", {"target": ["a"]}, "source and target must have as many sentences as each other"),
     ],
 )

@@ -20,8 +20,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_dl import cards, endpoints, export, runtime
+from keras_dl import cards, endpoints, export, formats, fresh_process, runtime
 from keras_dl.data.images import Preprocess
+from keras_dl.data.pictures import pixels as pixels_of
 
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu")
 SIDE = 12
@@ -259,7 +260,7 @@ def test_a_request_is_bounded(made):
 @pytest.mark.parametrize("kind", kinds_of_picture())
 def test_the_size_is_read_from_the_header(kind):
     data, colour = kinds_of_picture()[kind]
-    assert endpoints.images._pixels(tf.constant(data)).numpy() == colour.shape[0] * colour.shape[1]
+    assert pixels_of(tf.constant(data)).numpy() == colour.shape[0] * colour.shape[1]
 
 
 @pytest.mark.parametrize("data", [b"", b"text", encoded(Image.fromarray(pictures(1)[0, ..., 0]), "PNG")[:-30]])
@@ -326,13 +327,36 @@ def test_a_resumed_run_gets_the_export_that_it_has_made(tmp_path, quick):
 
 
 def test_a_fresh_process_without_our_code_answers(made, monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(export.subprocess, "run", lambda *a, **k: asked.append((a, k)) or _Failed())
+    monkeypatch.setattr(fresh_process.subprocess, "run", lambda *a, **k: _Failed())
     with pytest.raises(RuntimeError, match="does not work in a fresh process:\nwhy"):
         save(tmp_path)
-    (command,), options = asked[0]
-    assert command[:2] == [sys.executable, "-I"] and not Path(options["cwd"]).is_relative_to(Path.cwd())
     assert nothing_left(tmp_path)
+
+
+def test_tensorflow_is_found_as_here_and_any_path_is_taken_literally(tmp_path, monkeypatch):
+    """An interpreter that finds TensorFlow on a path that was added to it; a working folder with other modules."""
+    strange = tmp_path / "my pics [2024] a**b \\d?"
+    strange.mkdir()
+    (strange / "numpy.py").write_text("raise ImportError('the working folder was searched')")
+    monkeypatch.chdir(strange)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.setattr(sys, "executable", sys._base_executable)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    folder = save(Path("."))
+    wanted = answer(tiny(), preprocessor(), pictures())
+    np.testing.assert_allclose(export.load(folder).call(image=pictures())["probabilities"], wanted, atol=1e-6)
+    lines = cards.how_to_call(folder.absolute(), cards.read(folder)["endpoints"])["python"]
+    exec(lines.partition("answer")[0], {})
+
+
+def test_an_export_is_not_taken_for_a_neighbour_that_its_path_matches(tmp_path, quick):
+    plain, strange = tmp_path / "p1", tmp_path / "p[12]"
+    other = tiny()
+    other.get_layer("logits").bias.assign(np.arange(7.0))
+    save(plain, other)
+    shutil.copytree(save(tmp_path / "own").parent, strange / "saved_models" / "tiny-noise")
+    got = export.load(strange / "saved_models" / "tiny-noise").call(image=pictures())["probabilities"]
+    np.testing.assert_allclose(got, answer(tiny(), preprocessor(), pictures()), atol=1e-6)
 
 
 class _Failed:
@@ -347,8 +371,8 @@ class _Failed:
     ],
 )
 def test_the_fresh_process_catches_a_wrong_export(tmp_path, monkeypatch, honest, other, complaint):
-    assert honest in export.RELOAD
-    monkeypatch.setattr(export, "RELOAD", export.RELOAD.replace(honest, other))
+    assert honest in fresh_process.RELOAD
+    monkeypatch.setattr(fresh_process, "RELOAD", fresh_process.RELOAD.replace(honest, other))
     with pytest.raises(RuntimeError, match=complaint):
         save(tmp_path)
     assert nothing_left(tmp_path)
@@ -511,8 +535,8 @@ def cut_variables(folder):
         (shutil.rmtree, "an export must have a SavedModel"),
         (lambda folder: (folder / "saved_model.pb").unlink(), "an export must have a SavedModel"),
         (lambda folder: (folder / cards.CARD).unlink(), "an export must have a card; there is no card.json"),
-        (broken_card, "must be the card that export.save wrote"),
-        (other_json, "must be the card that export.save wrote"),
+        (broken_card, r"card.json is damaged: Unterminated string"),
+        (other_json, r"card.json is damaged: expected `object`, got `array`"),
         (cut_variables, r"data-\S+: is not the one that export.save wrote; the export is damaged"),
         (lambda folder: (folder / "variables" / "variables.index").unlink(), "variables.index: is missing"),
     ],
@@ -544,7 +568,7 @@ def test_calling_it_wrongly_names_what_is_right(made):
 def test_an_unknown_format_or_a_missing_package_is_said_before_anything_is_made(tmp_path, monkeypatch):
     with pytest.raises(runtime.UserError, match="no format 'onx'. There are: onnx, litert."):
         save(tmp_path, formats=("onx",))
-    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else name)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else name)
     with pytest.raises(runtime.UserError, match=r"onnx needs tf2onnx: pip install 'keras_dl\[onnx\]'"):
         save(tmp_path, formats=("onnx",))
     assert nothing_left(tmp_path)
@@ -555,7 +579,7 @@ def test_onnx_and_litert_files_answer_as_the_model_does(tmp_path, quick):
     model, x = tiny(), preprocessor()(pictures(4, seed=9))
     folder = save(tmp_path, model, formats=("litert", "onnx"))
     assert cards.read(folder)["formats"] == ["litert", "onnx"]
-    for run_it, name in ((export._run_onnx, "model.onnx"), (export._run_litert, "model.tflite")):
+    for run_it, name in ((formats._run_onnx, "model.onnx"), (formats._run_litert, "model.tflite")):
         got = run_it(folder / name, x.numpy())
         np.testing.assert_allclose(got, model(x, training=False).numpy(), atol=1e-4)
     assert save(tmp_path, model) == folder  # has more than was asked for
@@ -565,8 +589,8 @@ def test_onnx_and_litert_files_answer_as_the_model_does(tmp_path, quick):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", "litert"])
 def test_a_wrong_file_of_another_format_is_refused(tmp_path, monkeypatch, name):
-    honest = getattr(export, f"_run_{name}")
-    monkeypatch.setattr(export, f"_run_{name}", lambda path, x: honest(path, x) + 1e-2)
+    honest = getattr(formats, f"_run_{name}")
+    monkeypatch.setattr(formats, f"_run_{name}", lambda path, x: honest(path, x) + 1e-2)
     with pytest.raises(RuntimeError, match="answers otherwise than the model, by 0.0"):
         save(tmp_path, formats=(name,))
     assert nothing_left(tmp_path)

@@ -156,6 +156,13 @@ def test_what_goes_on_from_a_prime_has_its_tempo(folders, tmp_path, capsys):
     assert tempi == pytest.approx([60, 150], rel=1e-4)
 
 
+def test_the_card_and_show_say_what_a_request_may_have_at_most(folders, capsys):
+    limits = cards.read(folders["music"])["endpoints"]["generate"]["limits"]
+    assert limits == {"pieces": 64, "steps": 2**15, "steps_of_all": 2**17, "length": 2**14}
+    said_of_it = said(capsys, "show", folders["music"])
+    assert all(f"{name}\t" in said_of_it and f"{most:,}" in said_of_it for name, most in limits.items())
+
+
 def test_what_a_model_does_not_hear_of_a_midi_file_is_said(folders, tmp_path, capsys):
     piece = tmp_path / "piece.mid"
     piece.write_bytes(midi_file(note(60) + note(38, channel=9) + note(20) + note(109) + note(64)))
@@ -224,17 +231,27 @@ def test_a_pair_is_a_line_with_a_tab(folders, tmp_path, capsys, endpoint):
     assert text.splitlines()[:3] == ["source\ttarget\tlonger", "x\txyz\t2", "a dog\tein Hund\t3"]
 
 
-def test_what_refuses_a_batch_is_named_with_its_line(folders, tmp_path):
+def test_what_refuses_a_batch_is_named_with_its_line(folders, tmp_path, capsys):
     file = tmp_path / "long.txt"
     file.write_text("short\n" * 10 + "\n" + "x" * 501 + "\nshort\n" * 60)
-    text = mistake("predict", folders["sentences"], "fits", file)
-    assert text == f"predict: line 12 of {file} is refused: it may have at most 500 bytes."
-    out = tmp_path / "o.txt"
+    bad, out = f"predict: line 12 of {file} is refused: it may have at most 500 bytes.", tmp_path / "o.txt"
+    assert mistake("predict", folders["sentences"], file) == bad
+    with pytest.raises(SystemExit) as stop:  # the file is left out as a whole, the others are answered
+        command.main(["predict", str(folders["sentences"]), "fits", str(file), "too", "--out", str(out)])
+    assert stop.value.code == 1 and out.read_text() == "FITS\nTOO\n" and capsys.readouterr().err == bad + "\n"
     file.write_text("\n".join(lines := [f"{n} {'x' * 90}" for n in range(64)]))  # each fits, all of them do not
     command.main(["predict", str(folders["sentences"]), str(file), "--out", str(out)])
     assert out.read_text().splitlines() == [line.upper() for line in lines]
-    text = mistake("predict", folders["sentences"], "fits", "y" * 501)
-    assert text == f'predict: "{"y" * 40}..." is refused: it may have at most 500 bytes.'
+    assert mistake("predict", folders["sentences"], "y" * 501) == (
+        f'predict: "{"y" * 40}..." is refused: it may have at most 500 bytes.'
+    )
+
+
+def test_a_folder_means_its_texts_by_name(folders, tmp_path, capsys):
+    for name, words in (("b.txt", "two\nthree"), ("a.TXT", "one"), ("c.md", "none")):
+        (tmp_path / name).write_text(words)
+    said(capsys, "predict", folders["sentences"], tmp_path, "--out", tmp_path / "o.json")
+    assert [a["translation"] for a in json.loads((tmp_path / "o.json").read_text())] == ["ONE", "TWO", "THREE"]
 
 
 def test_an_empty_file_has_no_sentence(folders, tmp_path, capsys):
@@ -264,17 +281,28 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ("text", ["a", "--out", "o.mid"], "--out: must end in .json or .csv; got o.mid."),
         ("music", [], "endpoint serving_default takes MIDI files; name one or more files."),
         ("music", ["nothing.mid"], "predict: no such file: nothing.mid."),
-        ("music", ["{here}"], "is a folder; name its files: {here}/*.mid"),
+        ("music", ["{here}"], "{here} is a folder without MIDI files (.mid, .midi)."),
+        ("text", ["/dev/null"], "predict: /dev/null is no regular file. If it is a text, give it by standard input"),
+        ("text", ["-", "-"], "predict: standard input, INPUT -, can be read once."),
+        ("text", ["a", "--endpoint", "generate", "--set", "temperature=1e39"], "must be float32, from -3.4"),
         ("music", ["{text}"], "{text} is no readable MIDI file"),
         ("music", ["{text}", "--out", "o.mid"], "--out: must end in .json or .csv; got o.mid."),
         ("music", ["{text}", "--endpoint", "generate", "--out", "o.wav"], "must end in .json or .csv or .mid"),
-        ("text", ["a", "--endpoint", "generate", "--set", "length=-1"], "is refused: length must not be negative"),
-        ("text", ["a", "--endpoint", "generate", "--set", "temperature=-1.0"], "temperature must not be negative"),
-        ("text", ["{binary}"], "predict: {binary} must be text in UTF-8; it cannot be read as such."),
-        ("text", ["-"], "predict: standard input must be text in UTF-8; it cannot be read as such."),
-        ("text", ["a\udcff"], "predict: an INPUT must be text in UTF-8; it cannot be read as such."),
-        ("sentences", ["{binary}"], "predict: {binary} must be text in UTF-8; it cannot be read as such."),
-        ("sentences", ["-"], "predict: standard input must be text in UTF-8; it cannot be read as such."),
+        (
+            "text",
+            ["a", "--endpoint", "generate", "--set", "length=-1"],
+            "is refused: length must not be negative; got -1.",
+        ),
+        (
+            "text",
+            ["a", "--endpoint", "generate", "--set", "temperature=-1.0"],
+            "temperature must be from 0 to 1,000,000; got -1.",
+        ),
+        ("text", ["{binary}"], "predict: {binary} must be text in UTF-8; it is UTF-16."),
+        ("text", ["-"], "predict: standard input must be text in UTF-8; it is UTF-16."),
+        ("text", ["a\udcff"], "predict: an INPUT must be text in UTF-8; byte 1, in line 1, is 0xff, which is none."),
+        ("sentences", ["{binary}"], "predict: {binary} must be text in UTF-8; it is UTF-16."),
+        ("sentences", ["-"], "predict: standard input must be text in UTF-8; it is UTF-16."),
         (
             "sentences",
             [],
@@ -286,8 +314,8 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
             ["--endpoint", "score"],
             "endpoint score takes pairs of sentences, a tab between source and target; name one or more, or files",
         ),
-        ("sentences", ["nothing.txt"], "predict: nothing.txt is no file that is there; if it is a text, give it by"),
-        ("sentences", ["{here}"], "predict: {here} is a folder; if it is a text, give it by standard input"),
+        ("sentences", ["nothing.txt"], "predict: nothing.txt is no file that is there. If it is a text, give it by"),
+        ("sentences", ["{here}/none"], "predict: {here}/none is a folder without sentences (.txt)."),
         ("text", ["nothing.txt"], "predict: nothing.txt is no file that is there"),
         ("sentences", ["a", "--endpoint", "two"], "cannot feed endpoint two from files: source, target."),
         (
@@ -297,7 +325,7 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ),
         (
             "sentences",
-            ["a\tb", "{text}", "--endpoint", "score"],
+            ["{text}", "--endpoint", "score"],
             "predict: line 1 of {text} must be a source, a tab and its target; it has no tab.",
         ),
         (
@@ -313,6 +341,7 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
 def test_mistakes_are_one_line(folders, tmp_path, monkeypatch, kind, words, complaint):
     pytest.importorskip("pretty_midi", reason="extra [music] is not installed")
     (tmp_path / "a.txt").write_text("no music")
+    (tmp_path / "none").mkdir()
     piped(monkeypatch, b"\xff\xfe\x00\x81")
     (tmp_path / "b.bin").write_bytes(b"\xff\xfe\x00\x81")
     names = {"here": tmp_path, "text": tmp_path / "a.txt", "binary": tmp_path / "b.bin"}

@@ -15,6 +15,7 @@ from cases import CASES, PAPER_COUNTS
 
 import keras_dl
 from keras_dl import models
+from keras_dl.arguments import ArgumentError
 
 BUILDERS = [name for name in models.EXPORTS if name.startswith("build_")]
 ROWS = list(CASES)
@@ -72,7 +73,7 @@ def test_the_catalogue_says_what_the_builders_are():
         builder = getattr(models, f"build_{entry.name}")
         signature = {p.name: p.default for p in inspect.signature(builder).parameters.values()}
         assert entry.arguments == signature and list(entry.arguments)[-1] == "name" == list(signature)[-1]
-        assert Path(inspect.getfile(builder)).as_posix().endswith(entry.file)
+        assert Path(inspect.getfile(inspect.unwrap(builder))).as_posix().endswith(entry.file)
         assert entry.parameters == inspect.getmodule(builder).PARAMETERS and entry.source
 
 
@@ -268,28 +269,30 @@ BAD = [
     (
         "linear",
         {"num_classes": 1},
-        "build_linear: num_classes must be a whole number of at least 2; got 1. Nearest: 2.",
+        "build_linear: num_classes must be a whole number from 2 to 1,000,000; got 1. Nearest: 2.",
     ),
     (
         "linear",
         {"input_shape": (28, 28)},
-        "build_linear: input_shape must be a tuple of 3 whole numbers of at least 1, such as (28, 28, 1); "
+        "build_linear: input_shape must be (H, W, C), whole numbers from 1 to 10,000, such as (28, 28, 1); "
         "got (28, 28).",
     ),
     (
         "resnet_cifar",
         {"filters": True},
-        "build_resnet_cifar: filters must be a whole number of at least 1; got True. Nearest: 1.",
+        "build_resnet_cifar: filters must be a whole number from 1 to 1,000,000; got True. Nearest: 1.",
     ),
     (
         "mlp",
         {"units": 512},
-        "build_mlp: units must be a tuple of whole numbers of at least 1, such as (512, 512); got 512.",
+        "build_mlp: units must be a tuple of whole numbers from 1 to 1,000,000, 1 to 100 of them, such as (512, 512); "
+        "got 512.",
     ),
     (
         "mlp",
         {"units": ()},
-        "build_mlp: units must be a tuple of whole numbers of at least 1, such as (512, 512); got ().",
+        "build_mlp: units must be a tuple of whole numbers from 1 to 1,000,000, 1 to 100 of them, such as (512, 512); "
+        "got ().",
     ),
     (
         "mlp",
@@ -297,24 +300,25 @@ BAD = [
         "build_mlp: activation must be one of 'relu', 'tanh', 'sigmoid', 'gelu', 'silu', 'elu'; "
         "got 'rleu'. Nearest: 'relu'.",
     ),
-    ("mlp", {"dropout": 1}, "build_mlp: dropout must be a share in [0, 1); got 1. Nearest: 0.9."),
-    ("mlp", {"dropout": -0.5}, "build_mlp: dropout must be a share in [0, 1); got -0.5. Nearest: 0.0."),
+    ("mlp", {"dropout": 1}, "build_mlp: dropout must be a number in [0, 1); got 1. Nearest: 0.9."),
+    ("mlp", {"dropout": -0.5}, "build_mlp: dropout must be a number in [0, 1); got -0.5. Nearest: 0."),
     ("mlp", {"batch_norm": "no"}, "build_mlp: batch_norm must be True or False; got 'no'."),
     (
         "convnet",
         {"input_shape": (28, 11, 1)},
-        "build_convnet: with kernel_size=5 the image must be at least 12 x 12 pixels; got 28 x 11.",
+        "build_convnet: with kernel_size=5, input_shape must be at least 12 x 12 pixels; got 28 x 11.",
     ),
     (
         "convnet",
         {"filters": (6, 16, 32)},
-        "build_convnet: filters must be a tuple of 2 whole numbers of at least 1, such as (6, 16); got (6, 16, 32).",
+        "build_convnet: filters must be a tuple of 2 whole numbers from 1 to 1,000,000, such as (6, 16); "
+        "got (6, 16, 32).",
     ),
     ("convnet", {"kernel_size": 4}, "build_convnet: kernel_size must be odd; got 4. Nearest: 3 or 5."),
     (
         "convnet",
         {"kernel_size": 2.7},
-        "build_convnet: kernel_size must be a whole number of at least 1; got 2.7. Nearest: 3.",
+        "build_convnet: kernel_size must be a whole number from 1 to 999; got 2.7. Nearest: 3.",
     ),
     (
         "convnet",
@@ -323,7 +327,7 @@ BAD = [
     ),
     ("resnet", {"depth": 20}, "build_resnet: depth must be one of 18, 34, 50, 101, 152; got 20. Nearest: 18."),
     ("resnet", {"depth": "34"}, "build_resnet: depth must be one of 18, 34, 50, 101, 152; got '34'. Nearest: 34."),
-    ("resnet", {"filters": 0}, "build_resnet: filters must be a whole number of at least 1; got 0. Nearest: 1."),
+    ("resnet", {"filters": 0}, "build_resnet: filters must be a whole number from 1 to 1,000,000; got 0. Nearest: 1."),
     ("resnet", {"zero_init_residual": 1}, "build_resnet: zero_init_residual must be True or False; got 1."),
     (
         "resnet_cifar",
@@ -333,7 +337,7 @@ BAD = [
     (
         "resnet_cifar",
         {"depth": 2},
-        "build_resnet_cifar: depth must be 6n + 2 for a whole n >= 1 (8, 20, 32, 56, 110); got 2. Nearest: 8.",
+        "build_resnet_cifar: depth must be a whole number from 8 to 200; got 2. Nearest: 8.",
     ),
     (
         "resnet_cifar",
@@ -354,9 +358,9 @@ BAD = [
     (
         "transformer",
         {"num_layers": 0},
-        "build_transformer: num_layers must be a whole number of at least 1; got 0. Nearest: 1.",
+        "build_transformer: num_layers must be a whole number from 1 to 32; got 0. Nearest: 1.",
     ),
-    ("transformer", {"dropout": 1.0}, "build_transformer: dropout must be a share in [0, 1); got 1.0. Nearest: 0.9."),
+    ("transformer", {"dropout": 1.0}, "build_transformer: dropout must be a number in [0, 1); got 1.0. Nearest: 0.9."),
     (
         "transformer_lm",
         {"hidden_dim": 10},
@@ -367,7 +371,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "arguments", "message"), BAD, ids=[f"{n}-{k}" for n, a, _ in BAD for k in a])
 def test_a_bad_argument_gets_one_sentence(name, arguments, message):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ArgumentError) as error:
         getattr(models, f"build_{name}")(**arguments)
     assert str(error.value) == message
 

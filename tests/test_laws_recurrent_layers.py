@@ -99,7 +99,8 @@ def pascanu(w, x, states, drop, transition_units=(), activation="tanh", transiti
 
 
 def over_time(kind, w, x, states, mask=None, keep=1.0, drop=1.0):
-    """Outputs (B, T, H) and final states; where the mask is False nothing happens."""
+    """Outputs (B, T, H) and final states; where the mask is False nothing happens, and before the first step that is
+    real nothing has come out."""
     layer, kwargs = KINDS[kind]
     step = {LSTM: graves, GRU: chung, Transition: pascanu}[layer]
     outputs = []
@@ -108,7 +109,8 @@ def over_time(kind, w, x, states, mask=None, keep=1.0, drop=1.0):
         if mask is not None:
             new = tuple(np.where(mask[:, t, None], n, s) for n, s in zip(new, states, strict=True))
         states = new
-        outputs.append(states[0])
+        begun = True if mask is None else mask[:, : t + 1].any(1)[:, None]
+        outputs.append(np.where(begun, states[0], 0))
     return np.stack(outputs, 1), states
 
 
@@ -278,7 +280,7 @@ def twin_of(kind, layer, **kwargs):
 
 
 @pytest.mark.parametrize("kind", TWINS)
-@pytest.mark.parametrize("masked", ["no mask", "mask", "mask before"])
+@pytest.mark.parametrize("masked", ["no mask", "mask", "mask, no state"])
 @pytest.mark.parametrize(("dtype", "go_backwards"), [  # of an LSTM "auto" takes the kernel in float32, else the loop
     ("float32", False), ("float64", True), *(pytest.param(*case, marks=pytest.mark.slow) for case in
                                              [("float32", True), ("float64", False)]),
@@ -288,10 +290,7 @@ def test_keras_layers_compute_the_same(kind, masked, dtype, go_backwards):
     twin = twin_of(kind, layer, go_backwards=go_backwards)
     x, states, dy, ds = example(layer)
     mask = {} if masked == "no mask" else {"mask": tf.constant(MASK)}
-    # Before the first real step Keras puts out zeros, ours its state: the same from a state of zeros.
-    states = None if masked == "mask before" else states
-    if masked == "mask":
-        mask = {"mask": tf.constant(MASK | (np.arange(T) == (T - 1 if go_backwards else 0)))}
+    states = None if masked == "mask, no state" else states
     outputs, final, gradients = differentiate(layer, x, states, dy, ds, **mask)
     wanted = differentiate(twin, x, states, dy, ds, **mask)
     inputs = ("x", "state0", "state1")
@@ -366,7 +365,7 @@ def test_the_last_output_is_the_last_real_steps(kind):
     outputs, *final = sequences(x, initial_state=states, mask=tf.constant(MASK))
     last = layer(x, initial_state=states, mask=tf.constant(MASK))
     np.testing.assert_array_equal(last, outputs[:, -1])
-    np.testing.assert_array_equal(last, final[0])
+    np.testing.assert_array_equal(last, np.where(MASK.any(1)[:, None], final[0], 0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -402,7 +401,7 @@ def test_a_masked_step_alone_changes_nothing(kind):
     outputs, *final = layer(x, initial_state=states, mask=tf.constant(mask))
     for state, new, old in zip(final, bare, states, strict=True):
         np.testing.assert_allclose(state, np.where(mask, new, old), rtol=1e-10)
-    np.testing.assert_array_equal(outputs[:, 0], final[0])
+    np.testing.assert_array_equal(outputs[:, 0], np.where(mask, final[0], 0))
 
 
 @pytest.mark.parametrize("kind", FEW)
@@ -645,15 +644,16 @@ def test_states_of_a_known_batch_may_meet_sequences_of_an_unknown_one(kind, impl
 
 SHARED = {
     "kernel_initializer": "he_normal", "recurrent_initializer": "glorot_normal", "bias_initializer": "ones",
+    "kernel_regularizer": "l2", "recurrent_regularizer": "l1", "bias_regularizer": keras.regularizers.L1L2(0.1, 0.2),
+    "kernel_constraint": "max_norm", "recurrent_constraint": "unit_norm", "bias_constraint": "non_neg",
     "dropout": 0.3, "recurrent_dropout": 0.2, "return_sequences": True, "return_state": True, "go_backwards": True,
-    "zero_output_for_mask": True, "implementation": "scan", "seed": 5,
+    "stateful": True, "unroll": True, "zero_output_for_mask": True, "implementation": "scan", "seed": 5,
 }  # fmt: skip
+ONLY = {"use_cudnn", "activation", "recurrent_activation", "use_bias"}  # one value, or tested below
 NOT_DEFAULT = {
-    LSTM: {"peephole": True, "forget_bias": 0.25},
+    LSTM: {"peephole": True, "forget_bias": 0.25, "unit_forget_bias": False},
     GRU: {"reset_after": True},
-    Transition: {
-        "transition_units": (4, 2), "activation": "maxout", "transition_activation": "relu", "shortcut": True,
-    },
+    Transition: {"transition_units": (4, 2), "transition_activation": "relu", "shortcut": True},
 }  # fmt: skip
 
 
@@ -662,12 +662,12 @@ def test_a_saved_layer_comes_back_with_every_argument(made, tmp_path):
     arguments = NOT_DEFAULT[made] | SHARED
     parameters = [*inspect.signature(made).parameters.values(),
                   *inspect.signature(recurrent.Recurrent).parameters.values()]  # fmt: skip
-    defaults = {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY}
+    defaults = {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in ONLY}
     assert arguments.keys() == defaults.keys()
     assert all(arguments[name] != default for name, default in defaults.items())
 
     layer = made(H, **arguments, dtype="mixed_bfloat16", name="recurrent")
-    sequences = keras.Input((None, D))
+    sequences = keras.Input(batch_shape=(B, None, D))
     model = keras.Model(sequences, layer(keras.layers.Masking(9.0)(sequences)))
     rng = np.random.default_rng(0)
     layer.set_weights([rng.normal(size=w.shape) if w.dtype == "float32" else w for w in layer.get_weights()])
@@ -676,10 +676,13 @@ def test_a_saved_layer_comes_back_with_every_argument(made, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     again = loaded.get_layer("recurrent")
     assert type(again) is made and again.get_config() == layer.get_config()
-    assert {name: getattr(again, name) for name in arguments if not name.endswith("initializer")} == {
-        name: value for name, value in arguments.items() if not name.endswith("initializer")
+    objects = ("initializer", "regularizer", "constraint")
+    assert {name: getattr(again, name) for name in arguments if not name.endswith(objects)} == {
+        name: value for name, value in arguments.items() if not name.endswith(objects)
     }
     assert type(again.recurrent_initializer) is keras.initializers.GlorotNormal
+    assert type(again.bias_regularizer) is keras.regularizers.L1L2
+    assert type(again.recurrent_constraint) is keras.constraints.UnitNorm
     for training in (False, True, True):  # dropout from the same seed, where it starts
         for one, other in zip(model(x, training=training), loaded(x, training=training), strict=True):
             np.testing.assert_array_equal(tf.cast(one, "float32"), tf.cast(other, "float32"))
@@ -696,7 +699,7 @@ def test_an_exported_model_serves_any_batch_and_length_and_needs_no_compiler(tmp
     masked = keras.layers.Masking(9.0)(sequences)
     layers = [layer_for(kind, implementation="xla", dtype="float32") for kind in FEW]
     bidirectional = keras.layers.Bidirectional(LSTM(H, implementation="xla", recurrent_dropout=0.5))
-    outputs = [value for layer in layers for value in layer(masked)] + layers[0](sequences)
+    outputs = [value for layer in layers for value in layer(masked)] + [*layers[0](sequences)]
     model = keras.Model(sequences, [*outputs, bidirectional(masked)])
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -750,10 +753,11 @@ def test_the_forget_gate_starts_at_its_bias(forget_bias, peephole):
     layer = LSTM(H, forget_bias=forget_bias, peephole=peephole, return_state=True, **zeros)
     _, _, c = layer(np.ones((1, 2, D), "float32"), initial_state=[np.zeros((1, H)), np.ones((1, H))])
     np.testing.assert_allclose(c, np.full((1, H), sigmoid(forget_bias) ** 2), rtol=1e-5)
-    ones = LSTM(H, forget_bias=forget_bias, bias_initializer="ones")
-    ones.build((None, None, D))
-    np.testing.assert_allclose(ones.bias, np.repeat([1, 1 + forget_bias, 1, 1], H))
-    assert LSTM(H).forget_bias == 1.0
+    twos = keras.initializers.Constant(2.0)
+    for unit_forget_bias, wanted in ((True, forget_bias), (False, 2.0)):
+        layer = LSTM(H, forget_bias=forget_bias, unit_forget_bias=unit_forget_bias, bias_initializer=twos)
+        layer.build((None, None, D))
+        np.testing.assert_allclose(layer.bias, np.repeat([2, wanted, 2, 2], H))
 
 
 @pytest.mark.parametrize("initializer", ["orthogonal", "glorot_uniform"])

@@ -333,7 +333,7 @@ def test_an_exported_language_model_answers_as_python_does(tmp_path):
     score = served.call("score", text=np.array(["abc", "a"], object))
     wanted = text_scorer(stepper, tokens)(tf.constant(["abc", "a"]))
     np.testing.assert_allclose(score["log_likelihood"], wanted["log_likelihood"], rtol=1e-5)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="an answer may have at most 131072 tokens"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="an answer may have at most 8192 tokens"):
         served.call("generate", prime=np.array(["a"], object), **{**ask, "length": 2**20})
     with pytest.raises(tf.errors.InvalidArgumentError, match="a request may have at most 64 texts"):
         served.call("score", text=np.array(["a"] * 65, object))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl import lock, runtime, settings
+from keras_dl import lock, machine, runtime, settings
 
 HOLD = """
 import sys, time
@@ -113,9 +113,8 @@ def test_a_run_on_a_read_only_file_system_is_refused_in_one_line(tmp_path):
         (run / "config.json").write_text('{"settings": {}, "command": "", "versions": {}}')
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         with pytest.raises(runtime.UserError) as refused:
-            runtime.start(
-                settings.Common(out=str(disk), resume="convnet-digits-1"), app="classify_images", name="convnet-digits"
-            )
+            hardware = machine.prepare(settings.Common(out=str(disk), resume="convnet-digits-1"))
+            runtime.start(hardware, app="classify_images", name="convnet-digits")
         assert "Read-only file system" in str(refused.value) and len(str(refused.value).splitlines()) == 1
         assert sorted(p.name for p in run.iterdir()) == ["config.json"]
     finally:
@@ -123,7 +122,7 @@ def test_a_run_on_a_read_only_file_system_is_refused_in_one_line(tmp_path):
 
 
 def test_a_started_run_is_locked_until_it_is_finished(tmp_path):
-    run = runtime.start(settings.Common(out=str(tmp_path)), app="app", name="net-set")
+    run = runtime.start(machine.prepare(settings.Common(out=str(tmp_path))), app="app", name="net-set")
     assert isinstance(run.path, Path) and not free(run.path)
     run.finish({"loss": 1.0})
     assert free(run.path)

@@ -1,8 +1,10 @@
 """The command line: what it says, what it answers, and how it says what is wrong."""
 
+import base64
 import csv
 import io
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, export, feeding, models, runtime
+from keras_dl import cards, endpoints, export, feeding, models, runtime, verification
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,6 +76,9 @@ def light(words, status, out="", err=""):
 
 def test_list_needs_no_tensorflow(folder):
     text = light(["list", "--saved-models", folder.parent.parent], 0)
+    assert (
+        "the decoder's stack, of which what attends to a source is left out as Liu et al. (arXiv:1801.10198, " in text
+    )
     for row in models.catalogue():
         assert f"{row.name}\t{row.parameters:,}\t{row.source}\t{row.file}\n" in text
     assert f"{folder}\tclassify_images\taccuracy 0.5\t2,855\t20" in text
@@ -154,7 +159,7 @@ def test_a_picture_that_looks_inverted_is_said_in_one_line(capsys, folder, two, 
     shutil.copytree(folder, copy)
     card = cards.read(copy)
     card["preprocess"]["border"] = border
-    (copy / cards.CARD).write_text(cards.text(card))
+    (copy / cards.CARD).write_text(cards.text(card | {"signature": verification.signature(card)}))
     pixels = np.full((20, 20), level, np.uint8)
     pixels[6:14, 6:14] = 255 - level
     command.main(["predict", str(copy), a_picture(tmp_path / "x.png", pixels)])
@@ -181,19 +186,76 @@ def test_list_says_where_a_card_is_broken_and_where_nothing_is(capsys, folder, t
     assert f"Exports: none in {tmp_path}." in said(capsys, "list", "--saved-models", tmp_path)
     shutil.copytree(folder, tmp_path / "tiny" / "4")
     (tmp_path / "tiny" / "4" / cards.CARD).write_text("{")
-    assert "tiny/4\t\tits card cannot be read" in said(capsys, "list", "--saved-models", tmp_path)
+    assert "tiny/4/card.json is damaged: Expecting property name" in said(capsys, "list", "--saved-models", tmp_path)
 
 
 # What is wrong
 
 
 @pytest.mark.parametrize("endpoint", ["serving_default", "serve"])
-def test_a_corrupt_file_is_named_and_nothing_is_written(folder, two, tmp_path, capsys, endpoint):
-    broken = tmp_path / "broken.png"
+def test_one_bad_file_does_not_void_the_others(folder, two, tmp_path, capsys, endpoint):
+    (a, b), _ = two
+    broken, empty, out = tmp_path / "broken.png", tmp_path / "empty.png", tmp_path / "o.csv"
+    broken.write_bytes(Path(a).read_bytes()[:150])
+    empty.touch()
+    with pytest.raises(SystemExit) as stop:
+        command.main(["predict", str(folder), a, str(broken), str(empty), "no.png", b, "--out", str(out)]
+                     + ["--endpoint", endpoint])  # fmt: skip
+    assert stop.value.code == 1
+    said_out, said_err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in said_out.splitlines()] == ["input", a, b, f"written: {out}"]
+    assert sorted(said_err.splitlines()) == sorted([
+        f"predict: {broken} is no readable JPEG, PNG, GIF, BMP or WebP picture.",
+        f"predict: {empty} is empty: it has 0 bytes.",
+        "predict: no such file: no.png.",
+    ])  # fmt: skip
+    assert [row["input"] for row in csv.DictReader(io.StringIO(out.read_text()))] == [a, b]
+
+
+def test_where_nothing_can_be_answered_nothing_is_written(folder, two, tmp_path, capsys):
+    broken, out = tmp_path / "broken.png", tmp_path / "o.csv"
     broken.write_bytes(Path(two[0][0]).read_bytes()[:150])
-    text = mistake("predict", folder, two[0][0], broken, "--out", tmp_path / "o.csv", "--endpoint", endpoint)
-    assert text == f"predict: {broken} is no readable JPEG, PNG, GIF or BMP picture."
-    assert not (tmp_path / "o.csv").exists() and capsys.readouterr().out == ""
+    text = mistake("predict", folder, broken, "--out", out)
+    assert text == f"predict: {broken} is no readable JPEG, PNG, GIF, BMP or WebP picture."
+    assert mistake("predict", folder, broken, broken, "--out", out) == "predict: none of 2 inputs could be answered."
+    assert capsys.readouterr().err.splitlines() == [text, text] and not out.exists()
+
+
+def test_a_folder_means_its_pictures_by_name(folder, two, tmp_path, capsys):
+    pictures = tmp_path / "some pics [1]"
+    (pictures / "inside.png").mkdir(parents=True)
+    for name in ("c.PNG", "a.bmp", ".b.png", "notes.txt"):
+        shutil.copy(two[0][1 if name == "a.bmp" else 0], pictures / name)
+    with pytest.raises(SystemExit) as stop:
+        command.main(["predict", str(folder), str(pictures), two[0][0]])
+    said_out, said_err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in said_out.splitlines()[1:]] == [
+        f"{pictures}/a.bmp", f"{pictures}/c.PNG", two[0][0]
+    ]  # fmt: skip
+    assert stop.value.code == 1 and said_err == f"predict: {pictures}/inside.png is no regular file.\n"
+
+
+def test_what_an_export_says_of_itself_does_not_command_the_terminal(folder, two, tmp_path, capsys):
+    """Colours, titles and new lines that stand in a card, the name of a class, a file or a folder."""
+    evil = "\x1b]0;title\x07\x1b[31m\u202eabc\x9b1m\n# a line\r"
+    copy = tmp_path / "tiny" / "1"
+    shutil.copytree(folder, copy)
+    card = cards.read(copy)
+    endpoints = {
+        **card["endpoints"],
+        evil: {way: {evil: card["endpoints"]["sample"]["inputs"]["n"]} for way in ("inputs", "outputs")},
+    }
+    card |= {"app": evil, evil: {evil: [evil]}, "metrics": {evil: 1.5}, "endpoints": endpoints}
+    card |= {"call": {evil: evil, "rest": {evil: evil}}, "created": evil}
+    (copy / cards.CARD).write_text(cards.text(card))
+    picture = tmp_path / f"{evil.replace('/', '')}.png"
+    shutil.copy(two[0][0], picture)
+    texts = [said(capsys, "list", "--saved-models", tmp_path), said(capsys, "show", copy)]
+    texts.append(said(capsys, "predict", folder, picture))
+    texts.append(mistake("predict", copy, "--endpoint", "x"))
+    for text in texts:
+        assert not set(text) & set("\x1b\x07\x9b\u202e\r") and r"\x1b]0;title\x07" in text
+        assert not any(line.startswith("# a line") for line in text.splitlines()) or text == texts[1]
 
 
 def test_a_file_that_the_export_refuses_is_named_with_the_bound(folder, two, tmp_path):
@@ -213,7 +275,17 @@ def test_a_file_that_the_export_refuses_is_named_with_the_bound(folder, two, tmp
         (["--endpoint", "sample", "{a}"], "endpoint sample takes no files; got {a}."),
         (["--endpoint", "serv"], "has no 'serv'. Nearest: serve. It has: serving_default, serve, sample."),
         ([], "endpoint serving_default takes pictures; name one or more files."),
-        (["{dir}"], "{dir} is a folder; name its files: {dir}/*.png"),
+        (["{dir}/none"], "{dir}/none is a folder without pictures (.png, .jpg, .jpeg, .gif, .bmp)."),
+        (["/dev/null"], "predict: /dev/null is no regular file."),
+        (["{dir}/empty.png"], "predict: {dir}/empty.png is empty: it has 0 bytes."),
+        (["{dir}/" + "x" * 300], "predict: no such file: {dir}/xxx"),
+        (["{a}", "--out", "{dir}/none"], "--out: must end in .json or .csv"),
+        (["{a}", "--out", "{dir}/folder.csv"], "--out: {dir}/folder.csv cannot be written: it is a folder."),
+        (
+            ["--endpoint", "sample", "--set", "seed=9999999999"],
+            "seed must be int32, from -2147483648 to 2147483647; got",
+        ),
+        (["--endpoint", "sample", "--set", "seed=True"], "--set: seed must be int32; got True."),
         (["{dir}/aa.png"], "no such file: {dir}/aa.png. Nearest: {a}."),
         (["{a}", "--out", "{dir}/x.txt"], "--out: must end in .json or .csv; got {dir}/x.txt."),
         (["{a}", "--out", "{a}/x.csv"], "--out: {a}/x.csv cannot be written:"),
@@ -223,6 +295,9 @@ def test_a_file_that_the_export_refuses_is_named_with_the_bound(folder, two, tmp
 )
 def test_mistakes_are_one_line_that_says_what_would_do(folder, two, tmp_path, words, complaint):
     names = {"a": two[0][0], "dir": tmp_path}
+    (tmp_path / "none").mkdir()
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "empty.png").touch()
     text = mistake("predict", folder, *(word.format(**names) for word in words))
     assert complaint.format(**names) in text
 
@@ -246,3 +321,28 @@ def test_a_truncated_export_is_one_line(folder, two, tmp_path):
 )
 def test_a_mistyped_command_line_names_the_nearest(words, complaint):
     assert complaint in mistake(*words)
+
+
+def test_the_shell_lines_of_the_readme_make_a_request_of_a_large_picture(tmp_path):
+    """A command's argument may have 128 kB at most: a picture goes through a file."""
+    picture = np.random.default_rng(0).bytes(400_000)
+    (tmp_path / "picture.png").write_bytes(picture)
+    readme = (ROOT / "README.md").read_text()
+    (line,) = [line.strip() for line in readme.splitlines() if line.strip().startswith("printf")]
+    for shell in ("sh", "bash"):
+        subprocess.run([shell, "-e", "-c", line], cwd=tmp_path, check=True)
+        body = json.loads((tmp_path / "request.json").read_text())
+        assert base64.b64decode(body["instances"][0]["image_bytes"]["b64"]) == picture
+    assert "curl -d @request.json " in readme
+
+
+@pytest.mark.parametrize("name", ["plain", "my pics [2024]", 'it\'s "quoted" $HOME `x`', "back\\slash", "line\nend"])
+def test_the_commands_in_a_card_name_any_folder(folder, two, tmp_path, name):
+    place = tmp_path / name / "1"
+    shutil.copytree(folder, place)
+    call = cards.how_to_call(place, cards.read(folder)["endpoints"])
+    assert shlex.split(call["predict"])[4] == str(place)
+    names = {}
+    exec(call["python"].replace("PICTURE.png", two[0][0]), names)
+    assert names["answer"]["class"].numpy()[0].decode() in exports.CLASSES
+    assert "/" not in call["rest"]["url"].partition("models/")[2] and json.dumps(call["rest"]["body"])

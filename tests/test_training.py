@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl import checkpoint, data, optimizers, runtime, settings, training
+from keras_dl import checkpoint, data, optimizers, restoring, runtime, samples, settings, training
 from keras_dl.data import images
 from keras_dl.layers.normalization import BatchNormalization
 
@@ -193,7 +194,7 @@ def test_the_law_of_resuming_notices_what_keras_forgets(tmp_path, monkeypatch, f
         fit(compiled(), run_in(tmp_path / "run"), callbacks=[*plateau(), KillAt(2)])
 
     if forgotten == "callbacks":
-        monkeypatch.setattr(training, "_set_callback_state", lambda *_: None)
+        monkeypatch.setattr(restoring, "set_callback_state", lambda *_: None)
     else:
         lost = {"seed": "seed_generator_state", "metrics": "total", "optimizer": "conv_kernel_momentum"}[forgotten]
         assign, forgot = training._assign, []
@@ -239,12 +240,79 @@ def test_a_truncated_checkpoint_is_passed_over_with_a_line(tmp_path, capsys):
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     fit(compiled(), run_in(tmp_path), epochs=1)
-    with pytest.raises(runtime.UserError, match="of another model; nothing was changed"):
+    with pytest.raises(runtime.UserError, match="of another model; nothing was changed .*variable: must have"):
         fit(compiled("momentum"), run_in(tmp_path, resumed=True))
 
 
+def another(path, change):
+    """Write the checkpoint in `path` anew after change(arrays, state)."""
+    arrays, found = checkpoint._load(path)
+    change(arrays, found)
+    with open(path, "wb") as file:
+        checkpoint._save(file, arrays, found)
+
+
+def put(name, value):
+    return lambda arrays, _: arrays.update({name: value})
+
+
+def say(**fields):
+    return lambda _, found: found.update(fields)
+
+
+WRONG_INSIDE = {
+    "no variable": (lambda arrays, _: arrays.pop("variable/0"), "variable/0: is missing"),
+    "one too few": (lambda arrays, _: arrays.pop(max(arrays, key=lambda n: (n[:9] == "variable/", len(n), n))), "have"),
+    "one too many": (put("variable/99", np.zeros(1)), "is missing"),
+    "shape": (put("variable/0", np.zeros((1, 2), np.float32)), "variable/0: must be float32"),
+    "dtype": (lambda arrays, _: put("variable/0", arrays["variable/0"].astype(np.float64))(arrays, _), "it is float64"),
+    "best": (put("best/0", np.zeros(3, np.float32)), "best"),
+    "epoch": (say(epoch=-1), "state.json is damaged: epoch: expected `int` >= 0"),
+    "whole epoch": (say(epoch=1.5), "state.json is damaged: epoch: expected `int`, got `float`"),
+    "step": (say(step=10**6), "step: must be below"),
+    "no history": (say(history=None), "state.json is damaged: history: expected `object`, got `null`"),
+    "short history": (say(history={"loss": []}), "history.loss: must have 2 values; it has 0"),
+    "no callbacks": (say(callbacks=[]), "callbacks: must be 2; there are 0"),
+    "callback": (lambda _, found: found["callbacks"][0].update(wait="x"), "callbacks[0].wait: must be a float"),
+    "half a callback": (lambda _, found: found["callbacks"][1].clear(), "callbacks[1].epochs_done: is missing"),
+    "no state": (lambda _, found: found.clear(), "state.json is damaged: object missing required field"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_INSIDE)
+def test_a_checkpoint_that_is_whole_and_wrong_inside_is_passed_over(once, tmp_path, monkeypatch, capsys, wrong):
+    change, said = WRONG_INSIDE[wrong]
+    folder = shutil.copytree(once, tmp_path / "run")
+    old, new = sorted((folder / "checkpoints").glob("*.npz"))
+    another(new, change)
+    restored = []
+    monkeypatch.setattr(training._Loop, "_restore", lambda self, arrays, found: restored.append(found) or stop())
+    with pytest.raises(KeyboardInterrupt):
+        fit(compiled(), run_in(folder, resumed=True), callbacks=counting(folder), epochs=3)
+    assert restored[0]["epoch"] == 1
+    line = capsys.readouterr().err.strip()
+    assert line.startswith(str(new)) and said in line and "the checkpoint before it is used" in line
+    assert "\n" not in line
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """A run's folder with the checkpoints of two epochs."""
+    folder = tmp_path_factory.mktemp("once") / "run"
+    fit(compiled(), run_in(folder), callbacks=counting(folder), epochs=2)
+    return folder
+
+
+def counting(folder):
+    return [*training.stopping(5, 0), samples.Samples(run_in(folder), lambda: None)]
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
 def test_a_checkpoint_is_whole_or_the_one_before_stands(tmp_path, monkeypatch):
-    checkpoint.write(tmp_path, 1, 0, {"a": np.arange(3)}, {"epoch": 1})
+    checkpoint.write(tmp_path, 1, 0, {"a": np.arange(3)}, STATE)
 
     def torn(file, arrays, state):
         file.write(b"half of it")
@@ -252,10 +320,38 @@ def test_a_checkpoint_is_whole_or_the_one_before_stands(tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "_save", torn)
     with pytest.raises(OSError, match="No space"):
-        checkpoint.write(tmp_path, 2, 0, {"a": np.arange(3)}, {"epoch": 2})
+        checkpoint.write(tmp_path, 2, 0, {"a": np.arange(3)}, STATE | {"epoch": 2})
     arrays, found = checkpoint.newest(tmp_path)
-    assert found == {"epoch": 1} and arrays["a"].tolist() == [0, 1, 2]
+    assert found == STATE and arrays["a"].tolist() == [0, 1, 2]
     assert [p.name for p in tmp_path.iterdir()] == ["000001-000000000.npz"]
+
+
+STATE = {"epoch": 1, "step": 0, "history": {}, "best": None, "stopped": False, "callbacks": []}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_checkpoint_with_wrong_bytes_is_passed_over(tmp_path, capsys, seed):
+    checkpoint.write(tmp_path, 1, 0, {"a": np.arange(3)}, STATE)
+    checkpoint.write(tmp_path, 2, 0, {"a": np.arange(30)}, STATE | {"epoch": 2})
+    path, rng = tmp_path / "000002-000000000.npz", np.random.default_rng(seed)
+    data = bytearray(path.read_bytes())
+    if seed % 3:
+        for at in rng.integers(0, len(data), 4):
+            data[at] ^= 1 << rng.integers(8)
+    else:
+        del data[rng.integers(len(data)) :]
+    path.write_bytes(data)
+    arrays, found = checkpoint.newest(tmp_path, only_a)
+    said = capsys.readouterr().err
+    if found["epoch"] == 2:  # the bits that were turned are of no account
+        np.testing.assert_array_equal(arrays["a"], np.arange(30))
+    else:
+        assert said.count("\n") == 1 and said.startswith((f"{path} is damaged", f"{path} does not fit"))
+
+
+def only_a(arrays, _):
+    if list(arrays) != ["a"]:
+        raise ValueError("an array has another name")
 
 
 def test_a_checkpoint_can_be_due_within_an_epoch(tmp_path, monkeypatch):
@@ -342,7 +438,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path, at):
     with pytest.raises(
         training.Diverged, match=f"at step {at} of epoch 1 with learning rate 0.01. Try --learning-rate"
     ):
-        training.fit(compiled(), broken, None, run_in(tmp_path), epochs=2, verbose=0)
+        training.fit(compiled(), broken, None, run_in(tmp_path), epochs=2, monitor="loss", verbose=0)
     assert checkpoint.newest(tmp_path / "checkpoints") is None
 
 
@@ -364,7 +460,8 @@ def test_evaluate_equals_keras(run):
 
 def test_an_unknown_monitor_lists_the_right_ones(tmp_path):
     with pytest.raises(runtime.UserError, match="monitor must be one of loss, accuracy.*got 'val_acc'"):
-        fit(compiled(), run_in(tmp_path), keep="best", monitor="val_acc")
+        fit(model := compiled(), run_in(tmp_path), keep="best", monitor="val_acc")
+    assert model.optimizer.iterations == 0  # before the training
 
 
 def test_signals_are_put_back(tmp_path):
@@ -421,5 +518,5 @@ print('EQUAL')
 
 
 def test_a_mean_of_epochs_is_refused_beside_the_best_epoch(tmp_path):
-    with pytest.raises(ValueError, match="average_last needs keep='last'; got 'best'"):
+    with pytest.raises(ValueError, match="training.fit: average_last needs keep='last'; got 'best'"):
         fit(compiled(), run_in(tmp_path), callbacks=(), keep="best", average_last=2)

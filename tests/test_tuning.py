@@ -328,10 +328,10 @@ def test_a_mistake_of_the_users_is_not_a_trials_failure(tmp_path, quick):
     with pytest.raises(runtime.UserError, match="monitor must be one of loss, val_loss; got 'val_acc'"):
         search(run_in(tmp_path), monitor="val_acc")
     for kwargs, text in (
-        ({"tuner": "radnom"}, "tuner must be one of random, bayesian, hyperband, grid; got 'radnom'"),
-        ({"trials": -1}, "trials must be at least 0; got -1"),
-        ({"epochs": 0}, "epochs must be at least 1; got 0"),
-        ({"mode": "least"}, "mode must be min or max; got 'least'"),
+        ({"tuner": "radnom"}, "tuner must be one of 'random', 'bayesian', 'hyperband', 'grid'; got 'radnom'"),
+        ({"trials": -1}, "trials must be a whole number from 0 to 1,000,000; got -1"),
+        ({"epochs": 0}, "epochs must be a whole number from 1 to 1,000,000; got 0"),
+        ({"mode": "least"}, "mode must be one of 'min', 'max'; got 'least'"),
     ):
         with pytest.raises(runtime.UserError, match=text):
             search(run_in(tmp_path), **{"trials": 1} | kwargs)
@@ -364,7 +364,7 @@ def test_a_space_that_is_used_up_ends_the_search(tmp_path, quick, capsys, tuner)
 
 
 def test_no_trials_and_no_space_give_the_defaults(tmp_path, quick, capsys):
-    assert search(run_in(tmp_path), trials=0, build=None).values == {}
+    assert search(run_in(tmp_path), trials=0, build=lambda hp: pytest.fail("nothing is built")).values == {}
     assert not (tmp_path / "run").exists()
     assert search(run_in(tmp_path), "hyperband", build=lambda hp: compiled(tuning.defaults())).values == {}
     assert "nothing to search" in capsys.readouterr().out
@@ -405,35 +405,68 @@ def test_the_table_shows_the_best_five(tmp_path, quick, capsys):
     assert "\x1b" not in text
 
 
-def test_the_hparams_page_has_every_trial_with_its_values(tmp_path, quick):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.plugins.hparams import api_pb2, metadata
+def hparams_page(folder):
+    """(experiment, {group: session group}) as TensorBoard's HParams page gets them under --logdir folder."""
+    from tensorboard import context
+    from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+    from tensorboard.plugins import base_plugin
+    from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 
-    run = run_in(tmp_path)
-    search(run, trials=6)
-    folder = run.tensorboard / "trials"
+    events = plugin_event_multiplexer.EventMultiplexer(tensor_size_guidance={"tensors": 0})
+    events.AddRunsFromDirectory(str(folder)).Reload()
+    provider = data_provider.MultiplexerDataProvider(events, str(folder))
+    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider))
+    asking = context.RequestContext()
+    experiment = get_experiment.Handler(asking, backend, "", api_pb2.GetExperimentRequest()).run()
+    metrics = [api_pb2.ColParams(metric=info.name) for info in experiment.metric_infos]
+    every = [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE]
+    request = api_pb2.ListSessionGroupsRequest(slice_size=100, col_params=metrics, allowed_statuses=every)
+    groups = list_session_groups.Handler(asking, backend, "", request).run().session_groups
+    return experiment, {group.name: group for group in groups}
 
-    def content(path):
-        events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
-        found = events.SummaryMetadata
-        return events, {t: found(t).plugin_data.content for t in events.PluginTagToContent("hparams")}
 
-    experiment = metadata.parse_experiment_plugin_data(content(folder)[1]["_hparams_/experiment"])
-    names = {"width", "learning_rate", "optimizer", "momentum"}  # the last one was drawn by later trials only
-    assert {info.name for info in experiment.hparam_infos} == names
-    assert [(info.name.tag, info.display_name) for info in experiment.metric_infos] == [
-        ("trial/val_loss", "val_loss"), ("trial/loss", "loss")
-    ]  # fmt: skip
-    assert len(list(folder.glob("events.*"))) == 1
-    for record in journal(run):
-        events, tags = content(folder / f"{record['trial']:03d}")
-        start = metadata.parse_session_start_info_plugin_data(tags["_hparams_/session_start_info"])
-        end = metadata.parse_session_end_info_plugin_data(tags["_hparams_/session_end_info"])
-        values = {name: getattr(v, v.WhichOneof("kind")) for name, v in start.hparams.items()}
-        assert values == record["values"] and end.status == api_pb2.STATUS_SUCCESS
-        for name, value in record["metrics"].items():
-            [event] = events.Tensors(f"trial/{name}")
-            assert tf.make_ndarray(event.tensor_proto) == np.float32(value)
+def values_of(group):
+    return {name: getattr(v, v.WhichOneof("kind")) for name, v in group.hparams.items()}
+
+
+def metrics_of(group):
+    return {m.name.tag: m.value for m in group.metric_values}
+
+
+def test_the_hparams_page_has_every_trial_of_every_run_with_its_values(tmp_path, quick):
+    """Two runs under one folder: trial 0 of the one is not trial 0 of the other."""
+    runs = {name: run_in(tmp_path / name) for name in ("one", "two")}
+    runs["two"].seed = 5
+    for name, run in runs.items():
+        search(run, trials=6)
+        summaries.hparams(
+            run.tensorboard / "hparams" / "fit", {"width": 3, "units": (8, 8), "cell": None}, {"test/loss": len(name)}
+        )
+    experiment, groups = hparams_page(tmp_path)
+    columns = {"width", "learning_rate", "optimizer", "momentum", "units", "cell"}  # some trials draw no momentum
+    assert {info.name for info in experiment.hparam_infos} == columns
+    assert {info.name.tag for info in experiment.metric_infos} == {"trial/val_loss", "trial/loss", "test/loss"}
+    assert len(groups) == 2 * 7 and all(len(group.sessions) == 1 for group in groups.values())
+    for name, run in runs.items():
+        for record in journal(run):
+            group = groups[f"{name}/run/tensorboard/hparams/trial-{record['trial']:03d}"]
+            assert values_of(group) == record["values"]
+            tags = {f"trial/{metric}": np.float32(value) for metric, value in record["metrics"].items()}
+            assert metrics_of(group) == tags
+        final = groups[f"{name}/run/tensorboard/hparams/fit"]
+        assert values_of(final) == {"width": 3, "units": "(8, 8)", "cell": "None"}
+        assert metrics_of(final) == {"test/loss": len(name)}
+
+
+def test_a_row_of_the_hparams_page_takes_the_place_of_the_one_before(tmp_path):
+    from tensorboard.plugins.hparams import api_pb2
+
+    for value in (1.0, 2.0):
+        summaries.hparams(tmp_path / "fit", {"rate": value}, {"test/loss": 10 * value}, failed=value == 2)
+    _, groups = hparams_page(tmp_path)
+    assert set(groups) == {"fit"} and values_of(groups["fit"]) == {"rate": 2.0}
+    assert metrics_of(groups["fit"]) == {"test/loss": 20.0}
+    assert groups["fit"].sessions[0].status == api_pb2.STATUS_FAILURE
 
 
 KILLED = """

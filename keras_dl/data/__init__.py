@@ -7,6 +7,7 @@ Nothing here shuffles with a buffer or keeps state: batch k of epoch e is a func
 can go on exactly where it was killed.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -14,9 +15,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_dl.arguments import Function, OneOf, Seed, Text, Whole, YesOrNo, checked, shown
 from keras_dl.data import plans
+from keras_dl.data.fingerprints import fingerprint as fingerprint
 from keras_dl.runtime import UserError, quiet_tensorflow
 
+KINDS = ("images", "music", "text", "pairs")  # the files of this folder that load
+Count = Whole(1, 1_000_000_000)
 PARALLEL = 2  # an explicit number: tf.data's autotuner stalls whenever an iterator is deleted
 AHEAD = 2  # batches made before they are asked for
 
@@ -73,15 +78,22 @@ class Ragged:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """One split in random access: features {name: array (N, ...) or Ragged}, raw."""
+    """One split in random access.
+
+    Attributes:
+        features: {name: array (N, ...) or Ragged}, raw.
+        rows: B where example n goes on from example n - B, as windows of a text do: they are batched in order, B at
+            once. 0 where each example is for itself.
+    """
 
     features: dict
+    rows: int = 0
 
     def __len__(self):
         return len(next(iter(self.features.values())))
 
     def take(self, indices):
-        return Examples({name: array[indices] for name, array in self.features.items()})
+        return Examples({name: array[indices] for name, array in self.features.items()}, self.rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +113,8 @@ class Splits:
     notes: tuple = ()
 
 
-def load(name, seed=0, *, kind="images", limit=None, **options):
+@checked(who="data.load")
+def load(name: Text, seed: Seed = 0, *, kind: OneOf(*KINDS) = "images", limit: Count | None = None, **options):
     """Load a data set by its name, or the user's own by a path.
 
     Args:
@@ -117,7 +130,7 @@ def load(name, seed=0, *, kind="images", limit=None, **options):
 
     Raises:
         UserError: no such set or path (the nearest is named), a set that is neither prepared nor to be had,
-            or examples that cannot be read.
+            examples that cannot be read, or an argument that does not fit its annotation.
     """
     splits = importlib.import_module(f"keras_dl.data.{kind}").load(name, seed, **options)
     if limit is None:
@@ -129,7 +142,18 @@ def load(name, seed=0, *, kind="images", limit=None, **options):
     return dataclasses.replace(splits, **few)
 
 
-def batches(examples, batch_size, *, preprocess, seed=0, shuffle=False, augment=None, class_weight=None, plan=None):
+@checked(who="data.batches")
+def batches(
+    examples,
+    batch_size: Count,
+    *,
+    preprocess,
+    seed: Seed = 0,
+    shuffle: YesOrNo = False,
+    augment: Function | None = None,
+    class_weight=None,
+    plan: Function | None = None,
+):
     """Make a pipeline over `examples`.
 
     Args:
@@ -144,15 +168,34 @@ def batches(examples, batch_size, *, preprocess, seed=0, shuffle=False, augment=
         plan: plan(seed, epoch) -> list of index arrays, in place of shuffle and batch_size.
 
     Raises:
-        UserError: batch_size is below 1, or there are no examples.
+        UserError: an argument does not fit its annotation, there are no examples, or they are windows of a text, which
+            go on from batch to batch (Examples.rows), and would be in another order.
     """
-    if batch_size < 1:
-        raise UserError(f"data.batches: batch_size must be at least 1; got {batch_size}.")
+    if not isinstance(examples, Examples):
+        raise UserError(f"data.batches: examples must be Examples, such as one of the Splits; got {shown(examples)}.")
     if not len(examples):
         raise UserError("data.batches: there must be at least one example; got none.")
+    if examples.rows and (shuffle or plan or batch_size != examples.rows):
+        given = "shuffle=True" if shuffle else "a plan" if plan else f"batch_size={batch_size}"
+        raise UserError(
+            f"data.batches: windows of {examples.rows} rows of a text go on from batch to batch: they must be taken in "
+            f"order, {examples.rows} at once; got {given}."
+        )
     plan = plan or (plans.shuffled if shuffle else plans.in_order)(len(examples), batch_size)
-    weights = None if class_weight is None else np.asarray(class_weight, np.float32)
+    weights = None if class_weight is None else _weights(class_weight, examples)
     return Batches(examples, plan, seed, preprocess, augment, weights)
+
+
+def _weights(class_weight, examples):
+    """float32 (K,) of a sequence of numbers, one for each label that the examples have."""
+    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+        weights, labels = np.asarray(class_weight, np.float32), examples.features["label"]
+        if weights.ndim == 1 and len(weights) > np.max(labels) and (weights >= 0).all() and np.isfinite(weights).all():
+            return weights
+    raise UserError(
+        "data.batches: class_weight must be numbers of at least 0, one for each label of the examples, or None; "
+        f"got {shown(class_weight)}."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,81 +1,83 @@
 """A folder of the user's own images, one sub-folder a class.
 
 Every file is read once, before anything is trained: what cannot be read is named then, and an epoch never fails.
-A folder that has train/ and test/ (and validation/ or val/) below it keeps its own splits.
+A folder that has train/ and validation/ or test/ below it, by any of their usual names, keeps its own splits.
 """
 
 import concurrent.futures
+import functools
+import hashlib
 import tempfile
-from pathlib import Path
+from collections import Counter
 
 import numpy as np
 
-from keras_dl.data import Examples, Info, tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.data import Examples, Info, listing, tfds_sets, walking
+from keras_dl.errors import UserError
 
-TEST = 0.15  # share of every class that is held out where the folder has no splits
+SPLITS = ("train", "validation", "test")
+TEST = 0.15  # share of every class that is held out where the folder has no test split
 VALIDATION = 0.1
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels a side
 NAMED = 5  # unreadable files that a message names
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+NO_PICTURE = "no picture inside"
 
 
-def load(name, seed, image_size, skip_unreadable):
-    """(train, validation, test, Info) of the folder `name`."""
+def load(name, seed, image_size, fit, skip_unreadable):
+    """(train, validation, test, Info, notes) of the folder `name`."""
     from keras_dl.data import images
 
-    root = Path(name).expanduser()
-    if not root.is_dir():
+    root = listing.root_of(name)
+    if root is None:
         sets = ", ".join(sorted(tfds_sets.SETS))
         raise UserError(f'data.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
     if not 8 <= image_size <= LARGEST:
         raise UserError(f"data.load: image_size must be 8 to {LARGEST} pixels; got {image_size}.")
-    given = _splits(root)
-    classes = sorted({p.name for folder in given.values() for p in folder.iterdir() if _visible(p) and p.is_dir()})
-    if len(classes) < 2:
-        raise UserError(
-            f"data.load: {root} must have one sub-folder a class and at least two of them; "
-            f"got {len(classes)} ({', '.join(classes) or 'none'})."
-        )
-    files = [
-        (part, label, path)
-        for part, folder in given.items()
-        for label, name_of_class in enumerate(classes)
-        for path in sorted((folder / name_of_class).rglob("*"))
-        if path.is_file() and all(map(_visible, [path, *path.relative_to(folder).parents]))
-    ]
-    pixels, kept = _read(files, image_size, skip_unreadable, root)
-    examples = {}
+    given = listing.splits(root)
+    classes, notes = listing.classes(given)
+    files, passed = listing.files(root, given, classes)
+    pixels, kept = _read(files, image_size, fit, skip_unreadable, root, passed)
+    missing = [part for part in ("validation", "test") if part not in given]
+    parts = {}
     for part in given:
         rows = np.array([i for i, (where, _, _) in enumerate(kept) if where == part], np.int64)
         labels = np.array([kept[i][1] for i in rows], np.int32)
-        _enough(labels, classes, root / part if part else root, 1 if len(given) > 1 else 3)
-        examples[part] = Examples({"image": pixels[rows] if len(given) > 1 else pixels, "label": labels})
-    if len(given) == 1:
-        rest, examples["test"] = images.hold_out(examples[""], seed, TEST)
-    else:
-        rest = examples["train"]
-    if "validation" not in examples:
-        rest, examples["validation"] = images.hold_out(rest, seed + 1, VALIDATION)
+        _enough(labels, classes, given[part], 1 + len(missing) if part in ("", "train") else 1, passed)
+        whole = len(given) == 1
+        parts[part] = Examples({"image": pixels if whole else pixels[rows], "label": labels, "row": rows})
+    rest = parts.get("train", parts.get(""))
+    if "test" in missing:
+        rest, parts["test"] = images.hold_out(rest, seed, TEST)
+    if "validation" in missing:
+        rest, parts["validation"] = images.hold_out(rest, seed + 1, VALIDATION)
+    parts["train"] = rest
+    if "" not in given:
+        shares = {"validation": VALIDATION, "test": TEST}
+        notes += tuple(
+            f"no {part} split in {root}: {shares[part]:.0%} of every class of {given['train'].name} is held out as it"
+            for part in reversed(missing)
+        )
+    notes += walking.sentences(passed) + _repeated(
+        pixels, kept, {part: parts[part].features["row"] for part in SPLITS}, root
+    )
     shape = tuple(pixels.shape[1:])
-    info = Info(root.resolve().name, tuple(classes), shape, shape, True, "crop", f"folder {root.resolve().name}")
-    return rest, examples["validation"], examples["test"], info
+    name = root.resolve().name or "pictures"
+    info = Info(name, tuple(classes), shape, shape, True, "crop", f"folder {name}")
+    train, validation, test = (
+        Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in SPLITS
+    )
+    return train, validation, test, info, notes
 
 
-def _splits(root):
-    """{split: folder} where the folder has its own, else {"": root}."""
-    named = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-    found = {named[p.name]: p for p in root.iterdir() if p.name in named and p.is_dir()}
-    return found if {"train", "test"} <= set(found) else {"": root}
-
-
-def _read(files, image_size, skip_unreadable, root):
+def _read(files, image_size, fit, skip_unreadable, root, passed):
     """(pixels uint8 (N, S, S, C), the files that they are of); C is 1 where every picture is grey."""
     import tensorflow as tf
 
-    from keras_dl.data.images import Preprocess
+    from keras_dl.data import pictures
 
-    preprocess = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0)
+    decoded = _decoder(image_size, fit)
     shape = (len(files), image_size, image_size, 3)
     if np.prod(shape) <= IN_MEMORY:
         pixels = np.zeros(shape, np.uint8)
@@ -83,38 +85,86 @@ def _read(files, image_size, skip_unreadable, root):
         with tempfile.TemporaryFile() as file:  # mapped: it lasts as long as the array, and leaves nothing
             pixels = np.memmap(file, np.uint8, "w+", shape=shape)
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-    def read(path):
-        return tf.cast(preprocess.resize(preprocess.decode(tf.io.read_file(path))), tf.uint8)
-
     def read_into(row):
+        """Why the file is not read, or nothing."""
+        path = files[row][2]
         try:
-            pixels[row] = read(tf.constant(str(files[row][2]))).numpy()
-        except (tf.errors.OpError, ValueError):
-            return False
-        return True
+            pixels[row] = decoded(tf.constant(pictures.read(path))).numpy()
+        except OSError as error:
+            return error.strerror
+        except (tf.errors.OpError, UserError) as error:
+            reason = pictures.reason(error)
+            if reason != pictures.NO_FORMAT:
+                return reason
+            return NO_PICTURE if path.suffix.lower() in SUFFIXES else path.suffix or "no suffix"
+        return ""
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        good = np.fromiter(pool.map(read_into, range(len(files))), bool, len(files))
-    bad = [str(path.relative_to(root)) for (_, _, path), ok in zip(files, good, strict=True) if not ok]
+        reasons = list(pool.map(read_into, range(len(files))))
+    bad = [(path, reason) for (_, _, path), reason in zip(files, reasons, strict=True) if reason]
     if bad and not skip_unreadable:
-        more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        names = ", ".join(listing.below(root, path) for path, _ in bad[:NAMED])
+        names += f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        counts = ", ".join(f"{reason}: {count}" for reason, count in Counter(reason for _, reason in bad).items())
         raise UserError(
-            f"data.load: {len(bad)} of {len(files)} files in {root} are no readable JPEG, PNG, GIF or BMP: "
-            f"{', '.join(bad[:NAMED])}{more}. Remove them, or go on without them with --skip-unreadable."
+            f"data.load: {len(bad)} of {len(files)} files in {root} are no readable {pictures.READABLE}: "
+            f"{names} ({counts}). Remove them, or go on without them with --skip-unreadable."
         )
+    for path, reason in bad:
+        passed.setdefault(f"not readable, {reason}", []).append(listing.below(root, path))
+    good = np.array([not reason for reason in reasons], bool)
     kept = [file for file, ok in zip(files, good, strict=True) if ok]
     pixels = pixels if not bad else pixels[good]
     grey = all((rows[..., :1] == rows).all() for rows in np.array_split(pixels, max(1, len(pixels) // 1024)))
     return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
 
 
-def _enough(labels, classes, folder, least):
+@functools.cache  # traced once
+def _decoder(image_size, fit):
+    """Function of a file's bytes: uint8 (S, S, 3)."""
+    import tensorflow as tf
+
+    from keras_dl.data.images import Preprocess
+
+    preprocess = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def decoded(data):
+        return tf.cast(preprocess.resize(preprocess.decode(data)), tf.uint8)
+
+    return decoded
+
+
+def _enough(labels, classes, folder, least, passed):
     counts = np.bincount(labels, minlength=len(classes))
     for count, name in zip(counts, classes, strict=True):
         if count < least:
-            raise UserError(f"data.load: every class needs {least} readable images; got {count} in {folder / name}.")
+            rest = "".join(f"; {sentence}" for sentence in walking.sentences(passed))
+            raise UserError(
+                f"data.load: every class needs {least} readable images; got {count} in {folder / name}{rest}."
+            )
 
 
-def _visible(path):
-    return not path.name.startswith(".")  # nor is a relative path's "." a name
+def _repeated(pixels, kept, rows, root):
+    """Sentences about pictures that stand there more than once: of the same pixels, once they are resized."""
+    digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pixels]
+    first, notes = {}, []
+
+    def name(row):
+        return listing.below(root, kept[row][2])
+
+    for part, before in (("train", ""), ("validation", "train"), ("test", "train or validation")):
+        again = [row for row in rows[part] if digests[row] in first]
+        if again and before:
+            pair = f"{name(again[0])} is {name(first[digests[again[0]]])}"
+            notes.append(f"{len(again)} of {len(rows[part])} pictures of the {part} split are in {before} too: {pair}")
+        for row in rows[part]:
+            first.setdefault(digests[row], row)
+    labels = {}
+    for row, digest in enumerate(digests):
+        labels.setdefault(digest, {}).setdefault(kept[row][1], row)
+    several = [list(by_label.values()) for by_label in labels.values() if len(by_label) > 1]
+    if several:
+        pair = f"{name(several[0][0])} is {name(several[0][1])}"
+        notes.append(f"{len(several)} pictures stand in more than one class: {pair}")
+    return tuple(notes)

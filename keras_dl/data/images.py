@@ -4,16 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from keras_dl.data import Splits, folders, tfds_sets
+from keras_dl.data import Splits, folders, pictures, tfds_sets
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf
 
 WHITE = 255.0
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 VALIDATION = 0.1  # of the training split, and at most
 VALIDATION_MOST = 5_000
+FITS = ("crop", "pad", "stretch")
 AUGMENTATIONS = ("none", "shift", "crop", "crop_flip")
 
 
@@ -25,17 +25,27 @@ class Preprocess:
         input_shape: (H, W, C) of the model's input.
         mean, std: (C,) of the training split's pixels, in grey levels 0..255.
         border: mean grey level of the training pictures' outermost pixels, 0..255.
+        fit: how a picture of another shape becomes H x W: "crop" keeps its middle, "pad" keeps all of it between black
+            bars, "stretch" (cards that do not say) keeps all of it and distorts it.
+
+    Raises:
+        UserError: fit is none of these.
     """
 
     input_shape: tuple
     mean: tuple
     std: tuple
     border: float
+    fit: str = "stretch"
+
+    def __post_init__(self):
+        if self.fit not in FITS:
+            raise UserError(f"data.load: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
 
     @classmethod
-    def of(cls, images, input_shape):
+    def of(cls, images, input_shape, fit="stretch"):
         """Measure `images`, uint8 (N, h, w, C), the training split alone."""
-        blank = cls(tuple(input_shape), (0.0,), (1.0,), 0.0)
+        blank = cls(tuple(input_shape), (0.0,), (1.0,), 0.0, fit)
         total, squares, edge, count = 0.0, 0.0, 0.0, 0
         for start in range(0, len(images), 1024):
             x = blank.resize(images[start : start + 1024]).numpy().astype(np.float64)
@@ -44,38 +54,32 @@ class Preprocess:
         pixels = count * input_shape[0] * input_shape[1]
         mean = total / pixels
         std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # a channel without contrast is left as it is
-        return cls(tuple(input_shape), tuple(mean.tolist()), tuple(std.tolist()), float(edge / count))
+        return cls(tuple(input_shape), tuple(mean.tolist()), tuple(std.tolist()), float(edge / count), fit)
 
     def __call__(self, images):
         """uint8 (B, h, w, C) -> float32 (B, H, W, C) with mean 0 and variance 1 per channel."""
         return self.standardise(self.resize(images))
 
     def decode(self, data):
-        """Encoded JPEG, PNG, GIF (first frame) or BMP -> uint8 (h, w, C).
-
-        Transparent pixels are laid on white, colour becomes grey (or grey colour) as the model needs.
-        """
-        picture = tf.io.decode_image(data, expand_animations=False)  # (h, w, 1 to 4)
-        picture = tf.cast(_with_palette(data, picture), tf.float32)
-        channels = tf.shape(picture)[2]
-        has_alpha = tf.equal(channels % 2, 0)
-        alpha = tf.where(has_alpha, picture[..., -1:], WHITE) / WHITE
-        colours = picture[..., : channels - tf.cast(has_alpha, tf.int32)] * alpha + WHITE * (1 - alpha)
-        if self.input_shape[2] == 1:
-            grey = tf.equal(tf.shape(colours)[2], 1)
-            picture = tf.cond(grey, lambda: colours, lambda: tf.tensordot(colours, tf.constant(LUMA)[:, None], 1))
-        else:
-            picture = tf.broadcast_to(colours, [tf.shape(colours)[0], tf.shape(colours)[1], 3])
-        picture = tf.cast(tf.clip_by_value(tf.round(picture), 0, WHITE), tf.uint8)
-        return tf.ensure_shape(picture, [None, None, self.input_shape[2]])
+        """The bytes of a picture file -> uint8 (h, w, C), as pictures.decode has it."""
+        return pictures.decode(data, self.input_shape[2])
 
     def resize(self, images):
-        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, stretched where the shape differs."""
+        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, fitted where the shape differs."""
         images = tf.convert_to_tensor(images)
         height, width = self.input_shape[:2]
         if images.shape[-3:-1].as_list() != [height, width]:
-            images = tf.image.resize(images, (height, width), antialias=True)
+            shape = images.shape[:-3] + [height, width, images.shape[-1]]
+            size = (height, width)
+            if self.fit == "crop":
+                images = _middle(images, height, width)
+            elif self.fit == "pad":
+                size = _inside(images, height, width)
+            images = tf.image.resize(images, size, antialias=True)
             images = tf.clip_by_value(tf.round(images), 0, WHITE)
+            if self.fit == "pad":
+                images = _with_bars(images, height, width)
+            images = tf.ensure_shape(images, shape)
         return tf.cast(images, tf.float32)
 
     def standardise(self, images):
@@ -154,22 +158,27 @@ def balanced(labels, num_classes):
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
-def load(name, seed, *, image_size=64, skip_unreadable=False):
+def load(name, seed, *, image_size=64, fit="crop", skip_unreadable=False):
     """data.load for images: raw uint8 images and int32 labels.
 
     Args:
         name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a folder with one sub-folder a class.
         seed: of the validation part.
         image_size: pixels a side to which a folder's pictures are resized.
+        fit: "crop", "pad" or "stretch": how a picture that is not square becomes so (Preprocess). As photographers do,
+            the middle is kept unless asked otherwise; what is always at the edge wants "pad".
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
     """
+    if fit not in FITS:
+        raise UserError(f"data.load: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {fit!r}.")
+    notes = ()
     if name in tfds_sets.SETS:
         train, test, info = tfds_sets.load(name)
         train, validation = hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
     else:
-        train, validation, test, info = folders.load(name, seed, image_size, skip_unreadable)
-    preprocess = Preprocess.of(train.features["image"], info.input_shape)
-    return Splits(train, validation, test, info, preprocess)
+        train, validation, test, info, notes = folders.load(name, seed, image_size, fit, skip_unreadable)
+    preprocess = Preprocess.of(train.features["image"], info.input_shape, fit)
+    return Splits(train, validation, test, info, preprocess, notes)
 
 
 def hold_out(examples, seed, share):
@@ -185,21 +194,33 @@ def hold_out(examples, seed, share):
     return examples.take(rest), examples.take(held)
 
 
-def _with_palette(data, picture):
-    """Colours of a BMP of one byte a pixel, for which decode_image gives the numbers of palette entries."""
+def _middle(images, height, width):
+    """The largest part of (..., h, w, C) in the middle that has the shape height : width."""
+    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
+    rows = tf.clip_by_value(_rounded(w, height, width), 1, h)
+    columns = tf.clip_by_value(_rounded(h, width, height), 1, w)
+    top, left = (h - rows) // 2, (w - columns) // 2
+    return images[..., top : top + rows, left : left + columns, :]
 
-    def colours():
-        head = tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int32)
 
-        def number(at):  # four bytes, the least significant first
-            return tf.reduce_sum(head[at : at + 4] * [1, 2**8, 2**16, 2**24])
+def _inside(images, height, width):
+    """(2,) the largest size with the shape of (..., h, w, C) that has room in height x width."""
+    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
+    rows = tf.clip_by_value(_rounded(h, width, w), 1, height)
+    columns = tf.clip_by_value(_rounded(w, height, h), 1, width)
+    return tf.stack([rows, columns])
 
-        start, end = 14 + number(14), number(10)  # behind the headers; where the pixels begin
-        entries = tf.reshape(head[start : start + (end - start) // 4 * 4], [-1, 4])[:, 2::-1]  # stored as B, G, R, 0
-        return tf.cast(tf.gather(entries, tf.cast(picture[..., 0], tf.int32)), tf.uint8)
 
-    bmp = tf.equal(tf.strings.substr(data, 0, 2), "BM") & tf.equal(tf.shape(picture)[2], 1)
-    return tf.cond(bmp, colours, lambda: picture)
+def _rounded(number, times, by):
+    return (2 * number * times + by) // (2 * by)
+
+
+def _with_bars(images, height, width):
+    """(..., h, w, C) -> (..., height, width, C), black around."""
+    room = [height, width] - tf.shape(images)[-3:-1]
+    before = room // 2
+    around = tf.concat([tf.stack([before, room - before], 1), [[0, 0]]], 0)
+    return tf.pad(images, tf.pad(around, [[tf.rank(images) - 3, 0], [0, 0]]))
 
 
 def write_png(images, folder):

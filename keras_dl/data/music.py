@@ -7,14 +7,15 @@ A roll does not tell a key that is struck again from one that is held.
 import dataclasses
 import importlib
 import logging
-from pathlib import Path
 
 import numpy as np
 
-from keras_dl.data import Examples, Ragged, Splits, midi, tfds_sets
+from keras_dl.arguments import Whole, YesOrNo, checked
+from keras_dl.data import Examples, Ragged, Splits, midi, part_folders, reading, tfds_sets, walking
 from keras_dl.data.midi import LOWEST, NOTES
 from keras_dl.runtime import UserError, atomic_file, quiet_tensorflow
 
+SUFFIXES = (".mid", ".midi")
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
 NAMED = 5  # unreadable files that a message names
 MOST_STEPS = 2**24  # of all pieces together, 1.5 GB
@@ -89,7 +90,15 @@ class PianoRoll:
         return {"kind": "piano_roll", **dataclasses.asdict(self)}
 
 
-def load(name, seed, *, steps_per_beat=4, skip_unreadable=False, pieces=None):
+@checked(who="data.load")
+def load(
+    name,
+    seed,
+    *,
+    steps_per_beat: Whole(1, FINEST) = 4,
+    skip_unreadable: YesOrNo = False,
+    pieces: Whole(1, 1_000_000) | None = None,
+):
     """data.load for music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
 
     Args:
@@ -212,33 +221,45 @@ def _standard(name, pieces):
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
     """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
-    root = Path(name).expanduser()
+    root = reading.path_of(name, "data.load")
     if not root.is_dir():
         near = tfds_sets.nearest(name, SETS)
         raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
-    if not 1 <= steps_per_beat <= FINEST:
-        raise UserError(f"data.load: steps_per_beat must be 1 to {FINEST}; got {steps_per_beat}.")
-    given = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
-    given = {given[path.name]: path for path in root.iterdir() if path.name in given and path.is_dir()}
-    given = given if {"train", "test"} <= set(given) else {"": root}
-    files = {part: _midi_files(folder) for part, folder in given.items()}
-    parts, notes = _read(files, root, steps_per_beat, skip_unreadable)
+    given = part_folders.find(root)
+    files, notes = _midi_files(root, given)
+    parts, more = _read(files, root, steps_per_beat, skip_unreadable)
+    missing = [part for part in ("test", "validation") if part not in parts]
     for part, pieces in parts.items():
-        least = 3 if not part else 2 if part == "train" and "validation" not in parts else 1
+        least = 1 if part in ("test", "validation") else 1 + len(missing)
         if len(pieces) < least:
-            where = root / part if part else root
+            where = given.get(part, root)
             raise UserError(f"data.load: {where} must hold {least} or more readable .mid files; got {len(pieces)}.")
+    notes = [*notes, *more]
     rng = np.random.default_rng(seed)
-    if "" in parts:
-        parts["train"], parts["test"] = _hold_out(parts.pop(""), rng)
-    if "validation" not in parts:
-        parts["train"], parts["validation"] = _hold_out(parts["train"], rng)
+    parts["train"] = parts.pop("", None) or parts["train"]
+    for part in missing:
+        parts["train"], parts[part] = _hold_out(parts["train"], rng)
+        if given:
+            notes.append(f"no {part} split in {root}: {len(parts[part])} of the pieces of train are held out for it")
     return parts, root.resolve().name, (*notes, *_in_two(parts))
 
 
-def _midi_files(folder):
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi") and path.is_file())
-    return sorted(path for path in paths if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+def _midi_files(root, given):
+    """({split: paths}, notes on what else is there) of a folder; {"": paths} where it has no splits of its own."""
+    files, passed = walking.files(root)
+    parts, others, beside = {part: [] for part in given or [""]}, [], []
+    split_of = {folder.name: part for part, folder in given.items()}
+    for path in files:
+        inside = path.relative_to(root)
+        if path.suffix.lower() not in SUFFIXES:
+            others.append(str(inside))
+        elif given and inside.parts[0] not in split_of:
+            beside.append(str(inside))
+        else:
+            parts[split_of.get(inside.parts[0], "")].append(path)
+    passed |= {"no .mid or .midi": others} if others else {}
+    passed |= {"beside the folders of the splits": beside} if beside else {}
+    return parts, walking.sentences(passed)
 
 
 def _read(files, root, steps_per_beat, skip_unreadable):

@@ -9,12 +9,13 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from pathlib import Path
+import os
 
 import numpy as np
 
-from keras_dl.data import Examples, Ragged, Splits, dates, tfds_sets
-from keras_dl.data.subwords import Subwords, _normalised
+from keras_dl.arguments import OneOf, Text, Tuple, Whole, checked
+from keras_dl.data import Examples, Ragged, Splits, dates, reading, tfds_sets, unknown
+from keras_dl.data.subwords import SPECIAL, UNK, Subwords, _normalised
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
@@ -39,7 +40,7 @@ class Info:
         counts: {split: pairs}.
         longest: (source, target), in sub-words, of all splits.
         dropped: training pairs that are left out, being longer than was asked for.
-        skipped: pairs that are left out, both sides being empty.
+        skipped: pairs that are left out, a side or both being empty.
     """
 
     name: str
@@ -53,8 +54,17 @@ class Info:
     skipped: int
 
 
+@checked(who="data.load")
 def load(
-    name, seed, *, target=None, vocabulary_size=8000, longest=200, examples=30_000, chained=(1, 3), test="test_2016"
+    name,
+    seed,
+    *,
+    target: Text | None = None,
+    vocabulary_size: Whole(1, 1_000_000) = 8000,
+    longest: Whole(1, 1_000_000) = 200,
+    examples: Whole(1, 10_000_000) = 30_000,
+    chained: Tuple(Whole(1, 100), 2, 2) = (1, 3),
+    test: OneOf(*TESTS) = "test_2016",
 ):
     """data.load for sentence pairs.
 
@@ -63,25 +73,26 @@ def load(
             and the like), or, with `target`, a text file in UTF-8, one sentence a line.
         seed: of the dates, and of the draw of one's own pairs: 5 percent validation, 5 percent test, at most 2,000
             each; pairs of the same source are in one split.
-        target: the file of the translations, line by line; the pairs both of whose lines are empty are left out.
+        target: the file of the translations, line by line; pairs of which a line is empty are left out.
         vocabulary_size: sub-words of both languages together, at most.
         longest: sub-words; training pairs with a longer side are left out.
         examples: of dates: training pairs.
         chained: of dates: lowest and highest number of items in one source.
         test: of Multi30k: "test_2016" or "test_2017".
 
+    Returns:
+        Splits whose notes say which pairs were left out, and what the other splits have of train's or have alone.
+
     Raises:
         UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files of unlike
-            numbers of lines, a line that is empty in one file alone, too few pairs, an option out of range.
+            numbers of lines, the same file twice, too few pairs, an option out of range.
     """
-    if longest < 1 or examples < 1:
-        raise UserError(f"data.load: longest and examples must be at least 1; got {longest} and {examples}.")
     base, _, two = str(name).partition("/")
-    skipped = 0
+    skipped, notes = 0, []
     if target is not None:
-        files = Path(name).expanduser(), Path(target).expanduser()
+        files = reading.path_of(name, "--source"), reading.path_of(target, "--target")
         name, origin, languages = files[0].name, f"text files {files[0].name} and {files[1].name}", _endings(*files)
-        texts, skipped = _of_files(*files, seed)
+        texts, skipped, notes = _of_files(*files, seed)
     elif base in SETS:
         languages = tuple(two.split("-")) if two else SETS[base]
         if len(languages) != 2:
@@ -93,7 +104,8 @@ def load(
             texts, origin = _of_multi30k(languages, test), f"Elliott et al. 2016, 2017; Barrault et al. 2018; {test}"
     else:
         near, sets = tfds_sets.nearest(base, SETS), ", ".join(SETS)
-        also = "; a file needs target, the file of its translations" if Path(name).expanduser().exists() else near
+        there = os.path.exists(reading.path_of(name, "data.load"))
+        also = "; a file needs target, the file of its translations" if there else near
         raise UserError(f'data.load: no data set "{name}"{also}. Sets: {sets}.')
 
     subwords = Subwords.learn([text for side in texts["train"] for text in side], vocabulary_size)
@@ -105,12 +117,31 @@ def load(
         raise UserError(f"data.load: no training pair of {name} has at most longest={longest} sub-words a side.")
     dropped, splits["train"] = len(splits["train"]) - len(keep), splits["train"].take(keep)
     lengths["train"] = lengths["train"][keep]
+    if dropped:
+        notes.append(f"left out of train, longer than {longest} sub-words: {_pairs(dropped)}")
+    notes += _notes(texts, subwords)
     info = Info(
         name, origin, languages, len(subwords.pieces), _sha256(splits),
         {part: len(pairs) for part, pairs in splits.items()},
         tuple(np.concatenate([*lengths.values()]).max(0).tolist()), dropped, skipped,
     )  # fmt: skip
-    return Splits(**splits, info=info, preprocess=subwords)
+    return Splits(**splits, info=info, preprocess=subwords, notes=tuple(notes))
+
+
+def _pairs(count):
+    return f"{count:,} pair{'' if count == 1 else 's'}"
+
+
+def _notes(texts, subwords):
+    """Sentences on pairs of train that are in another split too, and on characters that train does not have."""
+    train = set(zip(*texts["train"], strict=True))
+    for part in ("validation", "test"):
+        count = sum(pair in train for pair in zip(*texts[part], strict=True))
+        if count:
+            yield f"{part}: {_pairs(count)} of {len(texts[part][0]):,} stand in train too, word for word"
+        unknowns = subwords.unknowns("\n".join(itertools.chain(*texts[part])))
+        if unknowns:
+            yield unknown.sentence(part, unknowns, "character", SPECIAL[UNK])
 
 
 def _of_dates(seed, languages, examples, chained):
@@ -128,9 +159,6 @@ def _of_multi30k(languages, test):
     known = multi30k.LANGUAGES
     if not set(languages) <= set(known) or languages[0] == languages[1]:
         raise UserError(f"data.load: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
-    if test not in TESTS:
-        near = tfds_sets.nearest(str(test), TESTS)
-        raise UserError(f"data.load: test must be {' or '.join(TESTS)}; got {test!r}{near}.")
     if test == "test_2017" and "cs" in languages:
         raise UserError("data.load: multi30k has no test_2017 in cs; take test_2016.")
     make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))
@@ -146,38 +174,29 @@ def _of_multi30k(languages, test):
 
 
 def _of_files(source, target, seed):
-    """({split: (sources, targets)}, how many pairs were empty)."""
-    sides = [[_normalised(line) for line in _lines(path)] for path in (source, target)]
+    """({split: (sources, targets)}, how many pairs have an empty side, notes)."""
+    sides = [
+        [_normalised(line) for line in reading.lines(reading.read(path, "data.load"))] for path in (source, target)
+    ]
+    if os.path.samefile(source, target):
+        raise UserError(f"data.load: source and target must be two files; got {source} twice.")
     counts = [len(lines) for lines in sides]
     if counts[0] != counts[1]:
         raise UserError(
             f"data.load: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
         )
     empty = np.array([[not line.strip() for line in lines] for lines in sides], bool)
-    alone = np.flatnonzero(empty[0] != empty[1])
-    if len(alone):
-        where = (source, target)[int(empty[1, alone[0]])]
-        raise UserError(
-            f"data.load: a line must not be empty in one of {source} and {target} alone; {len(alone)} are, the first "
-            f"is line {alone[0] + 1} of {where}."
-        )
-    sides = [[line for line, no in zip(lines, empty[0], strict=True) if not no] for lines in sides]
+    both, one = np.flatnonzero(empty.all(0)), np.flatnonzero(empty[0] != empty[1])
+    notes = []
+    if len(both):
+        notes.append(f"left out, empty on both sides: {_pairs(len(both))}")
+    if len(one):
+        where = (source, target)[int(empty[1, one[0]])]
+        notes.append(f"left out, empty on one side: {_pairs(len(one))}, the first is line {one[0] + 1} of {where.name}")
+    sides = [[line for line, no in zip(lines, empty.any(0), strict=True) if not no] for lines in sides]
     parts = _drawn(sides[0], seed, f"{source} and {target}")
-    return {part: [[lines[i] for i in rows] for lines in sides] for part, rows in parts.items()}, int(empty[0].sum())
-
-
-def _lines(path):
-    try:
-        data = path.read_bytes()
-        return data.decode().removeprefix("\ufeff").removesuffix("\n").split("\n") if data else []
-    except OSError as error:
-        raise UserError(f"data.load: {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
-        raise UserError(
-            f"data.load: {path} must be text in UTF-8; byte {error.start}, in line {line}, is 0x{byte:02x}, which is "
-            f"none."
-        ) from error
+    texts = {part: [[lines[i] for i in rows] for lines in sides] for part, rows in parts.items()}
+    return texts, len(both) + len(one), notes
 
 
 def _drawn(sources, seed, who):

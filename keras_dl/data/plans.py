@@ -5,10 +5,14 @@ Resuming is `plan[k:]`, the number of steps is `len(plan)`, a worker takes its s
 
 import numpy as np
 
+from keras_dl.arguments import Whole, checked
+
+Count = Whole(1, 1_000_000_000)
 BUCKET = 50  # batches whose sequences are sorted by length together
 
 
-def shuffled(size, batch_size):
+@checked(who="plans.shuffled")
+def shuffled(size: Count, batch_size: Count):
     """Every example once an epoch, in another order each; the last batch may be smaller.
 
     >>> plan = shuffled(5, 2)
@@ -22,7 +26,8 @@ def shuffled(size, batch_size):
     return plan
 
 
-def in_order(size, batch_size):
+@checked(who="plans.in_order")
+def in_order(size: Count, batch_size: Count):
     """Every example once, as stored: for validation and test."""
 
     def plan(seed, epoch):
@@ -31,7 +36,8 @@ def in_order(size, batch_size):
     return plan
 
 
-def bucketed(lengths, batch_size):
+@checked(who="plans.bucketed")
+def bucketed(lengths, batch_size: Count):
     """Every sequence once an epoch, in batches of like lengths: little is padded. Another order each epoch.
 
     Sequences are drawn in random order, sorted by length within runs of BUCKET batches, and cut; then the batches are
@@ -53,7 +59,8 @@ def bucketed(lengths, batch_size):
     return plan
 
 
-def by_tokens(lengths, batch_tokens):
+@checked(who="plans.by_tokens")
+def by_tokens(lengths, batch_tokens: Count):
     """Every example once an epoch, in batches of like lengths that hold about as many tokens. Another order each epoch.
 
     Examples are drawn in random order, sorted by the longer of their two lengths, and cut as late as the bound allows;

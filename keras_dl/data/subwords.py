@@ -71,6 +71,11 @@ class Subwords:
         own = [processor.id_to_piece(i) for i in range(len(SPECIAL), processor.get_piece_size())]
         return cls((*SPECIAL, *own))
 
+    def unknowns(self, text):
+        """{character of `text` that is no piece: how often it is there}; white space is none."""
+        known = {piece for piece in self._own.values() if len(piece) == 1}
+        return {character: text.count(character) for character in set(_normalised(text)) - known - {" "}}
+
     def encode(self, texts):
         """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None), without special tokens but <unk>.
 

@@ -9,13 +9,13 @@ import dataclasses
 import functools
 import hashlib
 import platform
-import re
 import sysconfig
 from pathlib import Path
 
 import numpy as np
 
-from keras_dl.data import Examples, Splits, tfds_sets
+from keras_dl.arguments import OneOf, Whole, checked
+from keras_dl.data import Examples, Splits, reading, text_files, tfds_sets, unknown
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
@@ -24,13 +24,8 @@ with quiet_tensorflow():
 LEVELS = ("character", "word")
 UNKNOWN = {"character": "\ufffd", "word": "<unk>"}
 EOS = "<eos>"  # the word that a line's end is
-VALIDATION, TEST = 0.05, 0.05  # the last characters of a text without splits
-SUFFIXES = {
-    ".txt", ".text", ".md", ".rst", ".tex", ".csv", ".json", ".xml", ".html", ".css", ".js", ".ts", ".py", ".c", ".h",
-    ".cc", ".cpp", ".hpp", ".java", ".go", ".rs", ".rb", ".sh", ".lua", ".scala", ".sql", ".toml", ".yml", ".yaml",
-}  # fmt: skip
-PARTS = {"train": ("train", "training"), "validation": ("valid", "validation", "val"), "test": ("test",)}
 CHUNK = 4_000_000  # characters that are encoded at once
+BEGINNING = 12  # characters of a sample's beginning at most
 BUCKETS = 2**63 - 1
 
 # The embedded set: files of Python's standard library that 3.11, 3.12 and 3.13 have in about the same size.
@@ -107,8 +102,7 @@ class Tokens:
         """
         if level == "character":
             return cls(level, (UNKNOWN[level], *sorted(set(text) - {UNKNOWN[level]})))
-        counts = collections.Counter(text.encode().replace(b"\n", f" {EOS} ".encode()).split())
-        counts = {word.decode(): count for word, count in counts.items()}
+        counts = {word.decode(): count for word, count in collections.Counter(_words(text)).items()}
         always = {word: counts.pop(word, 0) for word in (UNKNOWN[level], EOS)}
         ranked = sorted(counts, key=lambda word: (-counts[word], word))[: vocabulary_size - len(always)]
         always[UNKNOWN[level]] += sum(counts.values()) - sum(counts[word] for word in ranked)
@@ -120,9 +114,16 @@ class Tokens:
         """The id of what is not in the vocabulary."""
         return self.vocabulary.index(UNKNOWN[self.level])
 
+    def unknowns(self, text):
+        """{token of `text` that is not in the vocabulary: how often it is there}."""
+        if self.level == "character":
+            return {character: text.count(character) for character in set(text) - set(self.vocabulary)}
+        counts = collections.Counter(word.decode() for word in _words(text))
+        return {word: count for word, count in counts.items() if word not in self._ids}
+
     def encode(self, texts):
-        """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None)."""
-        texts = tf.convert_to_tensor(texts, tf.string)
+        """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None). CR LF and CR are read as LF, as in files."""
+        texts = tf.strings.regex_replace(tf.convert_to_tensor(texts, tf.string), "\r\n?", "\n")
         if self.level == "word":
             pieces = tf.strings.split(tf.strings.regex_replace(texts, "\n", f" {EOS} "))
         else:
@@ -172,34 +173,36 @@ class Tokens:
             raise ValueError("Tokens: two words of the vocabulary have one hash (a chance of 1 in 10**11).")
         return np.sort(hashes), np.argsort(hashes).astype(np.int32)
 
+    @functools.cached_property
+    def _ids(self):
+        return {token: i for i, token in enumerate(self.vocabulary)}
+
     def _strings(self, instead=()):
         return tf.constant([dict(instead).get(token, token) for token in self.vocabulary])
 
 
-def load(name, seed, *, level="auto", vocabulary_size=10_000):
+@checked(who="data.load")
+def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size: Whole(3, 1_000_000) = 10_000):
     """data.load for text: every split's token stream, {"tokens": int32 (N,)}.
 
     Args:
         name: "python" (embedded), "ptb", "tiny_shakespeare", a text file, or a folder. Of a folder, files such as
-            ptb.train.txt, ptb.valid.txt and ptb.test.txt are the splits; else all text files below it, by name, are
-            one text. A text without splits is cut, at line ends, into its first 90, next 5 and last 5 percent.
+            ptb.train.txt, ptb.valid.txt and ptb.test.txt, or what is below train/, valid/ and test/, are the splits
+            (text_files.NAMES has their other names; one of the last two may be missing and is held out of the first);
+            else all text files below it, by name, are one text. A text without splits is cut, at line ends, into its
+            first 90, next 5 and last 5 percent. Links are followed; of files with the same text one is read.
         seed: unused, nothing is drawn.
         level: "character", "word", or "auto": the set's own, "character" for a path.
-        vocabulary_size: words at most; characters are all taken.
+        vocabulary_size: words at most, <unk> and <eos> among them; characters are all taken.
 
     Raises:
         UserError: no such set or path (the nearest is named), one that is not to be had, a file that is not UTF-8, a
             text too short, or an option out of range.
     """
-    if level not in ("auto", *LEVELS):
-        near = tfds_sets.nearest(level, LEVELS)
-        raise UserError(f"data.load: level must be auto, {' or '.join(LEVELS)}; got {level!r}{near}.")
-    if vocabulary_size < 3:
-        raise UserError(f"data.load: vocabulary_size must be at least 3 (<unk>, <eos>, a word); got {vocabulary_size}.")
     if name in SETS:
-        texts, known = (_python() if name == "python" else _of_tfds(name)), SETS[name]
+        texts, known, notes = (_python() if name == "python" else _of_tfds(name)), SETS[name], ()
     else:
-        name, texts = _of_path(Path(name).expanduser(), name)
+        name, texts, notes = text_files.load(name, SETS)
         known = _Set(f"text {name}", "character")
     level = known.level if level == "auto" else level
     tokens = Tokens.of(texts["train"], level, vocabulary_size)
@@ -211,10 +214,43 @@ def load(name, seed, *, level="auto", vocabulary_size=10_000):
     counts = {part: len(stream) for part, stream in streams.items()}
     info = Info(name, known.source, level, len(tokens.vocabulary), sha256, counts)
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
-    return Splits(**examples, info=info, preprocess=tokens)
+    said = [unknown_in(tokens, texts[part], part) for part in ("validation", "test")]
+    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, said)))
 
 
-def windows(examples, batch_size, sequence_length):
+def beginning(splits):
+    """What a sample may begin with where nobody says it: the first word of most of the text's lines, and a space.
+
+    Of the training split, whose lines that begin with white space do not count; at most BEGINNING characters, so that
+    of a language without spaces it is the beginning of a line. "" where there is no such line.
+    """
+    ids = splits.train.features["tokens"][:CHUNK]
+    text = splits.preprocess.decode(ids[None]).numpy()[0].decode()
+    lines = [line for line in text.split("\n") if line[:1].strip() and UNKNOWN[splits.info.level] not in line]
+    words = collections.Counter(line.split(None, 1)[0][:BEGINNING] for line in lines)
+    if not words:
+        return ""
+    word = max(words, key=words.get)  # of equals the first in the text
+    space = splits.info.level == "word" or any(line.startswith(f"{word} ") for line in lines)
+    return word + (" " if space else "")
+
+
+def checked_prime(prime):
+    """`prime` itself; UserError where it is no text in UTF-8, as a terminal of another encoding gives it."""
+    try:
+        prime.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"--prime: must be text in UTF-8; got {ascii(prime)}.") from error
+    return prime
+
+
+def unknown_in(tokens, text, place):
+    """A sentence on the tokens of `text` that are not in the vocabulary, "" where there are none."""
+    return unknown.sentence(place, tokens.unknowns(text), tokens.level, tokens.vocabulary[tokens.unknown])
+
+
+@checked(who="text.windows")
+def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1, 1_000_000)):
     """Lay a token stream out for truncated back-propagation through time.
 
     The stream is cut into `batch_size` rows of contiguous text, whose lengths differ by one token at most, and each
@@ -232,14 +268,13 @@ def windows(examples, batch_size, sequence_length):
 
     Returns:
         Examples of K * B windows, row k * B + b being window k of row b: "tokens" int32 (K * B, T + 1), inputs [:-1]
-        and targets [1:]; "start" bool, true for k = 0; "length" int32, how many of the targets are not padding.
+        and targets [1:]; "start" bool, true for k = 0; "length" int32, how many of the targets are not padding. They
+        are batched in this order alone (Examples.rows).
 
     Raises:
-        UserError: batch_size or sequence_length is below 1, or a row would have no target.
+        UserError: an argument does not fit its annotation, or a row would have no target.
     """
     stream = examples.features["tokens"]
-    if batch_size < 1 or sequence_length < 1:
-        raise UserError(f"text.windows: batch and sequence must be at least 1; got {batch_size} and {sequence_length}.")
     if len(stream) <= batch_size:
         raise UserError(
             f"text.windows: a batch of {batch_size} rows needs at least {batch_size + 1} tokens; got {len(stream)}. "
@@ -257,8 +292,14 @@ def windows(examples, batch_size, sequence_length):
             "tokens": tokens.astype(np.int32),
             "start": np.arange(len(first)) < batch_size,
             "length": np.clip(last - first, 0, sequence_length).astype(np.int32),
-        }
+        },
+        rows=batch_size,
     )
+
+
+def _words(text):
+    """The words of a text in UTF-8, cut where `Tokens.encode` cuts."""
+    return text.encode("utf-8", "replace").replace(b"\n", f" {EOS} ".encode()).split()
 
 
 def _stream(tokens, text):
@@ -270,7 +311,9 @@ def _stream(tokens, text):
 
 def _python():
     library = Path(sysconfig.get_paths()["stdlib"])
-    return {part: _joined([library / name for name in names]) for part, names in PYTHON.items()}
+    return {
+        part: "".join(reading.read(library / name, "data.load") for name in names) for part, names in PYTHON.items()
+    }
 
 
 def _of_tfds(name):
@@ -280,63 +323,7 @@ def _of_tfds(name):
         from keras_dl.data import ptb  # noqa: F401  (registers the builder)
     builder = tfds_sets._prepared(tfds, name)
     texts = {}
-    for part in PARTS:
+    for part in text_files.NAMES:
         (example,) = builder.as_dataset(split=part, shuffle_files=False)
         texts[part] = example["text"].numpy().decode()
     return texts
-
-
-def _of_path(path, asked):
-    """(name, {split: text}) of a file or a folder."""
-    if path.is_file():
-        return path.name, _cut(_read(path))
-    if not path.is_dir():
-        near, sets = tfds_sets.nearest(asked, SETS), ", ".join(sorted(SETS))
-        raise UserError(f'data.load: no data set or path "{asked}"{near}. Sets: {sets}.')
-    name = path.resolve().name
-    files = [f for f in sorted(path.rglob("*")) if f.is_file() and f.suffix.lower() in SUFFIXES]
-    files = [f for f in files if not any(part.startswith(".") for part in f.relative_to(path).parts)]
-    if not files:
-        raise UserError(f"data.load: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
-    own = {part: [f for f in files if f.parent == path and _is_part(f, words)] for part, words in PARTS.items()}
-    there = [part for part, found in own.items() if found]
-    if len(there) == len(PARTS):
-        return name, {part: _joined(found) for part, found in own.items()}
-    if len(there) > 1:
-        lacking = ", ".join(part for part in PARTS if part not in there)
-        raise UserError(f"data.load: {path} has files for {' and '.join(there)}; it must have one for {lacking} too.")
-    return name, _cut(_joined(files))
-
-
-def _is_part(file, words):
-    """Is it, as ptb.valid.txt is, of the split that goes by one of these words?"""
-    return file.suffix.lower() == ".txt" and not set(words).isdisjoint(re.split("[^a-z]+", file.stem.lower()))
-
-
-def _joined(files):
-    texts = [_read(file) for file in files]
-    return "".join(text if text.endswith("\n") or not text else text + "\n" for text in texts)
-
-
-def _read(path):
-    """The text of a UTF-8 file, every line's end as "\\n"."""
-    try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise UserError(f"data.load: {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise UserError(
-            f"data.load: {path} must be text in UTF-8; byte {error.start} is 0x{byte:02x}, which is none."
-        ) from error
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _cut(text):
-    """{split: text}, the last two at the end; where there is no line end about, after a space, or anywhere."""
-    ends = []
-    for share in (VALIDATION + TEST, TEST):
-        at = len(text) - round(share * len(text))
-        room = at + len(text) // 50
-        ends.append(text.find("\n", at - 1, room) + 1 or text.find(" ", at - 1, room) + 1 or at)
-    return {"train": text[: ends[0]], "validation": text[ends[0] : ends[1]], "test": text[ends[1] :]}

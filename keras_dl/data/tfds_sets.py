@@ -52,7 +52,7 @@ def load(name):
 
 def folders():
     """Where prepared sets are looked for, first the one that a new set is written to."""
-    default = Path("~/tensorflow_datasets").expanduser()
+    default = Path(os.path.expanduser("~/tensorflow_datasets"))  # where there is no home, a folder named ~
     asked = os.environ.get("TFDS_DATA_DIR")
     return [Path(asked), default] if asked else [default]
 

@@ -1,5 +1,7 @@
 """Checks of what decoding is given, and what a step may do to a state."""
 
+from numbers import Integral
+
 import numpy as np
 import tensorflow as tf
 
@@ -40,8 +42,22 @@ def same(who, what, old, new):
             b.set_shape(a.shape)
 
 
+MOST_STEPS = 2**24  # that a number may ask for; beyond, their results alone take gigabytes
+
+
+def refused_length(who, length):
+    """Raise ValueError for a number of steps that does not fit; a tensor is not looked at."""
+    if refused(length, Integral, lambda n: 1 <= n <= MOST_STEPS):
+        near = MOST_STEPS if isinstance(length, Integral) and length > MOST_STEPS else 1
+        raise ValueError(
+            f"{who}: length must be a whole number from 1 to {MOST_STEPS:,}; got {length!r}. Nearest: {near}."
+        )
+
+
 def refused(value, kind, fits):
     """A number (a string, None, a bool) that does not fit; a tensor is not looked at."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, kind) and not isinstance(value, bool):
         return not fits(value)
     return not (tf.is_tensor(value) or isinstance(value, (np.ndarray, tf.Variable)))

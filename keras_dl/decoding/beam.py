@@ -14,9 +14,11 @@ from numbers import Integral, Real
 import numpy as np
 import tensorflow as tf
 
-from keras_dl.decoding._checks import refused, same, varying
+from keras_dl.decoding._checks import refused, refused_length, same, varying
 from keras_dl.decoding.states import take
 
+WIDEST = 1024  # a beam: no larger one has been of use
+STRONGEST = 10.0  # a length penalty: far above it every score is rounded to 0
 BLOCKS = sorted(range(32, 129), key=lambda n: abs(n - 64))  # widths of the blocks of _best, the quickest first
 
 
@@ -35,9 +37,9 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
             start may.
         first: (B,) whole numbers, the tokens of the first step.
         length: T, the most tokens of a hypothesis: a number, a scalar tensor, or (B,) one for each sentence.
-        width: K.
+        width: K, at most WIDEST.
         end: the token that ends a hypothesis; a number or a scalar tensor.
-        length_penalty: 0 for none; a number or a scalar tensor.
+        length_penalty: 0 for none, at most STRONGEST; a number or a scalar tensor.
         results: R, hypotheses returned of each sentence, at most K.
 
     Returns:
@@ -198,24 +200,25 @@ def _check(state, first, length, width, end, length_penalty, results):
     for x in tf.nest.flatten(state):
         if not x.shape[:1].is_compatible_with(first.shape):
             raise ValueError(f"beam_search: state must be tensors (B, ...), B as in first{first.shape}; got {x.shape}.")
-    if refused(length, Integral, lambda n: n >= 1):
-        raise ValueError(f"beam_search: length must be a whole number of at least 1; got {length!r}. Nearest: 1.")
+    refused_length("beam_search", length)
     given = tf.convert_to_tensor(length)
     if not given.dtype.is_integer or not (given.shape.rank == 0 or given.shape.is_compatible_with(first.shape)):
         raise ValueError(
             f"beam_search: length must be whole numbers, one or (B,) as first{first.shape}; "
             f"got {given.dtype.name}{given.shape}."
         )
-    for name, value, most in (("width", width, math.inf), ("results", results, width)):
+    for name, value, most in (("width", width, WIDEST), ("results", results, width)):
         if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= most:
-            limit = "of at least 1" if name == "width" else f"from 1 to the width, {width}"
+            limit = f"from 1 to {WIDEST}" if name == "width" else f"from 1 to the width, {width}"
             near = most if isinstance(value, Integral) and value > most else 1
             raise ValueError(f"beam_search: {name} must be a whole number {limit}; got {value!r}. Nearest: {near}.")
-    if refused(end, Integral, lambda token: token >= 0):
+    if refused(end, Integral, lambda token: 0 <= token < 2**31):
         raise ValueError(f"beam_search: end must be a token, a whole number of 0 or more; got {end!r}.")
-    if refused(length_penalty, Real, lambda alpha: 0 <= alpha < math.inf):
+    if refused(length_penalty, Real, lambda alpha: 0 <= alpha <= STRONGEST):
+        near = STRONGEST if isinstance(length_penalty, Real) and length_penalty > STRONGEST else 0.0
         raise ValueError(
-            f"beam_search: length_penalty must be a number, 0 or more; got {length_penalty!r}. Nearest: 0.0."
+            f"beam_search: length_penalty must be a number from 0 to {STRONGEST:g}; got {length_penalty!r}. "
+            f"Nearest: {near}."
         )
 
 

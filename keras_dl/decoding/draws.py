@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from keras_dl.decoding._checks import refused
 
+HOTTEST = 1e6  # a temperature at which every token is as likely as any other
 TINY = float(np.finfo("float32").tiny)  # the smallest normal float32: no logarithm of zero
 
 
@@ -42,8 +43,8 @@ class Sample:
 
     Args:
         seed: a whole number. It and the others may be scalar tensors too: an export can be asked for any.
-        temperature: 0 or more.
-        top_k: 0 for no restriction.
+        temperature: 0 to HOTTEST.
+        top_k: 0, or as many as there are or more, for no restriction.
         top_p: in (0, 1], 1 for no restriction; a tensor of 0 or less leaves one token.
 
     Raises:
@@ -62,8 +63,10 @@ class Sample:
     def __post_init__(self):
         _check_seed("Sample", self.seed)
         _check_temperature("Sample", self.temperature)
-        if refused(self.top_k, Integral, lambda k: k >= 0):
-            raise ValueError(f"Sample: top_k must be a whole number, 0 or more; got {self.top_k!r}. Nearest: 0.")
+        if refused(self.top_k, Integral, lambda k: 0 <= k < 2**31):
+            raise ValueError(
+                f"Sample: top_k must be a whole number from 0 to 2**31 - 1; got {self.top_k!r}. Nearest: 0."
+            )
         if refused(self.top_p, Real, lambda p: 0 < p <= 1):
             raise ValueError(f"Sample: top_p must be in (0, 1]; got {self.top_p!r}. Nearest: 1.0.")
 
@@ -168,5 +171,7 @@ def _check_seed(who, seed):
 
 
 def _check_temperature(who, temperature):
-    if refused(temperature, Real, lambda t: 0 <= t < math.inf):
-        raise ValueError(f"{who}: temperature must be a number, 0 or more; got {temperature!r}. Nearest: 1.0.")
+    if refused(temperature, Real, lambda t: 0 <= t <= HOTTEST):
+        raise ValueError(
+            f"{who}: temperature must be a number from 0 to {HOTTEST:,.0f}; got {temperature!r}. Nearest: 1.0."
+        )

@@ -7,7 +7,7 @@ from numbers import Integral
 
 import tensorflow as tf
 
-from keras_dl.decoding._checks import refused, same, varying
+from keras_dl.decoding._checks import refused, refused_length, same, varying
 from keras_dl.decoding.draws import token_log_probability
 
 
@@ -31,7 +31,8 @@ def generate(step, state, first, length, draw, *, end=None):
         the state after the last step taken (a sequence that has ended is stepped on as long as another has not).
 
     Raises:
-        ValueError: a length below 1, an end for vectors, or a draw or state that is not like the first one.
+        ValueError: a length below 1 or above 2**24, an end that is no token or for vectors, or a draw or state that is
+            not like the first one.
 
     >>> from keras_dl.decoding import Greedy
     >>> count = lambda tokens, state: (tf.one_hot((tokens + 1) % 5, 5), state)
@@ -78,8 +79,9 @@ def _check(first, length, draw, end):
         raise ValueError(
             f"generate: first must be whole numbers (B,) or floats (B, D); got {first.dtype.name}{first.shape}."
         )
-    if refused(length, Integral, lambda n: n >= 1):
-        raise ValueError(f"generate: length must be a whole number of at least 1; got {length!r}. Nearest: 1.")
+    refused_length("generate", length)
+    if end is not None and refused(end, Integral, lambda token: 0 <= token < 2**31):
+        raise ValueError(f"generate: end must be a token, a whole number of 0 or more, or None; got {end!r}.")
     if first.shape.rank == 2 and end is not None:
         raise ValueError(f"generate: end must be None for vectors, which have no token; got {end!r}.")
     if first.shape.rank == 2 and not hasattr(draw, "log_probability"):

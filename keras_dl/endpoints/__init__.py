@@ -5,8 +5,10 @@ output is called and means (its kind) goes into the card; `python -m keras_dl pr
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
+from keras_dl.decoding.draws import HOTTEST
 from keras_dl.runtime import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -24,6 +26,7 @@ class Endpoint:
         example: {input name: value} of inputs that are no pictures, with which the export is tried; a scalar's is its
             default on the command line.
         about: what the card says besides, such as the classes.
+        limits: {what: the most of it that a request may have}, the bounds that its function checks.
     """
 
     function: Callable
@@ -31,6 +34,7 @@ class Endpoint:
     kinds: dict
     example: dict = dataclasses.field(default_factory=dict)
     about: dict = dataclasses.field(default_factory=dict)
+    limits: dict = dataclasses.field(default_factory=dict)
 
 
 def at_most(value, most, who, unit):
@@ -40,10 +44,57 @@ def at_most(value, most, who, unit):
     )
 
 
+def must(condition, sentence):
+    """A check, inside the graph, of a scalar condition; the sentence says what must hold."""
+    return tf.debugging.Assert(condition, [sentence])
+
+
+def within(value, least, most, who):
+    """A check, inside the graph, of a scalar: nan and infinities are outside of every range."""
+    value = tf.convert_to_tensor(value)
+    holds = (value >= tf.constant(least, value.dtype)) & (value <= tf.constant(most, value.dtype))
+    return must(holds, tf.strings.format(f"{who} must be from {least:,.10g} to {most:,.10g}; got {{}}", value))
+
+
 def sampling(length, temperature, most, unit):
-    """Checks of what is asked of a draw: 0 to `most` steps, and a temperature that is not negative."""
+    """Checks of what is asked of a draw: 0 to `most` steps, and a temperature that decoding takes."""
+    length = tf.convert_to_tensor(length)
     return [
         at_most(length, most, "length: an answer", unit),
-        tf.debugging.assert_non_negative(length, "length must not be negative"),
-        tf.debugging.assert_non_negative(temperature, "temperature must not be negative"),
+        must(length >= 0, tf.strings.format("length must not be negative; got {}", length)),
+        within(temperature, 0, HOTTEST, "temperature"),
     ]
+
+
+def restrictions(top_k, top_p, tokens):
+    """Checks of what a draw is restricted to, of that many tokens: top_k from 0 (all), top_p above 0 to 1 (all)."""
+    top_p = tf.convert_to_tensor(top_p)
+    sentence = tf.strings.format("top_p must be above 0 and at most 1; got {}", top_p)
+    return [within(top_k, 0, tokens, "top_k"), must((top_p > 0) & (top_p <= 1), sentence)]
+
+
+def without(*tokens, of):
+    """What is added to logits so that tokens are never drawn: float32 (K,), minus infinity at each.
+
+    Args:
+        tokens: their numbers.
+        of: K.
+    """
+    return tf.constant([-math.inf if token in tokens else 0.0 for token in range(of)], tf.float32)
+
+
+def weights_per_token(model, classes):
+    """How many weights a token is multiplied with in a network that gives `classes` logits, about.
+
+    Of a table of embeddings a token takes one row; but where no other matrix gives the logits, it gives them too.
+    """
+    shapes = [tuple(weight.shape) for weight in model.trainable_weights]
+    tables = [math.prod(shape) for shape in shapes if len(shape) == 2 and shape[0] == classes]
+    others = [math.prod(shape) for shape in shapes if not (len(shape) == 2 and shape[0] == classes)]
+    gives_logits = any(len(shape) == 2 and shape[1] == classes for shape in shapes)
+    return max(1, sum(others) + (0 if gives_logits else max(tables, default=0)))
+
+
+def one_at_least(texts):
+    """Strings (B,), or of none one that is empty: no model reads nothing. Its answer is to be left out."""
+    return tf.concat([texts, tf.fill([tf.cast(tf.equal(tf.size(texts), 0), tf.int32)], "")], 0)

@@ -4,14 +4,16 @@ Shapes: B pieces a request, T time steps, 88 notes, S values of the network's st
 """
 
 from keras_dl import decoding
-from keras_dl.endpoints import Endpoint, at_most, sampling
+from keras_dl.endpoints import Endpoint, at_most, must, sampling
 from keras_dl.runtime import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf
 
 MOST_PIECES = 64  # a request
-MOST_STEPS = 2**15  # of a piece, or generated
+MOST_STEPS = 2**15  # of a piece, what is generated counted
+MOST_DRAWN = 2**14  # of them generated: each waits for the one before
+MOST_OF_ALL = 2**17  # time steps of a request's pieces together, each as long as the longest
 
 
 def polyphony(stepper, preprocess, examples, length=64):
@@ -28,20 +30,23 @@ def polyphony(stepper, preprocess, examples, length=64):
         "log_likelihood" (B,) in nats, summed over notes and steps, "nats_per_step" (B,);
         "generate": "prime" (B, T, 88) uint8, T may be 0, and scalars "length" (time steps), "temperature", "seed" ->
         "roll" (B, T + length, 88) uint8, the prime and what follows it}.
-        The state and the step before a piece's first are zero.
+        The state and the step before a piece's first are zero. A request of no pieces is answered by no rows.
     """
     notes = preprocess.notes
     roll = tf.TensorSpec((None, None, notes), tf.uint8, "roll")
     steps = tf.TensorSpec((None,), tf.int32, "steps")
     kinds = {"roll": "roll", "steps": "roll_steps", "log_likelihood": "nats", "nats_per_step": "nats"}
     counts = [examples.shape[1]] * len(examples)
-    score = Endpoint(scorer(stepper, preprocess), (roll, steps), kinds, {"roll": examples, "steps": counts})
+    limits = {"pieces": MOST_PIECES, "steps": MOST_STEPS, "steps_of_all": MOST_OF_ALL}
+    example = {"roll": examples, "steps": counts}
+    score = Endpoint(scorer(stepper, preprocess), (roll, steps), kinds, example, limits=limits)
     scalars = {"length": (tf.int32, length), "temperature": (tf.float32, 1.0), "seed": (tf.int32, 0)}
     inputs = [tf.TensorSpec((None, None, notes), tf.uint8, "prime")]
     inputs += [tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items()]
     example = {name: value for name, (_, value) in scalars.items()} | {"prime": examples}
     kinds = {"prime": "roll", "roll": "roll", **dict.fromkeys(scalars, "number")}
-    generate = Endpoint(generator(stepper, preprocess), tuple(inputs), kinds, example)
+    limits = limits | {"length": MOST_DRAWN}
+    generate = Endpoint(generator(stepper, preprocess), tuple(inputs), kinds, example, limits=limits)
     return {"serving_default": score, "score": score, "generate": generate}
 
 
@@ -51,12 +56,17 @@ def scorer(stepper, preprocess):
 
     def score(roll, steps):
         batch, longest = tf.unstack(tf.shape(roll)[:2])
-        with tf.control_dependencies(_bounds(roll)):
-            played = preprocess(roll)
+        counts = [
+            must(tf.equal(tf.size(steps), batch), "steps must be one number a piece"),
+            must(tf.reduce_all((steps >= 0) & (steps <= longest)), "steps must be 0 to the length of the roll"),
+        ]
+        with tf.control_dependencies([*_bounds("roll", batch, longest), *counts]):
+            played = _one_at_least(preprocess(_zeros_and_ones("roll", roll)))
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])[:, :-1]
-        logits = stepper({"sequence": before, "state": tf.zeros([batch, states])}, training=False)["logits"]
-        nll = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(played, logits), -1)
-        total = -tf.reduce_sum(nll * tf.sequence_mask(steps, longest, tf.float32), 1)
+        state = tf.zeros([tf.shape(played)[0], states])
+        logits = stepper({"sequence": before, "state": state}, training=False)["logits"]
+        nll = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(played, logits), -1)[:batch]
+        total = -tf.reduce_sum(nll * tf.sequence_mask(steps, tf.shape(nll)[1], tf.float32), 1)
         return {"log_likelihood": total, "nats_per_step": -total / tf.cast(tf.maximum(steps, 1), tf.float32)}
 
     return score
@@ -67,15 +77,19 @@ def generator(stepper, preprocess):
     states = stepper.output["state"].shape[-1]
 
     def generate(prime, length, temperature, seed):
-        bounds = [*_bounds(prime), *sampling(length, temperature, MOST_STEPS, "time steps")]
-        with tf.control_dependencies(bounds):
-            played = preprocess(prime)
-        batch = tf.shape(played)[0]
+        batch, given = tf.unstack(tf.shape(prime)[:2])
+        draws = sampling(length, temperature, MOST_DRAWN, "time steps")
+        with tf.control_dependencies(draws):  # so that the sum is not wrapped
+            steps = given + length
+        with tf.control_dependencies(_bounds("prime", batch, steps)):
+            played = preprocess(_zeros_and_ones("prime", prime))
+            length = tf.identity(length)  # no answer is laid out before the bounds hold
+        played = tf.pad(played, [[0, tf.cast(tf.equal(batch, 0), tf.int32)], [0, 0], [0, 0]])  # of none, one
         # What was played before the last step of the prime makes the state; its last step is the first input.
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])
-        zero = tf.zeros([batch, states])
+        zero = tf.zeros([tf.shape(played)[0], states])
         state = tf.cond(
-            tf.shape(prime)[1] > 0,
+            given > 0,
             lambda: stepper({"sequence": before[:, :-1], "state": zero}, training=False)["state"],
             lambda: zero,
         )
@@ -85,13 +99,27 @@ def generator(stepper, preprocess):
             return made["logits"][:, 0], made["state"]
 
         drawn = decoding.generate(step, state, before[:, -1], length, decoding.Bernoulli(seed, temperature))[0]
-        return {"roll": tf.concat([prime, tf.cast(drawn, tf.uint8)], 1)}
+        return {"roll": tf.concat([prime, tf.cast(drawn[:batch], tf.uint8)], 1)}
 
     return generate
 
 
-def _bounds(roll):
+def _bounds(who, batch, steps):
+    """Checks of how many pieces a request has, and time steps."""
     return [
-        at_most(tf.shape(roll)[0], MOST_PIECES, "roll: a request", "pieces"),
-        at_most(tf.shape(roll)[1], MOST_STEPS, "roll: a piece", "time steps"),
+        at_most(batch, MOST_PIECES, f"{who}: a request", "pieces"),
+        at_most(steps, MOST_STEPS, f"{who}: a piece", "time steps"),
+        at_most(tf.cast(batch, tf.int64) * tf.cast(steps, tf.int64), MOST_OF_ALL, f"{who}: a request", "time steps"),
     ]
+
+
+def _zeros_and_ones(who, roll):
+    """The roll, where it is one: uint8, or what is to be taken for it."""
+    with tf.control_dependencies([must(tf.reduce_all((roll == 0) | (roll == 1)), f"{who} must hold 0 and 1 only")]):
+        return tf.identity(roll)
+
+
+def _one_at_least(played):
+    """Of no pieces or no steps, one of silence: no network reads nothing. It is left out of the answer."""
+    batch, steps = tf.unstack(tf.shape(played)[:2])
+    return tf.pad(played, [[0, tf.maximum(1 - batch, 0)], [0, tf.maximum(1 - steps, 0)], [0, 0]])

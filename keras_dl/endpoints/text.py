@@ -4,14 +4,22 @@ Shapes: B texts a request, T tokens, S values of the network's state.
 """
 
 from keras_dl import decoding
-from keras_dl.endpoints import Endpoint, at_most, sampling
+from keras_dl.endpoints import Endpoint, at_most, one_at_least, restrictions, sampling, weights_per_token, without
 from keras_dl.runtime import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf
 
 MOST_TEXTS = 64  # a request
-MOST_TOKENS = 2**17  # of a text, or generated
+MOST_BYTES = 2**20  # of a request's texts together
+MOST_TOKENS = 2**15  # of a text that is scored: its steps are one after the other
+MOST_STEPS = 2**13  # of a text that is generated, its prime counted: a step is a chain of small operations
+# What is done side by side is bounded by the model's own cost, so that no request takes more than 10 s on two cores,
+# nor 1 GB: benchmarks/safety.py measures both.
+SCORED = 2**35  # weights times tokens
+GENERATED = 2**34
+FLOATS = 2**27  # that are held at once
+LEAST = 64  # tokens of a request that any model takes
 LINE_ENDS = ("<eos>", "\n")
 
 
@@ -28,11 +36,14 @@ def language_model(stepper, tokens, prime="", length=100):
         "tokens" (B,) how many, "nats_per_token" (B,);
         "generate": "prime" (B,) strings and scalars "length" (tokens), "temperature", "top_k" (0: all), "top_p" (1:
         all), "seed" -> "text" (B,), the prime and what follows it}.
-        Every text is read as the beginning of a line.
+        Every text is read as the beginning of a line. A request of no texts is answered by no rows. The unknown token
+        is never drawn. What a request may have at most stands in each Endpoint's limits: of tokens, every text
+        counts as the longest.
     """
     kinds = {"text": "text", "log_likelihood": "nats", "tokens": "count", "nats_per_token": "nats"}
     texts = tf.TensorSpec((None,), tf.string, "text")
-    score = Endpoint(scorer(stepper, tokens), (texts,), kinds, {"text": [prime + "a b", "b"]})
+    texts_tried = [prime + _some(tokens), _some(tokens)]
+    score = Endpoint(scorer(stepper, tokens), (texts,), kinds, {"text": texts_tried}, limits=limits(stepper)["score"])
     scalars = {
         "length": (tf.int32, length), "temperature": (tf.float32, 1.0), "top_k": (tf.int32, 0),
         "top_p": (tf.float32, 1.0), "seed": (tf.int32, 0),
@@ -41,52 +52,84 @@ def language_model(stepper, tokens, prime="", length=100):
     inputs += [tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items()]
     example = {name: value for name, (_, value) in scalars.items()} | {"prime": [prime, prime[: len(prime) // 2]]}
     kinds = {"prime": "text", "text": "text", **dict.fromkeys(scalars, "number")}
-    generate = Endpoint(generator(stepper, tokens), tuple(inputs), kinds, example)
+    bounds = limits(stepper)["generate"]
+    generate = Endpoint(generator(stepper, tokens), tuple(inputs), kinds, example, limits=bounds)
     return {"serving_default": score, "score": score, "generate": generate}
+
+
+def limits(stepper):
+    """{"score", "generate": {what: the most of it in a request}} of a model; models.with_state made `stepper`.
+
+    A model of attention reads a window of tokens again at each step.
+    """
+    classes, states = (stepper.output[name].shape[-1] for name in ("logits", "state"))
+    weights = weights_per_token(stepper, classes)
+    windows = [layer.length for layer in stepper.layers if hasattr(layer, "length")]
+    again = windows[0] if windows else 1
+    scored = min(SCORED // (weights * (2 if windows else 1)), FLOATS // (2 * classes + 8 * states))
+    generated = GENERATED // (weights * again)
+    texts = {"texts": MOST_TEXTS, "bytes": MOST_BYTES}
+    return {
+        "score": {**texts, "tokens": min(MOST_TOKENS, max(LEAST, scored)), "tokens_of_all": max(LEAST, scored)},
+        "generate": {
+            **texts, "tokens": min(MOST_STEPS, max(LEAST, generated)), "tokens_of_all": max(LEAST, generated),
+        },
+    }  # fmt: skip
 
 
 def scorer(stepper, tokens):
     """The function behind `score`."""
-    begin, states = _begin(tokens), stepper.output["state"].shape[-1]
+    begin, states, most = _begin(tokens), stepper.output["state"].shape[-1], limits(stepper)["score"]
 
     def score(text):
-        ids = _bounded(tokens.encode(text))
-        targets, count = ids.to_tensor(), ids.row_lengths()
+        with tf.control_dependencies(_few(text, "text")):
+            ids = tokens.encode(one_at_least(text))
+        count = ids.row_lengths()
+        with tf.control_dependencies(_bounds(text, tf.reduce_max(count), most, "text")):
+            targets = ids.to_tensor()
+        targets = tf.pad(targets, [[0, 0], [0, tf.maximum(1 - tf.shape(targets)[1], 0)]])  # no model reads nothing
         batch = tf.shape(targets)[0]
         inputs = tf.concat([tf.fill([batch, 1], begin), targets], 1)[:, :-1]
         logits = stepper({"tokens": inputs, "state": tf.zeros([batch, states])}, training=False)["logits"]
         nll = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        total = -tf.reduce_sum(nll * tf.sequence_mask(count, tf.shape(targets)[1], tf.float32), 1)
-        mean = -total / tf.cast(tf.maximum(count, 1), tf.float32)
-        return {"log_likelihood": total, "tokens": tf.cast(count, tf.int32), "nats_per_token": mean}
+        total = tf.reduce_sum(nll * tf.sequence_mask(count, tf.shape(targets)[1], tf.float32), 1)
+        mean = total / tf.cast(tf.maximum(count, 1), tf.float32)
+        likelihood = tf.where(count > 0, -total, 0.0)  # of no tokens 0, not -0
+        answer = {"log_likelihood": likelihood, "tokens": tf.cast(count, tf.int32), "nats_per_token": mean}
+        return {name: value[: tf.size(text)] for name, value in answer.items()}
 
     return score
 
 
 def generator(stepper, tokens):
     """The function behind `generate`: a step feeds the prime's next token while there is one, then what was drawn."""
-    begin, states = _begin(tokens), stepper.output["state"].shape[-1]
+    begin, states, most = _begin(tokens), stepper.output["state"].shape[-1], limits(stepper)["generate"]
+    classes = len(tokens.vocabulary)
 
     def generate(prime, length, temperature, top_k, top_p, seed):
-        with tf.control_dependencies(sampling(length, temperature, MOST_TOKENS, "tokens")):
-            given = _bounded(tokens.encode(prime))
-        count, given = tf.cast(given.row_lengths(), tf.int32), given.to_tensor()
+        numbers = [*sampling(length, temperature, most["tokens"], "tokens"), *restrictions(top_k, top_p, classes)]
+        with tf.control_dependencies([*numbers, *_few(prime, "prime")]):
+            given = tokens.encode(one_at_least(prime))
+            length = tf.identity(length)
+        count = tf.cast(given.row_lengths(), tf.int32)
+        longest = tf.reduce_max(count)
+        with tf.control_dependencies(_bounds(prime, longest + length, most, "prime and length")):
+            given = tf.pad(given.to_tensor(), [[0, 0], [0, 1]])
+            steps = longest + length
         batch = tf.shape(given)[0]
-        longest = tf.shape(given)[1]
-        given = tf.pad(given, [[0, 0], [0, 1]])
-        sample = decoding.Sample(seed, temperature, top_k, top_p)
+        sample, never = decoding.Sample(seed, temperature, top_k, top_p), without(tokens.unknown, of=classes)
 
         def step(taken, state):
-            made = stepper({"tokens": taken[:, None], "state": state}, training=False)
-            return made["logits"][:, 0], made["state"]
+            answer = stepper({"tokens": taken[:, None], "state": state}, training=False)
+            return answer["logits"][:, 0], answer["state"]
 
         def draw(logits, t):  # the input of step t + 1: token t of the text
-            return tf.where(t < count, given[:, tf.minimum(t, longest)], sample(logits, t))
+            return tf.where(t < count, given[:, tf.minimum(t, longest)], sample(logits + never, t))
 
         first, state = tf.fill([batch], begin), tf.zeros([batch, states])
-        text = decoding.generate(step, state, first, longest + length, draw)[0]
+        text = decoding.generate(step, state, first, steps, draw)[0]
         text = tf.RaggedTensor.from_tensor(text, lengths=count + length)
-        return {"text": tokens.decode(text)}
+        return {"text": tokens.decode(text)[: tf.size(prime)]}
 
     return generate
 
@@ -96,10 +139,27 @@ def _begin(tokens):
     return next((tokens.vocabulary.index(end) for end in LINE_ENDS if end in tokens.vocabulary), 0)
 
 
-def _bounded(ids):
-    checks = [
-        at_most(ids.nrows(), MOST_TEXTS, "text: a request", "texts"),
-        at_most(tf.reduce_max(tf.concat([[0], ids.row_lengths()], 0)), MOST_TOKENS, "text: a text", "tokens"),
+def _some(tokens):
+    """Two tokens of the vocabulary as a text."""
+    no_text = (tokens.vocabulary[tokens.unknown], *LINE_ENDS)
+    known = [token for token in tokens.vocabulary if token.strip() and token not in no_text]
+    return ("" if tokens.level == "character" else " ").join(known[:2])
+
+
+def _few(texts, who):
+    """Checks that a request is not too large to be cut into tokens."""
+    size = tf.reduce_sum(tf.strings.length(texts))
+    return [
+        at_most(tf.size(texts), MOST_TEXTS, f"{who}: a request", "texts"),
+        at_most(size, MOST_BYTES, f"{who}: a request", "bytes"),
     ]
-    with tf.control_dependencies(checks):
-        return tf.identity(ids)
+
+
+def _bounds(texts, longest, most, who):
+    """Checks of how many tokens a request has, each text counted as the longest."""
+    longest = tf.cast(longest, tf.int64)
+    of_all = longest * tf.cast(tf.size(texts), tf.int64)
+    return [
+        at_most(longest, most["tokens"], f"{who}: a text", "tokens"),
+        at_most(of_all, most["tokens_of_all"], f"{who}: a request", "tokens, each text counted as the longest"),
+    ]

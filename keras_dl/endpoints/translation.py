@@ -3,18 +3,38 @@
 Shapes: B sentences a request, R results a sentence, S and T tokens of the longest source and target.
 """
 
+import numpy as np
+
 from keras_dl import decoding
-from keras_dl.endpoints import Endpoint, at_most
+from keras_dl.decoding.beam import STRONGEST
+from keras_dl.endpoints import (
+    HOTTEST,
+    Endpoint,
+    at_most,
+    must,
+    one_at_least,
+    restrictions,
+    weights_per_token,
+    within,
+    without,
+)
 from keras_dl.runtime import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf
 
 MOST_SENTENCES = 64  # a request
-MOST_TOKENS = 1024  # of a sentence, its end counted
+MOST_TOKENS = 512  # of a sentence, its end counted
 MOST_BYTES = 2**12  # of a sentence: one long word is as many steps of cutting it into sub-words
+# What a request's sentences cost together, bounded by the model's own cost, so that none takes more than 10 s on two
+# cores, nor 1 GB: benchmarks/safety.py measures both.
+TRANSLATED = 2**36  # weights times tokens times hypotheses
+SCORED = 2**35  # weights times tokens
+FLOATS = 2**27  # that are held at once
+ATTENDED = 2**12  # floats of attention a token, with 8 heads
+LEAST = 128  # tokens of a request that any model takes
 BEYOND = 50  # tokens that a translation may have more than its source (arXiv:1706.03762, section 6.1)
-PAD, BOS, EOS = 0, 1, 2
+PAD, BOS, EOS, UNK = range(4)
 
 
 def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=0.6):
@@ -38,7 +58,10 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
         "log_probability";
         "score": "source" and "target" (B,) strings -> "log_likelihood" (B,) in nats of all the target's tokens and
         its end, "tokens" (B,) how many, "nats_per_token" (B,)}.
+        A request of no sentences is answered by no rows. What a request may have at most stands in each Endpoint's
+        limits.
     """
+    most = limits(decoder.model, width)
     source, target = (tf.TensorSpec((None,), tf.string, name) for name in ("source", "target"))
     penalty = tf.TensorSpec((), tf.float32, "length_penalty")
     sources, targets = map(list, example)
@@ -49,7 +72,7 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
     }  # fmt: skip
     translate = Endpoint(
         translator(decoder, aligned, subwords, width), (source, penalty), kinds,
-        {"source": sources, "length_penalty": length_penalty},
+        {"source": sources, "length_penalty": length_penalty}, limits=most["translate"],
     )  # fmt: skip
     scalars = {
         "temperature": (tf.float32, 1.0), "top_k": (tf.int32, 0), "top_p": (tf.float32, 1.0), "seed": (tf.int32, 0),
@@ -59,21 +82,70 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
         (source, *(tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items())),
         {"source": "sentence", "translation": "text", "log_probability": "nats", **dict.fromkeys(scalars, "number")},
         {name: value for name, (_, value) in scalars.items()} | {"source": sources},
+        limits=most["sample"],
     )
     kinds = {
         "source": "sentence", "target": "sentence_target", "log_likelihood": "nats", "tokens": "count",
         "nats_per_token": "nats",
     }  # fmt: skip
-    score = Endpoint(scorer(decoder.model, subwords), (source, target), kinds, {"source": sources, "target": targets})
+    score = Endpoint(
+        scorer(decoder.model, subwords), (source, target), kinds, {"source": sources, "target": targets},
+        limits=most["score"],
+    )  # fmt: skip
     return {"serving_default": translate, "translate": translate, "sample": sample, "score": score}
+
+
+def limits(model, width):
+    """{"translate", "sample", "score": {what: the most of it in a request}} of a model.
+
+    A sentence may have "tokens" and "bytes". "tokens_of_all" is of all together, each counted as the longest and, where
+    they are to be translated, BEYOND more, which its translation may have.
+
+    Args:
+        model: that models.decoder_of takes.
+        width: of the beam.
+    """
+    classes = model.output_shape[-1]
+    weights = weights_per_token(model, classes)
+    together = {
+        "translate": TRANSLATED // (weights * width),
+        "sample": TRANSLATED // weights,
+        "score": min(SCORED // weights, FLOATS // (2 * classes + ATTENDED)),
+    }
+    most = {}
+    for name, tokens in together.items():
+        tokens = max(LEAST, tokens)
+        longest = min(MOST_TOKENS, tokens - (0 if name == "score" else BEYOND))
+        most[name] = {
+            "sentences": MOST_SENTENCES, "bytes": MOST_BYTES, "tokens": longest, "tokens_of_all": tokens,
+        }  # fmt: skip
+    return most
+
+
+def requests(lengths, most):
+    """Which sentences to translate together: [(n,) their numbers], those of like lengths in one request.
+
+    Args:
+        lengths: (N,) tokens of each sentence, its end counted.
+        most: limits(...)["translate"]; its "sentences" may be lowered.
+    """
+    order, first = np.argsort(lengths, kind="stable"), 0
+    found = []
+    for at, sentence in enumerate(order):
+        count = at - first + 1
+        if at > first and (count > most["sentences"] or count * (lengths[sentence] + BEYOND) > most["tokens_of_all"]):
+            found.append(order[first:at])
+            first = at
+    return [*found, order[first:]] if len(order) else []
 
 
 def translator(decoder, aligned, subwords, width):
     """The function behind `translate`."""
+    most = limits(decoder.model, width)["translate"]
 
     def translate(source, length_penalty):
-        with _checked(source, length_penalty=length_penalty):
-            tokens = _encoded(subwords, source)
+        with _checked([within(length_penalty, 0, STRONGEST, "length_penalty")], source=source):
+            tokens = _encoded(subwords, source, most, BEYOND)
 
         def search(tokens):
             memory, state = decoder.begin(tokens)
@@ -104,16 +176,20 @@ def translator(decoder, aligned, subwords, width):
 
 
 def sampler(decoder, subwords):
-    """The function behind `sample`."""
+    """The function behind `sample`. Padding, a second begin and the unknown are never drawn."""
+    most = limits(decoder.model, 1)["sample"]
+    never = without(PAD, BOS, UNK, of=len(subwords.pieces))
 
     def sample(source, temperature, top_k, top_p, seed):
-        with _checked(source, temperature=temperature):
-            tokens = _encoded(subwords, source)
+        numbers = [within(temperature, 0, HOTTEST, "temperature"), *restrictions(top_k, top_p, len(subwords.pieces))]
+        with _checked(numbers, source=source):
+            tokens = _encoded(subwords, source, most, BEYOND)
+        draw = decoding.Sample(seed, temperature, top_k, top_p)
         memory, state = decoder.begin(tokens)
         limits = _limits(tokens)
         made, log_probabilities, _ = decoding.generate(
             lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), tf.reduce_max(limits),
-            decoding.Sample(seed, temperature, top_k, top_p), end=EOS,
+            lambda logits, t: draw(logits + never, t), end=EOS,
         )  # fmt: skip
         inside = tf.sequence_mask(limits, tf.shape(made)[1])  # whatever else is in the request
         total = tf.reduce_sum(tf.where(inside, log_probabilities, 0.0), 1)
@@ -124,12 +200,16 @@ def sampler(decoder, subwords):
 
 def scorer(model, subwords):
     """The function behind `score`."""
+    most = limits(model, 1)["score"]
 
     def score(source, target):
-        with _checked(source, target):
-            tokens = _encoded(subwords, source)
-            before, after, weight = subwords.targets(_one_at_least(target))
-            before = _bounded(before, "target")
+        equal = must(
+            tf.equal(tf.size(source), tf.size(target)), "source and target must have as many sentences as each other"
+        )
+        with _checked([equal], source=source, target=target):
+            tokens = _encoded(subwords, source, most)
+            before, after, weight = subwords.targets(one_at_least(target))
+            before = _bounded(before, "target", most)
         logits = model({"source": tokens, "target": before}, training=False)
         nll = tf.nn.sparse_softmax_cross_entropy_with_logits(after, logits) * weight
         total, count = tf.reduce_sum(nll, 1), tf.reduce_sum(weight, 1)
@@ -139,34 +219,30 @@ def scorer(model, subwords):
     return score
 
 
-def _checked(source, target=None, **not_negative):
-    """Where a request is not too large and its numbers fit."""
-    texts = {"source": source} if target is None else {"source": source, "target": target}
-    checks = [tf.debugging.assert_non_negative(x, f"{name} must not be negative") for name, x in not_negative.items()]
+def _checked(numbers, **texts):
+    """Where those checks hold and no text is too large."""
+    checks = list(numbers)
     for who, text in texts.items():
         longest = tf.reduce_max(tf.concat([[0], tf.strings.length(text)], 0))
         checks += [
             at_most(tf.size(text), MOST_SENTENCES, f"{who}: a request", "sentences"),
             at_most(longest, MOST_BYTES, f"{who}: a sentence", "bytes"),
         ]
-    if target is not None:
-        checks.append(tf.debugging.assert_equal(
-            tf.size(source), tf.size(target), "source and target must have as many sentences as each other"
-        ))  # fmt: skip
     return tf.control_dependencies(checks)
 
 
-def _encoded(subwords, source):
-    return _bounded(subwords.sources(_one_at_least(source)), "source")
+def _encoded(subwords, source, most, beyond=0):
+    return _bounded(subwords.sources(one_at_least(source)), "source", most, beyond)
 
 
-def _one_at_least(texts):
-    """Of a request of none, an empty sentence: no model reads nothing. _of leaves its answer out."""
-    return tf.concat([texts, tf.fill([tf.cast(tf.equal(tf.size(texts), 0), tf.int32)], "")], 0)
-
-
-def _bounded(tokens, who):
-    checks = [at_most(tf.shape(tokens)[1], MOST_TOKENS, f"{who}: a sentence", "tokens")]
+def _bounded(tokens, who, most, beyond=0):
+    """Tokens (B, S), where S and all together are not too many."""
+    sentences, longest = tf.unstack(tf.shape(tokens, tf.int64))
+    each = "tokens, each sentence counted as the longest" + (f" and {beyond} more" if beyond else "")
+    checks = [
+        at_most(longest, most["tokens"], f"{who}: a sentence", "tokens"),
+        at_most(sentences * (longest + beyond), most["tokens_of_all"], f"{who}: a request", each),
+    ]
     with tf.control_dependencies(checks):
         return tf.identity(tokens)
 

@@ -13,14 +13,14 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl.layers import cells
-from keras_dl.layers.recurrent import Recurrent
+from keras_dl.layers.initialization import DrawsApart, derived_seed
 
 SCORES = ("bahdanau", "dot", "general", "concat")
 IMPLEMENTATIONS = ("auto", "plain")
 
 
 @keras.saving.register_keras_serializable("keras_dl")
-class AttentionDecoder(keras.layers.Layer):
+class AttentionDecoder(DrawsApart, keras.layers.Layer):
     """A GRU that attends to annotations of the source at every step, over a given target.
 
         a_i = softmax_j score(s, h_j) over real places, c_i = sum_j a_ij h_j
@@ -46,7 +46,7 @@ class AttentionDecoder(keras.layers.Layer):
         targets: (B, T, E), the vectors of the tokens that go in.
         annotations: (B, S, A); "dot" needs A = n.
         state: s_0 (B, n).
-        source_mask: (B, S) bool, True where a place is real.
+        source_mask: (B, S) bool, True where a place is real; what stands elsewhere does not matter, be it NaN.
 
     Returns:
         Features (B, T, F): of "bahdanau" [s_{i-1}; c_i], F = n + A; else t_i, F = L;
@@ -82,25 +82,25 @@ class AttentionDecoder(keras.layers.Layer):
         if self.score == "dot" and annotation != n:
             raise ValueError(f"{self.name}: score 'dot' needs annotations as wide as the state, {n}; got {annotation}.")
         kernel, attention = self.kernel_initializer, self.attention_initializer or self.kernel_initializer
-        self.kernel = self._add("kernel", (width, 3 * n), kernel)
-        self.bias = self._add("bias", (3 * n,), "zeros")
-        self.step_weights = {"recurrent": self._add("recurrent_kernel", (n, 3 * n), self.recurrent_initializer)}
+        self.kernel = self.add_drawn("kernel", (width, 3 * n), kernel)
+        self.bias = self.add_drawn("bias", (3 * n,), "zeros")
+        self.step_weights = {"recurrent": self.add_drawn("recurrent_kernel", (n, 3 * n), self.recurrent_initializer)}
         if self.cell.first or self.input_feeding:
             fed = annotation if self.cell.first else self.output_units
-            self.step_weights["fed"] = self._add("fed_kernel", (fed, 3 * n), kernel)
+            self.step_weights["fed"] = self.add_drawn("fed_kernel", (fed, 3 * n), kernel)
         if self.score != "dot":
-            self.key_kernel = self._add(
+            self.key_kernel = self.add_drawn(
                 "key_kernel", (annotation, self.attention_units if self.cell.additive else n), attention
             )
         if self.cell.additive:
-            self.key_bias = self._add("key_bias", (self.attention_units,), "zeros")
-            self.step_weights["query"] = self._add("query_kernel", (n, self.attention_units), attention)
-            self.step_weights["score"] = self._add("score", (self.attention_units,), self.score_initializer or kernel)
+            self.key_bias = self.add_drawn("key_bias", (self.attention_units,), "zeros")
+            self.step_weights["query"] = self.add_drawn("query_kernel", (n, self.attention_units), attention)
+            self.step_weights["score"] = self.add_drawn(
+                "score", (self.attention_units,), self.score_initializer or kernel
+            )
         if not self.cell.first:
-            self.step_weights["output"] = self._add("output_kernel", (annotation + n, self.output_units), kernel)
-            self.step_weights["output_bias"] = self._add("output_bias", (self.output_units,), "zeros")
-
-    _add = Recurrent._add
+            self.step_weights["output"] = self.add_drawn("output_kernel", (annotation + n, self.output_units), kernel)
+            self.step_weights["output_bias"] = self.add_drawn("output_bias", (self.output_units,), "zeros")
 
     def call(self, targets, annotations, state, source_mask):
         memory, state = self.memory(annotations, source_mask), self.begin(state)
@@ -114,7 +114,9 @@ class AttentionDecoder(keras.layers.Layer):
 
     def memory(self, annotations, source_mask):
         """What every step looks at: annotations (B, S, A), keys (B, S, n' or n), what PAD adds to a score (B, S)."""
-        keys = annotations = tf.convert_to_tensor(annotations)
+        annotations = tf.convert_to_tensor(annotations)
+        # Zeros, not only weights of 0: 0 times NaN is NaN, in the contexts and in every gradient.
+        keys = annotations = tf.where(source_mask[..., None], annotations, tf.zeros([], annotations.dtype))
         if self.score != "dot":
             keys = tf.tensordot(annotations, self._cast(self.key_kernel), 1)
         if self.cell.additive:
@@ -178,11 +180,14 @@ class OrthogonalBlocks(keras.initializers.Initializer):
 
     def __call__(self, shape, dtype=None):
         rows, columns = shape
-        draw = [keras.initializers.Orthogonal(seed=self.seed + k) for k in range(columns // rows)]
+        draw = [keras.initializers.Orthogonal(seed=self._seed(k)) for k in range(columns // rows)]
         return ops.concatenate([block((rows, rows), dtype) for block in draw], -1)
 
+    def _seed(self, number):
+        return derived_seed(self.seed, number) if isinstance(self.seed, int) else self.seed  # a SeedGenerator goes on
+
     def get_config(self):
-        return {"seed": self.given}
+        return {"seed": keras.saving.serialize_keras_object(self.given)}
 
 
 class AttentionCell:

@@ -7,24 +7,26 @@ Shapes: B sequences, Q queries, M steps of the memory, h heads, d_k units a head
 import keras
 import tensorflow as tf
 
+from keras_dl.layers.initialization import DrawsApart
+
 MASKED = -1e9  # added to the score of what is hidden: its weight is then 0, exactly
 
 
 @keras.saving.register_keras_serializable("keras_dl")
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(DrawsApart, keras.layers.Layer):
     """Concat(head_1, ..., head_h) W^O, head_i = softmax(Q W_i^Q (K W_i^K)^T / sqrt(d_k)) V W_i^V  (section 3.2.2).
 
     Args:
         num_heads: h.
         key_dim: d_k, of queries, keys and values.
         use_bias: add a bias to the four products (the paper's equations have none).
-        kernel_initializer: of each of W^Q, W^K, W^V, W^O.
+        kernel_initializer: of each of W^Q, W^K, W^V, W^O, which are drawn apart, with a seed too.
 
     Call arguments:
         query: (B, Q, d).
         memory: (B, M, d), what keys and values are made of; None: the query, self-attention.
         attention_mask: bool, of a shape that goes with (B, Q, M); False hides a step of the memory. Each query must see
-            one.
+            one. What a step holds that is hidden from all queries does not matter, be it NaN.
 
     Returns:
         (B, Q, d), and the weights (B, h, Q, M) float32.
@@ -41,10 +43,8 @@ class MultiHeadAttention(keras.layers.Layer):
             ("query", d, width), ("key", (memory_shape or query_shape)[-1], width),
             ("value", (memory_shape or query_shape)[-1], width), ("output", width, d),
         ):  # fmt: skip
-            initializer = self.kernel_initializer.clone()  # one draws the same values at every call
-            setattr(self, f"{name}_kernel", self.add_weight(
-                name=f"{name}_kernel", shape=(rows, columns), initializer=initializer
-            ))  # fmt: skip
+            kernel = self.add_drawn(f"{name}_kernel", (rows, columns), self.kernel_initializer)
+            setattr(self, f"{name}_kernel", kernel)
             bias = (
                 self.add_weight(name=f"{name}_bias", shape=(columns,), initializer="zeros") if self.use_bias else None
             )
@@ -52,8 +52,10 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def call(self, query, memory=None, attention_mask=None):
         if memory is None:
+            query = _finite_where_hidden(query, attention_mask)
             queries, keys, values = self._projected(query, "query", "key", "value")
         else:
+            memory = _finite_where_hidden(memory, attention_mask)
             (queries,), (keys, values) = self._projected(query, "query"), self.remember(memory)
         return self.attend(queries, keys, values, attention_mask)
 
@@ -270,6 +272,15 @@ class Window(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)
+
+
+def _finite_where_hidden(x, mask):
+    """x (B, M, d), zeros in place of what is not finite in steps that no query sees: 0 times NaN is NaN, in the
+    outputs and in every gradient."""
+    if mask is None:
+        return x
+    seen = tf.reduce_any(tf.cast(mask, tf.bool), -2)[..., None]  # (B or 1, M, 1)
+    return tf.where(seen | tf.math.is_finite(x), x, tf.zeros([], x.dtype))
 
 
 def _product(x, kernel):

@@ -18,12 +18,18 @@ KERNEL_DTYPES = ("float32", "bfloat16", "float16")
 class BatchNormalization(keras.layers.BatchNormalization):
     """Normalise each channel over the batch, then scale and shift it.
 
+    It is keras.layers.BatchNormalization with all its arguments and two differences, both the paper's or its authors':
+    the running variance is the unbiased one (Keras: the batch's biased variance), and by default momentum is 0.9 and
+    epsilon 1e-5 (Keras: 0.99 and 1e-3). With `renorm`, which is Keras' own code, the running variance is Keras' too.
+
     In training, y = gamma * (x - mean) / sqrt(variance + epsilon) + beta with the batch's mean and its biased variance
     (a sum over m values, divided by m); the running averages take the mean and the unbiased variance (times
     m / (m - 1)). At inference, the running averages stand in the same equation.
 
     In training the fused kernel is taken where it applies: four axes, channels last, no mask, not synchronized.
     Elsewhere the same equations are computed op by op.
+
+    A mask says which positions count; where it is False an input that is not finite counts as 0.
 
     Args:
         axis: the axis of the channels.
@@ -45,6 +51,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
+        if mask is not None and len(mask.shape) == len(inputs.shape) - 1:  # else Keras says what is wrong
+            # 0 times NaN is NaN, in the mean and in every gradient.
+            counts = ops.cast(mask, "bool")[..., None] | ops.isfinite(inputs)
+            inputs = ops.where(counts, inputs, ops.zeros((), inputs.dtype))
         if self.renorm or not (training and self.trainable):
             # Not the kernel: TensorFlow fuses it further with the convolution before and the activation behind, and
             # such a graph, or an export, fails on a CPU where the activation is tanh or sigmoid.

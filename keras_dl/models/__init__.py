@@ -6,6 +6,7 @@
 import ast
 import dataclasses
 import importlib
+import re
 from pathlib import Path
 
 EXPORTS = {  # public name -> its file
@@ -42,8 +43,11 @@ EXPORTS = {  # public name -> its file
 }
 
 
-# Arguments that the data decide.
-DATA = ("input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "name")
+# Arguments that the apps decide: the data's, what their objectives need (logits at every step), and the export's name.
+DECIDED = (
+    "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
+    "return_sequences", "name",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Architecture:
         name: of the architecture, "convnet" for build_convnet.
         file: its path from the project's root.
         parameters: trainable parameters at the paper's defaults, the file's PARAMETERS.
-        source: the paper, from the file's "Source:" line.
+        source: the paper, the first sentence behind the file's "Source:".
         arguments: the builder's arguments and their defaults, in order.
     """
 
@@ -90,13 +94,15 @@ def catalogue():
 
 
 def options(name):
-    """{argument: its default} of build_<name> beyond what the data decide: what --set may say.
+    """{argument: its default} of build_<name> but for those that an app decides itself: what --set may say.
 
     >>> options("linear")
     {}
+    >>> "units" in options("lstm"), "return_sequences" in options("lstm")
+    (True, False)
     """
     arguments = next(row.arguments for row in catalogue() if row.name == name)
-    return {key: value for key, value in arguments.items() if key not in DATA}
+    return {key: value for key, value in arguments.items() if key not in DECIDED}
 
 
 def _read(builder, file):
@@ -109,11 +115,15 @@ def _read(builder, file):
     arguments = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == builder).args
     named = [*arguments.args, *arguments.kwonlyargs]
     defaults = [ast.literal_eval(value) for value in (*arguments.defaults, *arguments.kw_defaults)]
-    source = next(line for line in ast.get_docstring(tree).splitlines() if line.startswith("Source:"))
     return Architecture(
         name=builder.removeprefix("build_"),
         file=f"keras_dl/models/{file}.py",
         parameters=parameters,
-        source=source.removeprefix("Source:").strip().rstrip(":;,."),
+        source=_source(ast.get_docstring(tree)),
         arguments=dict(zip((argument.arg for argument in named), defaults, strict=True)),
     )
+
+
+def _source(docstring):
+    paragraph = docstring.partition("\nSource:")[2].partition("\n\n")[0]
+    return re.match(r".*?(?=\.( [A-Z]|$))", " ".join(paragraph.split()))[0]

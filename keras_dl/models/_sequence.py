@@ -1,26 +1,32 @@
-"""What the recurrent builders share: the way in, the stack, the way out, and the checks of the arguments."""
+"""What the recurrent builders share: the way in, the stack, the way out, and what arguments go together."""
+
+import itertools
 
 import keras
 from keras import layers
 
+from keras_dl.arguments import ArgumentError
 from keras_dl.layers.outputs import Maxout, OutputBias
-from keras_dl.layers.recurrent import IMPLEMENTATIONS
-from keras_dl.models import _checks
+from keras_dl.models._sizes import check_weights, dense
 
 OUTPUT_ACTIVATIONS = ("tanh", "relu", "maxout")
 
 
 def build(
-    recurrent, kind, input_shape, num_classes, units, *, vocabulary_size, embedding_dim, tied, dropout, variational,
-    init_scale, return_sequences, name, output_units=(), output_activation="tanh",
+    recurrent, kind, weights, input_shape, num_classes, units, *, vocabulary_size, embedding_dim, tied, dropout,
+    variational, init_scale, return_sequences, name, output_units=(), output_activation="tanh",
 ):  # fmt: skip
     """Input, embedding of tokens, recurrent layers one on the other, layers of the output, logits.
 
     Args:
         recurrent: recurrent(units, **kwargs of layers.Recurrent) -> a layer.
         kind: what the recurrent layers are called, numbered from 1.
+        weights: weights(inputs, units) -> how many a recurrent layer has.
         The others: as the builders have them.
     """
+    _check(
+        f"build_{kind}", weights, input_shape, num_classes, units, vocabulary_size, embedding_dim, tied, output_units
+    )
     tokens = len(input_shape) == 1
     x = given = keras.Input(
         input_shape, dtype="int32" if tokens else "float32", name="tokens" if tokens else "sequence"
@@ -53,39 +59,26 @@ def build(
     return keras.Model(given, logits, name=name)
 
 
-def check(
-    who, input_shape, num_classes, units, recurrent_dropout, implementation, *, vocabulary_size, embedding_dim, tied,
-    dropout, variational, init_scale, return_sequences, output_units=(),
-):  # fmt: skip
-    """Refuse what no recurrent network can be built for."""
-    steps = input_shape[:1] if isinstance(input_shape, (tuple, list)) else None
-    known = [1 if n is None else n for n in steps] + list(input_shape[1:]) if steps else input_shape
-    if not steps or len(known) > 2:
-        raise ValueError(
-            f"{who}: input_shape must be (T, D) for vectors or (T,) for tokens, T None for any; got {input_shape!r}."
+def _check(who, weights, input_shape, num_classes, units, vocabulary_size, embedding_dim, tied, output_units):
+    """Refuse arguments that do not go together, and too many weights; sizes that are None as they are meant."""
+    tokens, last = len(input_shape) == 1, (output_units or units)[-1]
+    if not tokens and (vocabulary_size or embedding_dim or tied):
+        name = "vocabulary_size" if vocabulary_size else "embedding_dim" if embedding_dim else "tied"
+        raise ArgumentError(f"{who}: {name} is for tokens, input_shape (T,); got vectors, input_shape {input_shape}.")
+    vocabulary, width = (vocabulary_size or num_classes, embedding_dim or units[0]) if tokens else (0, input_shape[-1])
+    if tied and vocabulary != num_classes:
+        raise ArgumentError(
+            f"{who}: tied needs as many tokens that come in as go out; got vocabulary_size={vocabulary} and "
+            f"num_classes={num_classes}. Nearest: vocabulary_size={num_classes}."
         )
-    _checks.whole_numbers(who, "input_shape", tuple(known), example="(None, 88) or (None,)")
-    _checks.whole_number(who, "num_classes", num_classes)
-    _checks.whole_numbers(who, "units", units, example=(200, 200))
-    if output_units:
-        _checks.whole_numbers(who, "output_units", output_units, example=(400,))
-    for name, value in (("vocabulary_size", vocabulary_size), ("embedding_dim", embedding_dim)):
-        if value is not None:
-            _checks.whole_number(who, name, value)
-    for name, value in (("tied", tied), ("variational", variational), ("return_sequences", return_sequences)):
-        _checks.yes_or_no(who, name, value)
-    _checks.share(who, "dropout", dropout)
-    _checks.share(who, "recurrent_dropout", recurrent_dropout)
-    _checks.one_of(who, "implementation", implementation, IMPLEMENTATIONS)
-    if init_scale is not None and not (isinstance(init_scale, (int, float)) and 0 < init_scale <= 10):
-        raise ValueError(f"{who}: init_scale must be in (0, 10] or None; got {init_scale!r}. Nearest: 0.1.")
-    last = (output_units or units)[-1]
-    fits = (embedding_dim or units[0]) == last and (vocabulary_size or num_classes) == num_classes
-    if tied and (len(known) > 1 or not fits):
-        raise ValueError(
-            f"{who}: tied needs tokens, and an embedding as wide as the last layer; got embedding_dim="
-            f"{embedding_dim or units[0]} and {last} units. Nearest: embedding_dim={last}."
+    if tied and width != last:
+        raise ArgumentError(
+            f"{who}: tied needs an embedding as wide as the last layer; got embedding_dim={width} and {last} units. "
+            f"Nearest: embedding_dim={last}."
         )
+    stack = sum(weights(inputs, outputs) for inputs, outputs in itertools.pairwise((width, *units)))
+    output = dense(units[-1], *output_units, 0 if tied else num_classes)
+    check_weights(who, vocabulary * width + stack + output)
 
 
 INITIALIZERS = ("kernel_initializer", "recurrent_initializer", "bias_initializer")

@@ -1,12 +1,12 @@
-"""What the two Transformers share: the sub-layers, each with its residual connection, and the arguments' checks."""
+"""What the two Transformers share: the sub-layers, each with its residual connection, and a check."""
 
 import dataclasses
 import functools
 
 from keras import layers
 
+from keras_dl.arguments import ArgumentError
 from keras_dl.layers.attention import MultiHeadAttention, Positions
-from keras_dl.models import _checks
 
 EPSILON = 1e-5  # in layer normalisation; the paper gives none
 POSITIONS = ("sinusoidal", "learned")
@@ -65,17 +65,10 @@ class Parts:
         return kind(*args, name=name, **kwargs) if self.model is None else self.model.get_layer(name)
 
 
-def check(who, sizes, dropout, positions, **yes_or_no):
-    """Refuse what no Transformer can be built for."""
-    for argument, value in sizes.items():
-        _checks.whole_number(who, argument, value)
-    width, heads = sizes["hidden_dim"], sizes["num_heads"]
-    if width % heads:
-        raise ValueError(
-            f"{who}: num_heads must divide hidden_dim; got {heads} and {width}. "
-            f"Nearest: num_heads={next(n for n in range(heads, 0, -1) if width % n == 0)}."
+def check_heads(who, num_heads, hidden_dim):
+    """Refuse heads that do not share the units equally."""
+    if hidden_dim % num_heads:
+        fewer = next(n for n in range(min(num_heads, hidden_dim), 0, -1) if hidden_dim % n == 0)
+        raise ArgumentError(
+            f"{who}: num_heads must divide hidden_dim; got {num_heads} and {hidden_dim}. Nearest: num_heads={fewer}."
         )
-    _checks.share(who, "dropout", dropout)
-    _checks.one_of(who, "positions", positions, POSITIONS)
-    for argument, value in yes_or_no.items():
-        _checks.yes_or_no(who, argument, value)

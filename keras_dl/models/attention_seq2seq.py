@@ -16,30 +16,32 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.alignment import IMPLEMENTATIONS, SCORES, AttentionDecoder, OrthogonalBlocks
 from keras_dl.layers.outputs import Maxout
 from keras_dl.layers.recurrent import GRU
-from keras_dl.models import _checks
+from keras_dl.models._sizes import Tokens, Width, check_weights
 
 PARAMETERS = 80_443_000  # trainable, at the defaults; the paper gives no count
 PAD = 0
 INITIALIZERS = ("paper", "glorot_uniform")
 
 
+@checked
 def build_attention_seq2seq(
-    source_vocabulary_size=30_000,
-    target_vocabulary_size=30_000,
+    source_vocabulary_size: Tokens = 30_000,
+    target_vocabulary_size: Tokens = 30_000,
     *,
-    units=1000,
-    embedding_dim=620,
-    attention="bahdanau",
-    attention_units=1000,
-    output_units=500,
-    input_feeding=True,
-    dropout=0.0,
-    initializer="paper",
-    implementation="auto",
-    name="attention_seq2seq",
+    units: Width = 1000,
+    embedding_dim: Width = 620,
+    attention: OneOf(*SCORES) = "bahdanau",
+    attention_units: Width = 1000,
+    output_units: Width = 500,
+    input_feeding: YesOrNo = True,
+    dropout: Share = 0.0,
+    initializer: OneOf(*INITIALIZERS) = "paper",
+    implementation: OneOf(*IMPLEMENTATIONS) = "auto",
+    name: ModelName = "attention_seq2seq",
 ):
     """Build a translation model with attention.
 
@@ -63,12 +65,16 @@ def build_attention_seq2seq(
         follows each of the target's.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_attention_seq2seq(9, 7, units=4, embedding_dim=3, attention_units=5, output_units=2).output_shape
     (None, None, 7)
     """
-    _check(locals())
+    embeddings = (source_vocabulary_size + target_vocabulary_size) * embedding_dim
+    encoder, decoder = 2 * 3 * units * (embedding_dim + units), 3 * units * (embedding_dim + 3 * units)
+    scores, maxout = 3 * units * attention_units, 2 * output_units * (3 * units + embedding_dim)
+    output = maxout + output_units * target_vocabulary_size
+    check_weights("build_attention_seq2seq", embeddings + encoder + decoder + scores + output)
     drawn = _Initializers(initializer)
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
@@ -173,22 +179,3 @@ class _Initializers:
 
 def _dropped(x, rate, name):
     return layers.Dropout(rate, name=name)(x) if rate else x
-
-
-def _check(given):
-    who = "build_attention_seq2seq"
-    sizes = (
-        "source_vocabulary_size",
-        "target_vocabulary_size",
-        "units",
-        "embedding_dim",
-        "attention_units",
-        "output_units",
-    )
-    for name in sizes:
-        _checks.whole_number(who, name, given[name])
-    _checks.one_of(who, "attention", given["attention"], SCORES)
-    _checks.yes_or_no(who, "input_feeding", given["input_feeding"])
-    _checks.share(who, "dropout", given["dropout"])
-    _checks.one_of(who, "initializer", given["initializer"], INITIALIZERS)
-    _checks.one_of(who, "implementation", given["implementation"], IMPLEMENTATIONS)

@@ -8,29 +8,33 @@ Euclidean radial basis units; the squashing function is tanh(a), not 1.7159 tanh
 Shapes: B images, H x W pixels, C channels, K classes.
 """
 
+import math
+
 import keras
 from keras import layers
 
+from keras_dl.arguments import ArgumentError, ModelName, OneOf, Share, Tuple, Whole, YesOrNo, checked
 from keras_dl.layers.normalization import BatchNormalization
-from keras_dl.models import _checks
+from keras_dl.models._sizes import Classes, ImageShape, Width, Widths, check_weights, dense
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "gelu", "silu", "elu")
 POOLING = {"average": layers.AveragePooling2D, "max": layers.MaxPooling2D}
 PARAMETERS = 61_706  # trainable, at the defaults
 
 
+@checked
 def build_convnet(
-    input_shape=(28, 28, 1),
-    num_classes=10,
+    input_shape: ImageShape = (28, 28, 1),
+    num_classes: Classes = 10,
     *,
-    filters=(6, 16),
-    kernel_size=5,
-    units=(120, 84),
-    pooling="average",
-    activation="tanh",
-    batch_norm=False,
-    dropout=0.0,
-    name="convnet",
+    filters: Tuple(Width, 2, 2) = (6, 16),
+    kernel_size: Whole(1, 999) = 5,
+    units: Widths = (120, 84),
+    pooling: OneOf(*POOLING) = "average",
+    activation: OneOf(*ACTIVATIONS) = "tanh",
+    batch_norm: YesOrNo = False,
+    dropout: Share = 0.0,
+    name: ModelName = "convnet",
 ):
     """Build LeNet-5: convolution, pooling, convolution, pooling, then fully connected layers.
 
@@ -50,12 +54,12 @@ def build_convnet(
         An uncompiled model: "image" (B, H, W, C) float32 -> "logits" (B, K) float32, unnormalised log-probabilities.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_convnet().get_layer("pool2").output.shape
     (None, 5, 5, 16)
     """
-    _check(input_shape, num_classes, filters, kernel_size, units, pooling, activation, batch_norm, dropout)
+    _check(input_shape, num_classes, filters, kernel_size, units)
     # No bias before batch normalisation, which has its own. He's variance suits what is zero for half of its inputs.
     bias = not batch_norm
     kernel = "glorot_uniform" if activation in ("tanh", "sigmoid") else "he_normal"
@@ -89,26 +93,21 @@ def convnet_space(hp):
     }
 
 
-def _check(input_shape, num_classes, filters, kernel_size, units, pooling, activation, batch_norm, dropout):
+def _check(input_shape, num_classes, filters, kernel_size, units):
     who = "build_convnet"
-    _checks.image_classifier(who, input_shape, num_classes)
-    _checks.whole_numbers(who, "filters", filters, length=2, example=(6, 16))
-    _checks.whole_number(who, "kernel_size", kernel_size)
     if kernel_size % 2 == 0:
-        raise ValueError(
+        raise ArgumentError(
             f"{who}: kernel_size must be odd; got {kernel_size}. Nearest: {kernel_size - 1} or {kernel_size + 1}."
         )
-    _checks.whole_numbers(who, "units", units, example=(120, 84))
-    _checks.one_of(who, "pooling", pooling, tuple(POOLING))
-    _checks.one_of(who, "activation", activation, ACTIVATIONS)
-    _checks.yes_or_no(who, "batch_norm", batch_norm)
-    _checks.share(who, "dropout", dropout)
+    height, width, channels = input_shape
     smallest = 2 * (kernel_size + 1)  # C3 needs kernel_size + 1 after the first pooling to leave 2 for the second
-    if min(input_shape[:2]) < smallest:
-        raise ValueError(
-            f"{who}: with kernel_size={kernel_size} the image must be at least {smallest} x {smallest} pixels; "
-            f"got {input_shape[0]} x {input_shape[1]}."
+    if min(height, width) < smallest:
+        raise ArgumentError(
+            f"{who}: with kernel_size={kernel_size}, input_shape must be at least {smallest} x {smallest} pixels; "
+            f"got {height} x {width}."
         )
+    pixels = math.prod((side // 2 - kernel_size + 1) // 2 for side in (height, width))  # of a map behind S4
+    check_weights(who, kernel_size**2 * dense(channels, *filters) + dense(pixels * filters[1], *units, num_classes))
 
 
 def _activated(x, activation, batch_norm, name):

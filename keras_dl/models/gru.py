@@ -10,28 +10,31 @@ Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
 
 import functools
 
-from keras_dl.layers.recurrent import GRU
-from keras_dl.models import _checks, _sequence
+from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
+from keras_dl.layers.recurrent import GRU, IMPLEMENTATIONS
+from keras_dl.models import _sequence
+from keras_dl.models._sizes import InitScale, SequenceShape, Tokens, Width, Widths
 
 PARAMETERS = 22_766  # trainable, at the defaults
 
 
+@checked
 def build_gru(
-    input_shape=(None, 88),
-    num_classes=88,
+    input_shape: SequenceShape = (None, 88),
+    num_classes: Tokens = 88,
     *,
-    units=(46,),
-    reset_after=False,
-    vocabulary_size=None,
-    embedding_dim=None,
-    tied=False,
-    dropout=0.0,
-    recurrent_dropout=0.0,
-    variational=False,
-    init_scale=None,
-    return_sequences=True,
-    implementation="auto",
-    name="gru",
+    units: Widths = (46,),
+    reset_after: YesOrNo = False,
+    vocabulary_size: Tokens | None = None,
+    embedding_dim: Width | None = None,
+    tied: YesOrNo = False,
+    dropout: Share = 0.0,
+    recurrent_dropout: Share = 0.0,
+    variational: YesOrNo = False,
+    init_scale: InitScale | None = None,
+    return_sequences: YesOrNo = True,
+    implementation: OneOf(*IMPLEMENTATIONS) = "auto",
+    name: ModelName = "gru",
 ):
     """Build a GRU network.
 
@@ -60,21 +63,34 @@ def build_gru(
         models.with_state makes of it one that takes and returns the state.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_gru(units=(4, 3)).output_shape
     (None, None, 88)
     """
-    options = {
-        "vocabulary_size": vocabulary_size, "embedding_dim": embedding_dim, "tied": tied, "dropout": dropout,
-        "variational": variational, "init_scale": init_scale, "return_sequences": return_sequences,
-    }  # fmt: skip
-    _sequence.check("build_gru", input_shape, num_classes, units, recurrent_dropout, implementation, **options)
-    _checks.yes_or_no("build_gru", "reset_after", reset_after)
     layer = functools.partial(
         GRU, reset_after=reset_after, recurrent_dropout=recurrent_dropout, implementation=implementation
     )
-    return _sequence.build(layer, "gru", input_shape, num_classes, units, name=name, **options)
+
+    def weights(inputs, units):
+        return 3 * units * (inputs + units)
+
+    return _sequence.build(
+        layer,
+        "gru",
+        weights,
+        input_shape,
+        num_classes,
+        units,
+        vocabulary_size=vocabulary_size,
+        embedding_dim=embedding_dim,
+        tied=tied,
+        dropout=dropout,
+        variational=variational,
+        init_scale=init_scale,
+        return_sequences=return_sequences,
+        name=name,
+    )
 
 
 def gru_space(hp):

@@ -5,15 +5,24 @@ Deviation: the paper's linear classifier is trained on the squared error; here t
 Shapes: B images, H x W pixels, C channels, K classes.
 """
 
+import math
+
 import keras
 from keras import layers
 
-from keras_dl.models import _checks
+from keras_dl.arguments import ModelName, checked
+from keras_dl.models._sizes import Classes, ImageShape, check_weights, dense
 
 PARAMETERS = 7_850  # trainable, at the defaults
 
 
-def build_linear(input_shape=(28, 28, 1), num_classes=10, *, name="linear"):
+@checked
+def build_linear(
+    input_shape: ImageShape = (28, 28, 1),
+    num_classes: Classes = 10,
+    *,
+    name: ModelName = "linear",
+):
     """Build a softmax regression, K(HWC + 1) parameters.
 
     Args:
@@ -25,12 +34,12 @@ def build_linear(input_shape=(28, 28, 1), num_classes=10, *, name="linear"):
         An uncompiled model: "image" (B, H, W, C) float32 -> "logits" (B, K) float32, unnormalised log-probabilities.
 
     Raises:
-        ValueError: `input_shape` is not three whole numbers, or `num_classes` is below 2.
+        ArgumentError: an argument does not fit its annotation, or the weights are too many.
 
     >>> build_linear(num_classes=3).count_params()
     2355
     """
-    _checks.image_classifier("build_linear", input_shape, num_classes)
+    check_weights("build_linear", dense(math.prod(input_shape), num_classes))
 
     image = keras.Input(input_shape, name="image")
     x = layers.Flatten(name="flatten")(image)  # (B, H * W * C)

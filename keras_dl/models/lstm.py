@@ -10,29 +10,32 @@ Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
 
 import functools
 
-from keras_dl.layers.recurrent import LSTM
-from keras_dl.models import _checks, _sequence
+from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
+from keras_dl.layers.recurrent import IMPLEMENTATIONS, LSTM
+from keras_dl.models import _sequence
+from keras_dl.models._sizes import Bias, InitScale, SequenceShape, Tokens, Width, Widths
 
 PARAMETERS = 21_364  # trainable, at the defaults
 
 
+@checked
 def build_lstm(
-    input_shape=(None, 88),
-    num_classes=88,
+    input_shape: SequenceShape = (None, 88),
+    num_classes: Tokens = 88,
     *,
-    units=(36,),
-    peephole=True,
-    forget_bias=1.0,
-    vocabulary_size=None,
-    embedding_dim=None,
-    tied=False,
-    dropout=0.0,
-    recurrent_dropout=0.0,
-    variational=False,
-    init_scale=None,
-    return_sequences=True,
-    implementation="auto",
-    name="lstm",
+    units: Widths = (36,),
+    peephole: YesOrNo = True,
+    forget_bias: Bias = 1.0,
+    vocabulary_size: Tokens | None = None,
+    embedding_dim: Width | None = None,
+    tied: YesOrNo = False,
+    dropout: Share = 0.0,
+    recurrent_dropout: Share = 0.0,
+    variational: YesOrNo = False,
+    init_scale: InitScale | None = None,
+    return_sequences: YesOrNo = True,
+    implementation: OneOf(*IMPLEMENTATIONS) = "auto",
+    name: ModelName = "lstm",
 ):
     """Build an LSTM network.
 
@@ -41,7 +44,7 @@ def build_lstm(
         num_classes: K, outputs a step.
         units: H of each layer, the lowest first.
         peephole: gates see the cell's state: input and forget gate the old one, output gate the new one.
-        forget_bias: what the forget gate's bias starts at.
+        forget_bias: what the forget gate's bias starts at; 0: as the other biases do.
         vocabulary_size: tokens that may come in; None: num_classes.
         embedding_dim: width of a token's vector; None: that of the first layer.
         tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
@@ -62,22 +65,35 @@ def build_lstm(
         models.with_state makes of it one that takes and returns the state.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_lstm(units=(4, 3)).output_shape
     (None, None, 88)
     """
-    options = {
-        "vocabulary_size": vocabulary_size, "embedding_dim": embedding_dim, "tied": tied, "dropout": dropout,
-        "variational": variational, "init_scale": init_scale, "return_sequences": return_sequences,
-    }  # fmt: skip
-    _sequence.check("build_lstm", input_shape, num_classes, units, recurrent_dropout, implementation, **options)
-    _checks.yes_or_no("build_lstm", "peephole", peephole)
     layer = functools.partial(
-        LSTM, peephole=peephole, forget_bias=forget_bias, recurrent_dropout=recurrent_dropout,
-        implementation=implementation,
+        LSTM, peephole=peephole, forget_bias=forget_bias, unit_forget_bias=bool(forget_bias),
+        recurrent_dropout=recurrent_dropout, implementation=implementation,
     )  # fmt: skip
-    return _sequence.build(layer, "lstm", input_shape, num_classes, units, name=name, **options)
+
+    def weights(inputs, units):
+        return 4 * units * (inputs + units)
+
+    return _sequence.build(
+        layer,
+        "lstm",
+        weights,
+        input_shape,
+        num_classes,
+        units,
+        vocabulary_size=vocabulary_size,
+        embedding_dim=embedding_dim,
+        tied=tied,
+        dropout=dropout,
+        variational=variational,
+        init_scale=init_scale,
+        return_sequences=return_sequences,
+        name=name,
+    )
 
 
 def lstm_space(hp):

@@ -6,25 +6,29 @@ batch normalisation (arXiv:1502.03167) as options, off by default.
 Shapes: B images, H x W pixels, C channels, K classes.
 """
 
+import math
+
 import keras
 from keras import layers
 
+from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.normalization import BatchNormalization
-from keras_dl.models import _checks
+from keras_dl.models._sizes import Classes, ImageShape, Widths, check_weights, dense
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "silu", "elu")
 PARAMETERS = 669_706  # trainable, at the defaults
 
 
+@checked
 def build_mlp(
-    input_shape=(28, 28, 1),
-    num_classes=10,
+    input_shape: ImageShape = (28, 28, 1),
+    num_classes: Classes = 10,
     *,
-    units=(512, 512),
-    activation="relu",
-    dropout=0.0,
-    batch_norm=False,
-    name="mlp",
+    units: Widths = (512, 512),
+    activation: OneOf(*ACTIVATIONS) = "relu",
+    dropout: Share = 0.0,
+    batch_norm: YesOrNo = False,
+    name: ModelName = "mlp",
 ):
     """Build a multi-layer perceptron.
 
@@ -41,16 +45,12 @@ def build_mlp(
         An uncompiled model: "image" (B, H, W, C) float32 -> "logits" (B, K) float32, unnormalised log-probabilities.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation, or the weights are too many.
 
     >>> build_mlp(units=(32,)).count_params()  # (784 + 1) * 32 + (32 + 1) * 10
     25450
     """
-    _checks.image_classifier("build_mlp", input_shape, num_classes)
-    _checks.whole_numbers("build_mlp", "units", units, example=(512, 512))
-    _checks.one_of("build_mlp", "activation", activation, ACTIVATIONS)
-    _checks.share("build_mlp", "dropout", dropout)
-    _checks.yes_or_no("build_mlp", "batch_norm", batch_norm)
+    check_weights("build_mlp", dense(math.prod(input_shape), *units, num_classes))
 
     image = keras.Input(input_shape, name="image")
     x = layers.Flatten(name="flatten")(image)  # (B, H * W * C)

@@ -13,22 +13,24 @@ Shapes: B images, H x W pixels, C channels, K classes.
 import keras
 from keras import layers
 
+from keras_dl.arguments import ModelName, OneOf, YesOrNo, checked
 from keras_dl.layers.normalization import BatchNormalization
-from keras_dl.models import _checks
+from keras_dl.models._sizes import Classes, ImageShape, Width, check_weights
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # a stage
 BOTTLENECK = 4  # from depth 50 on, a block ends with four times the channels of its 3 x 3 convolution
 PARAMETERS = 21_797_672  # trainable, at the defaults
 
 
+@checked
 def build_resnet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: ImageShape = (224, 224, 3),
+    num_classes: Classes = 1000,
     *,
-    depth=34,
-    filters=64,
-    zero_init_residual=False,
-    name="resnet",
+    depth: OneOf(*BLOCKS) = 34,
+    filters: Width = 64,
+    zero_init_residual: YesOrNo = False,
+    name: ModelName = "resnet",
 ):
     """Build a residual classifier of images.
 
@@ -45,16 +47,12 @@ def build_resnet(
         -> "logits" (B, K) float32, unnormalised log-probabilities.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_resnet((64, 64, 3), 10, depth=18, filters=4).get_layer("stage4_block2_relu").output.shape
     (None, 2, 2, 32)
     """
-    _checks.image_classifier("build_resnet", input_shape, num_classes)
-    _checks.one_of("build_resnet", "depth", depth, tuple(BLOCKS))
-    _checks.whole_number("build_resnet", "filters", filters)
-    _checks.yes_or_no("build_resnet", "zero_init_residual", zero_init_residual)
-
+    check_weights("build_resnet", _weights(input_shape[-1], num_classes, depth, filters))
     block = _bottleneck if depth >= 50 else _basic
     last_gamma = "zeros" if zero_init_residual else "ones"
     image = keras.Input(input_shape, name="image")
@@ -78,6 +76,14 @@ def resnet_space(hp):
         "depth": hp.Choice("depth", [18, 34, 50], default=34),
         "zero_init_residual": hp.Boolean("zero_init_residual", default=False),
     }
+
+
+def _weights(channels, num_classes, depth, filters):
+    """Without the projections of the shortcuts, an eighth of a stage at most."""
+    of_a_block = 2 * 9 if depth < 50 else 2 * BOTTLENECK + 9  # times the square of its filters
+    blocks = sum(n * of_a_block * (filters * 2**stage) ** 2 for stage, n in enumerate(BLOCKS[depth]))
+    features = 8 * filters * (1 if depth < 50 else BOTTLENECK)
+    return 49 * channels * filters + blocks + features * num_classes
 
 
 def _basic(x, filters, stride, last_gamma, name):

@@ -12,15 +12,23 @@ Shapes: B images, H x W pixels, C channels, K classes.
 import keras
 from keras import layers
 
+from keras_dl.arguments import ArgumentError, ModelName, OneOf, Whole, checked
 from keras_dl.layers.normalization import BatchNormalization
-from keras_dl.models import _checks
+from keras_dl.models._sizes import Classes, ImageShape, Width, check_weights
 
 STAGES = 3  # each stage after the first halves H and W, rounded up, and doubles the filters
 PARAMETERS = 269_722  # trainable, at the defaults
 
 
+@checked
 def build_resnet_cifar(
-    input_shape=(32, 32, 3), num_classes=10, *, depth=20, filters=16, shortcut="identity", name="resnet_cifar"
+    input_shape: ImageShape = (32, 32, 3),
+    num_classes: Classes = 10,
+    *,
+    depth: Whole(8, 200) = 20,
+    filters: Width = 16,
+    shortcut: OneOf("identity", "none") = "identity",
+    name: ModelName = "resnet_cifar",
 ):
     """Build a residual classifier of small images.
 
@@ -37,28 +45,25 @@ def build_resnet_cifar(
         -> "logits" (B, K) float32, unnormalised log-probabilities.
 
     Raises:
-        ValueError: `depth` is not 6n + 2, or another argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation, `depth` is not 6n + 2, or the weights are too many.
 
     >>> build_resnet_cifar(depth=8, filters=4).output_shape
     (None, 10)
     """
-    _checks.image_classifier("build_resnet_cifar", input_shape, num_classes)
-    _checks.whole_number("build_resnet_cifar", "depth", depth)
-    if depth < 8 or depth % 6 != 2:
-        below = max(8, depth - (depth - 2) % 6)
-        nearest = "8" if depth < 8 else f"{below} or {below + 6}"
-        raise ValueError(
+    n, remainder = divmod(depth - 2, 6)  # blocks of a stage
+    if remainder:
+        raise ArgumentError(
             f"build_resnet_cifar: depth must be 6n + 2 for a whole n >= 1 (8, 20, 32, 56, 110); "
-            f"got {depth!r}. Nearest: {nearest}."
+            f"got {depth}. Nearest: {6 * n + 2} or {6 * n + 8}."
         )
-    _checks.whole_number("build_resnet_cifar", "filters", filters)
-    _checks.one_of("build_resnet_cifar", "shortcut", shortcut, ("identity", "none"))
+    blocks = sum(2 * 9 * n * (filters * 2**stage) ** 2 for stage in range(STAGES))
+    check_weights("build_resnet_cifar", 9 * input_shape[-1] * filters + blocks + 4 * filters * num_classes)
 
     image = keras.Input(input_shape, name="image")
     x = _conv_bn(image, filters, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
     for stage in range(STAGES):
-        for block in range((depth - 2) // 6):
+        for block in range(n):
             stride = 2 if stage > 0 and block == 0 else 1
             x = _block(x, filters * 2**stage, stride, shortcut, f"stage{stage + 1}_block{block + 1}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)  # (B, 4 * filters)

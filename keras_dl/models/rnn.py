@@ -16,34 +16,37 @@ Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
 
 import functools
 
+from keras_dl.arguments import ArgumentError, ModelName, OneOf, Share, Tuple, YesOrNo, checked
 from keras_dl.layers.cells import ACTIVATIONS
-from keras_dl.layers.recurrent import Transition
-from keras_dl.models import _checks, _sequence
+from keras_dl.layers.recurrent import IMPLEMENTATIONS, Transition
+from keras_dl.models import _sequence
+from keras_dl.models._sizes import InitScale, SequenceShape, Tokens, Width, Widths, dense
 
 PARAMETERS = 466_288  # trainable, at the defaults: the 465,600, and a bias a unit
 
 
+@checked
 def build_rnn(
-    input_shape=(None, 88),
-    num_classes=88,
+    input_shape: SequenceShape = (None, 88),
+    num_classes: Tokens = 88,
     *,
-    units=(600,),
-    transition_units=(),
-    shortcut=False,
-    output_units=(),
-    activation="tanh",
-    transition_activation="tanh",
-    output_activation="tanh",
-    vocabulary_size=None,
-    embedding_dim=None,
-    tied=False,
-    dropout=0.0,
-    recurrent_dropout=0.0,
-    variational=False,
-    init_scale=None,
-    return_sequences=True,
-    implementation="auto",
-    name="rnn",
+    units: Widths = (600,),
+    transition_units: Tuple(Width, least=0) = (),
+    shortcut: YesOrNo = False,
+    output_units: Tuple(Width, least=0) = (),
+    activation: OneOf(*ACTIVATIONS) = "tanh",
+    transition_activation: OneOf(*ACTIVATIONS) = "tanh",
+    output_activation: OneOf(*_sequence.OUTPUT_ACTIVATIONS) = "tanh",
+    vocabulary_size: Tokens | None = None,
+    embedding_dim: Width | None = None,
+    tied: YesOrNo = False,
+    dropout: Share = 0.0,
+    recurrent_dropout: Share = 0.0,
+    variational: YesOrNo = False,
+    init_scale: InitScale | None = None,
+    return_sequences: YesOrNo = True,
+    implementation: OneOf(*IMPLEMENTATIONS) = "auto",
+    name: ModelName = "rnn",
 ):
     """Build a recurrent network in any form of the paper.
 
@@ -77,38 +80,43 @@ def build_rnn(
         models.with_state makes of it one that takes and returns the state.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_rnn(units=(4,), transition_units=(5,), shortcut=True, output_units=(3,)).output_shape
     (None, None, 88)
     """
-    options = {
-        "vocabulary_size": vocabulary_size, "embedding_dim": embedding_dim, "tied": tied, "dropout": dropout,
-        "variational": variational, "init_scale": init_scale, "return_sequences": return_sequences,
-    }  # fmt: skip
-    who = "build_rnn"
-    _sequence.check(
-        who, input_shape, num_classes, units, recurrent_dropout, implementation, output_units=output_units, **options
-    )
-    if transition_units:
-        _checks.whole_numbers(who, "transition_units", transition_units, example=(400,))
-    _checks.yes_or_no(who, "shortcut", shortcut)
-    _checks.one_of(who, "activation", activation, ACTIVATIONS)
-    _checks.one_of(who, "transition_activation", transition_activation, ACTIVATIONS)
-    _checks.one_of(who, "output_activation", output_activation, _sequence.OUTPUT_ACTIVATIONS)
     if shortcut and not transition_units:
-        raise ValueError(
-            f"{who}: shortcut needs transition_units to skip; got shortcut=True and none. Nearest: shortcut=False."
+        raise ArgumentError(
+            "build_rnn: shortcut needs transition_units to skip; got shortcut=True and none. Nearest: shortcut=False."
         )
     layer = functools.partial(
         Transition, transition_units=transition_units, activation=activation, shortcut=shortcut,
         transition_activation=transition_activation, recurrent_dropout=recurrent_dropout,
         implementation=implementation,
     )  # fmt: skip
+
+    def weights(inputs, units):
+        skipping = inputs * (sum(transition_units[1:]) + units) + units * units if shortcut else 0
+        return dense(inputs + units, *transition_units, units) + skipping
+
     return _sequence.build(
-        layer, "rnn", input_shape, num_classes, units, name=name, output_units=output_units,
-        output_activation=output_activation, **options,
-    )  # fmt: skip
+        layer,
+        "rnn",
+        weights,
+        input_shape,
+        num_classes,
+        units,
+        vocabulary_size=vocabulary_size,
+        embedding_dim=embedding_dim,
+        tied=tied,
+        dropout=dropout,
+        variational=variational,
+        init_scale=init_scale,
+        return_sequences=return_sequences,
+        output_units=output_units,
+        output_activation=output_activation,
+        name=name,
+    )
 
 
 def rnn_space(hp):

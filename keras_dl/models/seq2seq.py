@@ -12,32 +12,35 @@ Shapes: B sentences, S tokens of a source, T of a target, V target tokens; H uni
 """
 
 import dataclasses
+import itertools
 
 import keras
 from keras import layers, ops
 
+from keras_dl.arguments import ArgumentError, ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import IMPLEMENTATIONS, LSTM
-from keras_dl.models import _checks
+from keras_dl.models._sizes import Bias, InitScale, Tokens, Width, Widths, check_weights
 
 PARAMETERS = 384_112_000  # trainable, at the defaults; the paper's 384M and the biases
 PAD, EOS = 0, 2
 
 
+@checked
 def build_seq2seq(
-    source_vocabulary_size=160_000,
-    target_vocabulary_size=80_000,
+    source_vocabulary_size: Tokens = 160_000,
+    target_vocabulary_size: Tokens = 80_000,
     *,
-    units=(1000, 1000, 1000, 1000),
-    embedding_dim=1000,
-    reverse_source=True,
-    residual=False,
-    dropout=0.0,
-    tied=False,
-    forget_bias=0.0,
-    init_scale=0.08,
-    implementation="auto",
-    name="seq2seq",
+    units: Widths = (1000, 1000, 1000, 1000),
+    embedding_dim: Width = 1000,
+    reverse_source: YesOrNo = True,
+    residual: YesOrNo = False,
+    dropout: Share = 0.0,
+    tied: YesOrNo = False,
+    forget_bias: Bias = 0.0,
+    init_scale: InitScale | None = 0.08,
+    implementation: OneOf(*IMPLEMENTATIONS) = "auto",
+    name: ModelName = "seq2seq",
 ):
     """Build a translation model of two stacks of LSTM layers.
 
@@ -50,7 +53,7 @@ def build_seq2seq(
         residual: add to what a layer gives, from the second on, what went into it; needs units that are all the same.
         dropout: share of the values that training sets to zero before every layer and below the logits.
         tied: the target embedding's matrix is also the logits' kernel; needs an embedding as wide as the last layer.
-        forget_bias: what is added to the forget gates' biases at the start; 1 makes short training easier.
+        forget_bias: what the forget gates' biases start at, 0: as the others do; 1 makes short training easier.
         init_scale: draw every weight uniformly from [-init_scale, init_scale]; None: Keras' initializers.
         implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
         name: name of the model.
@@ -60,12 +63,12 @@ def build_seq2seq(
         follows each of the target's.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_seq2seq(9, 7, units=(4, 4), embedding_dim=3).output_shape
     (None, None, 7)
     """
-    _check(locals())
+    _check(source_vocabulary_size, target_vocabulary_size, units, embedding_dim, residual, tied)
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
     mask = ops.not_equal(source, PAD)
@@ -79,9 +82,10 @@ def build_seq2seq(
         final = []
         for number, width in enumerate(units, 1):
             layer = LSTM(
-                width, forget_bias=forget_bias, kernel_initializer=uniform("glorot_uniform"),
-                recurrent_initializer=uniform("orthogonal"), bias_initializer=uniform("zeros"), return_sequences=True,
-                return_state=True, implementation=implementation, name=f"{kind}{number}",
+                width, forget_bias=forget_bias, unit_forget_bias=bool(forget_bias),
+                kernel_initializer=uniform("glorot_uniform"), recurrent_initializer=uniform("orthogonal"),
+                bias_initializer=uniform("zeros"), return_sequences=True, return_state=True,
+                implementation=implementation, name=f"{kind}{number}",
             )  # fmt: skip
             given = _dropped(x, dropout, f"{kind}{number}_dropout")
             made, *state = layer(given, initial_state=states and states[number - 1], mask=mask)  # (B, S or T, H)
@@ -162,26 +166,17 @@ def _dropped(x, rate, name):
     return layers.Dropout(rate, name=name)(x) if rate else x
 
 
-def _check(given):
+def _check(source_vocabulary_size, target_vocabulary_size, units, embedding_dim, residual, tied):
     who = "build_seq2seq"
-    for name in ("source_vocabulary_size", "target_vocabulary_size", "embedding_dim"):
-        _checks.whole_number(who, name, given[name])
-    units, scale = given["units"], given["init_scale"]
-    _checks.whole_numbers(who, "units", units, example=(1000, 1000))
-    for name in ("reverse_source", "residual", "tied"):
-        _checks.yes_or_no(who, name, given[name])
-    _checks.share(who, "dropout", given["dropout"])
-    _checks.one_of(who, "implementation", given["implementation"], IMPLEMENTATIONS)
-    if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale <= 10):
-        raise ValueError(f"{who}: init_scale must be in (0, 10] or None; got {scale!r}. Nearest: 0.08.")
-    if isinstance(given["forget_bias"], bool) or not isinstance(given["forget_bias"], (int, float)):
-        raise ValueError(f"{who}: forget_bias must be a number; got {given['forget_bias']!r}. Nearest: 0.0.")
-    if given["residual"] and len(set(units)) > 1:
-        raise ValueError(
+    if residual and len(set(units)) > 1:
+        raise ArgumentError(
             f"{who}: residual needs layers of the same units; got {units}. Nearest: {(units[0],) * len(units)}."
         )
-    if given["tied"] and given["embedding_dim"] != units[-1]:
-        raise ValueError(
-            f"{who}: tied needs an embedding as wide as the last layer; got embedding_dim={given['embedding_dim']} and "
+    if tied and embedding_dim != units[-1]:
+        raise ArgumentError(
+            f"{who}: tied needs an embedding as wide as the last layer; got embedding_dim={embedding_dim} and "
             f"{units[-1]} units. Nearest: embedding_dim={units[-1]}."
         )
+    embeddings = (source_vocabulary_size + target_vocabulary_size) * embedding_dim
+    stack = sum(4 * n * (inputs + n) for inputs, n in itertools.pairwise((embedding_dim, *units)))
+    check_weights(who, embeddings + 2 * stack + (0 if tied else units[-1] * target_vocabulary_size))

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl import decoding
+from keras_dl.arguments import ModelName, Number, Seed, Whole, checked
 from keras_dl.layers.attention import Positions, Window
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import Recurrent
@@ -81,7 +82,18 @@ class SequenceModel(keras.Model):
     Source: as the file says.
     """
 
-    def __init__(self, network, *, batch_size=0, weight_noise=0.0, scheduled_sampling=0.0, seed=0, name=None, **kwargs):
+    @checked(who="SequenceModel")
+    def __init__(
+        self,
+        network,
+        *,
+        batch_size: Whole(0, 1_000_000) = 0,
+        weight_noise: Number("[0, 10]") = 0.0,
+        scheduled_sampling: Number("[0, 1]") = 0.0,
+        seed: Seed = 0,
+        name: ModelName | None = None,
+        **kwargs,
+    ):
         super().__init__(name=name or network.name, **kwargs)
         self.network, self.stepper = network, with_state(network)
         self.batch_size, self.weight_noise, self.scheduled_sampling = batch_size, weight_noise, scheduled_sampling
@@ -182,7 +194,16 @@ class SequenceModel(keras.Model):
         return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)
 
 
-def exposure_gap(stepper, stream, *, prime=50, steps=50, sequences=64, seed=0):
+@checked(who="exposure_gap")
+def exposure_gap(
+    stepper,
+    stream,
+    *,
+    prime: Whole(1, 100_000) = 50,
+    steps: Whole(1, 100_000) = 50,
+    sequences: Whole(1, 100_000) = 64,
+    seed: Seed = 0,
+):
     """What a language model thinks of its own continuations of a text, and of the text's.
 
     In training every input is the text's; when it writes, every input is its own. How far the two lie apart is what

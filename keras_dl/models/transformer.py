@@ -14,28 +14,31 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.decoding import Shared
 from keras_dl.layers.attention import MASKED, Mask, MultiHeadAttention, ScaledEmbedding
-from keras_dl.models._transformer import Parts, check
+from keras_dl.models._sizes import Layers, Tokens, Width, check_weights
+from keras_dl.models._transformer import POSITIONS, Parts, check_heads
 
 PARAMETERS = 63_045_632  # trainable, at the defaults
 ROOM = 8  # steps by which what a decoder keeps grows
 
 
+@checked
 def build_transformer(
-    vocabulary_size=37_000,
+    vocabulary_size: Tokens = 37_000,
     *,
-    num_layers=6,
-    hidden_dim=512,
-    intermediate_dim=2048,
-    num_heads=8,
-    dropout=0.1,
-    norm_first=False,
-    positions="sinusoidal",
-    max_length=512,
-    tied=True,
-    use_bias=False,
-    name="transformer",
+    num_layers: Layers = 6,
+    hidden_dim: Width = 512,
+    intermediate_dim: Width = 2048,
+    num_heads: Width = 8,
+    dropout: Share = 0.1,
+    norm_first: YesOrNo = False,
+    positions: OneOf(*POSITIONS) = "sinusoidal",
+    max_length: Width = 512,
+    tied: YesOrNo = True,
+    use_bias: YesOrNo = False,
+    name: ModelName = "transformer",
 ):
     """Build the encoder and decoder of section 3.
 
@@ -60,16 +63,15 @@ def build_transformer(
         models.decoder_of writes with it, models.with_attention shows its weights.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_transformer(11, num_layers=1, hidden_dim=8, intermediate_dim=16, num_heads=2).output_shape
     (None, None, 11)
     """
-    sizes = {
-        "vocabulary_size": vocabulary_size, "num_layers": num_layers, "hidden_dim": hidden_dim,
-        "intermediate_dim": intermediate_dim, "num_heads": num_heads, "max_length": max_length,
-    }  # fmt: skip
-    check("build_transformer", sizes, dropout, positions, norm_first=norm_first, tied=tied, use_bias=use_bias)
+    check_heads("build_transformer", num_heads, hidden_dim)
+    attention, feed_forward = 4 * hidden_dim**2, 2 * hidden_dim * intermediate_dim
+    embeddings = vocabulary_size * hidden_dim * (1 if tied else 3)
+    check_weights("build_transformer", embeddings + num_layers * (3 * attention + 2 * feed_forward))
     part = Parts(hidden_dim, intermediate_dim, num_heads, dropout, norm_first, use_bias)
 
     source = keras.Input((None,), dtype="int32", name="source")

@@ -10,28 +10,30 @@ Shapes: B sequences, T steps, K tokens.
 import keras
 from keras import layers
 
+from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.attention import Mask, ScaledEmbedding
-from keras_dl.models import _checks
-from keras_dl.models._transformer import Parts, check
+from keras_dl.models._sizes import LayersOfOne, Tokens, TokensShape, Width, check_weights
+from keras_dl.models._transformer import POSITIONS, Parts, check_heads
 
 PARAMETERS = 24_022_016  # trainable, at the defaults
 
 
+@checked
 def build_transformer_lm(
-    input_shape=(None,),
-    num_classes=10_000,
+    input_shape: TokensShape = (None,),
+    num_classes: Tokens = 10_000,
     *,
-    num_layers=6,
-    hidden_dim=512,
-    intermediate_dim=2048,
-    num_heads=8,
-    dropout=0.1,
-    norm_first=False,
-    positions="sinusoidal",
-    max_length=512,
-    tied=True,
-    use_bias=False,
-    name="transformer_lm",
+    num_layers: LayersOfOne = 6,
+    hidden_dim: Width = 512,
+    intermediate_dim: Width = 2048,
+    num_heads: Width = 8,
+    dropout: Share = 0.1,
+    norm_first: YesOrNo = False,
+    positions: OneOf(*POSITIONS) = "sinusoidal",
+    max_length: Width = 512,
+    tied: YesOrNo = True,
+    use_bias: YesOrNo = False,
+    name: ModelName = "transformer_lm",
 ):
     """Build a Transformer that predicts the next token.
 
@@ -56,22 +58,17 @@ def build_transformer_lm(
         the token after each.
 
     Raises:
-        ValueError: an argument is outside what is said above.
+        ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
 
     >>> build_transformer_lm(num_classes=7, num_layers=1, hidden_dim=8, num_heads=2).output_shape
     (None, None, 7)
     """
-    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 1:
-        raise ValueError(f"build_transformer_lm: input_shape must be (T,), T None for any; got {input_shape!r}.")
-    _checks.whole_numbers("build_transformer_lm", "input_shape", tuple(n or 1 for n in input_shape), example="(None,)")
-    sizes = {
-        "num_classes": num_classes, "num_layers": num_layers, "hidden_dim": hidden_dim,
-        "intermediate_dim": intermediate_dim, "num_heads": num_heads, "max_length": max_length,
-    }  # fmt: skip
-    check("build_transformer_lm", sizes, dropout, positions, norm_first=norm_first, tied=tied, use_bias=use_bias)
+    check_heads("build_transformer_lm", num_heads, hidden_dim)
+    layer = 4 * hidden_dim**2 + 2 * hidden_dim * intermediate_dim
+    check_weights("build_transformer_lm", num_classes * hidden_dim * (1 if tied else 2) + num_layers * layer)
     part = Parts(hidden_dim, intermediate_dim, num_heads, dropout, norm_first, use_bias)
 
-    tokens = keras.Input(tuple(input_shape), dtype="int32", name="tokens")
+    tokens = keras.Input(input_shape, dtype="int32", name="tokens")
     embedding = ScaledEmbedding(num_classes, hidden_dim, name="embedding")
     before = Mask(causal=True, name="target_mask")(tokens)
     x = part.begin(embedding(tokens), positions, max_length, "target")

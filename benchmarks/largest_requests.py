@@ -1,0 +1,178 @@
+"""The largest requests that endpoints take, by the limits in an export's card.
+
+Rows of the table `safety`: REQUESTS[row](card) gives {case: {input: value}}, each answered by the row's endpoint.
+"""
+
+import io
+import itertools
+import math
+
+import numpy as np
+
+
+def image_bytes(card):
+    """A picture of as many pixels as there may be, in each format; as many pixels as may be; as many pictures."""
+    limits = card["endpoints"]["serving_default"]["limits"]
+    height, width = _sides(limits)
+    together = max(1, limits["pixels_of_all"] // (height * width))
+    cases = {}
+    for form in ("PNG", "JPEG", "GIF", "BMP", "WEBP"):
+        picture = _picture(height, width, form)
+        if len(picture) <= limits["bytes"]:
+            cases[f"{form}, 1 x {height} x {width}"] = {"image_bytes": [picture]}
+    for form in ("PNG", "JPEG"):
+        cases[f"{form}, {together} x {height} x {width}"] = {"image_bytes": [_picture(height, width, form)] * together}
+    side = math.isqrt(limits["pixels_of_all"] // limits["pictures"])
+    cases[f"PNG, {limits['pictures']} x {side} x {side}"] = {
+        "image_bytes": [_picture(side, side, "PNG")] * limits["pictures"]
+    }
+    return cases
+
+
+def image(card):
+    """Raw pictures: one of as many pixels as there may be, as many such as may be, and as many pictures."""
+    serve = card["endpoints"]["serve"]
+    limits, channels = serve["limits"], serve["inputs"]["image"]["shape"][3]
+    height, width = _sides(limits)
+    together = max(1, limits["pixels_of_all"] // (height * width))
+    side = math.isqrt(limits["pixels_of_all"] // limits["pictures"])
+    shapes = dict.fromkeys([(1, height, width), (together, height, width), (limits["pictures"], side, side)])
+    return {" x ".join(map(str, shape)): {"image": np.zeros((*shape, channels), np.uint8)} for shape in shapes}
+
+
+def music_score(card):
+    """As many pieces as there may be, and as many steps."""
+    return {
+        f"{pieces} x {steps} steps": {"roll": _roll(pieces, steps), "steps": [steps] * pieces}
+        for pieces, steps in _rolls(card["endpoints"]["score"]["limits"], "steps")
+    }
+
+
+def music_generate(card):
+    """All drawn, and all but the last step given."""
+    limits, defaults, cases = card["endpoints"]["generate"]["limits"], _defaults(card, "generate"), {}
+    for pieces, steps in _rolls(limits, "steps"):
+        request = {"prime": _roll(pieces, steps - 1), "length": 1}
+        cases[f"{pieces} x {steps} steps, one drawn"] = defaults | request
+    for pieces, steps in _rolls(limits, "length"):
+        request = {"prime": _roll(pieces, 0), "length": steps}
+        cases[f"{pieces} x {steps} steps, all drawn"] = defaults | request
+    return cases
+
+
+def text_score(card):
+    """As many texts as there may be, and one that is as long as possible."""
+    return {
+        f"{texts} x {tokens} tokens": {"text": [_text(card, tokens)] * texts}
+        for texts, tokens in _shapes(card, "score", "texts")
+    }
+
+
+def text_generate(card):
+    """All of a text drawn, with and without a restriction, and all but its last token given."""
+    cases = {}
+    for texts, tokens in _shapes(card, "generate", "texts"):
+        for what, length, more in (
+            ("all drawn", tokens, {}),
+            ("all drawn of a nucleus", tokens, {"top_p": 0.99}),
+            ("one drawn", 1, {}),
+        ):
+            request = {"prime": [_text(card, tokens - length)] * texts, "length": length}
+            cases[f"{texts} x {tokens} tokens, {what}"] = _defaults(card, "generate") | request | more
+    return cases
+
+
+def translate(card):
+    """As many sentences as there may be, and one that is as long as possible."""
+    return {
+        f"{sentences} x {tokens} tokens": _defaults(card, "translate")
+        | {"source": [_sentence(card, tokens)] * sentences}
+        for sentences, tokens in _shapes(card, "translate", "sentences")
+    }
+
+
+def translation_sample(card):
+    return _of_sentences(card, "sample")
+
+
+def translation_score(card):
+    cases = {}
+    for sentences, tokens in _shapes(card, "score", "sentences"):
+        texts = [_sentence(card, tokens)] * sentences
+        cases[f"{sentences} x {tokens} tokens"] = {"source": texts, "target": texts}
+    return cases
+
+
+REQUESTS = {
+    "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
+    "text_score": text_score, "text_generate": text_generate, "translate": translate,
+    "translation_sample": translation_sample, "translation_score": translation_score,
+}  # fmt: skip
+
+
+def _sides(limits):
+    """(height, width) of the largest picture."""
+    height = min(limits["side"], math.isqrt(limits["pixels"]))
+    return height, min(limits["side"], limits["pixels"] // height)
+
+
+def _picture(height, width, form):
+    """A picture of three colours in stripes as a file's bytes."""
+    from PIL import Image
+
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[::2] = 200, 100, 50
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **({"lossless": True, "method": 0} if form == "WEBP" else {}))
+    return buffer.getvalue()
+
+
+def _rolls(limits, longest):
+    """(pieces, steps) of the two largest requests."""
+    pieces, steps, together = limits["pieces"], limits[longest], limits["steps_of_all"]
+    return dict.fromkeys([(pieces, min(steps, together // pieces)), (max(1, together // steps), steps)])
+
+
+def _roll(pieces, steps):
+    return np.random.default_rng(0).integers(0, 2, (pieces, steps, 88), np.uint8)
+
+
+def _of_sentences(card, endpoint):
+    defaults, cases = _defaults(card, endpoint), {}
+    for sentences, tokens in _shapes(card, endpoint, "sentences"):
+        cases[f"{sentences} x {tokens} tokens"] = defaults | {"source": [_sentence(card, tokens)] * sentences}
+    return cases
+
+
+def _shapes(card, endpoint, rows):
+    """(rows, tokens of each): as many rows as there may be, the longest row, and the most of it side by side."""
+    from keras_dl.endpoints.translation import BEYOND
+
+    limits = card["endpoints"][endpoint]["limits"]
+    most, longest, together = limits[rows], limits["tokens"], limits["tokens_of_all"]
+    beyond = BEYOND if endpoint in ("translate", "sample") else 0
+    sizes = [(most, min(longest, together // most - beyond)), (1, longest), (together // (longest + beyond), longest)]
+    return dict.fromkeys((count, tokens) for count, tokens in sizes if 0 < count <= most and tokens > 0)
+
+
+def _defaults(card, endpoint):
+    inputs = card["endpoints"][endpoint]["inputs"]
+    return {name: spec["default"] for name, spec in inputs.items() if "default" in spec}
+
+
+def _text(card, tokens):
+    """A text of so many tokens that a language model knows."""
+    level, vocabulary = card["preprocess"]["level"], card["preprocess"]["vocabulary"]
+    known = [token for token in vocabulary if token.isalpha()] or [token for token in vocabulary if token.strip()]
+    return ("" if level == "character" else " ").join(itertools.islice(itertools.cycle(known[-9:]), tokens))
+
+
+def _sentence(card, tokens):
+    """A sentence of about so many sub-words, its end counted, and never of more."""
+    from keras_dl.data.subwords import Subwords
+
+    subwords = Subwords(tuple(card["preprocess"]["pieces"]))
+    letters = [piece for piece in subwords.pieces if len(piece) == 1 and piece.isalpha()]
+    each = {letter: len(subwords.encode([f"{letter} {letter}"])[0]) // 2 for letter in letters[:9]}
+    word = min(each, key=each.get)
+    return " ".join([word] * ((tokens - 1) // each[word]))

@@ -1,0 +1,294 @@
+"""What an argument may be, written as its annotation and checked at every call.
+
+    @arguments.checked
+    def build_mlp(units: Widths = (512, 512), dropout: Share = 0.0, vocabulary_size: Width | None = None): ...
+
+A call that does not fit raises ArgumentError: one sentence that says who, what must hold, what came and the nearest
+value. What fits is handed on as Python has it: np.int64(4) as 4, a list as a tuple. An argument that has no Kind as
+annotation is not looked at; relations between two arguments are checked by the function itself.
+The same kinds stand in the settings of a command line: `epochs: Annotated[int, Whole(1, 1_000_000)] = 20`.
+"""
+
+import difflib
+import functools
+import inspect
+import numbers
+import os
+import re
+
+from keras_dl.errors import UserError
+
+LONGEST_SHOWN = 80  # characters of a value in a message
+
+
+class ArgumentError(UserError):
+    """An argument is not what its function takes."""
+
+
+class Kind:
+    """What an argument may be.
+
+    Attributes:
+        must: what it must be, to be read after "must be".
+    """
+
+    must = ""
+
+    def convert(self, value):
+        """The value as Python has it.
+
+        Raises:
+            ValueError: it is not of this kind; the message is the nearest value that is, or empty.
+        """
+        raise NotImplementedError
+
+    def __or__(self, nothing):
+        """`Kind | None`: an argument that may be left out."""
+        return Optional(self) if nothing is None else NotImplemented
+
+    def __repr__(self):  # what help() and inspect.signature show
+        return self.must
+
+
+class Optional(Kind):
+    """Another kind, or None."""
+
+    def __init__(self, kind):
+        self.kind, self.must = kind, f"{kind.must}, or None"
+
+    def convert(self, value):
+        return None if value is None else self.kind.convert(value)
+
+
+class Whole(Kind):
+    """A whole number from `least` to `most`; True and False are none.
+
+    >>> Whole(1, 1000)
+    a whole number from 1 to 1,000
+    """
+
+    def __init__(self, least, most):
+        self.least, self.most = least, most
+        self.range = f"from {least:,} to {most:,}"
+        self.must = f"a whole number {self.range}"
+
+    def convert(self, value):
+        if isinstance(value, numbers.Integral) and not isinstance(value, bool) and self.least <= value <= self.most:
+            return int(value)
+        raise ValueError(str(round(_clamped(value, self.least, self.most))))
+
+
+class Number(Kind):
+    """A number in an interval, in the notation of mathematics; nan is in none.
+
+    Args:
+        interval: "[0, 1)" is 0 <= x < 1.
+        near: the value that is named where the nearest end of the interval is not in it.
+
+    >>> Number("[0, 1)", near=0.9)
+    a number in [0, 1)
+    """
+
+    def __init__(self, interval, near=None):
+        self.least, self.most = (float(end) for end in interval[1:-1].split(","))
+        self.open = interval[0] == "(", interval[-1] == ")"
+        self.near, self.must = near, f"a number in {interval}"
+
+    def convert(self, value):
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if real and self._within(value) and self._within(float(value)):  # a fraction may be rounded to an end
+            return float(value) if not isinstance(value, numbers.Integral) else int(value)
+        near = float(_clamped(value, self.least, self.most))
+        near = near if self._within(near) else self.near
+        raise ValueError("" if near is None else f"{near:g}")
+
+    def _within(self, value):
+        above = self.least < value if self.open[0] else self.least <= value
+        return above and (value < self.most if self.open[1] else value <= self.most)
+
+
+class _YesOrNo(Kind):
+    """True or False: the string "False" would count as true."""
+
+    must = "True or False"
+
+    def convert(self, value):
+        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # NumPy's, by either of its names
+            return bool(value)
+        raise ValueError
+
+
+class OneOf(Kind):
+    """One of some strings, or of some whole numbers.
+
+    >>> OneOf("relu", "tanh")
+    one of 'relu', 'tanh'
+    """
+
+    def __init__(self, *choices):
+        self.choices, self.must = choices, f"one of {', '.join(map(repr, choices))}"
+
+    def convert(self, value):
+        kind = str if isinstance(self.choices[0], str) else numbers.Integral
+        if isinstance(value, kind) and not isinstance(value, bool) and value in self.choices:
+            return type(self.choices[0])(value)
+        if isinstance(value, numbers.Real) and kind is not str:
+            near = _clamped(value, min(self.choices), max(self.choices))
+            raise ValueError(repr(min(self.choices, key=lambda choice: abs(choice - near))))
+        text = shown(value)
+        alike = [difflib.SequenceMatcher(None, text, repr(choice)).ratio() for choice in self.choices]
+        raise ValueError(repr(self.choices[alike.index(max(alike))]))
+
+
+class Tuple(Kind):
+    """A tuple or list of values of one kind.
+
+    Args:
+        of: Whole or OneOf.
+        least, most: how many values it may have.
+    """
+
+    def __init__(self, of, least=1, most=100):
+        self.of, self.least, self.most = of, least, most
+        count = f"{least} " if least == most else ""
+        self.must = f"a tuple of {count}" + (f"whole numbers {of.range}" if isinstance(of, Whole) else f"{of.must}")
+        self.must += "" if least == most else f", {f'{least} to' if least else 'at most'} {most} of them"
+
+    def convert(self, value):
+        if not isinstance(value, (tuple, list)) or not self.least <= len(value) <= self.most:
+            raise ValueError
+        try:
+            return tuple(self.of.convert(v) for v in value)
+        except ValueError:
+            raise ValueError from None
+
+
+class Shape(Kind):
+    """The shape of an input without its batch axis.
+
+    Args:
+        *forms: its axes, such as "H, W, C" or "T,"; axis T may be None, for any length.
+        most: the largest size.
+
+    >>> Shape("H, W, C", most=8192)
+    (H, W, C), whole numbers from 1 to 8,192
+    """
+
+    def __init__(self, *forms, most):
+        self.forms = [[axis for axis in re.split(", *", form) if axis] for form in forms]
+        self.size = Whole(1, most)
+        self.must = f"{' or '.join(f'({form})' for form in forms)}, whole numbers {self.size.range}"
+        self.must += ", T None for any length" if "T" in self.forms[0] else ""
+
+    def convert(self, value):
+        form = isinstance(value, (tuple, list)) and next((f for f in self.forms if len(f) == len(value)), None)
+        if not form:
+            raise ValueError
+        try:
+            return tuple(
+                None if size is None and axis == "T" else self.size.convert(size)
+                for axis, size in zip(form, value, strict=True)
+            )
+        except ValueError:
+            raise ValueError from None
+
+
+class _Text(Kind):
+    """A string, or a path, without NUL characters."""
+
+    must = "a string"
+
+    def convert(self, value):
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if isinstance(value, str) and "\0" not in value:
+            return str(value)
+        raise ValueError
+
+
+class _ModelName(Kind):
+    """What Keras and a SavedModel take as the name of a model."""
+
+    must = "a name of 1 to 100 letters (a to z), digits, '_', '-' and '.', no '_' or '-' in front"
+
+    def convert(self, value):
+        if isinstance(value, str) and re.fullmatch("[A-Za-z0-9.][A-Za-z0-9_.-]{0,99}", value):
+            return str(value)
+        near = re.sub("[^A-Za-z0-9_.-]+", "_", value).strip("_-")[:100] if isinstance(value, str) else ""
+        raise ValueError(repr(near) if near else "")
+
+
+class _Function(Kind):
+    """Something that can be called."""
+
+    must = "a function"
+
+    def convert(self, value):
+        if callable(value):
+            return value
+        raise ValueError
+
+
+YesOrNo, Text, ModelName, Function = _YesOrNo(), _Text(), _ModelName(), _Function()
+Share = Number("[0, 1)", near=0.9)
+Seed = Whole(0, 2**31 - 1)  # trials' seeds are above a run's, and NumPy's end at 2**32
+
+
+def checked(function=None, *, who=None):
+    """Decorate a function so that its arguments are checked by their annotations.
+
+    Args:
+        who: what messages call the function; None: its name.
+    """
+    if function is None:
+        return functools.partial(checked, who=who)
+    signature, who = inspect.signature(function), who or function.__name__
+    kinds = {name: p.annotation for name, p in signature.parameters.items() if isinstance(p.annotation, Kind)}
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:  # an argument is unknown, missing or given twice
+            raise TypeError(f"{who}: {error}") from None
+        for name, value in bound.arguments.items():
+            if name in kinds:
+                default = signature.parameters[name].default
+                bound.arguments[name] = check(f"{who}: {name}", kinds[name], value, example=default)
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def check(who, kind, value, example=None):
+    """The value as Python has it.
+
+    Args:
+        who: how the sentence begins, such as "build_mlp: units" or "--epochs:".
+        example: a tuple that is right, which is named where a tuple is wrong.
+
+    Raises:
+        ArgumentError: it is not of this kind.
+    """
+    try:
+        return kind.convert(value)
+    except ValueError as error:
+        near = f" Nearest: {error}." if str(error) else ""
+    such_as = f", such as {example}" if isinstance(example, tuple) and example else ""
+    raise ArgumentError(f"{who} must be {kind.must}{such_as}; got {shown(value)}.{near}")
+
+
+def shown(value):
+    """A value in a message: one line, not too long, whatever its repr does."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an object's own, a tuple too deep, a number with too many digits
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _clamped(value, least, most):
+    """The number nearest to `value` from `least` to `most`; `least` for what is no number."""
+    if not isinstance(value, numbers.Real) or value != value:
+        return least
+    return value if least <= value <= most else least if value < least else most

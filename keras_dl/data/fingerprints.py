@@ -1,0 +1,59 @@
+"""What identifies the data of a run, so that a resume notices when they are no longer the same.
+
+A fingerprint is plain JSON: of each split the number of examples and a digest of their arrays, the names of the
+classes where there are some, and a digest of each part of the pre-processing.
+"""
+
+import hashlib
+import json
+
+import numpy as np
+
+CHUNK = 1 << 24  # bytes of a memory-mapped array that are read at once
+
+
+def fingerprint(splits):
+    """{"train", "validation", "test": {"examples", "digest"}, "classes": [name], "preprocess": {part: digest}}.
+
+    Args:
+        splits: data.Splits. Arrays are read once, about a gigabyte a second.
+    """
+    parts = {}
+    for name in ("train", "validation", "test"):
+        examples = getattr(splits, name)
+        parts[name] = {"examples": len(examples), "digest": _of_features(examples.features)}
+    config = json.loads(json.dumps(splits.preprocess.config(), default=_plain))
+    return parts | {
+        "classes": [str(name) for name in getattr(splits.info, "classes", ())],
+        "preprocess": {name: _hex(json.dumps(value, sort_keys=True).encode()) for name, value in config.items()},
+    }
+
+
+def _of_features(features):
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(features):
+        feature = features[name]
+        arrays = (feature.values, feature.splits) if hasattr(feature, "splits") else (feature,)
+        for array in arrays:
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            _update(digest, array)
+    return digest.hexdigest()
+
+
+def _update(digest, array):
+    if array.dtype == object:  # texts of unlike lengths
+        for text in array.ravel():
+            text = text if isinstance(text, bytes) else str(text).encode()
+            digest.update(len(text).to_bytes(8, "little") + text)
+        return
+    rows = max(1, CHUNK // max(1, array[:1].nbytes))
+    for begin in range(0, len(array), rows):  # a memory-mapped array never stands in memory as a whole
+        digest.update(np.ascontiguousarray(array[begin : begin + rows]).view(np.uint8).reshape(-1).data)
+
+
+def _hex(data):
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def _plain(value):
+    return value.tolist() if hasattr(value, "tolist") else str(value)

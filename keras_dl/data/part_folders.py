@@ -1,0 +1,40 @@
+"""The folders of a user's that hold the splits of their own: train, validation and test, by their usual names."""
+
+from keras_dl.runtime import UserError
+
+NAMES = {  # of a split, in any letter case
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "development"),
+    "test": ("test", "testing"),
+}
+SPLIT = {name: split for split, names in NAMES.items() for name in names}
+
+
+def find(root):
+    """{split: its folder} of a folder that has them: train and another; else {}.
+
+    Args:
+        root: Path of the user's folder.
+
+    Raises:
+        UserError: two folders are named for one split, such as val and Validation.
+
+    >>> import pathlib, tempfile
+    >>> root = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in ("Train", "VAL", "other"):
+    ...     (root / name).mkdir()
+    >>> {split: folder.name for split, folder in find(root).items()}
+    {'train': 'Train', 'validation': 'VAL'}
+    """
+    found = {}
+    for folder in sorted(path for path in root.iterdir() if path.name.lower() in SPLIT and path.is_dir()):
+        found.setdefault(SPLIT[folder.name.lower()], []).append(folder)
+    if "train" not in found or len(found) == 1:
+        return {}
+    for split, folders in found.items():
+        if len(folders) > 1:
+            raise UserError(
+                f"data.load: {root} must have one folder of the {split} split; "
+                f"got {', '.join(folder.name for folder in folders)}. Move them together, or rename one."
+            )
+    return {split: folders[0] for split, folders in found.items()}

@@ -1,0 +1,261 @@
+"""The bytes of one picture file become pixels: the one decoder of training, `predict` and every export.
+
+It is made of TensorFlow operations alone, so that an export needs no other library, and of whole numbers alone, so that
+the pixels are the same bits everywhere. A file is refused by what its header says before anything is decoded.
+"""
+
+import functools
+import re
+
+from keras_dl.data import headers
+from keras_dl.runtime import UserError, quiet_tensorflow
+
+with quiet_tensorflow():
+    import tensorflow as tf
+
+MOST_BYTES = 2**25  # of a file
+MOST_PIXELS = 2**25  # of a picture
+MOST_SIDE = 2**14  # pixels
+MOST_SCANS = 64  # of a JPEG: one that grows sharper as it loads has about ten
+STRIP = 2**19  # pixels whose colours are computed at once
+LUMA = (299, 587, 114)  # thousandths, ITU-R BT.601
+READABLE = f"{', '.join(headers.FORMATS[:-1])} or {headers.FORMATS[-1]}"
+DAMAGED = "damaged"
+NO_FORMAT = headers.NO_FORMAT
+
+
+def decode(data, channels):
+    """Decode a picture, turned upright as its Exif orientation says, what is transparent laid on white.
+
+    Args:
+        data: scalar string, the bytes of a JPEG, PNG, BMP, GIF (its first frame) or WebP (no animation).
+        channels: 1 for grey, 3 for colour.
+
+    Returns:
+        uint8 (h, w, channels).
+
+    Raises:
+        tf.errors.InvalidArgumentError: it has too many bytes or pixels, is of another format, or is damaged;
+            `reason` says which.
+    """
+    return _decoder(channels)(data)
+
+
+def pixels(data):
+    """int64: height times width of a picture that is within the bounds, from its header alone.
+
+    Raises:
+        tf.errors.InvalidArgumentError: as decode has it, but for damage behind the header.
+    """
+    return _counter()(data)
+
+
+def read(path):
+    """The bytes of a file.
+
+    Raises:
+        UserError: it has more than MOST_BYTES.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:  # Python's own: TensorFlow takes some paths for patterns or addresses
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise UserError(f"a picture may have at most {MOST_BYTES} bytes")
+    return data
+
+
+def reason(error):
+    """Why a picture was refused, in a few words: "above 33554432 pixels", "HEIC", "damaged"."""
+    bound = re.search(r"a picture may have at most (\d+ [a-z ]+)", str(error))
+    other = re.search(r"a picture must be [^;\]]*; got ([^\].]+)", str(error))
+    return f"above {bound[1]}" if bound else other[1] if other else DAMAGED
+
+
+@functools.cache  # traced once, and called by all: tracing takes seconds
+def _decoder(channels):
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def decode_picture(data):
+        readers = [_jpeg, _png, _gif, _bmp, _webp]
+        return _colours(_by_format(data, readers, tf.zeros([0, 0, 1], tf.uint8)), channels)
+
+    return decode_picture
+
+
+@functools.cache
+def _counter():
+    sizes = [
+        headers.jpeg_size,
+        headers.png_size,
+        headers.gif_size,
+        lambda data: headers.Bitmap(data).size,
+        headers.webp_size,
+    ]
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def count_pixels(data):
+        readers = [lambda data, size=size: _product(data, size(data)) for size in sizes]
+        return _by_format(data, readers, tf.constant(0, tf.int64))
+
+    return count_pixels
+
+
+def _by_format(data, readers, nothing):
+    """What the reader of the file's format, of those in the order of headers.FORMATS, makes of its bytes.
+
+    nothing: a tensor of the type that the readers give, for the branch of a file that is refused.
+    """
+    with tf.control_dependencies([_require(tf.strings.length(data) <= MOST_BYTES, _at_most(MOST_BYTES, "bytes"))]):
+        data = tf.identity(data)
+
+    def refused():
+        words = tf.strings.join([f"a picture must be {READABLE}; got ", headers.name_of(data)])
+        with tf.control_dependencies([_require(False, words)]):
+            return tf.identity(nothing)
+
+    return tf.switch_case(headers.format_of(data), [*[lambda it=it: it(data) for it in readers], refused])
+
+
+def _within_bounds(data, size, scans=0):
+    """data, to be used in place of it by all that must not run where size, (2,) height and width, is refused."""
+    values = tf.stack([tf.reduce_prod(size), tf.reduce_max(size), tf.cast(scans, tf.int64), -tf.reduce_min(size)])
+    most = [MOST_PIXELS, MOST_SIDE, MOST_SCANS, -1]
+    words = [_at_most(MOST_PIXELS, "pixels"), _at_most(MOST_SIDE, "pixels a side"), _at_most(MOST_SCANS, "scans")]
+    beyond = values > most
+    with tf.control_dependencies(
+        [_require(~tf.reduce_any(beyond), tf.gather([*words, "no pixels"], tf.argmax(beyond)))]
+    ):
+        return tf.identity(data)
+
+
+def _product(data, size):
+    with tf.control_dependencies([_within_bounds(data, size)]):
+        return tf.reduce_prod(size)
+
+
+def _at_most(most, unit):
+    return f"a picture may have at most {most} {unit}"
+
+
+def _require(condition, words):
+    return tf.raw_ops.Assert(condition=condition, data=[words])  # tf.debugging.Assert is a branch besides
+
+
+def _decoded(data):
+    return tf.io.decode_image(data, expand_animations=False)
+
+
+def _jpeg(data):
+    data = _within_bounds(data, headers.jpeg_size(data), headers.jpeg_scans(data, MOST_SCANS))
+    return _upright(_decoded(data), headers.jpeg_exif(data))
+
+
+def _png(data):
+    data = _within_bounds(data, headers.png_size(data))
+    picture = tf.cond(
+        headers.png_hides_a_colour(data),
+        lambda: tf.io.decode_png(data, channels=4),  # else the colour that means transparent is shown
+        lambda: tf.io.decode_png(data),
+    )
+    return _upright(picture, headers.png_exif(data))
+
+
+def _webp(data):
+    words = f"a picture must be {READABLE}; got animated WebP"  # TensorFlow 2.21 writes beyond its buffer there
+    with tf.control_dependencies([_require(~headers.webp_is_animated(data), words)]):
+        data = _within_bounds(data, headers.webp_size(data))
+    return _upright(_decoded(data), headers.webp_exif(data))
+
+
+def _gif(data):
+    """The first frame where it stands on the picture; the rest of it is transparent, and so white."""
+    data = _within_bounds(data, headers.gif_size(data))
+    alone, corner, size = headers.gif_first_frame(data)
+    frame = _decoded(alone)
+    behind = size - corner - tf.shape(frame, tf.int64)[:2]
+    around = tf.concat([tf.stack([corner, behind], 1), [[0, 0]]], 0)
+    return tf.pad(frame, around, constant_values=255)
+
+
+def _bmp(data):
+    bitmap = headers.Bitmap(data)
+    data, bits = _within_bounds(data, bitmap.size), bitmap.bits
+    stored = tf.reduce_any(tf.equal(bits, [8, 24, 32])) & (bitmap.header >= 40)
+    plain = tf.equal(bitmap.compression, 0) | (bitmap.has_masks & bitmap.usual_masks & tf.equal(bits, 32))
+    words = "a picture must be a BMP of 8, 24 or 32 bits a pixel, not compressed; got another BMP"
+    with tf.control_dependencies([_require(stored & plain, words)]):
+        picture = _decoded(
+            tf.strings.substr(data, tf.constant(0, tf.int64), bitmap.length)
+        )  # some programs write more behind the pixels
+
+    def from_palette():
+        raw = tf.io.decode_raw(data, tf.uint8)[14 + bitmap.header : bitmap.pixels_at]
+        entries = tf.reshape(raw[: tf.size(raw) // 4 * 4], [-1, 4])[:, 2::-1]  # stored as blue, green, red, 0
+        return tf.gather(entries, tf.cast(picture[..., 0], tf.int32))
+
+    def four_bytes():
+        # Programs that have no transparency leave the fourth byte 0 even where the header calls it alpha.
+        transparent = bitmap.has_alpha & tf.reduce_any(picture[..., 3:] > 0)
+        return tf.cond(transparent, lambda: picture, lambda: picture[..., :3])
+
+    return tf.case([(tf.equal(bits, 8), from_palette), (tf.equal(bits, 32), four_bytes)], default=lambda: picture)
+
+
+def _upright(picture, exif):
+    """Undo how the camera was held, as the Exif block says; b"" says nothing."""
+
+    def turned():
+        # 2 is mirrored, 3 turned by 180 degrees, 4 upside down; 5 to 8 are on their side.
+        orientation = headers.orientation_of(exif)
+        upright = tf.cond(orientation >= 5, lambda: tf.transpose(picture, [1, 0, 2]), lambda: picture)
+        mirrored = tf.reduce_any(tf.equal(orientation, [2, 3, 6, 7]))
+        upright = tf.cond(mirrored, lambda: tf.reverse(upright, [1]), lambda: upright)
+        upside_down = tf.reduce_any(tf.equal(orientation, [3, 4, 7, 8]))
+        return tf.cond(upside_down, lambda: tf.reverse(upright, [0]), lambda: upright)
+
+    return tf.cond(tf.strings.length(exif) > 8, turned, lambda: picture)
+
+
+def _colours(picture, channels):
+    """uint8 (h, w, 1 to 4), grey or colour, with alpha or without -> uint8 (h, w, channels)."""
+
+    def grey(levels):
+        return (tf.reduce_sum(levels * LUMA, -1, keepdims=True) + 500) // 1000
+
+    def on_white(levels):
+        alpha = levels[..., -1:]
+        return (levels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255
+
+    def repeated(one):
+        return tf.broadcast_to(one, [tf.shape(one)[0], tf.shape(one)[1], 3])
+
+    if channels == 1:
+        ways = [
+            lambda: picture,
+            lambda: _by_strips(on_white, picture, 2, 1),
+            lambda: _by_strips(grey, picture, 3, 1),
+            lambda: _by_strips(lambda levels: grey(on_white(levels)), picture, 4, 1),
+        ]
+    else:
+        ways = [
+            lambda: repeated(picture),
+            lambda: repeated(_by_strips(on_white, picture, 2, 1)),
+            lambda: picture,
+            lambda: _by_strips(on_white, picture, 4, 3),
+        ]
+    return tf.ensure_shape(tf.switch_case(tf.shape(picture)[2] - 1, ways), [None, None, channels])
+
+
+def _by_strips(convert, picture, channels, channels_after):
+    """`convert` of the picture in int32, a strip of rows at a time: the whole would take many times the picture."""
+    picture = tf.ensure_shape(picture, [None, None, channels])
+    height, width = tf.shape(picture)[0], tf.shape(picture)[1]
+    rows = tf.maximum(STRIP // width, 1)
+    count = (height + rows - 1) // rows
+    shape = [None, None, channels_after]
+    strips = tf.TensorArray(tf.uint8, count, element_shape=shape, infer_shape=False)
+
+    def one(i, strips):
+        strip = tf.cast(picture[i * rows : (i + 1) * rows], tf.int32)
+        return i + 1, strips.write(i, tf.ensure_shape(tf.cast(convert(strip), tf.uint8), shape))
+
+    return tf.while_loop(lambda i, _: i < count, one, (0, strips), parallel_iterations=1)[1].concat()

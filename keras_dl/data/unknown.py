@@ -1,0 +1,52 @@
+"""What a vocabulary does not have, said in a sentence."""
+
+NAMED = 5  # tokens that a sentence names
+
+
+def sentence(place, counts, unit, read_as):
+    """A sentence that says how many tokens of a text are unknown, and which; "" where none is.
+
+    Args:
+        place: where the text stands.
+        counts: {token: how often}.
+        unit: "character" or "word".
+        read_as: what the model gets in their place.
+
+    >>> sentence("test", {"é": 2, "ß": 1}, "character", "U+FFFD")
+    "test: 3 characters (2 different) are not in the vocabulary and are read as U+FFFD: 'é' (2 times), 'ß'"
+    """
+    if not counts:
+        return ""
+    most = sorted(counts, key=lambda token: (-counts[token], token))
+    named = [_shown(token) + (f" ({counts[token]:,} times)" if counts[token] > 1 else "") for token in most[:NAMED]]
+    more = f" and {len(most) - NAMED:,} more" if len(most) > NAMED else ""
+    total = sum(counts.values())
+    units, verb, read = (unit, "is", "is read") if total == 1 else (f"{unit}s", "are", "are read")
+    how_many = f"{total:,} {units}" + (f" ({len(most):,} different)" if total > 1 else "")
+    return f"{place}: {how_many} {verb} not in the vocabulary and {read} as {read_as}: {', '.join(named)}{more}"
+
+
+def of_card(place, text, preprocess):
+    """As sentence(), of a text that an export is asked about; "" where its pre-processing has no vocabulary.
+
+    Args:
+        place: where the text stands.
+        text: a string.
+        preprocess: config() of data.text.Tokens or data.subwords.Subwords, as the export's card has it.
+    """
+    if preprocess.get("kind") == "tokens":
+        from keras_dl.data.text import Tokens
+
+        tokens = Tokens(preprocess["level"], tuple(preprocess["vocabulary"]))
+        return sentence(place, tokens.unknowns(text), tokens.level, tokens.vocabulary[tokens.unknown])
+    if preprocess.get("kind") == "subwords":
+        from keras_dl.data.subwords import SPECIAL, UNK, Subwords
+
+        subwords = Subwords(tuple(preprocess["pieces"]))
+        return sentence(place, subwords.unknowns(text), "character", SPECIAL[UNK])
+    return ""
+
+
+def _shown(token):
+    """Between quotes; what has no form of its own by its number."""
+    return f"'{token}'" if token.isprintable() and not token.isspace() else ascii(token)

@@ -1,0 +1,76 @@
+"""What is below a folder that a user names: links are followed, and nothing is passed over in silence."""
+
+import collections
+import os
+from pathlib import Path
+
+from keras_dl.errors import printable
+
+NAMED = 3  # entries that a sentence names
+# What systems and programs leave in folders:
+KNOWN = {
+    "thumbs.db",
+    "desktop.ini",
+    "ehthumbs.db",
+    "icon\r",
+    "__macosx",
+    "picasa.ini",
+    "@eadir",
+}
+
+
+def files(root):
+    """Every file below a folder, in the order of paths; a link is what it leads to.
+
+    Args:
+        root: Path of the folder.
+
+    Returns:
+        ([Path of each file], {reason: [path relative to root]} of what is passed over: hidden, systems' own, dangling
+        links, links that lead back, folders that cannot be read).
+    """
+    found, passed = [], collections.defaultdict(list)
+
+    def visit(folder, above):
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError as error:
+            passed[f"that cannot be read ({error.strerror})"].append(_below(root, folder))
+            return
+        for name in names:
+            path = folder / name
+            if name.startswith(".") or name.lower() in KNOWN:
+                passed["hidden or the system's own"].append(_below(root, path))
+            elif os.path.isdir(path):
+                real = os.path.realpath(path)
+                if real in above:
+                    passed["links that lead back"].append(_below(root, path))
+                else:
+                    visit(path, above | {real})
+            elif os.path.isfile(path):
+                found.append(path)
+            else:
+                passed["links to nothing" if os.path.islink(path) else "neither files nor folders"].append(
+                    _below(root, path)
+                )
+
+    visit(Path(root), {os.path.realpath(root)})
+    return sorted(found), dict(passed)
+
+
+def sentences(passed):
+    """A sentence for each reason: how many were left out, why, and the first of them.
+
+    >>> sentences({"hidden": [".a", ".b"]})
+    ('left out, hidden: 2 (.a, .b)',)
+    """
+    said = []
+    for reason, names in passed.items():
+        more = ", ..." if len(names) > NAMED else ""
+        said.append(f"left out, {reason}: {len(names):,} ({', '.join(names[:NAMED])}{more})")
+    return tuple(said)
+
+
+def _below(root, path):
+    """The path below root, in characters that can be printed."""
+    return printable(os.path.relpath(path, root))

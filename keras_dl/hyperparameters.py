@@ -1,0 +1,130 @@
+"""What a run's model and optimizer are built with: what a search may vary, what is said of it, how to build it again.
+
+    arguments = Arguments(config, space, chosen, defaults)
+    model = build(..., **arguments(hp))     hp: the HyperParameters of a trial, or tuning.defaults()
+
+The card, the search's table, TensorBoard's HParams page and the printed command all say `arguments.of(hp)`: what the
+builder and the optimizer were called with, not what was drawn.
+"""
+
+import dataclasses
+import shlex
+
+from keras_dl import optimizers, settings, summaries
+
+MOST_OUTCOMES = 10_000  # a space with more combinations is drawn from as a whole
+
+
+class Arguments:
+    """The builder's arguments as a function of a search's hyperparameters.
+
+    Called with hp, a keras_tuner.HyperParameters, it gives {argument: value}. It draws only values that can change
+    the result: not one that `chosen` has decided, nor one that has no effect beside those drawn before it.
+
+    Args:
+        config: the settings.Training of the run.
+        space: space(hp) -> {argument: value}, what the search may vary.
+        chosen: {argument: value} of the command line; they take the place of the space's.
+        defaults: {argument: value} of the builder's other arguments, models.options(architecture).
+    """
+
+    def __init__(self, config, space, chosen, defaults):
+        self.config, self.space, self.chosen, self.defaults = config, space, chosen, defaults
+        self._outcomes = None
+
+    def __call__(self, hp):
+        if self._outcomes is None:
+            self._outcomes = _outcomes(self._combined, type(hp))
+        return self._combined(_Effective(hp, self._outcomes))
+
+    def of(self, hp):
+        """All arguments of the builder, and those of the optimizer that it looks at: {name: value}."""
+        return self.defaults | self(hp) | optimizers.arguments(hp, self.config)
+
+    def varied(self, hp):
+        """The part of `of(hp)` that the search varies."""
+        every, results = self.of(hp), [result for _, result in self._outcomes]
+        names = [name for name in self(hp) if not results or any(r[name] != results[0][name] for r in results)]
+        return {name: every[name] for name in (*names, "learning_rate")}
+
+    def show(self, run, hp, metrics):
+        """The final fit's row on TensorBoard's HParams page, with {name: value} of the test split."""
+        tags = {f"test/{name}": value for name, value in metrics.items()}
+        summaries.hparams(run.tensorboard / "hparams" / "fit", self.of(hp), tags)
+
+    def words(self, hp):
+        """The command line, a list of words, that builds the same model and optimizer again without a search."""
+        untouched = self(type(hp)())
+        values = {name: v for name, v in self(hp).items() if name in self.chosen or v != untouched[name]}
+        values |= {"learning_rate": optimizers.arguments(hp, self.config)["learning_rate"], "trials": 0}
+        return shlex.split(settings.flags(dataclasses.replace(self.config, resume="", smoke=False), values))
+
+    def _combined(self, hp):
+        return self.space(hp) | self.chosen
+
+
+class _Effective:
+    """The `hp` of a space: it draws what can change the outcome, and gives its default to what cannot.
+
+    Args:
+        hp: a keras_tuner.HyperParameters, which is drawn from.
+        outcomes: of _outcomes; with each value, those that it leaves possible are kept.
+    """
+
+    def __init__(self, hp, outcomes):
+        self._hp, self._possible, self._values = hp, outcomes, {}
+
+    def __getattr__(self, name):
+        if name not in ("Int", "Float", "Boolean", "Fixed"):
+            return getattr(self._hp, name)
+        return lambda *args, **kwargs: self._value(name, *args, **kwargs)
+
+    def Choice(self, name, values, *args, **kwargs):
+        """Of values that have the same effect only the first is offered, or the default."""
+        ways = self._ways(name)
+        default = type(self._hp)().Choice(name, values, *args, **kwargs)
+        offered = []
+        for value in (default, *(v for v in values if v != default)):
+            if not ways or all(ways[value] != ways[other] for other in offered):
+                offered.append(value)
+        return self._value("Choice", name, [v for v in values if v in offered], *args, **kwargs)
+
+    def _value(self, kind, name, *args, **kwargs):
+        if name not in self._values:
+            at, ways = len(self._values), list(self._ways(name).values())
+            idle = bool(ways) and all(way == ways[0] for way in ways)
+            value = getattr(type(self._hp)() if idle else self._hp, kind)(name, *args, **kwargs)
+            self._values[name] = value
+            self._possible = [(path, result) for path, result in self._possible if path[at] == value]
+        return self._values[name]
+
+    def _ways(self, name):
+        """{value of `name`: {values drawn after it: result}}, where `name` is what is drawn next."""
+        ways = {}
+        if name not in self._values:
+            at = len(self._values)
+            for path, result in self._possible:
+                ways.setdefault(path[at], {})[path[at + 1 :]] = result
+        return ways
+
+
+def _outcomes(function, hp_class):
+    """Every combination of values that `function` can draw, and its result: [((value, ...), result)].
+
+    A path holds the values in the order in which they are drawn. Of a range of floats some values are taken. Empty
+    where there are more than MOST_OUTCOMES.
+    """
+    outcomes, waiting = [], [{}]
+    while waiting:
+        given = waiting.pop(0)
+        hp = hp_class()
+        hp.values = dict(given)
+        result = function(hp)
+        path = [(entry.name, hp.values[entry.name]) for entry in hp.space]
+        outcomes.append((tuple(value for _, value in path), result))
+        for i in range(len(given), len(path)):
+            others = (value for value in hp.space[i].values if value != path[i][1])
+            waiting += [dict(path[:i]) | {path[i][0]: value} for value in others]
+        if len(outcomes) + len(waiting) > MOST_OUTCOMES:
+            return []
+    return outcomes

@@ -1,0 +1,132 @@
+"""TensorFlow and Keras as this project needs them, whoever imports them: quiet, and set up as the models are written.
+
+`import keras_dl` imports neither. It sets what they read from the environment, and puts a finder before Python's own:
+when `tensorflow` or `keras` is imported later, from here or from a user's program, the lines that TensorFlow writes
+straight to file descriptor 2 go nowhere, and what a user's keras.json says is set back to Keras' defaults. The models,
+their tests and their exports are made for channels_last, float32 and TensorFlow.
+"""
+
+import contextlib
+import importlib.abc
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from keras_dl import console
+from keras_dl.errors import UserError
+
+SUPPORTED = ((3, 11), (3, 12), (3, 13))
+ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_USE_LEGACY_KERAS": "0",  # Keras 2 behind tf.keras: another package, which reads none of our models
+}
+READERS = ("keras/src/backend/config.py", "tensorflow/python/keras/backend.py")  # of keras.json
+OTHER_BACKENDS = ("jax", "torch", "openvino")
+FLOATX, EPSILON, IMAGE_DATA_FORMAT = "float32", 1e-7, "channels_last"
+
+
+def prepare():
+    """Set the environment and put the finder in place; what was imported before is set up at once.
+
+    Raises:
+        SystemExit: this Python is not supported: one line on stderr, status 2. Nothing else could be said: the other
+            files need its syntax.
+        UserError: keras was imported before with another backend.
+    """
+    if sys.version_info[:2] not in SUPPORTED:
+        versions = ", ".join(f"{major}.{minor}" for major, minor in SUPPORTED)
+        print(f"keras_dl needs CPython {versions}; {sys.executable} is {sys.version.split()[0]}.", file=sys.stderr)
+        raise SystemExit(2)
+    os.environ.update(ENVIRONMENT)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name, set_up in SET_UP.items():
+        if sys.modules.get(name) is not None:  # None: it may not be imported
+            with quiet():
+                set_up(sys.modules[name])
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+@contextlib.contextmanager
+def quiet():
+    """Within it, what is written to file descriptor 2 goes nowhere. No environment variable silences TensorFlow."""
+    console.open_descriptors()
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _set_up_tensorflow(tensorflow):
+    tensorflow.get_logger().setLevel("ERROR")
+    tensorflow.config.list_physical_devices()  # what it has to say of them, it says now
+
+
+def _set_up_keras(keras):
+    backend = keras.config.backend()
+    if backend != ENVIRONMENT["KERAS_BACKEND"]:
+        raise UserError(
+            f"keras_dl needs Keras with its TensorFlow backend; keras was imported before with {backend}. "
+            f"Import keras_dl first, or set KERAS_BACKEND=tensorflow."
+        )
+    keras.config.set_floatx(FLOATX)
+    keras.config.set_epsilon(EPSILON)
+    keras.config.set_image_data_format(IMAGE_DATA_FORMAT)
+
+
+SET_UP = {"tensorflow": _set_up_tensorflow, "keras": _set_up_keras}
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds tensorflow and keras where the other finders do, and has them loaded by _Loader."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in SET_UP:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads a module as its own loader does, quietly, and sets it up."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self.loader  # whoever asks for its files asks that one
+        with quiet():
+            try:
+                self.loader.exec_module(module)
+            except Exception as error:
+                settings = _keras_settings()
+                if not settings.exists() or not _is_of_settings(error):
+                    raise
+                said = " ".join(str(error).split()) or "it has a value that TensorFlow does not know"
+                raise UserError(
+                    f"{settings}: Keras cannot be imported with it: {said}. Mend it or remove it."
+                ) from error
+            SET_UP[module.__name__](module)
+
+
+def _is_of_settings(error):
+    """Was it raised where keras.json is read, or for want of the backend that it names?"""
+    innermost = traceback.extract_tb(error.__traceback__)[-1].filename
+    return innermost.endswith(READERS) or (isinstance(error, ImportError) and error.name in OTHER_BACKENDS)
+
+
+def _keras_settings():
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"

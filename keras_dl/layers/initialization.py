@@ -1,0 +1,49 @@
+"""Initial weights that differ within a layer, also where one seeded initializer is given for several of them."""
+
+import keras
+import numpy as np
+
+
+class DrawsApart:
+    """A layer each of whose weights is drawn on its own.
+
+    An initializer with a seed draws the same values at every call, so that two weights of one shape would begin equal
+    (in Keras' own layers they do: Keras 3.15 clones initializers, and a clone has the seed as well). Here the first
+    weight that a seed draws is the one that Keras draws; each further one of the layer is drawn by a seed derived from
+    it. A keras.random.SeedGenerator, which goes on at each call, is taken as it is.
+    """
+
+    def add_drawn(self, name, shape, initializer, **kwargs):
+        """add_weight, with values of its own."""
+        return self.add_weight(name=name, shape=shape, initializer=self.drawn_apart(initializer), **kwargs)
+
+    def drawn_apart(self, initializer):
+        """The initializer to draw the next weight with."""
+        if not isinstance(initializer, keras.initializers.Initializer):
+            return initializer
+        seed = given_seed(initializer)
+        if isinstance(seed, keras.random.SeedGenerator):
+            return initializer
+        config = initializer.get_config()
+        if seed is not None:
+            times = vars(self).setdefault("_times_drawn", {})  # by seed; vars: it is nothing for Keras to save
+            config["seed"] = derived_seed(seed, times.get(seed, 0))
+            times[seed] = times.get(seed, 0) + 1
+        return type(initializer).from_config(config)
+
+
+def given_seed(initializer):
+    """The seed that an initializer was made with: None, a whole number or a keras.random.SeedGenerator."""
+    seed = initializer.get_config().get("seed")
+    return seed if seed is None or isinstance(seed, int) else initializer.seed
+
+
+def derived_seed(seed, number):
+    """The seed itself for 0, another one for each number above.
+
+    >>> derived_seed(7, 0), derived_seed(7, 1) == derived_seed(7, 1), derived_seed(7, 1) == derived_seed(8, 1)
+    (7, True, False)
+    """
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence(seed % 2**64, spawn_key=(number,)).generate_state(1)[0])

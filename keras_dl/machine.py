@@ -1,0 +1,88 @@
+"""What a run is computed on: device, strategy, precision, determinism and seed.
+
+TensorFlow fixes its devices with its first operation. `prepare` therefore comes right after TensorFlow is imported,
+before data are loaded or a model is built, and `runtime.start` asks for the Machine that it returns. This module
+imports TensorFlow only inside functions.
+"""
+
+import contextlib
+import dataclasses
+import re
+
+from keras_dl.runtime import UserError, quiet_tensorflow
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """A machine that is ready to compute.
+
+    Attributes:
+        settings: the settings.Common that it was prepared for.
+        strategy: the tf.distribute strategy, None for TensorFlow's default.
+    """
+
+    settings: object
+    strategy: object = None
+
+    @property
+    def seed(self):
+        return self.settings.seed
+
+    def scope(self):
+        """The context in which variables are created."""
+        return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
+
+
+def prepare(settings):
+    """Set the visible devices, the precision, determinism and the global seeds, before the first operation.
+
+    Args:
+        settings: an instance of a settings.Common dataclass: device, strategy, precision, deterministic, seed.
+
+    Returns:
+        A Machine.
+
+    Raises:
+        UserError: a setting that does not fit its annotation, a device that this machine does not have, or other
+            devices than those with which TensorFlow has already computed in this process.
+    """
+    settings.validate()
+    with quiet_tensorflow():
+        import keras
+        import tensorflow as tf
+    try:
+        strategy = _strategy(settings.device, settings.strategy)
+    except RuntimeError as error:
+        raise UserError(
+            f"--device: {settings.device} must be chosen before TensorFlow's first operation in a process, and this "
+            "process has already computed on other devices. Call machine.prepare right after the imports."
+        ) from error
+    keras.mixed_precision.set_dtype_policy(settings.precision)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(settings.seed)
+    return Machine(settings, strategy)
+
+
+def _strategy(device, strategy):
+    """Make the chosen device the only visible one; None where TensorFlow's default strategy does."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    names = ["cpu", *(f"gpu:{i}" for i in range(len(gpus)))]
+    match = re.fullmatch(r"auto|cpu|gpu(?::(\d+))?", device)
+    if match is None or (device.startswith("gpu") and int(match[1] or 0) >= len(gpus)):
+        raise UserError(f"--device: must be auto or a device of this machine ({', '.join(names)}); got {device!r}.")
+    if device == "cpu":
+        visible = []
+    elif match[1]:
+        visible = [gpus[int(match[1])]]
+    else:
+        visible = gpus
+    tf.config.set_visible_devices(visible, "GPU")
+    for gpu in visible:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if strategy == "mirrored":  # several machines: a MultiWorkerMirroredStrategy would be made here
+        logical = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in logical])
+    return None

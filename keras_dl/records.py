@@ -1,0 +1,401 @@
+"""What the JSON files of runs and exports hold: one schema a file, checked when the file is read.
+
+Whoever gets a value from here may rely on the fields that its schema names, and on values in between that are plain
+JSON: no key twice, no number beyond 64 bits, not nested deeper than DEEPEST. Fields that a schema does not name may
+hold anything. A file that is damaged, or that somebody wrote by hand, is one line that names the file and the field.
+"""
+
+import json
+import math
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+import msgspec
+from msgspec import Meta
+
+from keras_dl.errors import UserError
+
+LARGEST = 2**26  # bytes of a file
+DEEPEST = 50  # objects and lists within each other
+MOST = sys.float_info.max
+PLACE = re.compile(r"\.([^.\[`]+)|\[(?:(\d+)|\.\.\.)\]")  # a field, an index, or one of the keys
+ANY = "..."
+
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Finite = Annotated[float, Meta(ge=-MOST, le=MOST)]
+Scalar = bool | int | float | str | None
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+DType = Literal[
+    "string", "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "bfloat16",
+    "float32", "float64",
+]  # fmt: skip
+
+
+class Tensor(TypedDict):
+    """An input or an output of an endpoint."""
+
+    kind: str
+    dtype: DType
+    shape: Annotated[list[Annotated[int, Meta(ge=0, lt=2**31)] | None], Meta(max_length=16)]
+    default: NotRequired[bool | int | float | str]
+
+
+class Measured(TypedDict):
+    """What the largest requests of an endpoint took, in megabytes above the loaded model."""
+
+    peak_mb: Finite
+    seconds: Finite
+    model: str
+    date: str
+    commit: str
+
+
+class Endpoint(TypedDict):
+    """A signature of the SavedModel."""
+
+    inputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
+    outputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
+    limits: NotRequired[dict[str, Count]]
+    measured: NotRequired[Measured]
+
+
+class Data(TypedDict):
+    """What `predict` needs to know of music."""
+
+    steps_per_beat: NotRequired[Annotated[int, Meta(ge=1, le=10_000)]]
+    beats_per_minute: NotRequired[Annotated[float, Meta(gt=0, le=10_000)]]
+
+
+class Parameters(TypedDict):
+    """How many weights a model has."""
+
+    trainable: Count
+    all: Count
+
+
+class Card(TypedDict):
+    """card.json of an export."""
+
+    name: str
+    endpoints: Annotated[dict[str, Endpoint], Meta(min_length=1)]
+    files: dict[str, Hash]
+    app: NotRequired[str]
+    call: NotRequired[dict[str, str | dict]]
+    classes: NotRequired[list[str]]
+    command: NotRequired[str]
+    created: NotRequired[str]
+    data: NotRequired[Data]
+    formats: NotRequired[list[str]]
+    git_commit: NotRequired[str | None]
+    metrics: NotRequired[dict[str, Any]]
+    parameters: NotRequired[Parameters]
+    preprocess: NotRequired[dict[str, Any]]
+    run: NotRequired[str]
+    settings: NotRequired[dict[str, Any]]
+    signature: NotRequired[Hash]
+    version: NotRequired[Count]
+    versions: NotRequired[dict[str, str]]
+    weights: NotRequired[Hash]
+
+
+class Execution(TypedDict):
+    """How the steps of a run are executed."""
+
+    steps_per_execution: Annotated[int, Meta(ge=1, le=1024)]
+
+
+class Split(TypedDict):
+    """What identifies a split of a run's data."""
+
+    examples: Count
+    digest: str
+
+
+class Fingerprint(TypedDict):
+    """What identifies a run's data, data.fingerprint."""
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: list[str]
+    preprocess: dict[str, str]
+
+
+class Settings(TypedDict):
+    """What a resume asks of a run's command line; settings.parse checks the others."""
+
+    epochs: NotRequired[Count]
+    formats: NotRequired[list[str]]
+
+
+class Config(TypedDict):
+    """config.json of a run. Run.note adds fields."""
+
+    settings: NotRequired[Settings]
+    command: NotRequired[str]
+    data: NotRequired[Fingerprint]
+    execution: NotRequired[Execution]
+
+
+class Finished(TypedDict):
+    """finished.json of a run."""
+
+    metrics: dict[str, float]
+    epochs: NotRequired[Count]
+
+
+class Domain(TypedDict):
+    """What a hyperparameter may be, by its kind."""
+
+    name: str
+    conditions: list[dict[str, Any]]
+    default: NotRequired[Scalar]
+    min_value: NotRequired[Finite]
+    max_value: NotRequired[Finite]
+    step: NotRequired[Finite | None]
+    sampling: NotRequired[str | None]
+    values: NotRequired[Annotated[list[Scalar], Meta(min_length=1)]]
+    ordered: NotRequired[bool]
+    value: NotRequired[Scalar]
+
+
+class Hyperparameter(TypedDict):
+    """keras-tuner's description of a hyperparameter."""
+
+    class_name: Literal["Boolean", "Choice", "Fixed", "Float", "Int"]
+    config: Domain
+
+
+class Trial(TypedDict):
+    """One trial of a search. Of a completed one the score is a number."""
+
+    trial: Count
+    values: dict[str, Scalar]
+    status: Literal["COMPLETED", "FAILED"]
+    score: Finite | None
+    metrics: dict[str, float]
+    message: str | None
+    seconds: Annotated[float, Meta(ge=0, le=MOST)]
+    space: list[Hyperparameter]
+
+
+Trials = list[Trial]  # trials.json of a search
+
+
+class Best(TypedDict):
+    """best.json of a search."""
+
+    values: dict[str, Scalar]
+    trial: Count
+    score: Finite
+    monitor: str
+
+
+class State(TypedDict):
+    """What a checkpoint holds besides arrays."""
+
+    epoch: Count
+    step: Count
+    history: dict[str, list[float]]
+    best: float | None
+    stopped: bool
+    callbacks: list[dict[str, Any]]
+
+
+def run(folder):
+    """config.json of the run in `folder`, of which its other records are checked as well.
+
+    Raises:
+        UserError: one of them is not as its schema has it, or they contradict each other; says which, and the field.
+    """
+    config = read(folder / "config.json", Config)
+    if os.path.lexists(folder / "finished.json"):
+        read(folder / "finished.json", Finished)
+    journal, result = folder / "tuner" / "trials.json", folder / "tuner" / "best.json"
+    records = trials(journal) if os.path.lexists(journal) else []
+    if os.path.lexists(result):
+        found = best(result)
+        if found["trial"] >= len(records) or found["values"] != drawn(records[found["trial"]]["values"]):
+            raise UserError(f"{result} is damaged: values: they must be those of trial {found['trial']} in {journal}.")
+    return config
+
+
+def trials(path):
+    """The trials in the file `path`, in their order; UserError where a record is not as a search writes it."""
+    records = read(path, Trials)
+    for number, record in enumerate(records):
+        wrong = _wrong_with(record, number)
+        if wrong:
+            raise UserError(f"{path} is damaged: [{number}].{wrong}.")
+    return records
+
+
+def best(path):
+    """The result of a search in the file `path`; UserError where it is not as a search writes it."""
+    return read(path, Best)
+
+
+def drawn(values):
+    """A trial's values without what Hyperband adds for itself."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+
+
+def _wrong_with(record, number):
+    """What of a trial's record cannot be, or None."""
+    if record["trial"] != number:
+        return f"trial: must be {number}; got {record['trial']}"
+    if (record["status"] == "COMPLETED") != (record["score"] is not None):
+        return f"score: of a trial that is {record['status']} it must not be {record['score']}"
+    for name, value in record["values"].items():
+        if name.startswith("tuner/") and (not _whole(value) or value < 0):
+            return f"values.{name}: must be a whole number, at least 0; got {value!r}"
+    if record["values"].get("tuner/trial_id", -1) >= number:
+        return "values.tuner/trial_id: must be an earlier trial"
+    for entry in record["space"]:
+        domain, value = entry["config"], record["values"].get(entry["config"]["name"])
+        if domain["name"] in record["values"] and not _allowed(entry["class_name"], domain, value):
+            return f"values.{domain['name']}: is not one of those that its space has; got {value!r}"
+    return None
+
+
+def _allowed(kind, domain, value):
+    if kind == "Boolean":
+        return isinstance(value, bool)
+    if kind == "Fixed":
+        return "value" in domain and value == domain["value"]
+    if kind == "Choice":
+        return value in domain.get("values", ())
+    number = _whole(value) or (kind == "Float" and isinstance(value, float))
+    return number and domain.get("min_value", -MOST) <= value <= domain.get("max_value", MOST)
+
+
+def _whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def read(path, schema):
+    """The JSON value in the file `path`, of which `schema` holds.
+
+    Args:
+        path: of the file.
+        schema: one of this module's, or another type that msgspec.convert takes.
+
+    Raises:
+        UserError: the file cannot be read, is no JSON in UTF-8, or is not as the schema has it; says the field.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():  # a pipe would keep us waiting
+            raise UserError(f"{path} is no file.")
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is damaged: it may have at most {LARGEST} bytes; it has {path.stat().st_size}.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    return parse(data, schema, path)
+
+
+def parse(data, schema, where):
+    """The JSON value in `data`, bytes, as `read` gives that of a file; `where` it stands is said in the message."""
+    try:
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_int=_integer, parse_float=_float
+        )
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is damaged: byte {error.start} is not UTF-8.") from error
+    except RecursionError as error:
+        raise UserError(f"{where} is damaged: it is nested too deeply.") from error
+    except ValueError as error:
+        raise UserError(f"{where} is damaged: {error}.") from error
+    if _depth(value) > DEEPEST:
+        raise UserError(f"{where} is damaged: it is nested too deeply; at most {DEEPEST} levels.")
+    return check(value, schema, where)
+
+
+def check(value, schema, where):
+    """`value`, of which `schema` holds.
+
+    Raises:
+        UserError: it does not; says `where` and which field.
+    """
+    try:
+        msgspec.convert(value, schema)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where} is damaged: {_said(str(error), value, schema)}.") from error
+    return value
+
+
+def convert(value, kind, where):
+    """`value`, a dict of JSON values, as an object of the dataclass `kind`; raises as `check` does."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where} is damaged: {_said(str(error), value, kind)}.") from error
+
+
+def _said(complaint, value, schema):
+    """msgspec's "Expected `int`, got `str` - at `$.a[...].b`" with the field first, and its keys by name."""
+    what, _, place = complaint.partition(" - at `$")
+    what = what[0].lower() + what[1:].rstrip(".")
+    steps = [int(number) if number else name or ANY for name, number in PLACE.findall(place)]
+    for i, step in enumerate(steps):
+        if step is ANY:
+            holder = _at(value, steps[:i])
+            wrong = (key for key in holder if not _holds(_with(value, steps[:i], {key: holder[key]}), schema))
+            steps[i] = next(wrong, ANY)
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    return f"{path}: {what}" if path else what
+
+
+def _at(value, steps):
+    for step in steps:
+        value = value[step]
+    return value
+
+
+def _with(value, steps, new):
+    """`value` with `new` at the place to which the steps lead."""
+    if not steps:
+        return new
+    copy = value.copy()
+    copy[steps[0]] = _with(value[steps[0]], steps[1:], new)
+    return copy
+
+
+def _holds(value, schema):
+    try:
+        msgspec.convert(value, schema)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _no_key_twice(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return value
+
+
+def _integer(text):
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise ValueError(f"a number must have at most 64 bits; got {text[:24]}{'...' if len(text) > 24 else ''}")
+    return int(text)
+
+
+def _float(text):
+    if math.isinf(value := float(text)):
+        raise ValueError(f"a number must be a float of 64 bits; got {text[:24]}")
+    return value
+
+
+def _depth(value):
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, (dict, list))]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth

@@ -1,0 +1,99 @@
+"""What must hold before a run goes on: the data are the same, and there is something left to do.
+
+runtime.start asks here when --resume is given: `check` before anything is written, `go_on` behind it.
+"""
+
+import json
+
+from keras_dl import records
+from keras_dl.atomic import write_atomic
+from keras_dl.errors import UserError
+
+KEPT_UP_TO_DATE = ("epochs", "save_minutes", "formats", "histograms")  # settings that a resume may change
+
+
+def check(path, settings, data):
+    """Refuse what would go wrong unseen.
+
+    Args:
+        path: the run's folder.
+        settings: {field: value} of the command line.
+        data: data.fingerprint of the data as they are now, or None.
+
+    Returns:
+        Sentences to be said.
+
+    Raises:
+        UserError: the data are not those of the run, or --epochs is fewer than a finished run has trained, or more
+            than it can reach.
+    """
+    config, notes = records.read(path / "config.json", records.Config), ()
+    if data is not None and "data" not in config:
+        notes = (f"{path.name} has no fingerprint of its data: whether they are the same cannot be checked.",)
+    elif data is not None:
+        changes = differences(config["data"], data)
+        if changes:
+            raise UserError(
+                f"--resume: the data of {path.name} have changed ({'; '.join(changes)}). "
+                "Start a new run, or put them back."
+            )
+    epochs, trained, done = settings.get("epochs"), _trained(path), _finished_epochs(path, config)
+    if done is None or epochs in (None, config["settings"].get("epochs")):
+        return notes
+    if epochs < trained:
+        raise UserError(f"--epochs: must be at least {trained}, as many as {path.name} has trained; got {epochs}.")
+    if trained < done < epochs:
+        raise UserError(
+            f"--epochs: {path.name} stopped by itself after {trained} of {done} epochs; more would change nothing. "
+            "Start a new run with another --patience."
+        )
+    return notes
+
+
+def go_on(path, settings):
+    """Note in config.json what this start changes; a finished run with more to do is no longer finished."""
+    config = records.read(path / "config.json", records.Config)
+    done = _finished_epochs(path, config)
+    more = done is not None and settings.get("epochs", done) > done
+    more |= not set(settings.get("formats", ())) <= set(config["settings"].get("formats", ()))
+    now = {name: settings[name] for name in KEPT_UP_TO_DATE if name in settings}
+    if now != {name: config["settings"].get(name) for name in now}:
+        write_atomic(path / "config.json", json.dumps(config | {"settings": config["settings"] | now}, indent=2))
+    if more:
+        (path / "finished.json").unlink(missing_ok=True)
+
+
+def differences(before, now):
+    """What differs between two fingerprints, in words: ["train: 180 -> 183 examples", "classes: cats -> kittens"]."""
+    changes = []
+    for part in ("train", "validation", "test"):
+        counts = before[part]["examples"], now[part]["examples"]
+        if counts[0] != counts[1]:
+            changes.append(f"{part}: {counts[0]:,} -> {counts[1]:,} examples")
+        elif before[part]["digest"] != now[part]["digest"]:
+            changes.append(f"{part}: {counts[0]:,} examples, but not the same")
+    gone = [name for name in before["classes"] if name not in now["classes"]]
+    new = [name for name in now["classes"] if name not in before["classes"]]
+    if gone or new:
+        changes.append(f"classes: {', '.join(gone) or 'none'} -> {', '.join(new) or 'none'}")
+    elif before["classes"] != now["classes"]:
+        changes.append("classes: in another order")
+    parts = sorted(before["preprocess"].keys() | now["preprocess"].keys())
+    parts = [name for name in parts if before["preprocess"].get(name) != now["preprocess"].get(name)]
+    if parts:
+        changes.append(f"pre-processing: another {', '.join(parts)}")
+    return changes
+
+
+def _trained(path):
+    """Epochs in history.csv."""
+    file = path / "history.csv"
+    return max(0, len(file.read_bytes().splitlines()) - 1) if file.exists() else 0
+
+
+def _finished_epochs(path, config):
+    """For how many epochs a finished run was trained or asked; None where it is not finished or has none."""
+    if not (path / "finished.json").exists():
+        return None
+    epochs = records.read(path / "finished.json", records.Finished).get("epochs", config["settings"].get("epochs"))
+    return None if epochs is None else max(epochs, _trained(path))

@@ -1,0 +1,299 @@
+"""A run goes on only with the data that it began with, and as far as it is asked to."""
+
+import dataclasses
+import json
+import re
+import runpy
+import shlex
+import signal
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dl import commands, data, machine, runtime, settings, training, tuning
+from keras_dl.resuming import differences
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Stop(Exception):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocess:
+    """Pixels / 255; `mean` is there to be told apart."""
+
+    mean: float = 0.5
+
+    def __call__(self, images):
+        return keras.ops.cast(images, "float32") / 255.0
+
+    def config(self):
+        return {"kind": "image", "mean": np.float32(self.mean), "std": np.ones(2)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    classes: tuple = ("cats", "dogs")
+
+
+def splits_of(seed=0, count=24, **changed):
+    rng = np.random.default_rng(seed)
+
+    def part(size):
+        label = rng.integers(0, 2, size).astype(np.int32)
+        return data.Examples({"image": rng.integers(0, 255, (size, 4, 4, 1)).astype(np.uint8), "label": label})
+
+    values = {"train": part(count), "validation": part(8), "test": part(8), "info": Info(), "preprocess": Preprocess()}
+    return data.Splits(**values | changed)
+
+
+def test_a_fingerprint_is_of_the_values_wherever_they_stand(tmp_path):
+    whole = splits_of(count=5000)
+    pixels = whole.train.features["image"]
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=pixels.shape)
+    mapped[:] = pixels
+    turned = np.asfortranarray(pixels)  # another order in memory
+    first = data.fingerprint(whole)
+    for array in (mapped, turned):
+        same = dataclasses.replace(whole, train=data.Examples({**whole.train.features, "image": array}))
+        assert data.fingerprint(same) == first
+    assert json.loads(json.dumps(first)) == first
+    assert first["train"]["examples"] == 5000 and first["classes"] == ["cats", "dogs"]
+    last = mapped.copy()
+    last[-1, -1, -1, 0] ^= 1  # one bit of the last pixel, behind the first chunk
+    other = dataclasses.replace(whole, train=data.Examples({**whole.train.features, "image": last}))
+    assert differences(first, data.fingerprint(other)) == ["train: 5,000 examples, but not the same"]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 24])
+def test_texts_and_ragged_sequences_have_a_fingerprint_too(monkeypatch, chunk):
+    from keras_dl.data import fingerprints
+
+    def of(feature):
+        return data.fingerprint(splits_of(test=data.Examples({"x": feature})))["test"]["digest"]
+
+    ragged = data.Ragged.of([np.arange(3), np.arange(2)])
+    features = [
+        np.array([b"ab", b"c"], object), np.array([b"a", b"bc"], object), np.array(["ab", "d"], object),
+        np.array([b"ab", b"c"]), np.array([1.0, 2.0]), np.array([1.0, 2.0], np.float32), np.array([[1.0, 2.0]]),
+        np.zeros((0, 3)), ragged, data.Ragged(ragged.values, [0, 2, 5]),
+    ]  # fmt: skip
+    whole = [of(feature) for feature in features]
+    assert len(set(whole)) == len(features)
+    monkeypatch.setattr(fingerprints, "CHUNK", chunk)
+    assert [of(feature) for feature in features] == whole
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"count": 30}, "train: 24 -> 30 examples"),
+        ({"seed": 1}, "train: 24 examples, but not the same"),
+        ({"info": Info(("kittens", "dogs"))}, "classes: cats -> kittens"),
+        ({"info": Info(("cats", "cows", "dogs"))}, "classes: none -> cows"),
+        ({"info": Info(("dogs", "cats"))}, "classes: in another order"),
+        ({"preprocess": Preprocess(0.4)}, "pre-processing: another mean"),
+    ],
+)
+def test_what_changed_is_said(changed, said):
+    before, now = data.fingerprint(splits_of()), data.fingerprint(splits_of(**changed))
+    assert differences(before, before) == [] and said in differences(before, now)
+
+
+def compiled():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2, name="logits")])
+    model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def start(folder, splits=None, **config):
+    config = {"out": str(folder), "epochs": 2, "trials": 0} | config
+    prepared = machine.prepare(settings.Training(**config))
+    return runtime.start(prepared, app="app", name="net-set", data=splits and data.fingerprint(splits))
+
+
+def train(folder, **config):
+    """One process' part of a run: start, fit, finish. Gives the run and its weights."""
+    splits = splits_of()
+    run = start(folder, splits, **config)
+    if run.finished:
+        return run, None
+    train, validation = (data.batches(s, 8, preprocess=splits.preprocess) for s in (splits.train, splits.validation))
+    model = run.build(compiled)
+    callbacks = training.stopping(config.get("patience", 0), 0)
+    training.fit(
+        model, train, validation, run, epochs=config.get("epochs", 2), callbacks=callbacks, verbose=0,
+        keep=config.get("keep", "best"),
+    )  # fmt: skip
+    run.finish({"loss": 1.0})
+    return run, model.get_weights()
+
+
+def refused(*args, **kwargs):
+    with pytest.raises(runtime.UserError) as caught:
+        start(*args, **kwargs)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_finished_run_with_more_epochs_ends_as_one_that_had_them_from_the_start(tmp_path, keep):
+    _, whole = train(tmp_path / "whole", epochs=4, keep=keep)
+    run, _ = train(tmp_path / "run", keep=keep)
+    more = {"keep": keep, "resume": run.path.name, "epochs": 4}
+    again, weights = train(tmp_path / "run", **more)
+    for one, two in zip(whole, weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+    histories = [(tmp_path / f / "runs/app/net-set-1/history.csv").read_text() for f in ("whole", "run")]
+    assert histories[0] == histories[1]
+    assert again.finished["epochs"] == 4 and runtime.settings_of(run.path)["epochs"] == 4
+    assert train(tmp_path / "run", **more)[0].finished  # now it is finished with these as well
+
+
+def test_a_run_that_goes_on_is_not_finished_until_it_is(tmp_path):
+    run, _ = train(tmp_path)
+    assert start(tmp_path, resume=run.path.name).finished == {"metrics": {"loss": 1.0}, "epochs": 2}
+    assert not start(tmp_path, resume=run.path.name, epochs=3).finished
+    config = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="app")  # the newest unfinished
+    assert config.epochs == 3
+
+
+def test_epochs_that_cannot_be_had_are_refused_in_one_line(tmp_path):
+    run, _ = train(tmp_path / "a", epochs=3)
+    said = refused(tmp_path / "a", resume=run.path.name, epochs=2)
+    assert said == "--epochs: must be at least 3, as many as net-set-1 has trained; got 2."
+    (run.path / "finished.json").unlink()
+    assert start(tmp_path / "a", resume=run.path.name, epochs=2).resumed  # an unfinished one may end sooner
+    run, _ = train(tmp_path / "b", schedule="onecycle")
+    said = refused(tmp_path / "b", schedule="onecycle", resume=run.path.name, epochs=3)
+    assert "epochs=2, now 3 (--schedule onecycle ends with the last of its epochs)" in said
+    run, _ = train(tmp_path / "c", schedule="noam")
+    assert not start(tmp_path / "c", schedule="noam", resume=run.path.name, epochs=3).finished
+    run, _ = train(tmp_path / "d")
+    (run.path / "finished.json").write_text(json.dumps({"metrics": {}, "epochs": 9}))  # it stopped after two of nine
+    said = refused(tmp_path / "d", resume=run.path.name, epochs=20)
+    assert "net-set-1 stopped by itself after 2 of 9 epochs" in said
+
+
+@dataclasses.dataclass(frozen=True)
+class WithFormats(settings.Training):
+    formats: tuple = ()  # of the export
+
+
+def test_a_finished_run_that_is_asked_for_another_format_is_exported_again(tmp_path):
+    def begin(**config):
+        prepared = machine.prepare(WithFormats(out=str(tmp_path), **config))
+        return runtime.start(prepared, app="app", name="net-set")
+
+    begin().finish({"loss": 1.0})
+    assert begin(resume="net-set-1").finished and not begin(resume="net-set-1", formats=("onnx",)).finished
+
+
+def test_other_data_are_refused_and_a_run_without_a_fingerprint_is_resumed_with_a_word(tmp_path, capsys):
+    run, _ = train(tmp_path)
+    before = (run.path / "config.json").read_bytes()
+    said = refused(tmp_path, splits_of(count=30), resume=run.path.name, epochs=3)
+    assert "the data of net-set-1 have changed (train: 24 -> 30 examples; " in said
+    assert (run.path / "config.json").read_bytes() == before and run.finished
+    old = json.loads(before)
+    del old["data"]
+    (run.path / "config.json").write_text(json.dumps(old))
+    assert start(tmp_path, splits_of(count=30), resume=run.path.name).finished
+    assert "whether they are the same cannot be checked" in capsys.readouterr().out
+    for broken in ({"data": 3}, {"data": {"train": {}}}):
+        (run.path / "config.json").write_text(json.dumps(old | broken))
+        assert "is damaged" in refused(tmp_path, splits_of(), resume=run.path.name)
+
+
+def pictures(folder):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (folder / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 255, (8, 8, 3)).astype(np.uint8)
+            (folder / name / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+
+
+def texts(folder):
+    folder.mkdir()
+    (folder / "a.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
+
+
+def sentences(folder):
+    folder.mkdir()
+    pairs = [(f"the {a} {b}", f"{b} {a}") for a in "abcdefgh" for b in "ijklmnop"]
+    for name, lines in zip(("my.xx", "my.yy"), zip(*pairs, strict=True), strict=True):
+        (folder / name).write_text("\n".join(lines) + "\n")
+
+
+def change_text(folder):
+    text = (folder / "a.txt").read_text()
+    (folder / "a.txt").write_text(text.replace("quick brown", "brown quick", 1))  # the same alphabet, the same length
+
+
+def change_sentences(folder):
+    lines = (folder / "my.yy").read_text().splitlines()
+    (folder / "my.yy").write_text("\n".join([*lines[1:], lines[0]]) + "\n")  # the same lines, the same alphabet
+
+
+@pytest.mark.parametrize(
+    ("app", "make", "change", "flags", "said"),
+    [
+        ("classify_images", pictures, lambda f: (f / "cats").rename(f / "kittens"), ["--dataset", "{}"],
+         "classes: cats -> kittens"),
+        ("classify_images", pictures, lambda f: (f / "cats" / "0.png").unlink(), ["--dataset", "{}"], "examples"),
+        ("model_text", texts, change_text, ["--dataset", "{}", "--batch-size", "4"], "train: "),
+        ("translate", sentences, change_sentences,
+         ["--source", "{}/my.xx", "--target", "{}/my.yy", "--vocabulary-size", "40"], "but not the same"),
+    ],
+)  # fmt: skip
+def test_an_app_notices_that_its_data_have_changed(app, make, change, flags, said, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise Stop
+
+    monkeypatch.setattr(tuning, "search", stop)
+    main, folder = runpy.run_path(str(ROOT / "apps" / f"{app}.py"))["main"], tmp_path / "own"
+    make(folder)
+    with pytest.raises(Stop):
+        main([*(flag.format(folder) for flag in flags), "--out", str(tmp_path)])
+    resume = ["--resume", "--out", str(tmp_path)]
+    with pytest.raises(Stop):
+        main(resume)
+    change(folder)
+    with pytest.raises(runtime.UserError, match="have changed") as caught:
+        main(resume)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = runtime.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app")
+    commands.following(run, ["-m", "keras_dl", "predict", tmp_path / "my runs" / "1", 'say "it\'s"'], None, ["x"])
+    (first, second) = re.findall(r"^  (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert shlex.split(first)[1:] == ["-m", "keras_dl", "predict", "my runs/1", 'say "it\'s"']
+    assert shlex.split(second)[1:] == ["x"]
+    commands.following(dataclasses.replace(run, throwaway=True), ["x"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("throwaway", "said"), [(False, "saved; --resume run"), (True, "stopped")])
+def test_a_folder_that_goes_with_the_process_is_not_said_to_be_resumed(tmp_path, capsys, throwaway, said):
+    run = runtime.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app", throwaway=throwaway)
+    signals = runtime.Signals(run, saved=True)
+    signals.came = signal.SIGINT
+    with pytest.raises(SystemExit):
+        signals.leave()
+    assert said in capsys.readouterr().out
+
+
+def test_data_that_one_has_just_used_are_not_suggested(tmp_path):
+    names = ("fashion_mnist", "path/to/my/images")
+    assert commands.other_data("digits", *names) == list(names)
+    assert commands.other_data("fashion_mnist", *names) == ["path/to/my/images"]
+    assert commands.other_data(str(tmp_path), *names) == ["fashion_mnist"]

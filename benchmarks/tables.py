@@ -237,12 +237,20 @@ TABLES = {
         tuple(_experiment("batchnorm", name, "test_accuracy", BATCHNORM) for name in ("without", "with")),
     ),
     "reliability": Table(
-        "Runs killed by SIGKILL and resumed that end bit-equal to one that was not killed",
+        "Runs killed by SIGKILL and resumed that end bit-equal to one that was not killed; bad inputs that get a clear "
+        "answer: they work, or one line says what is wrong",
         (
             Row("kills", "equal_of_20", "runs", "benchmarks/kills.py --kills 20 --seed 0", bar=(">=", 20)),
             Row(
                 "kills_100", "equal_of_100", "runs", "benchmarks/kills.py --kills 100 --seed 1 --jobs 2",
                 bar=(">=", 100),
+            ),  # fmt: skip
+            *(
+                Row("bad_inputs", metric, unit, "benchmarks/bad_inputs.py", bar=bar)
+                for metric, unit, bar in (
+                    ("clear_of_all", "%", (">=", 100)), ("tracebacks", "inputs", ("<=", 0)),
+                    ("hangs", "inputs", ("<=", 0)),
+                )
             ),  # fmt: skip
         ),
     ),

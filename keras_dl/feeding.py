@@ -89,8 +89,7 @@ def lines(names, fields):
         text, file = _text(name)
         given = reading.lines(text) if file else text.split("\n")
         for number, line in enumerate(given, 1):
-            short = line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
-            place = f"line {number} of {file}" if file else f'"{short}"'
+            place = f"line {number} of {file}" if file else f'"{short(line)}"'
             words = tuple(line.split("\t")) if len(fields) > 1 else (line,)
             if not line.strip():
                 words = words[:1] + ("",) * (len(fields) - 1)
@@ -103,6 +102,10 @@ def lines(names, fields):
     return found
 
 
+def short(text):
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def answered(given, fields, ask, outputs):
     """One {name: value} for each line, in their order; an empty one is not asked about.
 
@@ -112,22 +115,35 @@ def answered(given, fields, ask, outputs):
         outputs: the endpoint's, as the card has them.
 
     Returns:
-        ([{"input": the line, or "source" and "target": its parts; each output: its value, of an empty line "" where it
-        is a text, else None}], [UserError]): an INPUT with a line that is refused is left out as a whole, so that the
-        answers to the others can be told apart, and the error names the line.
+        ([{"input": the line, or "source" and "target": its parts; each output: its value, of a line that is empty or
+        refused "" where it is a text, else None}], one UserError for each line that is refused, which it names).
+        No rows where every line that was asked about is refused.
+
+    Raises:
+        UserError: any request would be refused.
     """
     kinds = {spec["kind"]: name for name, spec in outputs.items()}
     blank = {name: "" if spec["kind"] == "text" else None for name, spec in outputs.items()}
     names = fields if len(fields) > 1 else ["input"]
-    full, refused = [line for line in given if not line.is_empty()], {}
+    full, refused = [line for line in given if not line.is_empty()], []
     rows = [row for i in range(0, len(full), LINES) for row in _batch(full[i : i + LINES], fields, ask, refused)]
-    rows = iter([row for line, row in zip(full, rows, strict=True) if line.name not in refused])
-    answers = [
-        {**dict(zip(names, line.words, strict=True)), **(blank if line.is_empty() else _cut(next(rows), kinds))}
-        for line in given
-        if line.name not in refused
-    ]
-    return answers, list(refused.values())
+    if full and len(refused) == len(full):
+        return [], refused
+    rows = iter(rows)
+    answers = []
+    for line in given:
+        row = None if line.is_empty() else next(rows)
+        answers.append({**dict(zip(names, line.words, strict=True)), **(blank if row is None else _cut(row, kinds))})
+    return answers, refused
+
+
+def say_if_unknown(place, text, card):
+    """Say on stderr which characters or words of a text the export's vocabulary does not have."""
+    from keras_dl.data import unknown
+
+    note = unknown.of_card(place, text, card.get("preprocess") or {})
+    if note:
+        print(printable(note), file=sys.stderr)
 
 
 def read(thing, field, kind, card):
@@ -207,27 +223,30 @@ def _bytes(path):
 
 
 def _batch(given, fields, ask, refused):
-    """The answers of a batch of lines, None of one whose INPUT is in `refused`, {INPUT: UserError}.
+    """The answers of a batch of lines, None of one that is refused, whose UserError is added to `refused`.
 
     A batch that is refused is asked about by halves, until the line that is refused stands alone.
     """
-    import numpy as np
-
-    if all(line.name in refused for line in given):
-        return [None] * len(given)
-    columns = zip(*(line.words for line in given), strict=True)
-    batch = {
-        field: np.array([word.encode() for word in column], object)
-        for field, column in zip(fields, columns, strict=True)
-    }
+    columns = list(zip(*(line.words for line in given), strict=True))
     try:
-        return ask(batch, given[0].place)
+        return ask(_columns(fields, columns), given[0].place)
     except UserError as error:
         if len(given) == 1:
-            refused[given[0].name] = error
+            if not refused:
+                ask(_columns(fields, [()] * len(fields)), "the request")  # what is wrong with any is said once
+            refused.append(error)
             return [None]
     half = len(given) // 2
     return _batch(given[:half], fields, ask, refused) + _batch(given[half:], fields, ask, refused)
+
+
+def _columns(fields, columns):
+    import numpy as np
+
+    return {
+        field: np.array([word.encode() for word in column], object)
+        for field, column in zip(fields, columns, strict=True)
+    }
 
 
 def _cut(row, kinds):

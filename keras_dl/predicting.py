@@ -52,7 +52,7 @@ def predict(asked):
     if kind is None:
         answers = ask({}, f"endpoint {endpoint}")
     elif kind == "sentence":
-        answers = _of_lines(things, fields, ask, outputs, failures)
+        answers = _of_lines(things, fields, card, ask, outputs, failures)
     else:
         answers = _of_files(things, kind, fields[0], specs, card, ask, failures, tempi)
     if answers or not failures:
@@ -107,9 +107,12 @@ def _things(names, kind, fields, failures):
     return things
 
 
-def _of_lines(lines, fields, ask, outputs, failures):
+def _of_lines(lines, fields, card, ask, outputs, failures):
     answers, refused = feeding.answered(lines, fields, ask, outputs)
     failures += refused
+    for name in dict.fromkeys(line.name for line in lines):
+        text = "\n".join(word for line in lines if line.name == name for word in line.words)
+        feeding.say_if_unknown("standard input" if name == "-" else feeding.short(name), text, card)
     return answers
 
 
@@ -127,6 +130,8 @@ def _of_files(things, kind, field, specs, card, ask, failures, tempi):
         answers += [{"input": str(thing).partition("\n")[0], **row} for row in rows]
         if kind in feeding.PICTURES:
             feeding.say_if_inverted(thing, card)
+        elif kind == "text":
+            feeding.say_if_unknown(feeding.short(thing.partition("\n")[0]), thing, card)
     return answers
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from keras_dl import console, imports, paths, records
 from keras_dl import lock as locks
 from keras_dl.atomic import atomic_file, write_atomic  # noqa: F401  (public here)
-from keras_dl.errors import UserError
+from keras_dl.errors import UserError, printable
 
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
@@ -113,7 +113,7 @@ class Run:
         keras.utils.set_random_seed(self.seed)
 
     def say(self, text):
-        print(text, flush=True)
+        print(printable(text, keep="\n"), flush=True)
 
     @property
     def finished(self):

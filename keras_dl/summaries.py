@@ -16,6 +16,8 @@ import rich.console
 import rich.table
 import tensorflow as tf
 
+from keras_dl import tables
+
 PLAIN_TAGS = ("learning_rate", "examples_per_second")  # the others are epoch_<name>
 CHUNK = 500  # examples predicted at once
 PICTURES = 25  # misclassified examples drawn
@@ -278,7 +280,7 @@ def classification_report(model, batches, classes):
 
 def report_table(report):
     """A classification_report as text: a row a class with its precision, recall and F1, and whom it is taken for."""
-    classes, confusion = list(report["classes"]), report["confusion"]
+    classes, confusion = list(map(tables.plain, report["classes"])), report["confusion"]
     metrics = "  ".join(f"{name} {value:.4f}" for name, value in report["metrics"].items())
     wrong = len(report["misclassified"]["index"])
     table = rich.table.Table(
@@ -290,7 +292,7 @@ def report_table(report):
     small = len(classes) <= NAMED
     for name in [*classes] if small else ["most often taken for"]:
         table.add_column(name, justify="right" if small else "left")
-    for i, (name, scores) in enumerate(report["classes"].items()):
+    for i, (name, scores) in enumerate(zip(classes, report["classes"].values(), strict=True)):
         others = np.where(np.arange(len(classes)) == i, 0, confusion[i])
         taken = f"{classes[others.argmax()]} ({others.max()})" if others.any() else ""
         figures = [f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")]

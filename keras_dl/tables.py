@@ -34,6 +34,13 @@ def show(title, columns, rows, multiline=()):
     console.Console().print(shown)
 
 
+def plain(text):
+    """A name of a stranger's, such as a class's folder, for a table of rich's: neither control nor markup."""
+    from rich import markup
+
+    return markup.escape(printable(text))
+
+
 def short(value):
     """A value of JSON in a few words."""
     if isinstance(value, dict):

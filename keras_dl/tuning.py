@@ -29,7 +29,7 @@ import rich.box
 import rich.table
 import tensorflow as tf
 
-from keras_dl import checkpoint, records, restoring, runtime, summaries, training
+from keras_dl import checkpoint, records, restoring, runtime, summaries, tables, training
 from keras_dl.arguments import ArgumentError, Function, OneOf, Text, Whole, checked
 
 ORACLES = {
@@ -374,7 +374,7 @@ def _table(ranked, failed, monitor, varied):
     for name in ("trial", monitor, *names):
         table.add_column(name, justify="right")
     for r, row in zip(ranked, rows, strict=False):
-        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *(_short(row.get(n, "")) for n in names))
+        table.add_row(str(r["trial"]), f"{r['score']:.4f}", *(tables.plain(_short(row.get(n, ""))) for n in names))
     return summaries.text_of(table)
 
 

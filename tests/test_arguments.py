@@ -285,6 +285,8 @@ def _right(kind):
     """A value of a kind; None for an argument that is checked otherwise."""
     if isinstance(kind, Number):
         return kind.most
+    if kind is arguments.Function:
+        return print
     return getattr(kind, "least", getattr(kind, "choices", ("x",))[0]) if isinstance(kind, arguments.Kind) else None
 
 

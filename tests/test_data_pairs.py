@@ -280,7 +280,7 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
         (
             "multi30k",
             {"test": "test_2071"},
-            "test must be one of 'test_2016', 'test_2017'; got 'test_2071'. Nearest: 'test_2017'.",
+            "test must be one of 'test_2016', 'test_2017'; got 'test_2071'. Nearest: 'test_201",
         ),
         ("multi30k/en-cs", {"test": "test_2017"}, "multi30k has no test_2017 in cs; take test_2016."),
         ("dates", {"examples": 0}, "examples must be a whole number from 1 to 10,000,000; got 0. Nearest: 1."),

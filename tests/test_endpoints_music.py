@@ -78,7 +78,7 @@ def test_the_functions_refuse_floats_that_are_not_0_or_1(served, value):
         (rolls(1, 2**14 + 1), {"length": 2**14}, "prime: a piece may have at most 32768 time steps"),
         (rolls(9, 0), {"length": 2**14}, "prime: a request may have at most 131072 time steps"),
         (np.zeros((65, 1, 88), np.uint8), {}, "prime: a request may have at most 64 pieces"),
-        (rolls(1, 2), {"temperature": -1.0}, "temperature must not be negative"),
+        (rolls(1, 2), {"temperature": -1.0}, "temperature must be from 0 to 1,000,000; got -1"),
     ],
 )
 def test_generate_refuses_what_is_no_prime_or_too_much(served, prime, numbers, sentence):

@@ -13,7 +13,7 @@ from keras_dl import __main__ as command
 from keras_dl import cards, export, models, runtime
 from keras_dl.data.subwords import SPECIAL, WORD, Subwords
 from keras_dl.endpoints import translation
-from keras_dl.endpoints.translation import BEYOND, EOS, MOST_BYTES, MOST_SENTENCES, MOST_TOKENS
+from keras_dl.endpoints.translation import BEYOND, BOS, EOS, MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, PAD, UNK
 
 SUBWORDS = Subwords((*SPECIAL, "he", "en", f"{WORD}a", WORD, *"abcdefghijklmnopqrstuvwxyz"))
 V = len(SUBWORDS.pieces)
@@ -210,7 +210,7 @@ def test_a_sample_is_drawn_by_its_seed(made):
 
 
 class Endless:
-    """A decoder that writes "b" for ever: its logit is 9, all others' are 0."""
+    """A decoder that writes "b" for ever: its logit is 9, the end's -9, all others' are 0."""
 
     model = models.build_seq2seq(V, V, units=(2,), embedding_dim=2)  # whose cost is its own
 
@@ -218,14 +218,15 @@ class Endless:
         return (), tf.zeros([tf.shape(source)[0], 1])
 
     def step(self, tokens, state, memory):
-        return tf.one_hot(tf.fill(tf.shape(tokens), SUBWORDS.pieces.index("b")), V) * 9.0, state
+        logits = 9 * tf.one_hot(SUBWORDS.pieces.index("b"), V) - 9 * tf.one_hot(EOS, V)
+        return tf.tile(logits[None], [tf.shape(tokens)[0], 1]), state
 
 
 def test_how_long_a_translation_gets_depends_on_its_source_alone():
     source, limits = tf.constant(["bbb", "b"]), [5 + BEYOND, 3 + BEYOND]  # with the begin of a word and the end
     answer = translation.sampler(Endless(), SUBWORDS)(source, 0.0, 0, 1.0, 0)
     assert [len(text) for text in answer["translation"].numpy()] == limits
-    nats = -float(tf.nn.log_softmax(tf.constant([9.0] + [0.0] * (V - 1)))[0])
+    nats = -float(tf.nn.log_softmax(tf.constant([9.0, -9.0] + [0.0] * (V - 2)))[0])
     np.testing.assert_allclose(-answer["log_probability"], np.array(limits) * nats, rtol=1e-3)
     answer = translation.translator(Endless(), None, SUBWORDS, 2)(source, 0.0)
     assert [len(text) for text in answer["translation"].numpy()] == limits
@@ -250,15 +251,20 @@ def test_the_score_is_the_log_probability_of_the_target_and_its_end(made):
 # Its bounds
 
 
-def test_a_sample_never_has_padding_a_begin_or_the_unknown():
+def test_a_translation_never_has_padding_a_begin_or_the_unknown():
     class Wrong(Endless):
-        """The three are far more probable than anything else."""
+        """The three are far more probable than all else, and the end is the least so."""
 
         def step(self, tokens, state, memory):
-            return tf.one_hot([[0, 1, 3]], V, 9.0, 0.0)[:, 0] * tf.ones([tf.shape(tokens)[0], 1]), state
+            logits = 9 * tf.reduce_sum(tf.one_hot([PAD, BOS, UNK], V), 0) - 9 * tf.one_hot(EOS, V)
+            return tf.tile(logits[None], [tf.shape(tokens)[0], 1]), state
 
-    answer = translation.sampler(Wrong(), SUBWORDS)(tf.constant(["b"] * 20), 1.0, 0, 1.0, 0)["translation"].numpy()
-    assert all(len(text) > 0 for text in answer) and not any(b"\xef\xbf\xbd" in text for text in answer)
+    source = tf.constant(["b"] * 5)
+    for answer in (
+        translation.sampler(Wrong(), SUBWORDS)(source, 1.0, 0, 1.0, 0)["translation"].numpy(),
+        translation.translator(Wrong(), None, SUBWORDS, 3)(source, 0.6)["translations"].numpy().flatten(),
+    ):
+        assert all(len(text) > 40 for text in answer) and not any(b"\xef\xbf\xbd" in text for text in answer)
 
 
 def test_a_request_s_sentences_are_bounded_together_by_the_model_s_cost(monkeypatch):
@@ -342,7 +348,7 @@ def test_what_does_not_fit_is_refused(made, endpoint, given, complaint):
 def test_the_card_says_how_to_call_it(made, capsys, monkeypatch):
     one = made("transformer")
     loaded = one.served._loaded
-    monkeypatch.setattr(tf.saved_model, "load", {str(one.folder): loaded}.get)  # once more, it takes long
+    monkeypatch.setattr(tf.saved_model, "load", lambda folder: loaded)  # once more, it takes long
     card = cards.read(one.folder)
     inputs = card["endpoints"]["serving_default"]["inputs"]
     assert inputs["source"]["kind"] == "sentence" and inputs["length_penalty"]["default"] == 0.6

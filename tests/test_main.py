@@ -275,7 +275,10 @@ def test_a_file_that_the_export_refuses_is_named_with_the_bound(folder, two, tmp
         (["--endpoint", "sample", "{a}"], "endpoint sample takes no files; got {a}."),
         (["--endpoint", "serv"], "has no 'serv'. Nearest: serve. It has: serving_default, serve, sample."),
         ([], "endpoint serving_default takes pictures; name one or more files."),
-        (["{dir}/none"], "{dir}/none is a folder without pictures (.png, .jpg, .jpeg, .gif, .bmp)."),
+        (
+            ["{dir}/none"],
+            "{dir}/none is a folder without pictures (.jpg, .jpeg, .jpe, .jfif, .png, .gif, .bmp, .webp).",
+        ),
         (["/dev/null"], "predict: /dev/null is no regular file."),
         (["{dir}/empty.png"], "predict: {dir}/empty.png is empty: it has 0 bytes."),
         (["{dir}/" + "x" * 300], "predict: no such file: {dir}/xxx"),

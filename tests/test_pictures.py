@@ -287,8 +287,8 @@ def test_a_picture_that_is_not_square_keeps_its_middle_or_gets_bars_or_is_stretc
     crop, pad, stretch = (of_fit(fit).resize(picture).numpy()[..., 0] for fit in ("crop", "pad", "stretch"))
     assert (crop == 200).all()
     assert (pad[[0, 1, -1, -2]] == 0).all()  # 8 x 8 / 3 is 8 x 3, and bars of 2 and 3 rows
-    assert (pad[2:5, 4] == 200).all() and (pad[2:5, [0, 7]] < 50).all()
-    assert (stretch[:, 4] == 200).all() and (stretch[:, [0, 7]] < 50).all()
+    assert (pad[2:5, 4] > 190).all() and (pad[2:5, [0, 7]] < 10).all()  # smoothed: a little of what is beside it
+    assert (stretch[:, 4] > 190).all() and (stretch[:, [0, 7]] < 10).all()
     on_end = of_fit("crop").resize(np.swapaxes(picture, 0, 1)).numpy()[..., 0]
     np.testing.assert_array_equal(on_end, crop.T)
     np.testing.assert_array_equal(of_fit("pad").resize(np.swapaxes(picture, 0, 1)).numpy()[..., 0], pad.T)

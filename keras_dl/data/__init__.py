@@ -189,7 +189,8 @@ def batches(
 def _weights(class_weight, examples):
     """float32 (K,) of a sequence of numbers, one for each label that the examples have."""
     with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
-        weights, labels = np.asarray(class_weight, np.float32), examples.features["label"]
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            weights, labels = np.asarray(class_weight, np.float32), examples.features["label"]
         if weights.ndim == 1 and len(weights) > np.max(labels) and (weights >= 0).all() and np.isfinite(weights).all():
             return weights
     raise UserError(

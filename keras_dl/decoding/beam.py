@@ -22,7 +22,7 @@ STRONGEST = 10.0  # a length penalty: far above it every score is rounded to 0
 BLOCKS = sorted(range(32, 129), key=lambda n: abs(n - 64))  # widths of the blocks of _best, the quickest first
 
 
-def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, results=1):
+def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, results=1, never=()):
     """Search for the sequences of tokens with the highest score log P / ((5 + n) / 6)^length_penalty.
 
     n counts the tokens of a hypothesis, its end included. At each step every sentence's live hypotheses are continued
@@ -41,6 +41,7 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
         end: the token that ends a hypothesis; a number or a scalar tensor.
         length_penalty: 0 for none, at most STRONGEST; a number or a scalar tensor.
         results: R, hypotheses returned of each sentence, at most K.
+        never: tokens that make no hypothesis, such as padding; the others keep the probabilities that they have.
 
     Returns:
         outputs (B, R, T) int32, the best first, filled with `end` behind their end; T the largest of `length`;
@@ -62,7 +63,7 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
     ([[[2, 0], [1, 0]]], ['0.36', '0.30'])
     """
     first, state = tf.convert_to_tensor(first), tf.nest.map_structure(tf.convert_to_tensor, state)
-    _check(state, first, length, width, end, length_penalty, results)
+    _check(state, first, length, width, end, length_penalty, results, never)
     batch = tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
     length = tf.cast(length, tf.int32)
     limits, known = tf.broadcast_to(tf.maximum(length, 0), [batch]), tf.get_static_value(length)  # limits (B,)
@@ -73,7 +74,7 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
         logits, new_state = step(tf.reshape(tokens, [batch * width]), state)
         _check_logits(logits, first.shape[0], width)
         same("beam_search", "step", state, new_state)
-        candidates, words, parents = _continuations(logits, live, batch, width)
+        candidates, words, parents = _continuations(logits, live, batch, width, never)
         ends, finished = words == end, done[:, None]
 
         best, at = tf.math.top_k(candidates, width)
@@ -109,10 +110,11 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
     return outputs, scores, log_probabilities, inner + tf.cast(ended, tf.int32)
 
 
-def _continuations(logits, live, batch, width):
+def _continuations(logits, live, batch, width, never):
     """What of a sentence's hypotheses can matter: M tokens of each.
 
-    K + 1 are enough: of a row's best K that do not end none is behind them, and none of its best K.
+    K + 1 are enough, and as many more as are never taken: of a row's best K that do not end none is behind them, and
+    none of its best K.
 
     Args:
         logits: (B * K, V).
@@ -122,11 +124,14 @@ def _continuations(logits, live, batch, width):
         (B, K * M) log P with the token, (B, K * M) tokens, (K * M,) rows of the hypotheses.
     """
     vocabulary = logits.shape[-1] or tf.shape(logits)[-1]
-    count = min(width + 1, vocabulary) if isinstance(vocabulary, int) else tf.minimum(width + 1, vocabulary)
+    count = width + 1 + len(never)
+    count = min(count, vocabulary) if isinstance(vocabulary, int) else tf.minimum(count, vocabulary)
     values, words = _best(logits, count)
     values, logits = tf.cast(values, tf.float32), tf.cast(logits, tf.float32)
     top = tf.gather(tf.nn.softmax(logits), words[:, :1], batch_dims=1)  # at least 1 / V: its logarithm loses nothing
     gains = values - values[:, :1] + tf.math.log(top)
+    for token in never:
+        values = tf.where(words == token, -math.inf, values)
     # A hypothesis of probability 0 may be where no token is possible: no NaN from there.
     sums = tf.reshape(live, [batch * width, 1]) + tf.where(values > -math.inf, gains, -math.inf)
     return *(tf.reshape(x, [batch, width * count]) for x in (sums, words)), tf.repeat(tf.range(width), count)
@@ -194,7 +199,7 @@ def _followed(history, taken, rows, inner, end, longest):
     return tf.transpose(outputs.stack()[:longest], [1, 2, 0])
 
 
-def _check(state, first, length, width, end, length_penalty, results):
+def _check(state, first, length, width, end, length_penalty, results, never):
     if first.shape.rank != 1 or not first.dtype.is_integer:
         raise ValueError(f"beam_search: first must be whole numbers (B,); got {first.dtype.name}{first.shape}.")
     for x in tf.nest.flatten(state):
@@ -214,6 +219,8 @@ def _check(state, first, length, width, end, length_penalty, results):
             raise ValueError(f"beam_search: {name} must be a whole number {limit}; got {value!r}. Nearest: {near}.")
     if refused(end, Integral, lambda token: 0 <= token < 2**31):
         raise ValueError(f"beam_search: end must be a token, a whole number of 0 or more; got {end!r}.")
+    if any(refused(token, Integral, lambda token: 0 <= token < 2**31) for token in never):
+        raise ValueError(f"beam_search: never must be tokens, whole numbers of 0 or more; got {never!r}.")
     if refused(length_penalty, Real, lambda alpha: 0 <= alpha <= STRONGEST):
         near = STRONGEST if isinstance(length_penalty, Real) and length_penalty > STRONGEST else 0.0
         raise ValueError(

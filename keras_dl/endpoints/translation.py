@@ -35,6 +35,7 @@ ATTENDED = 2**12  # floats of attention a token, with 8 heads
 LEAST = 128  # tokens of a request that any model takes
 BEYOND = 50  # tokens that a translation may have more than its source (arXiv:1706.03762, section 6.1)
 PAD, BOS, EOS, UNK = range(4)
+NEVER = (PAD, BOS, UNK)  # in a translation
 
 
 def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=0.6):
@@ -58,8 +59,8 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
         "log_probability";
         "score": "source" and "target" (B,) strings -> "log_likelihood" (B,) in nats of all the target's tokens and
         its end, "tokens" (B,) how many, "nats_per_token" (B,)}.
-        A request of no sentences is answered by no rows. What a request may have at most stands in each Endpoint's
-        limits.
+        A translation has no padding, no second begin and nothing unknown. A request of no sentences is answered by no
+        rows. What a request may have at most stands in each Endpoint's limits.
     """
     most = limits(decoder.model, width)
     source, target = (tf.TensorSpec((None,), tf.string, name) for name in ("source", "target"))
@@ -151,7 +152,7 @@ def translator(decoder, aligned, subwords, width):
             memory, state = decoder.begin(tokens)
             return decoding.beam_search(
                 lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), _limits(tokens), width,
-                end=EOS, length_penalty=length_penalty, results=width,
+                end=EOS, length_penalty=length_penalty, results=width, never=NEVER,
             )  # fmt: skip
 
         found, scores, log_probabilities, lengths = decoding.in_halves(search, tokens, fill=EOS)
@@ -176,9 +177,9 @@ def translator(decoder, aligned, subwords, width):
 
 
 def sampler(decoder, subwords):
-    """The function behind `sample`. Padding, a second begin and the unknown are never drawn."""
+    """The function behind `sample`."""
     most = limits(decoder.model, 1)["sample"]
-    never = without(PAD, BOS, UNK, of=len(subwords.pieces))
+    never = without(*NEVER, of=len(subwords.pieces))
 
     def sample(source, temperature, top_k, top_p, seed):
         numbers = [within(temperature, 0, HOTTEST, "temperature"), *restrictions(top_k, top_p, len(subwords.pieces))]
@@ -203,10 +204,10 @@ def scorer(model, subwords):
     most = limits(model, 1)["score"]
 
     def score(source, target):
-        equal = must(
-            tf.equal(tf.size(source), tf.size(target)), "source and target must have as many sentences as each other"
-        )
-        with _checked([equal], source=source, target=target):
+        with _checked([], source=source, target=target):  # these bounds are said first
+            sizes = tf.size(source), tf.size(target)
+        equal = must(tf.equal(*sizes), "source and target must have as many sentences as each other")
+        with tf.control_dependencies([equal]):
             tokens = _encoded(subwords, source, most)
             before, after, weight = subwords.targets(one_at_least(target))
             before = _bounded(before, "target", most)

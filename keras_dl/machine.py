@@ -64,6 +64,21 @@ def prepare(settings):
     return Machine(settings, strategy)
 
 
+def prepare_to_answer():
+    """Let TensorFlow take of each GPU's memory what it needs, not all; for a process that asks an export."""
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # the process has computed already, and has the memory that it has
+        _grow(tf.config.get_visible_devices("GPU"))
+
+
+def _grow(gpus):
+    import tensorflow as tf
+
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
 def _strategy(device, strategy):
     """Make the chosen device the only visible one; None where TensorFlow's default strategy does."""
     import tensorflow as tf
@@ -80,8 +95,7 @@ def _strategy(device, strategy):
     else:
         visible = gpus
     tf.config.set_visible_devices(visible, "GPU")
-    for gpu in visible:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    _grow(visible)
     if strategy == "mirrored":  # several machines: a MultiWorkerMirroredStrategy would be made here
         logical = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in logical])

@@ -42,7 +42,8 @@ def predict(asked):
         _end(failures, [])
 
     with runtime.quiet_tensorflow():
-        from keras_dl import export
+        from keras_dl import export, machine
+    machine.prepare_to_answer()
     served = export.load(folder, trust=asked.trust)
 
     def ask(given, who):

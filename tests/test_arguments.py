@@ -13,7 +13,7 @@ from cases import CASES
 
 from keras_dl import arguments, data, export, models, optimizers, training, tuning
 from keras_dl.arguments import ArgumentError, Number, OneOf, Optional, Shape, Tuple, Whole
-from keras_dl.data import music, pairs, plans, text
+from keras_dl.data import images, music, pairs, plans, text
 from keras_dl.models import _sizes
 from keras_dl.runtime import UserError
 
@@ -243,6 +243,7 @@ def test_arguments_that_do_not_go_together(name, given, sentence):
 VERBS = {
     "optimizers.build": optimizers.build,
     "data.load": data.load,
+    "data.load (images)": images.load,
     "data.load (text)": text.load,
     "data.load (pairs)": pairs.load,
     "data.load (music)": music.load,

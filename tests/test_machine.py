@@ -151,3 +151,19 @@ def test_the_same_machine_gives_the_same_first_weights():
     first, again, other = weights(1), weights(1), weights(2)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_who_asks_an_export_leaves_the_rest_of_a_gpu_to_others(monkeypatch):
+    import tensorflow as tf
+
+    told = []
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a", "b"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, on: told.append((gpu, on)))
+    machine.prepare_to_answer()
+    assert told == [("a", True), ("b", True)]
+
+    def late(gpu, on):
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", late)
+    machine.prepare_to_answer()  # of a process that has computed already

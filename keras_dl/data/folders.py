@@ -33,8 +33,6 @@ def load(name, seed, image_size, fit, skip_unreadable):
     if root is None:
         sets = ", ".join(sorted(tfds_sets.SETS))
         raise UserError(f'data.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
-    if not 8 <= image_size <= LARGEST:
-        raise UserError(f"data.load: image_size must be 8 to {LARGEST} pixels; got {image_size}.")
     given = listing.splits(root)
     classes, notes = listing.classes(given)
     files, passed = listing.files(root, given, classes)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import Splits, folders, pictures, tfds_sets
 from keras_dl.runtime import UserError, quiet_tensorflow
 
@@ -158,7 +159,15 @@ def balanced(labels, num_classes):
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
-def load(name, seed, *, image_size=64, fit="crop", skip_unreadable=False):
+@checked(who="data.load")
+def load(
+    name: Text,
+    seed: Seed,
+    *,
+    image_size: Whole(8, folders.LARGEST) = 64,
+    fit: OneOf(*FITS) = "crop",
+    skip_unreadable: YesOrNo = False,
+):
     """data.load for images: raw uint8 images and int32 labels.
 
     Args:
@@ -168,9 +177,10 @@ def load(name, seed, *, image_size=64, fit="crop", skip_unreadable=False):
         fit: "crop", "pad" or "stretch": how a picture that is not square becomes so (Preprocess). As photographers do,
             the middle is kept unless asked otherwise; what is always at the edge wants "pad".
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
+
+    Raises:
+        UserError: no such set or folder, a file that cannot be read, or an argument that does not fit its annotation.
     """
-    if fit not in FITS:
-        raise UserError(f"data.load: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {fit!r}.")
     notes = ()
     if name in tfds_sets.SETS:
         train, test, info = tfds_sets.load(name)

@@ -49,6 +49,7 @@ LONGEST = 1000  # characters of a refusal
 SECONDS = 20  # an input may take
 START = 600  # seconds a worker may take until its first input
 MEMORY = 5_000  # MB a worker may hold
+NAMED = 40  # characters of a name that a refusal must have
 SHOWN = 160  # characters of an input in the report
 OURS = tuple(str(ROOT / room) + os.sep for room in ("keras_dl", "apps"))
 
@@ -249,10 +250,14 @@ def refusal(error, names):
         return "traceback", _where(error)
     if len(said.splitlines()) != 1 or len(said) > LONGEST:
         return "lines", said
-    plain = said.lower().replace("-", "_")
-    if names and not any(name.lower().replace("-", "_") in plain for name in names):
+    plain = _plain(said)
+    if names and not any(_plain(name)[:NAMED] in plain for name in names):
         return "unnamed", f"{said} [none of: {', '.join(names)}]"
     return "refused", said
+
+
+def _plain(text):
+    return " ".join(text.split()).lower().replace("-", "_")
 
 
 def _ours(error):

@@ -9,6 +9,9 @@ import math
 import keras
 import tensorflow as tf
 
+from keras_dl.arguments import OneOf, Share, Text, check, checked
+from keras_dl.errors import UserError
+
 
 def categorical_nll(targets, logits):
     """-log softmax(logits) at the target.
@@ -142,15 +145,15 @@ class SequenceLoss(keras.losses.Loss):
     1.3863
     """
 
-    def __init__(self, nll, over="steps", label_smoothing=0.0, name="sequence_loss"):
+    @checked(who="SequenceLoss")
+    def __init__(
+        self, nll: OneOf(*NLL), over: OneOf("steps", "sequences") = "steps", label_smoothing: Share = 0.0,
+        name: Text = "sequence_loss",
+    ):  # fmt: skip
         super().__init__(name=name, reduction="sum")  # not used: __call__ reduces
-        _check_nll("SequenceLoss", nll)
-        if over not in ("steps", "sequences"):
-            raise ValueError(f"SequenceLoss: over must be 'steps' or 'sequences'; got {over!r}. Nearest: 'steps'.")
-        if not 0 <= label_smoothing < 1 or (label_smoothing and nll != "categorical"):
-            raise ValueError(
-                f"SequenceLoss: label_smoothing must be in [0, 1), and 0 for 'bernoulli'; got {label_smoothing!r}. "
-                "Nearest: 0.0."
+        if label_smoothing and nll != "categorical":
+            raise UserError(
+                f"SequenceLoss: label_smoothing must be 0 for 'bernoulli'; got {label_smoothing!r}. Nearest: 0.0."
             )
         self.nll, self.over, self.label_smoothing = nll, over, label_smoothing
 
@@ -186,8 +189,7 @@ class _MeanNLL(keras.metrics.Metric):
 
     def __init__(self, nll="categorical", name=None, dtype=None):
         super().__init__(name=name or self.NAME, dtype=dtype)
-        _check_nll(type(self).__name__, nll)
-        self.nll = nll
+        self.nll = check(f"{type(self).__name__}: nll", OneOf(*NLL), nll)
         self.total = self.add_variable((), "zeros", dtype="float64", name="total")
         self.steps = self.add_variable((), "zeros", dtype="float64", name="steps")
 
@@ -284,8 +286,3 @@ def _weights(who, weight, nll):
     if not weight.shape.is_compatible_with(nll.shape):
         raise ValueError(f"{who}: sample_weight must be one number a step, {nll.shape}; got {weight.shape}.")
     return weight
-
-
-def _check_nll(who, nll):
-    if nll not in NLL:
-        raise ValueError(f"{who}: nll must be 'categorical' or 'bernoulli'; got {nll!r}. Nearest: 'categorical'.")

@@ -61,7 +61,7 @@ def build(
     elif schedule == "noam":
         rate = Noam(learning_rate, warmup)
     else:
-        rate = _schedule(schedule, learning_rate, max(1, steps))
+        rate = _schedule(schedule, float(learning_rate), max(1, steps))
     shared = {"learning_rate": rate, "global_clipnorm": clipnorm or None}
     if optimizer == "adam":
         shared |= {"beta_2": beta_2, "epsilon": epsilon}

@@ -4,7 +4,8 @@ import importlib.util
 
 import numpy as np
 
-from keras_dl.runtime import UserError
+from keras_dl.arguments import OneOf, Seed, Tuple, Whole, check, checked, shown
+from keras_dl.errors import UserError
 
 RESAMPLES = 1000  # of a bootstrap
 LEVEL = 95  # percent of them that an interval holds
@@ -20,12 +21,13 @@ def of_translations(hypotheses, references):
     lower-cased text, nearer to what papers have that score tokenised, lower-cased text.
 
     Raises:
-        UserError: sacrebleu is not installed.
+        UserError: sacrebleu is not installed; there are no strings, or not as many of one as of the other.
 
     >>> found = of_translations(["a dog runs in the park .", "b"], ["a dog runs in the park .", "c"])
     >>> found["exact_match"]
     50.0
     """
+    hypotheses, references = _pairs("scores.of_translations", hypotheses, references)
     bleu, lowercase, chrf = (_metric(name, **options) for name, options in METRICS.values())
     exact = np.mean([h == r for h, r in zip(hypotheses, references, strict=True)])
     return {
@@ -40,7 +42,11 @@ def of_translations(hypotheses, references):
 METRICS = {"bleu": ("BLEU", {}), "bleu_lowercase": ("BLEU", {"lowercase": True}), "chrf": ("CHRF", {})}
 
 
-def by_length(hypotheses, references, lengths, *, metric="bleu", bins=6, seed=0):
+@checked(who="scores.by_length")
+def by_length(
+    hypotheses, references, lengths, *, metric: OneOf("bleu", "exact_match") = "bleu",
+    bins: Whole(1, 1_000_000) = 6, seed: Seed = 0,
+):  # fmt: skip
     """A score by the length of the source (Bahdanau et al., arXiv:1409.0473, figure 2), with bootstrap intervals.
 
     Args:
@@ -53,8 +59,14 @@ def by_length(hypotheses, references, lengths, *, metric="bleu", bins=6, seed=0)
     Returns:
         A list of {"low", "high" (lengths, both within), "count", "score", "interval": [low, high] of 95 % of the
         resampled scores (Koehn 2004)}.
+
+    Raises:
+        UserError: as of_translations has it; lengths are not one number of each.
     """
-    lengths, rng = np.asarray(lengths), np.random.default_rng(seed)
+    hypotheses, references = _pairs("scores.by_length", hypotheses, references)
+    count = len(hypotheses)
+    lengths = check("scores.by_length: lengths", Tuple(Whole(0, 2**62), count, count), _listed(lengths))
+    lengths, rng = np.array(lengths), np.random.default_rng(seed)
     of = _corpus_bleu if metric == "bleu" else _exact
     found = []
     for low, high in _bins(lengths, bins):
@@ -67,6 +79,24 @@ def by_length(hypotheses, references, lengths, *, metric="bleu", bins=6, seed=0)
             "interval": [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])],
         })  # fmt: skip
     return found
+
+
+def _listed(lengths):
+    return lengths.tolist() if isinstance(lengths, np.ndarray) else lengths
+
+
+def _pairs(who, hypotheses, references):
+    """Two lists of as many strings."""
+    for name, texts in (("hypotheses", hypotheses), ("references", references)):
+        several = isinstance(texts, (list, tuple, np.ndarray)) and len(texts) > 0
+        if not several or not all(isinstance(text, str) for text in texts):
+            raise UserError(f"{who}: {name} must be a list of strings, at least one; got {shown(texts)}.")
+    if len(hypotheses) != len(references):
+        raise UserError(
+            f"{who}: hypotheses and references must be as many as each other; got {len(hypotheses)} and "
+            f"{len(references)}."
+        )
+    return list(hypotheses), list(references)
 
 
 def _bins(lengths, bins):

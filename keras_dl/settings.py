@@ -23,6 +23,7 @@ from keras_dl import arguments, console, paths, records, runtime
 from keras_dl.arguments import Number, OneOf, Seed, Whole
 
 LONGEST = 300  # characters of tyro's messages
+LONGEST_WORD = 5000  # of a command line that is looked for in them
 NEWEST = "newest"  # what a bare --resume means
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -304,7 +305,14 @@ def _one_line(panel, config_class, argv):
         flag = word.split("=")[0].replace("_", "-")
         if word.startswith("--") and flag not in known and not flag.startswith("--no-"):
             return f"no flag {arguments.shown(word)[1:-1]}.{nearest(flag, known)} All of them: --help"
+        if "=" in word and get_type_hints(config_class).get(flag[2:].replace("-", "_")) is bool:
+            return f"{flag} takes no value; got {arguments.shown(word.partition('=')[2])}. Nearest: {flag}."
+    for word in argv:
+        value = word.partition("=")[2] if word.startswith("--") else word
+        if arguments.LONGEST_SHOWN < len(value) < LONGEST_WORD:  # the panel breaks it, anywhere
+            broken = r"\s*".join(map(re.escape, value))
+            message = re.sub(f"'?{broken}'?", lambda found, value=value: arguments.shown(value), message)
     choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
     near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""
-    message = message.rstrip(".")
-    return (message if len(message) <= LONGEST else f"{message[:LONGEST]}...") + "." + near
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
+    return (message if message.endswith("...") else message.rstrip(".") + ".") + near

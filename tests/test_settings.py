@@ -41,6 +41,9 @@ def test_flags_take_dashes_and_underscores_and_keep_types():
     ("argv", "said"),
     [
         (["--unit", "3"], "no flag --unit. Nearest: --units"),
+        (["--smoke=None"], "--smoke takes no value; got 'None'. Nearest: --smoke."),
+        (["--strategy", "x" * 300], f"invalid choice 'x{'x' * 78}... for argument '--strategy'. Expected one of"),
+        (["--smoke", "x" * 300], f"Unrecognized options: 'x{'x' * 78}..."),
         (["--units", "three"], "--units"),
         (["--precision", "float16"], "Nearest: float32"),
         (["stray"], "stray"),

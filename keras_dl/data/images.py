@@ -132,7 +132,8 @@ class Augment:
         return tf.gather(tf.reshape(padded, [-1, channels]), at)
 
 
-def augmentation(kind, info, preprocess):
+@checked(who="images.augmentation")
+def augmentation(kind: OneOf("auto", *AUGMENTATIONS), info, preprocess):
     """The Augment of that name for this data set; None for "none".
 
     Args:

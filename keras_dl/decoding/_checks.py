@@ -45,8 +45,14 @@ def same(who, what, old, new):
 MOST_STEPS = 2**24  # that a number may ask for; beyond, their results alone take gigabytes
 
 
-def refused_length(who, length):
-    """Raise ValueError for a number of steps that does not fit; a tensor is not looked at."""
+def refused_length(who, length, one_each=False):
+    """Raise ValueError for a number of steps that does not fit; a tensor is not looked at.
+
+    Args:
+        one_each: length may be (B,), one for each sequence.
+    """
+    if one_each and np.ndim(length) and not isinstance(length, str):
+        return
     if refused(length, Integral, lambda n: 1 <= n <= MOST_STEPS):
         near = MOST_STEPS if isinstance(length, Integral) and length > MOST_STEPS else 1
         raise ValueError(
@@ -56,8 +62,10 @@ def refused_length(who, length):
 
 def refused(value, kind, fits):
     """A number (a string, None, a bool) that does not fit; a tensor is not looked at."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
+    if isinstance(value, np.ndarray):
+        if value.ndim:
+            return True
         value = value.item()
     if isinstance(value, kind) and not isinstance(value, bool):
         return not fits(value)
-    return not (tf.is_tensor(value) or isinstance(value, (np.ndarray, tf.Variable)))
+    return not (tf.is_tensor(value) or isinstance(value, tf.Variable))

@@ -205,7 +205,7 @@ def _check(state, first, length, width, end, length_penalty, results, never):
     for x in tf.nest.flatten(state):
         if not x.shape[:1].is_compatible_with(first.shape):
             raise ValueError(f"beam_search: state must be tensors (B, ...), B as in first{first.shape}; got {x.shape}.")
-    refused_length("beam_search", length)
+    refused_length("beam_search", length, one_each=True)
     given = tf.convert_to_tensor(length)
     if not given.dtype.is_integer or not (given.shape.rank == 0 or given.shape.is_compatible_with(first.shape)):
         raise ValueError(

@@ -101,8 +101,11 @@ def options(name):
     >>> "units" in options("lstm"), "return_sequences" in options("lstm")
     (True, False)
     """
-    arguments = next(row.arguments for row in catalogue() if row.name == name)
-    return {key: value for key, value in arguments.items() if key not in DECIDED}
+    from keras_dl.arguments import OneOf, check
+
+    known = {row.name: row.arguments for row in catalogue()}
+    name = check("models.options: name", OneOf(*known), name)
+    return {key: value for key, value in known[name].items() if key not in DECIDED}
 
 
 def _read(builder, file):

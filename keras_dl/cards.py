@@ -29,6 +29,7 @@ INPUTS = {  # of the shell command
     "image_bytes": " PICTURE.png", "text": ' "some text"', "sentence": ' "a sentence"', "roll": " PIECE.mid",
 }  # fmt: skip
 WORDS = {"text": "some text", "sentence": "a sentence", "sentence_target": "its translation"}  # of the REST body
+BATCHED = {"image", *INPUTS, *WORDS}  # kinds of input that have an axis for the batch
 
 
 def versions(folder):
@@ -62,9 +63,18 @@ def read(folder):
     """The card in `folder`.
 
     Raises:
-        UserError: there is none, or it is not as records.Card has it.
+        UserError: there is none, or it is not as records.Card has it, or no INPUT can feed it as it says.
     """
-    return records.read(Path(folder) / CARD, records.Card)
+    place = Path(folder) / CARD
+    card = records.read(place, records.Card)
+    for name, endpoint in card["endpoints"].items():
+        for field, spec in endpoint["inputs"].items():
+            if spec["kind"] in BATCHED and not spec["shape"]:
+                raise UserError(
+                    f"{place} is damaged: endpoints.{name}.inputs.{field}.shape: must have an axis for the batch, as "
+                    f"its kind is {spec['kind']}."
+                )
+    return card
 
 
 def under(saved_models):

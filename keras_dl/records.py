@@ -312,6 +312,8 @@ def parse(data, schema, where):
         raise UserError(f"{where} is damaged: {error}.") from error
     if _depth(value) > DEEPEST:
         raise UserError(f"{where} is damaged: it is nested too deeply; at most {DEEPEST} levels.")
+    if (place := _half_a_character(value)) is not None:
+        raise UserError(f"{where} is damaged: {place or 'it'}: a text ends within a character (a lone surrogate).")
     return check(value, schema, where)
 
 
@@ -379,6 +381,24 @@ def _no_key_twice(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
     return value
+
+
+def _half_a_character(value, place=""):
+    """The field of `value` that is no text in UTF-8, or whose name is none; None where all are."""
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return place
+        return None
+    inner = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
+    for key, item in inner:
+        below = f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}".lstrip(".")
+        found = _half_a_character(key if isinstance(key, str) else "", below)
+        found = _half_a_character(item, below) if found is None else found
+        if found is not None:
+            return found
+    return None
 
 
 def _integer(text):

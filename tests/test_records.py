@@ -221,3 +221,23 @@ def test_what_a_terminal_would_obey_is_written_out():
     kept = "naïve 日本語 नमस्ते \U0001f468\u200d\U0001f469 a\u0301 می\u200cخواهم"
     assert errors.printable(kept) == kept
     assert "\n" not in str(errors.UserError("two\nlines"))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [('["a", {"b": "\\ud800"}]', "[1].b"), ('{"a": {"x\\udfff": 1}}', "a.x\\udfff"), ('"\\ud800"', "it")],
+)
+def test_a_text_that_is_no_utf8_is_damage(tmp_path, text, field):
+    with pytest.raises(errors.UserError) as error:
+        records.parse(text.encode(), object, tmp_path / "card.json")
+    assert f"is damaged: {field}: a text ends within a character" in said(error.value, tmp_path / "card.json")
+
+
+def test_a_card_whose_input_has_no_axis_for_the_batch_is_damage(tmp_path):
+    card = copy.deepcopy(RECORDS["card.json"][1])
+    ((name, endpoint),) = list(card["endpoints"].items())[:1]
+    ((field, spec),) = list(endpoint["inputs"].items())[:1]
+    spec |= {"kind": "image_bytes", "shape": []}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(errors.UserError, match=f"endpoints.{name}.inputs.{field}.shape: must have an axis for the"):
+        cards.read(tmp_path)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from unittest import mock
 
 import pytest
 
@@ -37,8 +38,13 @@ def fresh_keras():
     """Every test starts from one seed and float32, whatever ran before."""
     with runtime.quiet_tensorflow():
         import keras
+    from tensorflow.python.eager import context
+
     keras.mixed_precision.set_dtype_policy("float32")
-    keras.utils.set_random_seed(0)
+    # A seed also throws away all kernels and functions that are ready to run; to make the decoder of pictures ready
+    # again takes seconds. What they hold does not depend on the test before, but for unseeded tf.random operations.
+    with mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None):
+        keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_dtype_policy("float32")
 

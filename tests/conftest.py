@@ -2,9 +2,9 @@
 
 import os
 import tempfile
-from unittest import mock
 
 import pytest
+import seeds
 
 import keras_dl  # before TensorFlow: it sets the environment
 from keras_dl import runtime
@@ -38,15 +38,30 @@ def fresh_keras():
     """Every test starts from one seed and float32, whatever ran before."""
     with runtime.quiet_tensorflow():
         import keras
-    from tensorflow.python.eager import context
-
     keras.mixed_precision.set_dtype_policy("float32")
-    # A seed also throws away all kernels and functions that are ready to run; to make the decoder of pictures ready
-    # again takes seconds. What they hold does not depend on the test before, but for unseeded tf.random operations.
-    with mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None):
-        keras.utils.set_random_seed(0)
+    seeds.reseed(0)
     yield
     keras.mixed_precision.set_dtype_policy("float32")
+
+
+_loaded = {}
+
+
+@pytest.fixture
+def loaded_once(monkeypatch):
+    """A SavedModel that was loaded in this process is not loaded again: loading and the first answer take seconds."""
+    import tensorflow as tf
+
+    load = tf.saved_model.load
+
+    def load_once(path):
+        folder = os.path.realpath(path)
+        key = folder, os.stat(os.path.join(folder, "saved_model.pb")).st_mtime_ns
+        if key not in _loaded:
+            _loaded[key] = load(path)
+        return _loaded[key]
+
+    monkeypatch.setattr(tf.saved_model, "load", load_once)
 
 
 @pytest.fixture

@@ -41,7 +41,11 @@ def rebuilt(card, exported):
     return getattr(models, f"build_{name}")(exported.input_shape[1:], outputs, **arguments)
 
 
-@pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "app",
+    [pytest.param(app, marks=[] if app.stem == "classify_images" else pytest.mark.slow) for app in APPS],
+    ids=lambda p: p.stem,
+)
 def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
     main = main_of(app)
     metrics = main(["--smoke", "--out", str(tmp_path), "--trials", "2", "--set", SETS[app.stem]])
@@ -68,6 +72,7 @@ def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
     assert len(list((tmp_path / "saved_models").glob("*/*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_the_one_that_a_bare_resume_takes(tmp_path, capsys):
     main = main_of(ROOT / "apps" / "classify_images.py")
     main(["--smoke", "--out", str(tmp_path), "--trials", "0"])

@@ -176,7 +176,17 @@ def alike(value):
     return kinds.get(type(value), lambda v: v)(value)
 
 
-@pytest.mark.parametrize("row", [name for name, case in CASES.items() if not case.slow])
+FEW = ("mlp", "convnet", "lstm", "transformer")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        name if name in FEW else pytest.param(name, marks=pytest.mark.slow)
+        for name, case in CASES.items()
+        if not case.slow
+    ],
+)
 def test_numbers_of_numpy_and_lists_build_the_same_model(row):
     case = CASES[row]
     given = {name: alike(value) for name, value in case.kwargs.items()}

@@ -29,6 +29,7 @@ BUILDERS = {
     ),
     "seq2seq": (lambda: models.build_seq2seq(V, V, units=(8, 8), embedding_dim=6), 2, 2.0),
 }
+KINDS = ["transformer", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("attention_seq2seq", "seq2seq"))]
 FREE = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 EXAMPLE = (["a dog", "he hen"], ["ein hund", "b"])
 
@@ -131,7 +132,7 @@ def test_the_exported_translate_is_the_python_one(made, kind):
     assert len(found) > 50
 
 
-@pytest.mark.parametrize("kind", BUILDERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_translation_has_the_probability_that_the_model_gives_it(made, kind):
     one, source = made(kind), sentences(12, seed=1)
     answer = one.translate(source, 1.0)
@@ -148,7 +149,7 @@ def test_a_translation_has_the_probability_that_the_model_gives_it(made, kind):
     assert np.mean([len(set(row)) for row in answer["translations"]]) > 1.5  # n-best, not one n times
 
 
-@pytest.mark.parametrize("kind", ["transformer", "attention_seq2seq"])
+@pytest.mark.parametrize("kind", KINDS[:2])
 def test_the_alignment_is_that_of_the_sentence_alone_and_nothing_on_padding(made, kind):
     one, source = made(kind), sentences(6, seed=2)
     answer = one.translate(source)
@@ -161,7 +162,7 @@ def test_the_alignment_is_that_of_the_sentence_alone_and_nothing_on_padding(made
         assert answer["alignment"][row].sum() == pytest.approx(len(target), abs=1e-3)  # the rest is 0
 
 
-@pytest.mark.parametrize("kind", BUILDERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_sentence_is_translated_alike_alone_and_among_others(made, kind):
     one, source = made(kind), sentences(8, seed=3)
     together = one.translate(source)
@@ -187,14 +188,17 @@ def test_width_1_and_a_sample_at_temperature_0_are_the_greedy_choice(made):
     np.testing.assert_allclose(cold["log_probability"], answer["log_probability"], rtol=1e-4, atol=1e-4)
 
 
-def test_a_request_of_none_and_an_empty_sentence_are_answered(made):
-    for kind in BUILDERS:
-        one = made(kind)
-        answer = one.translate([])
-        assert {len(value) for value in answer.values()} == {0} and answer["translations"].shape == (0, WIDTH)
-        answer = one.translate(["", " "])
-        assert ids(answer["source_tokens"][0]) == [EOS] == ids(answer["source_tokens"][1])
-        assert np.isfinite(answer["scores"]).all()
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_of_none_and_an_empty_sentence_are_answered(made, kind):
+    one = made(kind)
+    answer = one.translate([])
+    assert {len(value) for value in answer.values()} == {0} and answer["translations"].shape == (0, WIDTH)
+    answer = one.translate(["", " "])
+    assert ids(answer["source_tokens"][0]) == [EOS] == ids(answer["source_tokens"][1])
+    assert np.isfinite(answer["scores"]).all()
+
+
+def test_no_sentences_are_drawn_and_scored(made):
     one, none = made("transformer"), np.array([], object)
     assert {len(value) for value in one.sample(none).values()} == {0}
     assert {len(value) for value in one.served.call("score", source=none, target=none).values()} == {0}

@@ -19,18 +19,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from seeds import reseed
 
 from keras_dl import cards, endpoints, export, formats, fresh_process, runtime
 from keras_dl.data.images import Preprocess
 from keras_dl.data.pictures import pixels as pixels_of
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu")
 SIDE = 12
 
 
 def tiny(channels=1):
     """A model with the layers that a wrong training mode or wrong pre-processing shows in."""
-    keras.utils.set_random_seed(7)
+    reseed(7)
     image = keras.Input((SIDE, SIDE, channels), name="image")
     x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(image)
     x = keras.layers.BatchNormalization(name="bn")(x)
@@ -295,6 +297,7 @@ def test_a_version_lost_in_a_race_takes_the_next(tmp_path, quick, monkeypatch):
     assert card["version"] == 2 and card["call"]["predict"].split()[4] == str(folder)
 
 
+@pytest.mark.slow
 def test_a_save_that_is_killed_before_the_rename_leaves_no_version_and_the_next_one_cleans_up(tmp_path, quick):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import keras_dl, os, signal, pathlib, test_export as t\n"
@@ -333,6 +336,7 @@ def test_a_fresh_process_without_our_code_answers(made, monkeypatch, tmp_path):
     assert nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_tensorflow_is_found_as_here_and_any_path_is_taken_literally(tmp_path, monkeypatch):
     """An interpreter that finds TensorFlow on a path that was added to it; a working folder with other modules."""
     strange = tmp_path / "my pics [2024] a**b \\d?"
@@ -363,6 +367,7 @@ class _Failed:
     returncode, stderr = 1, b"why"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("honest", "other", "complaint"),
     [

@@ -109,6 +109,7 @@ def test_a_full_file_system_is_one_line(tmp_path):
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
     child = subprocess.Popen(
         [sys.executable, APP, "--out", tmp_path, "--trials", "0", "--epochs", "500"],

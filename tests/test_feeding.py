@@ -17,6 +17,8 @@ from keras_dl import cards, endpoints, export, feeding, models, runtime
 from keras_dl.data import midi, music, text
 from keras_dl.endpoints.translation import MOST_SENTENCES
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
 GRID = {"steps_per_beat": 2, "beats_per_minute": 80}
 

@@ -164,7 +164,7 @@ def assert_same(found, wanted, **tolerance):
         np.testing.assert_allclose(a, b, **{"rtol": 1e-4, "atol": 1e-5} | tolerance)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["LSTM", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
 def test_the_same_numbers_from_the_same_weights(build, kind):
     theirs, mine = pair(build, kind)
@@ -178,6 +178,7 @@ def test_the_same_numbers_from_the_same_weights(build, kind):
     assert_same(mine(x), theirs(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("build", [masked_from_a_state, regularized, without_bias, stateful], ids=lambda b: b.__name__)
 def test_the_same_weights_after_training(build, kind):

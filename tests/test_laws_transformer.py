@@ -378,6 +378,7 @@ def test_step_by_step_it_gives_the_models_logits(variant, graph):
         np.testing.assert_allclose(run(model, one, 1), wanted[::K], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_step_by_step_in_half_precision_it_does_so_roughly():
     full, given = translating("norm_first-learned")
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")

@@ -80,7 +80,11 @@ def told(probe, app, *flags):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "app",
+    [pytest.param(app, marks=[] if app.stem == "model_text" else pytest.mark.slow) for app in APPS],
+    ids=lambda p: p.stem,
+)
 def test_every_app_sets_its_devices_before_the_first_operation(app, tmp_path):
     said = told(BEGINNING, app, "--device", "gpu:1", "--out", tmp_path)
     assert said == {"visible": ["/physical_device:GPU:1"], "growth": ["/physical_device:GPU:1"]}

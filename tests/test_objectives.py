@@ -259,6 +259,7 @@ def test_metrics_under_fit_and_evaluate(jit_compile):
         assert report["bits"] == pytest.approx(mean / np.log(2), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_hundred_thousand_batches_stay_exact(jit_compile):
     """A float32 sum of as many is off by 1e-4 or more."""

@@ -156,10 +156,10 @@ def test_the_same_bits_eagerly_in_a_graph_and_inside_a_map():
 
 def test_strips_are_the_whole(monkeypatch):
     levels = np.asarray(ALPHA)
-    whole = pictures._by_strips(lambda strip: strip[..., :3], levels, 4, 3)
+    whole = pictures._by_strips(lambda strip: strip[..., :3], levels, 3)
     np.testing.assert_array_equal(whole, levels[..., :3])
     monkeypatch.setattr(pictures, "STRIP", 100)  # 3 rows of 30, and 2 at the end
-    np.testing.assert_array_equal(pictures._by_strips(lambda strip: strip[..., :3], levels, 4, 3), whole)
+    np.testing.assert_array_equal(pictures._by_strips(lambda strip: strip[..., :3], levels, 3), whole)
 
 
 def test_a_gif_s_frame_stands_where_it_belongs_on_white():

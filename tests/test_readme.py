@@ -16,6 +16,7 @@ def block():
     return python
 
 
+@pytest.mark.slow
 def test_the_ten_lines_train_export_and_give_the_same_weights_every_time(tmp_path, monkeypatch):
     import keras
 

@@ -247,10 +247,16 @@ def change_sentences(folder):
     [
         ("classify_images", pictures, lambda f: (f / "cats").rename(f / "kittens"), ["--dataset", "{}"],
          "classes: cats -> kittens"),
-        ("classify_images", pictures, lambda f: (f / "cats" / "0.png").unlink(), ["--dataset", "{}"], "examples"),
+        pytest.param(
+            "classify_images", pictures, lambda f: (f / "cats" / "0.png").unlink(), ["--dataset", "{}"], "examples",
+            marks=pytest.mark.slow,
+        ),
         ("model_text", texts, change_text, ["--dataset", "{}", "--batch-size", "4"], "train: "),
-        ("translate", sentences, change_sentences,
-         ["--source", "{}/my.xx", "--target", "{}/my.yy", "--vocabulary-size", "40"], "but not the same"),
+        pytest.param(
+            "translate", sentences, change_sentences,
+            ["--source", "{}/my.xx", "--target", "{}/my.yy", "--vocabulary-size", "40"], "but not the same",
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_an_app_notices_that_its_data_have_changed(app, make, change, flags, said, tmp_path, monkeypatch):

@@ -184,6 +184,7 @@ def test_a_run_that_was_stopped_within_an_epoch_goes_on_to_the_bit(tmp_path, epo
     assert read[0] == read[1] and len(list(csv.reader(read[0].splitlines()))) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", ["seed", "metrics", "callbacks", "optimizer"])
 def test_the_law_of_resuming_notices_what_keras_forgets(tmp_path, monkeypatch, forgotten):
     """Without any one part of the checkpoint the resumed run ends elsewhere: the test above can fail."""

@@ -148,6 +148,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of ours may catch it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_a_search_killed_around_every_write_ends_as_an_unbroken_one(tmp_path, quick, monkeypatch, tuner):
     whole = run_in(tmp_path / "whole")

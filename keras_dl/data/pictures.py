@@ -76,7 +76,8 @@ def _decoder(channels):
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def decode_picture(data):
         readers = [_jpeg, _png, _gif, _bmp, _webp]
-        return _colours(_by_format(data, readers, tf.zeros([0, 0, 1], tf.uint8)), channels)
+        picture, exif = _by_format(data, readers, (tf.zeros([0, 0, 1], tf.uint8), tf.constant(b"")))
+        return _colours(_upright(picture, exif), channels)
 
     return decode_picture
 
@@ -102,7 +103,7 @@ def _counter():
 def _by_format(data, readers, nothing):
     """What the reader of the file's format, of those in the order of headers.FORMATS, makes of its bytes.
 
-    nothing: a tensor of the type that the readers give, for the branch of a file that is refused.
+    nothing: tensors of the types that the readers give, for the branch of a file that is refused.
     """
     with tf.control_dependencies([_require(tf.strings.length(data) <= MOST_BYTES, _at_most(MOST_BYTES, "bytes"))]):
         data = tf.identity(data)
@@ -110,7 +111,7 @@ def _by_format(data, readers, nothing):
     def refused():
         words = tf.strings.join([f"a picture must be {READABLE}; got ", headers.name_of(data)])
         with tf.control_dependencies([_require(False, words)]):
-            return tf.identity(nothing)
+            return tf.nest.map_structure(tf.identity, nothing)
 
     return tf.switch_case(headers.format_of(data), [*[lambda it=it: it(data) for it in readers], refused])
 
@@ -146,7 +147,7 @@ def _decoded(data):
 
 def _jpeg(data):
     data = _within_bounds(data, headers.jpeg_size(data), headers.jpeg_scans(data, MOST_SCANS))
-    return _upright(_decoded(data), headers.jpeg_exif(data))
+    return _decoded(data), headers.jpeg_exif(data)
 
 
 def _png(data):
@@ -156,14 +157,14 @@ def _png(data):
         lambda: tf.io.decode_png(data, channels=4),  # else the colour that means transparent is shown
         lambda: tf.io.decode_png(data),
     )
-    return _upright(picture, headers.png_exif(data))
+    return picture, headers.png_exif(data)
 
 
 def _webp(data):
     words = f"a picture must be {READABLE}; got animated WebP"  # TensorFlow 2.21 writes beyond its buffer there
     with tf.control_dependencies([_require(~headers.webp_is_animated(data), words)]):
         data = _within_bounds(data, headers.webp_size(data))
-    return _upright(_decoded(data), headers.webp_exif(data))
+    return _decoded(data), headers.webp_exif(data)
 
 
 def _gif(data):
@@ -173,7 +174,7 @@ def _gif(data):
     frame = _decoded(alone)
     behind = size - corner - tf.shape(frame, tf.int64)[:2]
     around = tf.concat([tf.stack([corner, behind], 1), [[0, 0]]], 0)
-    return tf.pad(frame, around, constant_values=255)
+    return tf.pad(frame, around, constant_values=255), tf.constant(b"")
 
 
 def _bmp(data):
@@ -197,7 +198,8 @@ def _bmp(data):
         transparent = bitmap.has_alpha & tf.reduce_any(picture[..., 3:] > 0)
         return tf.cond(transparent, lambda: picture, lambda: picture[..., :3])
 
-    return tf.case([(tf.equal(bits, 8), from_palette), (tf.equal(bits, 32), four_bytes)], default=lambda: picture)
+    cases = [(tf.equal(bits, 8), from_palette), (tf.equal(bits, 32), four_bytes)]
+    return tf.case(cases, default=lambda: picture), tf.constant(b"")
 
 
 def _upright(picture, exif):
@@ -217,45 +219,31 @@ def _upright(picture, exif):
 
 def _colours(picture, channels):
     """uint8 (h, w, 1 to 4), grey or colour, with alpha or without -> uint8 (h, w, channels)."""
+    stored = tf.shape(picture)[2]
+    order = tf.gather([[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 2, 2], [0, 1, 2, 3]], stored - 1)  # red, green, blue, alpha
+    opaque = tf.equal(stored % 2, 1)
 
-    def grey(levels):
-        return (tf.reduce_sum(levels * LUMA, -1, keepdims=True) + 500) // 1000
+    def convert(strip):
+        levels = tf.gather(tf.cast(strip, tf.int32), order, axis=-1)
+        alpha = tf.where(opaque, 255, levels[..., 3:])
+        on_white = (levels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        return on_white if channels == 3 else (tf.reduce_sum(on_white * LUMA, -1, keepdims=True) + 500) // 1000
 
-    def on_white(levels):
-        alpha = levels[..., -1:]
-        return (levels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255
-
-    def repeated(one):
-        return tf.broadcast_to(one, [tf.shape(one)[0], tf.shape(one)[1], 3])
-
-    if channels == 1:
-        ways = [
-            lambda: picture,
-            lambda: _by_strips(on_white, picture, 2, 1),
-            lambda: _by_strips(grey, picture, 3, 1),
-            lambda: _by_strips(lambda levels: grey(on_white(levels)), picture, 4, 1),
-        ]
-    else:
-        ways = [
-            lambda: repeated(picture),
-            lambda: repeated(_by_strips(on_white, picture, 2, 1)),
-            lambda: picture,
-            lambda: _by_strips(on_white, picture, 4, 3),
-        ]
-    return tf.ensure_shape(tf.switch_case(tf.shape(picture)[2] - 1, ways), [None, None, channels])
+    as_it_is = tf.equal(stored, channels)
+    picture = tf.cond(as_it_is, lambda: picture, lambda: _by_strips(convert, picture, channels))
+    return tf.ensure_shape(picture, [None, None, channels])
 
 
-def _by_strips(convert, picture, channels, channels_after):
-    """`convert` of the picture in int32, a strip of rows at a time: the whole would take many times the picture."""
-    picture = tf.ensure_shape(picture, [None, None, channels])
+def _by_strips(convert, picture, channels):
+    """`convert` of the picture, a strip of rows at a time, (h, w, channels): the whole would take many times itself."""
     height, width = tf.shape(picture)[0], tf.shape(picture)[1]
     rows = tf.maximum(STRIP // width, 1)
     count = (height + rows - 1) // rows
-    shape = [None, None, channels_after]
+    shape = [None, None, channels]
     strips = tf.TensorArray(tf.uint8, count, element_shape=shape, infer_shape=False)
 
     def one(i, strips):
-        strip = tf.cast(picture[i * rows : (i + 1) * rows], tf.int32)
-        return i + 1, strips.write(i, tf.ensure_shape(tf.cast(convert(strip), tf.uint8), shape))
+        strip = tf.cast(convert(picture[i * rows : (i + 1) * rows]), tf.uint8)
+        return i + 1, strips.write(i, tf.ensure_shape(strip, shape))
 
     return tf.while_loop(lambda i, _: i < count, one, (0, strips), parallel_iterations=1)[1].concat()

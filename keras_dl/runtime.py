@@ -18,7 +18,7 @@ import sys
 import weakref
 from pathlib import Path
 
-from keras_dl import console, imports, paths, records
+from keras_dl import arguments, console, imports, paths, records
 from keras_dl import lock as locks
 from keras_dl.atomic import atomic_file, write_atomic  # noqa: F401  (public here)
 from keras_dl.errors import UserError, printable
@@ -245,7 +245,7 @@ def run_to_resume(root, app, which):
         if runs / which in all_runs:
             return runs / which
         names = ", ".join(sorted(p.name for p in all_runs)) or "none"
-        raise UserError(f"--resume: no run {which!r} in {runs}. Runs there: {names}.")
+        raise UserError(f"--resume: no run {arguments.shown(which)} in {runs}. Runs there: {names}.")
     open_runs = [p for p in all_runs if not (p / "finished.json").exists()]
     if not open_runs:
         raise UserError(f"--resume: no unfinished run in {runs}.")

@@ -79,6 +79,7 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(in_process, tmp_path, arg
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_file_for_out_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     said_once(call("--out", tmp_path / "file", *QUICK), "--out", "cannot be written")
@@ -144,6 +145,7 @@ def test_a_damaged_config_is_one_line(in_process, tmp_path, text):
     said_once(in_process("--resume"), "config.json is damaged")
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_search_stops_after_the_trial(tmp_path):
     child = subprocess.Popen(
         [sys.executable, APP, "--out", tmp_path / "a b", "--model", "linear", "--trials", "50", "--trial-epochs", "1"],

@@ -593,6 +593,7 @@ def test_half_precision_computes_nearly_the_same(kind, route, dtype, error, fixe
     assert all(np.isfinite(g.astype("float32")).all() and g.any() for g in gradients.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAST)
 @pytest.mark.parametrize("implementation", ["auto", "plain"])
 def test_one_graph_serves_any_batch_and_any_length(kind, implementation):

@@ -122,6 +122,7 @@ def test_the_state_is_zero_at_an_epochs_start_and_carried_within():
     np.testing.assert_allclose(carried[4], whole, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_text_model_that_is_stopped_within_an_epoch_goes_on_to_the_bit(tmp_path, jit_compile):
     class Stop(keras.callbacks.Callback):
@@ -318,6 +319,7 @@ def test_a_pieces_score_counts_the_real_steps_alone():
         assert float(answer["nats_per_step"][i]) == pytest.approx(-wanted / steps, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_exported_language_model_answers_as_python_does(tmp_path):
     net, tokens = network(implementation="xla"), text.Tokens("character", VOCABULARY)
     stepper = models.with_state(net)
@@ -340,6 +342,7 @@ def test_an_exported_language_model_answers_as_python_does(tmp_path):
         served.call("score", text=np.array(["a"] * 65, object))
 
 
+@pytest.mark.slow
 def test_an_exported_model_of_music_answers_as_python_does(tmp_path):
     keras.utils.set_random_seed(0)
     net, preprocess = models.build_lstm(units=(7,)), music.PianoRoll()

@@ -218,6 +218,7 @@ def test_gradient_norms_are_those_of_a_tape_and_move_no_state():
     assert state(model) != before  # the tape by hand did move batch norm's averages: the law can fail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shielded", [True, False])
 def test_a_fit_is_the_same_with_and_without_our_callbacks(tmp_path, monkeypatch, shielded):
     """Bit for bit, dropout's seeds and batch norm's averages included; and not so without the scope that holds them."""

@@ -412,6 +412,7 @@ def test_the_mean_of_the_last_epochs_weights_may_stay(tmp_path, average):
         np.testing.assert_array_equal(ours, its)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_a_mean_of_epochs_is_the_same_to_the_bit_after_a_stop(tmp_path, monkeypatch, epoch):
     monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
@@ -475,6 +476,7 @@ def test_signals_are_put_back(tmp_path):
     assert (tmp_path / "thread" / "history.csv").exists()
 
 
+@pytest.mark.slow
 def test_mirrored_replicas_equal_one_device():
     """Two logical CPUs, in a process of their own: devices cannot be split once TensorFlow runs."""
     script = """

@@ -51,7 +51,7 @@ def refused_length(who, length, one_each=False):
     Args:
         one_each: length may be (B,), one for each sequence.
     """
-    if one_each and np.ndim(length) and not isinstance(length, str):
+    if one_each and isinstance(length, np.ndarray) and length.ndim:
         return
     if refused(length, Integral, lambda n: 1 <= n <= MOST_STEPS):
         near = MOST_STEPS if isinstance(length, Integral) and length > MOST_STEPS else 1

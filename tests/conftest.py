@@ -1,5 +1,6 @@
 """What every test gets: a data folder of its own, the run's seed, and a rule about skips."""
 
+import collections
 import os
 import tempfile
 
@@ -24,6 +25,48 @@ LONGEST = (
     "test_apps", "test_laws_models", "test_tuning", "test_endpoints_translation", "test_laws_sequences",
     "test_training", "test_summaries", "test_laws_recurrent_layers", "test_decoding_beam", "test_faults",
 )  # fmt: skip
+# Tests whose rows take seconds each, and how many of them, the first, run among the fast tests; the others are slow.
+FAST_ROWS = {
+    "test_the_commands_in_a_card_name_any_folder": 1,
+    "test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it": 1,
+    "test_what_is_written_as_midi_is_read_again": 4,
+    "test_a_checkpoint_that_is_whole_and_wrong_inside_is_passed_over": 4,
+    "test_a_sentence_may_get_more_rows_and_fewer": 1,
+    "test_a_damaged_card_is_one_line_and_does_not_break_the_others": 0,
+    "test_every_argument_of_keras_means_what_it_means_there": 6,
+    "test_a_file_gives_the_same_optimizer": 3,
+    "test_step_by_step_it_gives_the_models_logits": 2,
+    "test_a_resumed_run_has_one_curve": 1,
+    "test_numbers_out_of_their_range_are_refused_and_not_wrapped": 4,
+    "test_nothing_is_answered_by_nothing": 2,
+    "test_metrics_are_means_over_all_steps_of_all_batches": 2,
+    "test_metrics_under_fit_and_evaluate": 1,
+    "test_keras_reports_exactly_this_number": 1,
+    "test_a_keras_file_gives_the_same_model": 8,
+    "test_a_picture_that_looks_inverted_is_said_in_one_line": 2,
+    "test_it_is_the_plain_search": 6,
+    "test_a_full_disk_is_one_line_and_keeps_what_was_complete": 0,
+    "test_the_mean_of_the_last_epochs_weights_may_stay": 1,
+    "test_a_run_that_was_stopped_within_an_epoch_goes_on_to_the_bit": 1,
+    "test_the_set_is_exact_for_many_rows": 0,
+    "test_a_step_keeps_the_states_shapes_so_that_a_loop_can_run_it": 4,
+    "test_a_transformer_in_halves": 1,
+    "test_an_exported_model_serves_any_batch_and_length_and_needs_no_compiler": 0,
+    "test_greedy_decoding_is_the_whole_model_on_the_growing_prefix": 1,
+    "test_multi30k_is_its_lines_in_order": 0,
+    "test_the_law_of_resuming_notices_what_is_forgotten": 1,
+    "test_an_app_notices_that_its_data_have_changed": 1,
+    "test_a_finished_run_with_more_epochs_ends_as_one_that_had_them_from_the_start": 1,
+    "test_recurrent_layers": 12,
+    "test_half_precision_computes_nearly_the_same": 6,
+    "test_held_out_sources_are_new_and_their_words_are_not": 2,
+    "test_two_steps_may_go_on_from_one_state": 1,
+    "test_adam_is_keras_adam": 3,
+    "test_frequencies_are_the_softmax_at_the_temperature": 2,
+    "test_they_are_saved_with_a_model": 0,
+    "test_a_reloaded_export_gives_the_same_ids_and_text": 0,
+    "test_width_1_and_a_sample_at_temperature_0_are_the_greedy_choice": 0,
+}
 _skipped = []
 
 _config = tempfile.TemporaryDirectory(prefix="keras_dl-tests-config-")  # the key that signs exports is not the user's
@@ -79,8 +122,16 @@ def pytest_runtest_logreport(report):
 pytest_collectreport = pytest_runtest_logreport  # a module that skips itself
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items):
-    """The files that take longest first, so that no worker is left alone with one of them at the end."""
+    """Mark the rows beyond FAST_ROWS, and sort: the files that take longest first, so that no worker ends alone."""
+    rows = collections.Counter()
+    for item in items:
+        name = getattr(item, "originalname", None)
+        if name in FAST_ROWS and not any(item.iter_markers("slow")):
+            rows[name] += 1
+            if rows[name] > FAST_ROWS[name]:
+                item.add_marker(pytest.mark.slow)
     rank = {f"{name}.py": k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable
 

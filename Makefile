@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 EXTRAS := $(VENV)/.installed-extras
 LONG := slow or oracle or browser or data
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: train test test-all kills lint
 .DELETE_ON_ERROR:
@@ -17,10 +18,10 @@ train: $(INSTALLED)
 	$(BIN)/python apps/classify_images.py $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not ($(LONG))" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(LONG))" $(SPREAD) $(ARGS)
 
 test-all: $(EXTRAS)
-	$(BIN)/python -m pytest -m "$(LONG)" $(ARGS)
+	$(BIN)/python -m pytest -m "$(LONG)" $(SPREAD) $(ARGS)
 
 kills: $(INSTALLED)
 	$(BIN)/python benchmarks/kills.py $(ARGS)

@@ -169,9 +169,8 @@ def _webp(data):
 
 def _gif(data):
     """The first frame where it stands on the picture; the rest of it is transparent, and so white."""
-    data = _within_bounds(data, headers.gif_size(data))
     alone, corner, size = headers.gif_first_frame(data)
-    frame = _decoded(alone)
+    frame = _decoded(_within_bounds(alone, size))
     behind = size - corner - tf.shape(frame, tf.int64)[:2]
     around = tf.concat([tf.stack([corner, behind], 1), [[0, 0]]], 0)
     return tf.pad(frame, around, constant_values=255), tf.constant(b"")

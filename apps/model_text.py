@@ -175,7 +175,7 @@ def main(argv=None):
     gap = models.exposure_gap(model.stepper, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in found.items()))
     run.say(
-        f"exposure gap: {gap['own']:.3f} nats a token for its own {GAP}-token continuations, "
+        f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
     endpoints = export.language_model(model.stepper, tokens, prime=prime, length=config.sample_length)

@@ -258,6 +258,15 @@ def test_the_exposure_gap_of_a_model_that_knows_nothing_is_none():
     assert sure["own"] < 1e-6 and sure["real"] > 10 and sure["sequences"] == 7
 
 
+@pytest.mark.parametrize(("tokens", "steps"), [(2, 1), (3, 2), (38, 19), (99, 50), (100, 50)])
+def test_the_exposure_gap_of_a_short_text_is_measured_on_what_there_is(tokens, steps):
+    stream = np.random.default_rng(0).integers(1, 6, tokens).astype(np.int32)
+    gap = models.exposure_gap(models.with_state(network()), stream)
+    assert gap["steps"] == steps and np.isfinite([gap["own"], gap["real"]]).all()
+    with pytest.raises(ValueError, match="stream must have at least 2 tokens; got 1"):
+        models.exposure_gap(models.with_state(network()), stream[:1])
+
+
 # What an export answers
 
 

@@ -38,7 +38,7 @@ def decode(data, channels):
         tf.errors.InvalidArgumentError: it has too many bytes or pixels, is of another format, or is damaged;
             `reason` says which.
     """
-    return _decoder(channels)(data)
+    return _decoder(channels)(tf.convert_to_tensor(data, tf.string))
 
 
 def pixels(data):
@@ -47,7 +47,7 @@ def pixels(data):
     Raises:
         tf.errors.InvalidArgumentError: as decode has it, but for damage behind the header.
     """
-    return _counter()(data)
+    return _counter()(tf.convert_to_tensor(data, tf.string))
 
 
 def read(path):
@@ -71,19 +71,27 @@ def reason(error):
     return f"above {bound[1]}" if bound else other[1] if other else DAMAGED
 
 
-@functools.cache  # traced once, and called by all: tracing takes seconds
+@functools.cache  # traced once, whoever calls it: that takes seconds, and a tf.function is traced again for an export
 def _decoder(channels):
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def decode_picture(data):
-        readers = [_jpeg, _png, _gif, _bmp, _webp]
-        picture, exif = _by_format(data, readers, (tf.zeros([0, 0, 1], tf.uint8), tf.constant(b"")))
-        return _colours(_upright(picture, exif), channels)
-
-    return decode_picture
+    return _traced(lambda data: _decode(data, channels))
 
 
 @functools.cache
 def _counter():
+    return _traced(_count_pixels)
+
+
+def _traced(function):
+    return tf.function(function, [tf.TensorSpec([], tf.string)], autograph=False).get_concrete_function()
+
+
+def _decode(data, channels):
+    readers = [_jpeg, _png, _gif, _bmp, _webp]
+    picture, exif = _by_format(data, readers, (tf.zeros([0, 0, 1], tf.uint8), tf.constant(b"")))
+    return _colours(_upright(picture, exif), channels)
+
+
+def _count_pixels(data):
     sizes = [
         headers.jpeg_size,
         headers.png_size,
@@ -91,13 +99,8 @@ def _counter():
         lambda data: headers.Bitmap(data).size,
         headers.webp_size,
     ]
-
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def count_pixels(data):
-        readers = [lambda data, size=size: _product(data, size(data)) for size in sizes]
-        return _by_format(data, readers, tf.constant(0, tf.int64))
-
-    return count_pixels
+    readers = [lambda data, size=size: _product(data, size(data)) for size in sizes]
+    return _by_format(data, readers, tf.constant(0, tf.int64))
 
 
 def _by_format(data, readers, nothing):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl import decoding
-from keras_dl.arguments import ModelName, Number, Seed, Whole, checked
+from keras_dl.arguments import ArgumentError, ModelName, Number, Seed, Whole, checked
 from keras_dl.layers.attention import Positions, Window
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import Recurrent
@@ -212,15 +212,22 @@ def exposure_gap(
     Args:
         stepper: with_state of a network of tokens.
         stream: int32 (N,) tokens, from which the beginnings are taken at equal distances.
-        prime: tokens of a beginning.
-        steps: tokens of a continuation.
+        prime: tokens of a beginning; of a short stream half of it.
+        steps: tokens of a continuation; as many as a short stream has behind that.
         sequences: how many beginnings, as far as the text has room for them.
         seed: of the draws.
 
     Returns:
         {"own": nats a token of the model's continuations under the model, "real": of the text's, "sequences": how
-        many}.
+        many, "steps": tokens of a continuation}.
+
+    Raises:
+        ArgumentError: an argument does not fit its annotation, or the stream has less than 2 tokens.
     """
+    if len(stream) < 2:
+        raise ArgumentError(f"exposure_gap: stream must have at least 2 tokens; got {len(stream)}.")
+    prime = min(prime, len(stream) // 2)
+    steps = min(steps, len(stream) - prime)
     length = prime + steps
     starts = np.unique(np.linspace(0, max(0, len(stream) - length), sequences).astype(int))
     windows = np.stack([stream[s : s + length] for s in starts]).astype(np.int32)
@@ -229,7 +236,9 @@ def exposure_gap(
     @tf.function(autograph=False)
     def both(windows):
         zero = tf.zeros([tf.shape(windows)[0], states])
-        before = stepper({"tokens": windows[:, : prime - 1], "state": zero}, training=False)["state"]
+        before = zero
+        if prime > 1:
+            before = stepper({"tokens": windows[:, : prime - 1], "state": zero}, training=False)["state"]
         inputs = {"tokens": windows[:, prime - 1 : -1], "state": before}
         logits = stepper(inputs, training=False)["logits"]
         real = tf.nn.sparse_softmax_cross_entropy_with_logits(windows[:, prime:], logits)
@@ -242,4 +251,4 @@ def exposure_gap(
         return -tf.reduce_mean(own), tf.reduce_mean(real)
 
     own, real = both(windows)
-    return {"own": float(own), "real": float(real), "sequences": len(windows)}
+    return {"own": float(own), "real": float(real), "sequences": len(windows), "steps": steps}

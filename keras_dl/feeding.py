@@ -4,12 +4,13 @@ Pictures are files; a text is a file, standard input ("-") or the words themselv
 line is one; a roll is a MIDI file.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_dl import settings
+from keras_dl import cards, settings
 from keras_dl.data import folders, reading
 from keras_dl.errors import UserError, printable
 
@@ -29,6 +30,7 @@ SUFFIXES = {  # of the files of a folder
 MOST_BYTES = 2**28  # of a file or of standard input
 LINES = 64  # asked about at once
 SHOWN = 40  # characters of a sentence in a message
+PLACE = 300  # of the place where it stands
 UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
 DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
 
@@ -102,8 +104,8 @@ def lines(names, fields):
     return found
 
 
-def short(text):
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+def short(text, most=SHOWN):
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def answered(given, fields, ask, outputs):
@@ -141,7 +143,9 @@ def say_if_unknown(place, text, card):
     """Say on stderr which characters or words of a text the export's vocabulary does not have."""
     from keras_dl.data import unknown
 
-    note = unknown.of_card(place, text, card.get("preprocess") or {})
+    note = ""
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # a card without a vocabulary
+        note = unknown.of_card(place, text, card.get("preprocess") or {})
     if note:
         print(printable(note), file=sys.stderr)
 
@@ -158,9 +162,9 @@ def read(thing, field, kind, card):
     if kind == "roll":
         from keras_dl.data import midi
 
-        piece = midi.read(thing, card["data"]["steps_per_beat"])
+        piece = midi.read(thing, _steps_per_beat(card))
         for what, count in piece.remarks.items():
-            print(f"{thing}: {what}: {count:,}", file=sys.stderr)
+            print(printable(f"{thing}: {what}: {count:,}"), file=sys.stderr)
         return {field: piece.roll[None], "steps": [len(piece.roll)], "beats_per_minute": piece.beats_per_minute}
     data = _picture(thing)
     return {field: np.array([data], object) if kind == "image_bytes" else _decoded(thing, data, card)[None]}
@@ -181,7 +185,7 @@ def write_midi(path, rolls, tempi, card):
 
     for number, (roll, tempo) in enumerate(zip(rolls, tempi, strict=True), 1):
         place = path if len(rolls) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-        grid = {"steps_per_beat": card["data"]["steps_per_beat"], "beats_per_minute": tempo}
+        grid = {"steps_per_beat": _steps_per_beat(card), "beats_per_minute": tempo}
         try:
             music.write_midi(np.asarray(roll, np.uint8), place, **grid)
         except OSError as error:
@@ -267,8 +271,9 @@ def _file(name):
     if os.path.exists(name) and not os.path.isfile(name):
         raise UserError(f"predict: {name} is no regular file.")
     if not os.path.isfile(name):
-        folder = Path(name).parent
-        there = [str(folder / other) for other in os.listdir(folder)] if os.access(folder, os.R_OK | os.X_OK) else []
+        folder, there = Path(name).parent, []
+        with contextlib.suppress(OSError):
+            there = [str(folder / other) for other in os.listdir(folder)]
         raise UserError(f"predict: no such file: {name}.{settings.nearest(name, there)}")
     return Path(name)
 
@@ -291,7 +296,18 @@ def _picture(file):
 def _preprocess(card):
     from keras_dl.data.images import Preprocess
 
-    return Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
+    try:
+        return Preprocess(**{key: value for key, value in card["preprocess"].items() if key != "kind"})
+    except (KeyError, TypeError) as error:
+        raise UserError(f"predict: {cards.CARD} must say a preprocess of pictures; {error} does not fit.") from error
+
+
+def _steps_per_beat(card):
+    """The grid of an export's rolls."""
+    steps = (card.get("data") or {}).get("steps_per_beat")
+    if steps is None:
+        raise UserError(f'predict: {cards.CARD} must say data.steps_per_beat: export.save(card={{"data": ...}}).')
+    return steps
 
 
 def _decoded(file, data, card):
@@ -321,7 +337,7 @@ def say_if_inverted(file, card):
     if dark and light:
         here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
         print(
-            f"{file}: its border is {here} where the training pictures' is {there}: it looks inverted, and the answer "
-            "means little; invert the picture and ask again.",
+            f"{printable(file)}: its border is {here} where the training pictures' is {there}: it looks inverted, and "
+            "the answer means little; invert the picture and ask again.",
             file=sys.stderr,
         )

@@ -12,7 +12,7 @@ import reprlib
 import sys
 from pathlib import Path
 
-from keras_dl import cards, feeding, runtime, settings, tables
+from keras_dl import cards, feeding, paths, runtime, settings, tables
 from keras_dl.errors import UserError, printable
 
 BESIDE = 4  # classes that a table lists after the best one
@@ -74,7 +74,7 @@ def _checked_out(path, outputs, kind):
         suffixes.append(".mid")
     if _of_kind(outputs, "text") and kind == "sentence":
         suffixes.append(".txt")
-    out = Path(path)
+    out = paths.expanded(path)
     if out.suffix not in suffixes:
         raise UserError(f"--out: must end in {' or '.join(suffixes)}; got {path}.")
     if os.path.isdir(out):
@@ -198,17 +198,24 @@ def _ask(served, endpoint, given, who):
     try:
         return served.call(endpoint, **given)
     except tf.errors.InvalidArgumentError as error:
-        bound = re.search(r"may have at most \d+ \w+", error.message)
         refused = re.search(r"assertion failed: \[([^\]]+)\]", error.message)
-        if bound:
-            reason = f"is refused: it {bound[0]}"
+        of_it = refused and re.fullmatch(
+            r"(?:\w+: )?a (?:picture|text|sentence|piece) (may have at most .*)", refused[1]
+        )
+        if of_it:
+            reason = f"is refused: it {of_it[1]}"
         elif isinstance(who, Path) and not refused:
             reason = feeding.UNREADABLE
         else:
             reason = f"is refused: {refused[1] if refused else ' '.join(error.message.split())}"
-        raise UserError(f"predict: {who} {reason}.") from error
+        raise UserError(f"predict: {_name(who)} {reason}.") from error
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise UserError(f"predict: {who} is refused: this machine has too little memory for it.") from error
+        raise UserError(f"predict: {_name(who)} is refused: this machine has too little memory for it.") from error
+
+
+def _name(who):
+    """Who is asked about, in a message: a file's path in full, of a text its beginning."""
+    return who if isinstance(who, Path) else feeding.short(who.partition("\n")[0], feeding.PLACE)
 
 
 def _rows(answer):
@@ -267,7 +274,7 @@ def _write_out(out, answers, outputs, shown, tempi, card):
 
 def _write(path, text):
     try:
-        runtime.write_atomic(path, text)
+        runtime.write_atomic(path, text.encode("utf-8", "backslashreplace").decode())
     except OSError as error:
         raise UserError(f"--out: {path} cannot be written: {error.strerror}.") from error
     print(printable(f"written: {path}"))

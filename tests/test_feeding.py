@@ -357,3 +357,22 @@ def test_mistakes_are_one_line(folders, tmp_path, monkeypatch, kind, words, comp
     names = {"here": tmp_path, "text": tmp_path / "a.txt", "binary": tmp_path / "b.bin"}
     text = mistake("predict", folders[kind], *(word.format(**names) for word in words))
     assert complaint.format(**names) in text
+
+
+@pytest.mark.parametrize(("card", "said"), [({}, "data.steps_per_beat"), ({"data": {}}, "data.steps_per_beat")])
+def test_a_card_that_says_no_grid_is_one_line(card, said, tmp_path):
+    (tmp_path / "piece.mid").write_bytes(midi_file(note(60)))
+    with pytest.raises(runtime.UserError, match=f"card.json must say {said}"):
+        feeding.read(tmp_path / "piece.mid", "roll", "roll", card)
+
+
+@pytest.mark.parametrize("preprocess", [{"kind": "image"}, {"kind": "image", "nosuch": 1}])
+def test_a_card_whose_preprocess_is_not_of_pictures_is_one_line(preprocess, tmp_path):
+    with pytest.raises(runtime.UserError, match="card.json must say a preprocess of pictures"):
+        feeding.say_if_inverted(tmp_path / "x.png", {"preprocess": preprocess})
+
+
+@pytest.mark.parametrize("preprocess", [{"kind": "tokens"}, {"kind": "tokens", "level": "x", "vocabulary": []}, None])
+def test_of_a_card_without_a_vocabulary_nothing_is_said(preprocess, capsys):
+    feeding.say_if_unknown("x", "abc", {"preprocess": preprocess})
+    assert capsys.readouterr().err == ""

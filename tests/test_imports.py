@@ -54,9 +54,9 @@ MAY_IMPORT = {
     },
     "samples": {"summaries"},
     "scores": {"arguments", "errors"},
-    "feeding": {"runtime", "settings", "errors", "data"},
+    "feeding": {"cards", "runtime", "settings", "errors", "data"},
     "tables": {"errors"},
-    "predicting": {"runtime", "settings", "feeding", "export", "cards", "errors", "machine", "tables"},
+    "predicting": {"runtime", "paths", "settings", "feeding", "export", "cards", "errors", "machine", "tables"},
     "__main__": {"settings", "models", "cards", "errors", "predicting", "tables", "verification"},
     "__init__": {"imports"},
 }

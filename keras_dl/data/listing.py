@@ -114,7 +114,7 @@ def below(root, path):
 
 
 def _check_name(name, who):
-    if name.isprintable():
+    if printable(name) == name:  # letters that join others, and spaces of every script, are no control characters
         return
     try:
         name.encode()

@@ -179,14 +179,7 @@ def alike(value):
 FEW = ("mlp", "convnet", "lstm", "transformer")
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        name if name in FEW else pytest.param(name, marks=pytest.mark.slow)
-        for name, case in CASES.items()
-        if not case.slow
-    ],
-)
+@pytest.mark.parametrize("row", FEW)
 def test_numbers_of_numpy_and_lists_build_the_same_model(row):
     case = CASES[row]
     given = {name: alike(value) for name, value in case.kwargs.items()}

@@ -370,7 +370,7 @@ def test_the_card_says_how_to_call_it(made, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", BUILDERS)
+@pytest.mark.parametrize("kind", ["transformer", "attention_seq2seq"])
 def test_a_fresh_process_with_tensorflow_alone_answers_alike(made, tmp_path, kind):
     one = made(kind)
     run = runtime.Run(path=tmp_path / "run", root=tmp_path, name=kind, app="translate")

@@ -23,7 +23,8 @@ ALLOWED_SKIPS = (
 )
 LONGEST = (
     "test_apps", "test_apps_sequences", "test_laws_models", "test_tuning", "test_endpoints_translation",
-    "test_laws_sequences", "test_training", "test_summaries", "test_laws_recurrent_layers", "test_decoding_beam", "test_faults",
+    "test_laws_sequences", "test_training", "test_summaries", "test_laws_recurrent_layers", "test_decoding_beam",
+    "test_faults",
 )  # fmt: skip
 # Tests whose rows take seconds each, and how many of them, the first, run among the fast tests; the others are slow.
 FAST_ROWS = {

@@ -183,7 +183,10 @@ def test_the_longest_piece_is_read_and_a_step_more_refused(read):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "events",
-    [event(0, 0xC0, 0) + bytes(2 * 10**6), event(0, 0x90, 60, 80) + event(0, 60, 80) * 690_000 + event(2**15 - 1000, 60, 0)],
+    [
+        event(0, 0xC0, 0) + bytes(2 * 10**6),
+        event(0, 0x90, 60, 80) + event(0, 60, 80) * 690_000 + event(2**15 - 1000, 60, 0),
+    ],
     ids=["a million programs", "a million notes of the longest length"],
 )
 def test_a_million_events_are_read_in_seconds(read, events):

@@ -1,6 +1,7 @@
 # PYTHON=python3.12 VENV=.venv-3.12 behind any of them: another CPython, in an environment of its own
 # make train     the main job: tune, train, evaluate, export        make test      the fast tests
 # make test-all  the slow tests, and those with an oracle, a browser or real data
+# make test-exhaustive  what test-all has no time for: all rows of the dearest tests, an hour or more
 # make kills     kill and resume runs, and compare bits             make lint      ruff
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ EXTRAS := $(VENV)/.installed-extras
 LONG := slow or oracle or browser or data
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: train test test-all kills lint
+.PHONY: train test test-all test-exhaustive kills lint
 .DELETE_ON_ERROR:
 
 train: $(INSTALLED)
@@ -21,7 +22,10 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not ($(LONG))" $(SPREAD) $(ARGS)
 
 test-all: $(EXTRAS)
-	$(BIN)/python -m pytest -m "$(LONG)" $(SPREAD) $(ARGS)
+	$(BIN)/python -m pytest -m "($(LONG)) and not exhaustive" $(SPREAD) $(ARGS)
+
+test-exhaustive: $(EXTRAS)
+	$(BIN)/python -m pytest -m exhaustive $(SPREAD) $(ARGS)
 
 kills: $(INSTALLED)
 	$(BIN)/python benchmarks/kills.py $(ARGS)

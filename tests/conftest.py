@@ -68,6 +68,24 @@ FAST_ROWS = {
     "test_a_reloaded_export_gives_the_same_ids_and_text": 0,
     "test_width_1_and_a_sample_at_temperature_0_are_the_greedy_choice": 0,
 }
+# Of these, so many slow rows run among the long tests; all others by `make test-exhaustive`, before a release. Of every
+# test in FAST_ROWS the rows that are not fast are of the latter.
+LONG_ROWS = {
+    "test_one_batch_can_be_learned_by_heart": 0,
+    "test_a_saved_model_gives_the_same_answers_at_any_batch_size": 0,
+    "test_mixed_precision_computes_in_half_and_answers_in_float32": 0,
+    "test_every_value_that_a_search_draws_changes_the_model_and_is_what_is_said": 3,
+    "test_every_option_of_the_image_app": 4,
+    "test_every_option_of_the_sequence_apps": 3,
+    "test_every_model_of_the_image_app": 2,
+    "test_an_app_exports_whatever_becomes_of_its_output": 1,
+    "test_the_exported_translate_is_the_python_one": 1,
+    "test_a_fresh_process_with_tensorflow_alone_answers_alike": 1,
+    "test_the_same_numbers_from_the_same_weights": 0,
+    "test_every_app_sets_its_devices_before_the_first_operation": 0,
+    "test_the_deepest_model_of_a_builder_is_built_saved_and_loaded": 2,
+    "test_the_worst_that_can_be_sent_stays_within_the_bars": 1,
+}
 _skipped = []
 
 _config = tempfile.TemporaryDirectory(prefix="keras_dl-tests-config-")  # the key that signs exports is not the user's
@@ -126,13 +144,19 @@ pytest_collectreport = pytest_runtest_logreport  # a module that skips itself
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items):
     """Mark the rows beyond FAST_ROWS, and sort: the files that take longest first, so that no worker ends alone."""
-    rows = collections.Counter()
+    fast, long = collections.Counter(), collections.Counter()
     for item in items:
         name = getattr(item, "originalname", None)
         if name in FAST_ROWS and not any(item.iter_markers("slow")):
-            rows[name] += 1
-            if rows[name] > FAST_ROWS[name]:
+            fast[name] += 1
+            if fast[name] > FAST_ROWS[name]:
                 item.add_marker(pytest.mark.slow)
+                if FAST_ROWS[name]:
+                    item.add_marker(pytest.mark.exhaustive)
+        elif name in LONG_ROWS and any(item.iter_markers("slow")):
+            long[name] += 1
+            if long[name] > LONG_ROWS[name]:
+                item.add_marker(pytest.mark.exhaustive)
     rank = {f"{name}.py": k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable
 

@@ -105,3 +105,8 @@ def test_an_app_exports_whatever_becomes_of_its_output(tmp_path, line):
     done = shell(line, *app, *flags)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert list(tmp_path.glob("saved_models/*/1/card.json"))
+
+
+def test_what_a_run_says_commands_no_terminal(run, capsys):
+    run.say("class \x1b[31mred\nand a line")
+    assert capsys.readouterr().out == "class \\x1b[31mred\nand a line\n"

@@ -376,3 +376,16 @@ def test_a_card_whose_preprocess_is_not_of_pictures_is_one_line(preprocess, tmp_
 def test_of_a_card_without_a_vocabulary_nothing_is_said(preprocess, capsys):
     feeding.say_if_unknown("x", "abc", {"preprocess": preprocess})
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_wrong_with_every_line_is_said_once():
+    asked = []
+
+    def ask(batch, who):
+        asked.append(len(batch["source"]))
+        raise runtime.UserError(f"predict: {who} is refused: length_penalty must be from 0 to 10; got -1.")
+
+    given = feeding.lines(["a", "b", "c"], ["source"])
+    with pytest.raises(runtime.UserError, match="the request is refused: length_penalty"):
+        feeding.answered(given, ["source"], ask, {"translation": {"kind": "text"}})
+    assert asked == [3, 1, 0]

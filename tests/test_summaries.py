@@ -362,3 +362,13 @@ def test_pictures_leave_pyplot_alone():
     backend, figures = matplotlib.get_backend(), matplotlib.pyplot.get_fignums()
     summaries.png(summaries.confusion_matrix_figure(np.eye(3, dtype=int), CLASSES))
     assert matplotlib.get_backend() == backend and matplotlib.pyplot.get_fignums() == figures
+
+
+def test_a_class_s_name_neither_commands_the_terminal_nor_is_taken_for_markup():
+    scores = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 2}
+    report = {
+        "metrics": {"accuracy": 1.0}, "confusion": np.array([[2, 0], [0, 2]]), "misclassified": {"index": []},
+        "classes": {"[red]cat": scores, "dog\x1b[31m": scores},
+    }  # fmt: skip
+    text = summaries.report_table(report)
+    assert text.count("[red]cat") == 2 and text.count("dog\\x1b[31m") == 2 and "\x1b" not in text

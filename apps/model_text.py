@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, machine, models, runtime, settings
+from keras_dl import commands, feeding, machine, models, runtime, settings
 from keras_dl.arguments import Number, Whole
 
 # Layers, units and the embedding's width where nothing is --set.
@@ -187,12 +187,12 @@ def main(argv=None):
     run.say(f"\n{sample(0.7)}")
     arguments.show(run, best, found)
     run.finish(found)
-    app, predict = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder, prime]
+    app, predict, words = Path(__file__).resolve(), ["-m", "keras_dl", "predict"], feeding.as_input(prime)
     commands.following(
         run,
         ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        [*predict, "--endpoint", "generate", "--set", "temperature=0.7"],
-        predict,
+        words and [*predict, "--endpoint", "generate", "--set", "temperature=0.7", folder, *words],
+        words and [*predict, folder, *words],
         [app, *arguments.words(best)] if config.trials else None,
         *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/text")),
     )

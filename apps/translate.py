@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, machine, models, runtime, settings
+from keras_dl import commands, feeding, machine, models, runtime, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
@@ -246,11 +246,11 @@ def main(argv=None):
     )  # fmt: skip
     arguments.show(run, best, found)
     run.finish(found)
-    app = Path(__file__).resolve()
+    app, words = Path(__file__).resolve(), feeding.as_input(example[0][0])
     commands.following(
         run,
         ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        ["-m", "keras_dl", "predict", folder, example[0][0]],
+        words and ["-m", "keras_dl", "predict", folder, *words],
         [app, *arguments.words(best)] if config.trials else None,
         None if config.source else [app, "--source", "my.en", "--target", "my.de"],
     )

@@ -19,10 +19,7 @@ def webp():
 def png():
     """40,000 x 40,000 pixels of one bit, which a decoder unfolds to a byte and more each."""
     side = 40_000
-    packed, row = zlib.compressobj(9), bytes(1 + side // 8)
-    data = b"".join(packed.compress(row) for _ in range(side)) + packed.flush()
-    head = struct.pack(">LLBBBBB", side, side, 1, 0, 0, 0, 0)
-    return ".png", b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, (b"IHDR", b"IDAT", b"IEND"), (head, data, b"")))
+    return ".png", png_file(side, side, 1, 0, bytes(1 + side // 8))
 
 
 def jpeg():
@@ -51,6 +48,19 @@ def midi():
     """37 bytes: one note of 9,999,000 quarter notes."""
     track = b"\x00\x90\x3c\x40\x84\xe2\xa5\x18\x80\x3c\x40\x00\xff\x2f\x00"
     return ".mid", b"MThd" + struct.pack(">LHHH", 6, 0, 1, 1) + b"MTrk" + struct.pack(">L", len(track)) + track
+
+
+def png_file(height, width, bits, colour, row):
+    """A PNG file whose rows are all alike.
+
+    Args:
+        bits, colour: IHDR's bit depth and colour type.
+        row: its bytes, the filter's type first.
+    """
+    packed = zlib.compressobj(6)
+    data = b"".join(packed.compress(row) for _ in range(height)) + packed.flush()
+    head = struct.pack(">LLBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, (b"IHDR", b"IDAT", b"IEND"), (head, data, b"")))
 
 
 def _saved(side, form):

@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 
+import bombs
 import numpy as np
 
 
@@ -16,7 +17,7 @@ def image_bytes(card):
     height, width = _sides(limits)
     together = max(1, limits["pixels_of_all"] // (height * width))
     cases = {}
-    for form in ("PNG", "JPEG", "GIF", "BMP", "WEBP"):
+    for form in ("PNG", "PNG of 16 bits", "JPEG", "JPEG of 64 scans", "GIF", "BMP", "WEBP"):
         picture = _picture(height, width, form)
         if len(picture) <= limits["bytes"]:
             cases[f"{form}, 1 x {height} x {width}"] = {"image_bytes": [picture]}
@@ -120,11 +121,25 @@ def _picture(height, width, form):
     """A picture of three colours in stripes as a file's bytes."""
     from PIL import Image
 
+    if form == "PNG of 16 bits":  # with an alpha: four numbers of two bytes a pixel
+        return bombs.png_file(height, width, 16, 6, b"\0" + b"\xc8\x10\x64\x20\x32\x30\x80\x80" * width)
+    if form == "JPEG of 64 scans":
+        return _with_scans(_picture(height, width, "progressive JPEG"), 64)
+    options = {
+        "WEBP": {"lossless": True, "method": 0},
+        "progressive JPEG": {"progressive": True, "subsampling": 0, "quality": 95},
+    }
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[::2] = 200, 100, 50
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, form, **({"lossless": True, "method": 0} if form == "WEBP" else {}))
+    Image.fromarray(pixels).save(buffer, form.split()[-1], **options.get(form, {}))
     return buffer.getvalue()
+
+
+def _with_scans(jpeg, count):
+    """A progressive JPEG with so many scans: its last one stands there again and again."""
+    start = jpeg.rindex(b"\xff\xda")  # start of scan
+    return jpeg[:-2] + jpeg[start:-2] * (count - jpeg.count(b"\xff\xda")) + jpeg[-2:]
 
 
 def _rolls(limits, longest):

@@ -23,7 +23,7 @@ def atomic_file(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError:
+    except BaseException:  # an error while the content is made, or Ctrl-C
         aside.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl import records, runtime
+from keras_dl.errors import printable
 
 KEEP = 2
 STATE = "state.json"  # the member with everything that is not an array
@@ -55,7 +56,8 @@ def newest(folder, check=None):
             arrays, state = _load(path)
         except (ValueError, OSError) as error:
             end = ": it starts anew" if path == found[0] and unfit is None else ""
-            print(f"{path} is damaged ({' '.join(str(error).split())}); {before}{end}.", file=sys.stderr)
+            what = " ".join(str(error).split())
+            print(printable(f"{path} is damaged ({what}); {before}{end}."), file=sys.stderr)
             continue
         try:
             if check is not None:
@@ -63,7 +65,7 @@ def newest(folder, check=None):
             return arrays, state
         except ValueError as error:
             unfit = unfit or f"{path}: {error}"
-            print(f"{path} does not fit ({error}); {before}.", file=sys.stderr)
+            print(printable(f"{path} does not fit ({error}); {before}."), file=sys.stderr)
     if unfit:
         raise runtime.UserError(
             f"training.fit: the checkpoint is of another model; nothing was changed ({unfit}). Start a new run, or "
@@ -86,6 +88,12 @@ def optimizers(model):
     return list({id(o): o for o in found}.values())
 
 
+def check_sizes(file, size):
+    """Raise ValueError where the members of an opened NPZ file, which are not compressed, claim more than its bytes."""
+    if sum(member.file_size for member in file.zip.infolist()) > size:
+        raise ValueError("its members claim more bytes than it has")
+
+
 def _save(file, arrays, state):
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
     np.savez(file, **{STATE: text}, **arrays)
@@ -96,8 +104,7 @@ def _load(path):
     data = path.read_bytes()
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            if sum(member.file_size for member in file.zip.infolist()) > len(data):
-                raise ValueError("its members claim more bytes than it has")
+            check_sizes(file, len(data))
             arrays = {name: file[name] for name in file.files}
             text = arrays.pop(STATE).tobytes()
     except Exception as error:  # a damaged archive fails somewhere inside, in many ways

@@ -132,7 +132,8 @@ class Export:
             {output name: NumPy array}.
 
         Raises:
-            UserError: no such endpoint, or other inputs than it has; the right ones are listed.
+            UserError: no such endpoint, other inputs than it has (the right ones are listed), or values that its types
+                cannot hold, such as 2**32 for an int32 or a fraction for an uint8.
         """
         specs = _named(self.card["endpoints"], endpoint, f"{self.path}: no endpoint")["inputs"]
         if set(inputs) != set(specs):
@@ -163,7 +164,7 @@ class Export:
 
     def _tensor(self, name, value, spec):
         try:
-            tensor = tf.constant(value, spec["dtype"])
+            tensor = tf.constant(_exactly(value, tf.as_dtype(spec["dtype"])), spec["dtype"])
         except (TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{self.path}: {name} must be {spec['dtype']}: {str(error).partition(chr(10))[0]}"
@@ -193,6 +194,23 @@ def load(path: Text, *, trust: YesOrNo = False):
     exported = Export(folder, card)
     exported.check_signatures()
     return exported
+
+
+def _exactly(value, dtype):
+    """`value`; ValueError where NumPy's conversion to the dtype would make other numbers of it without a word."""
+    if not (dtype.is_integer or dtype.is_floating):
+        return value
+    given = np.asarray(value)
+    if given.dtype.kind in "iuf" and given.size and not isinstance(value, tf.Tensor):
+        if dtype.is_integer and given.dtype.kind == "f":
+            raise ValueError(f"whole numbers; got {given.dtype}")
+        if not (np.isfinite(given).all() and _within(given, dtype)):
+            raise ValueError(f"finite numbers from {dtype.min} to {dtype.max}; got {given.min()} to {given.max()}")
+    return value
+
+
+def _within(given, dtype):
+    return given.min() >= dtype.min and given.max() <= dtype.max
 
 
 def _named(known, name, complaint):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_dl import cards, settings
-from keras_dl.data import folders, reading
+from keras_dl.data import folders, reading, walking
 from keras_dl.errors import UserError, printable
 
 PICTURES = ("image_bytes", "image")
@@ -27,7 +27,8 @@ SUFFIXES = {  # of the files of a folder
     "image_bytes": folders.SUFFIXES, "image": folders.SUFFIXES,
     "text": (".txt",), "roll": (".mid", ".midi"), "sentence": (".txt",),
 }  # fmt: skip
-MOST_BYTES = 2**28  # of a file or of standard input
+MOST_BYTES = 2**26  # of a file or of standard input
+MOST_LINES = 2**20  # of all files together
 LINES = 64  # asked about at once
 SHOWN = 40  # characters of a sentence in a message
 PLACE = 300  # of the place where it stands
@@ -55,6 +56,8 @@ def takes(kinds):
 def files_of(name, kind):
     """The INPUT itself, or where it is a folder its files of that kind, by name; not those of folders in it.
 
+    What is left out of a folder is said on stderr.
+
     Raises:
         UserError: the folder cannot be read, or has none.
     """
@@ -65,7 +68,19 @@ def files_of(name, kind):
     except OSError as error:
         raise UserError(f"predict: {name} cannot be read: {error.strerror}.") from error
     suffixes = SUFFIXES[kind]
-    files = [os.path.join(name, file) for file in inside if file.lower().endswith(suffixes) and file[0] != "."]
+    files, passed = [], {}
+    for entry in inside:
+        path = os.path.join(name, entry)
+        if entry.startswith(".") or entry.lower() in walking.KNOWN:
+            passed.setdefault("hidden or the system's own", []).append(entry)
+        elif os.path.isdir(path):
+            passed.setdefault("folders", []).append(entry)
+        elif entry.lower().endswith(suffixes):
+            files.append(path)
+        else:
+            passed.setdefault(f"no {KINDS[kind]} by their endings", []).append(entry)
+    for sentence in walking.sentences(passed):
+        print(printable(f"{name}: {sentence}"), file=sys.stderr)
     if not files:
         raise UserError(f"predict: {name} is a folder without {KINDS[kind]} ({', '.join(suffixes)}).")
     return files
@@ -84,11 +99,13 @@ def lines(names, fields):
         fields: the endpoint's inputs that a line feeds, the source's, or the source's and the target's.
 
     Raises:
-        UserError: no text in UTF-8, or a line that must be a pair and has not one tab.
+        UserError: no text in UTF-8, a line that must be a pair and has not one tab, or more than MOST_LINES.
     """
     found = []
     for name in names:
         text, file = _text(name)
+        if len(found) + text.count("\n") > MOST_LINES:
+            raise UserError(f"predict: {file or 'an INPUT'} may have at most {MOST_LINES:,} lines; cut it up.")
         given = reading.lines(text) if file else text.split("\n")
         for number, line in enumerate(given, 1):
             place = f"line {number} of {file}" if file else f'"{short(line)}"'
@@ -102,6 +119,13 @@ def lines(names, fields):
                 )
             found.append(Line(words, place, name))
     return found
+
+
+def as_input(text):
+    """The words behind `predict EXPORT` that make `text` its INPUT; None where it would be taken for a file's name."""
+    if os.path.lexists(text) or reading.mistyped(text) or not text.strip():
+        return None
+    return ["--", text] if text.startswith("-") else [text]
 
 
 def short(text, most=SHOWN):

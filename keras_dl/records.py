@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from keras_dl.errors import UserError
 
-LARGEST = 2**26  # bytes of a file
+LARGEST = 2**25  # bytes of a file
 DEEPEST = 50  # objects and lists within each other
 MOST = sys.float_info.max
 PLACE = re.compile(r"\.([^.\[`]+)|\[(?:(\d+)|\.\.\.)\]")  # a field, an index, or one of the keys

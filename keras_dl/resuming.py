@@ -38,7 +38,11 @@ def check(path, settings, data):
                 "Start a new run, or put them back."
             )
     epochs, trained, done = settings.get("epochs"), _trained(path), _finished_epochs(path, config)
-    if done is None or epochs in (None, config["settings"].get("epochs")):
+    if epochs in (None, config["settings"].get("epochs")):
+        return notes
+    if done is None:
+        if epochs < trained:
+            notes += (f"--epochs: {path.name} has trained {trained} epochs, more than {epochs}: it ends with those.",)
         return notes
     if epochs < trained:
         raise UserError(f"--epochs: must be at least {trained}, as many as {path.name} has trained; got {epochs}.")
@@ -48,6 +52,11 @@ def check(path, settings, data):
             "Start a new run with another --patience."
         )
     return notes
+
+
+def as_trained(path, settings):
+    """The settings, with no fewer epochs than an unfinished run has trained: its card must say what was done."""
+    return settings | {"epochs": max(settings["epochs"], _trained(path))} if "epochs" in settings else settings
 
 
 def go_on(path, settings):

@@ -156,6 +156,7 @@ def start(machine, *, app, name, data=None):
         path = run_to_resume(root, app, settings.resume)
         _same_settings(path, asked)
         notes = resuming.check(path, asked, data)
+        asked = resuming.as_trained(path, asked)
     else:
         path = _new_folder(root, app, name)
     lock = _lock(path, bool(settings.resume))

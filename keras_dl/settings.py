@@ -130,7 +130,12 @@ def parse(config_class, argv=None, *, app):
         # What is said takes the place of what was; tyro would append it.
         values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
         known = {field.name for field in dataclasses.fields(config_class)}
-        config = _parse(config_class, argv, default=config_class(**{k: v for k, v in values.items() if k in known}))
+        saved = config_class(**{k: v for k, v in values.items() if k in known})
+        try:
+            saved.validate()
+        except runtime.UserError as error:
+            raise runtime.UserError(f"{folder / 'config.json'} is damaged: settings: {error}") from error
+        config = _parse(config_class, argv, default=saved)
     return config
 
 
@@ -149,7 +154,7 @@ def run(main):
         if error.errno not in OUT_OF_OUR_HANDS:
             raise
         where = f": {error.filename}" if error.filename else ""
-        print(f"cannot write{where}: {error.strerror}; what was complete before is kept.", file=sys.stderr)
+        print(f"cannot be read or written{where}: {error.strerror}; what was complete before is kept.", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

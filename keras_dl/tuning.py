@@ -349,6 +349,7 @@ def _save_weights(model, path):
 def _load_weights(model, path):
     try:
         with np.load(path, allow_pickle=False) as file:
+            checkpoint.check_sizes(file, path.stat().st_size)
             arrays = list(file.values())
         restoring.check_values("arr", _state(model), arrays)
     except Exception as error:  # a damaged archive fails somewhere inside, in many ways

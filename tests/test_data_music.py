@@ -1,7 +1,9 @@
 """Laws of music as data: a step predicts the next, rolls and MIDI say the same, no music stands in two splits."""
 
+import errno
 import hashlib
 import logging
+import os
 import warnings
 from pathlib import Path
 
@@ -220,7 +222,21 @@ def test_a_folder_of_ones_own_music(midi, tmp_path):
     assert lengths(data.load(str(folder), kind="music", pieces=3))[0] == [2 * n for n in lengths(splits)[0][:3]]
 
 
-@pytest.mark.parametrize("name", ["validation", "val", "valid", None])
+def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, monkeypatch):
+    folder = folder_of(midi, tmp_path, 4)
+
+    def no_permission(path, mode):
+        if path.name == "2.mid":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return open(path, mode)
+
+    monkeypatch.setattr(midi_files, "open", no_permission, raising=False)
+    with pytest.raises(UserError, match=r"1 of 4 files .*: 2.mid cannot be read: Permission denied. Remove"):
+        data.load(str(folder), kind="music")
+    assert sum(map(len, lengths(data.load(str(folder), kind="music", skip_unreadable=True)))) == 3
+
+
+@pytest.mark.parametrize("name", ["validation", "val", "valid", "validation_set", None])
 def test_a_folder_with_splits_keeps_them(midi, tmp_path, name):
     midi_of(midi, [(60, 0, 9)], tmp_path / "beside.mid")
     for part, count in (("train", 4), (name, 2), ("test", 3)):

@@ -108,6 +108,18 @@ def test_characters_by_the_definition():
     assert LETTERS.decode(np.array([[o, n], [n, n]], np.int32)).numpy().tolist() == [b"on", b"nn"]
 
 
+def test_the_replacement_character_in_a_text_is_said_to_be_unknown(tmp_path):
+    """It stands for what was lost: no model should learn it, or draw it, without a word."""
+    (tmp_path / "a.txt").write_text("caf\ufffd and na\ufffdve\n" * 20, encoding="utf-8")
+    splits = data.load(str(tmp_path / "a.txt"), kind="text")
+    assert splits.preprocess.vocabulary.count("\ufffd") == 1
+    assert [note.split(" are ")[0] for note in splits.notes] == [
+        "train: 36 characters (1 different)", "validation: 2 characters (1 different)",
+        "test: 2 characters (1 different)",
+    ]  # fmt: skip
+    assert LETTERS.unknowns("o\ufffdn") == {"\ufffd": 1}
+
+
 @pytest.mark.parametrize("said", ["", "the cat", "the cat\n", "\n\nthe 世界\n\n\ncat", "\n", "<unk> naïve\n<unk>"])
 def test_words_come_back(said):
     assert WORDS.decode(WORDS.encode([said, "dog"])).numpy().tolist() == [said.encode(), b"dog"]

@@ -567,6 +567,37 @@ def test_calling_it_wrongly_names_what_is_right(made):
         loaded.call("serve", pixels=pictures())
 
 
+@pytest.mark.parametrize(
+    ("pixels", "complaint"),
+    [
+        (pictures().astype(np.int64) + 256, "finite numbers from 0 to 255; got 256 to "),
+        (pictures().astype(np.int64) - 300, "finite numbers from 0 to 255; got -300 to "),
+        (pictures() / 255, "image must be uint8: whole numbers; got float64"),
+        (np.full((1, 4, 4, 3), np.nan), "image must be uint8: whole numbers; got float64"),
+    ],
+)
+def test_numbers_that_an_endpoint_cannot_hold_are_refused_and_not_wrapped(made, pixels, complaint):
+    with pytest.raises(runtime.UserError, match=complaint):
+        export.load(made[1]).call("serve", image=pixels)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "fits"),
+    [
+        (2**31 - 1, "int32", True), (2**32 + 7, "int32", False), (np.int64(2**32 + 7), "int32", False),
+        ([1, 0], "uint8", True), (np.array([True]), "uint8", True), (np.array([], np.float64), "uint8", True),
+        (1, "float32", True), (1e300, "float32", False), (np.inf, "float32", False), (0.5, "int64", False),
+        ("words", "string", True), (np.zeros(2), "bfloat16", True), (True, "bool", True),
+    ],
+)  # fmt: skip
+def test_what_an_input_can_hold(value, dtype, fits):
+    if fits:
+        assert export._exactly(value, tf.as_dtype(dtype)) is value
+    else:
+        with pytest.raises(ValueError, match="numbers"):
+            export._exactly(value, tf.as_dtype(dtype))
+
+
 # Other formats
 
 

@@ -258,10 +258,27 @@ def test_characters_that_a_model_does_not_know_are_named(folders, capsys, kind):
 
 
 def test_a_folder_means_its_texts_by_name(folders, tmp_path, capsys):
-    for name, words in (("b.txt", "two\nthree"), ("a.TXT", "one"), ("c.md", "none")):
-        (tmp_path / name).write_text(words)
-    said(capsys, "predict", folders["sentences"], tmp_path, "--out", tmp_path / "o.json")
+    inside, other_files = tmp_path / "my texts", ("c.md", "d.csv", "e", "f.pdf", ".hidden", "Thumbs.db")
+    (inside / "more").mkdir(parents=True)
+    for name, words in (("b.txt", "two\nthree"), ("a.TXT", "one"), *((name, "none") for name in other_files)):
+        (inside / name).write_text(words)
+    command.main(["predict", str(folders["sentences"]), str(inside), "--out", str(tmp_path / "o.json")])
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        f"{inside}: left out, hidden or the system's own: 2 (.hidden, Thumbs.db)",
+        f"{inside}: left out, no sentences by their endings: 4 (c.md, d.csv, e, ...)",
+        f"{inside}: left out, folders: 1 (more)",
+    ]
     assert [a["translation"] for a in json.loads((tmp_path / "o.json").read_text())] == ["ONE", "TWO", "THREE"]
+
+
+def test_more_lines_than_memory_has_room_for_are_refused_before_they_are_taken_apart(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(feeding, "MOST_LINES", 5)
+    for name, lines in (("five.txt", 5), ("six.txt", 6)):
+        (tmp_path / name).write_text("a\n" * lines)
+    assert len(feeding.lines([str(tmp_path / "five.txt")], ["source"])) == 5
+    for names in (["six.txt"], ["five.txt", "five.txt"]):
+        with pytest.raises(runtime.UserError, match="may have at most 5 lines; cut it up."):
+            feeding.lines([str(tmp_path / name) for name in names], ["source"])
 
 
 def test_an_empty_file_has_no_sentence(folders, tmp_path, capsys):

@@ -1,14 +1,18 @@
 """A folder of pictures: which splits and classes it has, and that all that is left out is said."""
 
+import errno
+import itertools
 import os
 import shutil
+import tempfile
+import time
 
 import numpy as np
 import pytest
 from test_data import folder_of, png, write
 
 from keras_dl import data
-from keras_dl.data import listing
+from keras_dl.data import folders, listing
 from keras_dl.runtime import UserError
 
 
@@ -43,6 +47,9 @@ def mistake(folder):
         (("train", "validation", None), [10, 4, 2]),
         (("train", None, "test"), [10, 2, 6]),
         (("TRAIN", None, None), [8, 2, 2]),
+        (("training_set", None, "test_set"), [10, 2, 6]),
+        (("seg_train", "seg_eval", "seg_test"), [12, 4, 6]),
+        (("train2017", "val2017", None), [10, 4, 2]),
     ],
 )
 def test_splits_are_taken_by_their_usual_names_and_what_is_missing_is_held_out(tmp_path, names, want):
@@ -143,6 +150,33 @@ def test_links_to_folders_and_files_are_followed(tmp_path):
     assert sum(lengths(splits)) == 11
     labels = np.concatenate([part.features["label"] for part in (splits.train, splits.validation, splits.test)])
     assert np.bincount(labels).tolist() == [5, 6]
+
+
+def test_folders_that_links_reach_in_a_billion_ways_are_walked_through_in_no_time(tmp_path):
+    folder = folder_of(tmp_path / "pets")
+    deep = [folder / "cat" / f"{level}" for level in range(30)]
+    for level in deep:
+        level.mkdir()
+    for level, below in itertools.pairwise(deep):
+        (level / "a").symlink_to(below)
+        (level / "b").symlink_to(below)
+    began = time.monotonic()
+    text = said(folder)
+    assert "folders that links have reached 16 times before" in text and time.monotonic() - began < 20
+
+
+def test_a_disk_without_room_for_the_pixels_is_one_line(tmp_path, monkeypatch):
+    folder = folder_of(tmp_path / "pets")
+    monkeypatch.setattr(folders, "IN_MEMORY", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert "GiB in a temporary folder: No such file or directory. Name one with more room, TMPDIR=" in mistake(folder)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)  # before a page of the file is touched
+    assert "16 pictures of 8 x 8 need 0.0 GiB in a temporary folder: No space left on device." in mistake(folder)
 
 
 def test_files_that_are_skipped_are_said_by_what_they_are(tmp_path):

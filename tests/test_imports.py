@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "commands": {"runtime"},
     "hyperparameters": {"optimizers", "settings", "summaries"},
     "machine": {"runtime"},
-    "checkpoint": {"runtime", "records"},
+    "checkpoint": {"errors", "runtime", "records"},
     "optimizers": {"arguments"},
     "data": {"arguments", "errors", "runtime"},
     "settings": {"arguments", "console", "paths", "runtime", "records"},

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dl import commands, data, machine, runtime, settings, training, tuning
+from keras_dl import __main__ as command
+from keras_dl import commands, data, feeding, machine, runtime, settings, training, tuning
 from keras_dl.resuming import differences
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,12 +163,17 @@ def test_a_run_that_goes_on_is_not_finished_until_it_is(tmp_path):
     assert config.epochs == 3
 
 
-def test_epochs_that_cannot_be_had_are_refused_in_one_line(tmp_path):
+def test_epochs_that_cannot_be_had_are_refused_in_one_line(tmp_path, capsys):
     run, _ = train(tmp_path / "a", epochs=3)
     said = refused(tmp_path / "a", resume=run.path.name, epochs=2)
     assert said == "--epochs: must be at least 3, as many as net-set-1 has trained; got 2."
     (run.path / "finished.json").unlink()
-    assert start(tmp_path / "a", resume=run.path.name, epochs=2).resumed  # an unfinished one may end sooner
+    capsys.readouterr()
+    ended = start(tmp_path / "a", resume=run.path.name, epochs=2)  # an unfinished one may end sooner
+    assert "net-set-1 has trained 3 epochs, more than 2: it ends with those." in capsys.readouterr().out
+    ended.finish({"loss": 1.0})
+    saved = json.loads((ended.path / "config.json").read_text())["settings"]
+    assert ended.finished["epochs"] == ended.settings["epochs"] == saved["epochs"] == 3  # what was done is said
     run, _ = train(tmp_path / "b", schedule="onecycle")
     said = refused(tmp_path / "b", schedule="onecycle", resume=run.path.name, epochs=3)
     assert "epochs=2, now 3 (--schedule onecycle ends with the last of its epochs)" in said
@@ -286,6 +292,15 @@ def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkey
     assert shlex.split(second)[1:] == ["x"]
     commands.following(dataclasses.replace(run, throwaway=True), ["x"])
     assert capsys.readouterr().out == ""
+
+
+def test_a_prime_goes_into_the_next_command_as_words_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "the").write_text("a file")
+    assert feeding.as_input("def ") == ["def "] and feeding.as_input("-- a rule") == ["--", "-- a rule"]
+    assert [feeding.as_input(text) for text in ("the", "thee.txt", "", "nowhere/my.en")] == [None] * 4
+    asked = command._parser().parse_args(["predict", "--endpoint", "generate", "E", *feeding.as_input("-x y")])
+    assert (asked.export, asked.inputs, asked.endpoint) == ("E", ["-x y"], "generate")
 
 
 @pytest.mark.parametrize(("throwaway", "said"), [(False, "saved; --resume run"), (True, "stopped")])

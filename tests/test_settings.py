@@ -192,6 +192,19 @@ def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
         parse("--resume", "x", "--out", str(tmp_path))
 
 
+def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
+    made = tmp_path / "runs" / "job" / "net-set-1"
+    made.mkdir(parents=True)
+    was = dataclasses.asdict(settings.Training()) | {"epochs": 0}
+    (made / "config.json").write_text(json.dumps({"settings": was}))
+    with pytest.raises(runtime.UserError) as caught:
+        settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+    assert str(caught.value) == (
+        f"{made / 'config.json'} is damaged: settings: --epochs: must be a whole number from 1 to 1,000,000; got 0. "
+        "Nearest: 1."
+    )
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [

@@ -1,5 +1,6 @@
 """An export is loaded when it is whole and this user's; what else there is needs the user's word."""
 
+import errno
 import json
 import os
 import shutil
@@ -192,6 +193,18 @@ def test_the_card_says_what_is_damaged_in_it(folder):
         refused(folder)
         == f"{folder / 'card.json'} is damaged: endpoints.serve.inputs: expected `object` of length >= 1."
     )
+
+
+def test_a_file_that_may_not_be_read_is_one_line(folder, monkeypatch):
+    weights = next(folder.glob("variables/*.index"))
+
+    def no_permission(path, *mode):
+        if path == weights:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return open(path, *mode)
+
+    monkeypatch.setattr(verification, "open", no_permission, raising=False)
+    assert refused(folder) == f"{weights} cannot be read: Permission denied."
 
 
 def test_the_card_must_be_of_this_saved_model(folder):

@@ -7,6 +7,8 @@ A folder that has train/ and validation/ or test/ below it, by any of their usua
 import concurrent.futures
 import functools
 import hashlib
+import math
+import os
 import tempfile
 from collections import Counter
 
@@ -77,11 +79,7 @@ def _read(files, image_size, fit, skip_unreadable, root, passed):
 
     decoded = _decoder(image_size, fit)
     shape = (len(files), image_size, image_size, 3)
-    if np.prod(shape) <= IN_MEMORY:
-        pixels = np.zeros(shape, np.uint8)
-    else:
-        with tempfile.TemporaryFile() as file:  # mapped: it lasts as long as the array, and leaves nothing
-            pixels = np.memmap(file, np.uint8, "w+", shape=shape)
+    pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _in_a_file(shape)
 
     def read_into(row):
         """Why the file is not read, or nothing."""
@@ -115,6 +113,25 @@ def _read(files, image_size, fit, skip_unreadable, root, passed):
     pixels = pixels if not bad else pixels[good]
     grey = all((rows[..., :1] == rows).all() for rows in np.array_split(pixels, max(1, len(pixels) // 1024)))
     return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
+
+
+def _in_a_file(shape):
+    """Zeros, uint8, that stand on the disk for as long as the array lasts.
+
+    Raises:
+        UserError: the temporary folder has no room for them. It is taken now: a disk that is full later would end the
+            process.
+    """
+    size = math.prod(shape)
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.uint8, "r+", shape=shape)
+    except OSError as error:
+        raise UserError(
+            f"data.load: {shape[0]:,} pictures of {shape[1]} x {shape[2]} need {size / 2**30:,.1f} GiB in a "
+            f"temporary folder: {error.strerror}. Name one with more room, TMPDIR=..., or take a smaller --image-size."
+        ) from error
 
 
 @functools.cache  # traced once

@@ -4,10 +4,9 @@ import os
 from collections import defaultdict
 
 from keras_dl.data import reading, walking
-from keras_dl.data.text_files import NAMES
+from keras_dl.data.split_names import NAMES, split_of
 from keras_dl.errors import UserError, printable
 
-SPLITS = {name: split for split, names in NAMES.items() for name in names}  # in any letter case
 OUTSIDE = "outside of the class folders"
 NO_SPLIT = "in folders that are no split"
 NO_CLASSES = "in splits without class folders, so without labels"
@@ -37,7 +36,7 @@ def splits(root):
     """
     named = defaultdict(list)
     for folder in sub_folders(root):
-        named[SPLITS.get(folder.name.lower(), "")].append(folder)
+        named[split_of(folder.name) or ""].append(folder)
     others = named.pop("", [])
     with_classes = [split for split in NAMES if any(map(sub_folders, named[split]))]
     there = [split for split in NAMES if named[split]]
@@ -92,7 +91,7 @@ def files(root, parts, names):
         if owner:
             by_class[owner].append((*owner, path))
         else:
-            split = SPLITS.get(above[0].lower()) if above else None
+            split = split_of(above[0]) if above else None
             reason = OUTSIDE if depth == 1 or not above or split in parts else NO_CLASSES if split else NO_SPLIT
             passed.setdefault(reason, []).append(below(root, path))
     return [file for of_one in by_class.values() for file in of_one], passed

@@ -78,15 +78,14 @@ def read(path, steps_per_beat):
 
     Raises:
         UnreadableMidi: no MIDI file, a damaged one, one that counts no beats (format 2, SMPTE), has no notes of a
-            piano, or is too large: more than MOST_BYTES bytes or MOST_STEPS time steps.
-        UserError: the file cannot be opened.
+            piano, is too large (more than MOST_BYTES bytes or MOST_STEPS time steps), or that cannot be opened.
     """
     path = Path(path)
     try:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise UserError(f"music.read_midi: {path} cannot be read: {error.strerror}.") from error
+        raise UnreadableMidi(path, f"cannot be read: {error.strerror}") from error
     try:
         if len(data) > MOST_BYTES:
             raise _Refused(f"is too large: a MIDI file may have at most {MOST_BYTES:,} bytes")

@@ -1,13 +1,7 @@
 """The folders of a user's that hold the splits of their own: train, validation and test, by their usual names."""
 
+from keras_dl.data.split_names import split_of
 from keras_dl.runtime import UserError
-
-NAMES = {  # of a split, in any letter case
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev", "development"),
-    "test": ("test", "testing"),
-}
-SPLIT = {name: split for split, names in NAMES.items() for name in names}
 
 
 def find(root):
@@ -17,7 +11,7 @@ def find(root):
         root: Path of the user's folder.
 
     Raises:
-        UserError: two folders are named for one split, such as val and Validation.
+        UserError: two folders are named for one split, such as val and Validation, or the folder cannot be read.
 
     >>> import pathlib, tempfile
     >>> root = pathlib.Path(tempfile.mkdtemp())
@@ -26,9 +20,13 @@ def find(root):
     >>> {split: folder.name for split, folder in find(root).items()}
     {'train': 'Train', 'validation': 'VAL'}
     """
+    try:
+        inside = list(root.iterdir())
+    except OSError as error:
+        raise UserError(f"data.load: {root} cannot be read: {error.strerror}.") from error
     found = {}
-    for folder in sorted(path for path in root.iterdir() if path.name.lower() in SPLIT and path.is_dir()):
-        found.setdefault(SPLIT[folder.name.lower()], []).append(folder)
+    for folder in sorted(path for path in inside if split_of(path.name) and path.is_dir()):
+        found.setdefault(split_of(folder.name), []).append(folder)
     if "train" not in found or len(found) == 1:
         return {}
     for split, folders in found.items():

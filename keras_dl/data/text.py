@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl.arguments import OneOf, Whole, checked
-from keras_dl.data import Examples, Splits, reading, text_files, tfds_sets, unknown
+from keras_dl.data import Examples, Splits, reading, split_names, text_files, tfds_sets, unknown
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 with quiet_tensorflow():
@@ -115,9 +115,13 @@ class Tokens:
         return self.vocabulary.index(UNKNOWN[self.level])
 
     def unknowns(self, text):
-        """{token of `text` that is not in the vocabulary: how often it is there}."""
+        """{token of `text` that is not in the vocabulary: how often it is there}.
+
+        The replacement character, which stands in a text for what was lost on its way here, counts as unknown.
+        """
         if self.level == "character":
-            return {character: text.count(character) for character in set(text) - set(self.vocabulary)}
+            known = set(self.vocabulary) - {UNKNOWN[self.level]}
+            return {character: text.count(character) for character in set(text) - known}
         counts = collections.Counter(word.decode() for word in _words(text))
         return {word: count for word, count in counts.items() if word not in self._ids}
 
@@ -188,7 +192,7 @@ def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size:
     Args:
         name: "python" (embedded), "ptb", "tiny_shakespeare", a text file, or a folder. Of a folder, files such as
             ptb.train.txt, ptb.valid.txt and ptb.test.txt, or what is below train/, valid/ and test/, are the splits
-            (text_files.NAMES has their other names; one of the last two may be missing and is held out of the first);
+            (split_names.NAMES has their other names; one of the last two may be missing and is held out of the first);
             else all text files below it, by name, are one text. A text without splits is cut, at line ends, into its
             first 90, next 5 and last 5 percent. Links are followed; of files with the same text one is read.
         seed: unused, nothing is drawn.
@@ -214,7 +218,9 @@ def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size:
     counts = {part: len(stream) for part, stream in streams.items()}
     info = Info(name, known.source, level, len(tokens.vocabulary), sha256, counts)
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
-    said = [unknown_in(tokens, texts[part], part) for part in ("validation", "test")]
+    said = [  # of words the vocabulary has the most frequent, and train's other ones are meant to be unknown
+        unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
+    ]
     return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, said)))
 
 
@@ -323,7 +329,7 @@ def _of_tfds(name):
         from keras_dl.data import ptb  # noqa: F401  (registers the builder)
     builder = tfds_sets._prepared(tfds, name)
     texts = {}
-    for part in text_files.NAMES:
+    for part in split_names.NAMES:
         (example,) = builder.as_dataset(split=part, shuffle_files=False)
         texts[part] = example["text"].numpy().decode()
     return texts

@@ -5,7 +5,7 @@ import itertools
 import re
 
 from keras_dl.data import reading, tfds_sets, walking
-from keras_dl.data.part_folders import NAMES
+from keras_dl.data.split_names import NAMES, split_of
 from keras_dl.runtime import UserError
 
 SHARE = 0.05  # of a text that is cut: the end is the test split, what stands before it the validation split
@@ -92,11 +92,10 @@ def _part_of(file):
     A name that says two, such as train_and_test.txt, says none.
     """
     if len(file.parts) > 1:
-        words = {file.parts[0].lower()}
-    else:
-        words = set(re.split("[^a-z]+", file.stem.lower())) if file.suffix.lower() in OF_SPLITS else set()
-    parts = [part for part, names in NAMES.items() if words & set(names)]
-    return parts[0] if len(parts) == 1 else None
+        return split_of(file.parts[0])
+    words = re.split("[^a-z]+", file.stem.lower()) if file.suffix.lower() in OF_SPLITS else ()
+    parts = {split_of(word) for word in words} - {None}
+    return parts.pop() if len(parts) == 1 else None
 
 
 def _once(parts, texts):

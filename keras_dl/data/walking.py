@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_dl.errors import printable
 
 NAMED = 3  # entries that a sentence names
+MOST_WAYS = 16  # by which links may reach one folder: two links in each of thirty folders would be a billion ways
 # What systems and programs leave in folders:
 KNOWN = {
     "thumbs.db",
@@ -27,9 +28,9 @@ def files(root):
 
     Returns:
         ([Path of each file], {reason: [path relative to root]} of what is passed over: hidden, systems' own, dangling
-        links, links that lead back, folders that cannot be read).
+        links, links that lead back, folders that links have reached MOST_WAYS times before, or that cannot be read).
     """
-    found, passed = [], collections.defaultdict(list)
+    found, passed, ways = [], collections.defaultdict(list), collections.Counter()
 
     def visit(folder, above):
         try:
@@ -45,7 +46,10 @@ def files(root):
                 real = os.path.realpath(path)
                 if real in above:
                     passed["links that lead back"].append(_below(root, path))
+                elif ways[real] == MOST_WAYS:
+                    passed[f"folders that links have reached {MOST_WAYS} times before"].append(_below(root, path))
                 else:
+                    ways[real] += 1
                     visit(path, above | {real})
             elif os.path.isfile(path):
                 found.append(path)

@@ -271,6 +271,7 @@ def read(model, row):
     made = []
     for layer, turn in (("forward_layer", 1), ("backward_layer", -1)):
         weights, h, states = getattr(model.get_layer("encoder"), layer).get_weights(), np.zeros(4), []
+        weights = [np.concatenate([-w[..., :4], w[..., 4:]], -1) for w in weights]  # the layer has Keras' sign of z
         for x in vectors[::turn]:
             h = gru(*weights, x, h)
             states.append(h)

@@ -87,16 +87,17 @@ class GRUCell:
         z = sigmoid(W_z x + U_z h' + b_z)
         c = tanh(W x + U (r * h') + b)              reset_after=False, the paper's
         c = tanh(W x + r * (U h' + b_U) + b)        reset_after=True, what cuDNN computes
-        h = (1 - z) * h' + z * c
+        h = (1 - z) * h' + z * c                    z_keeps=False, the paper's
+        h = z * h' + (1 - z) * c                    z_keeps=True, what cuDNN and Keras compute
 
-    Source: Chung et al., arXiv:1412.3555, equations (5) to (8). z is the paper's: the share of what is new. Keras' GRU
-    has h = z * h' + (1 - z) * c, so its z is 1 minus this one: sigmoid(-a) = 1 - sigmoid(a), and the weights and
-    biases of that gate change their sign between the two. Weights: recurrent kernel (H, 3H), gates z, r, candidate;
-    with reset_after its bias (3H,), since r lies between the two biases.
+    Source: Chung et al., arXiv:1412.3555, equations (5) to (8). The paper's z is the share of what is new, Keras' that
+    of what is kept. As sigmoid(-a) = 1 - sigmoid(a), the two are one network whose weights and biases of that gate have
+    opposite signs. Weights: recurrent kernel (H, 3H), gates z, r, candidate; with reset_after its bias (3H,), since r
+    lies between the two biases.
     """
 
-    def __init__(self, units, reset_after=False):
-        self.units, self.reset_after = units, reset_after
+    def __init__(self, units, reset_after=False, z_keeps=False):
+        self.units, self.reset_after, self.z_keeps = units, reset_after, z_keeps
         self.state_size, self.inputs, self.saves = (units,), 3 * units, True
 
     def forward(self, weights):
@@ -119,13 +120,16 @@ class GRUCell:
             update, reset = tf.split(gates, 2, -1)
             candidate = tf.tanh(z[:, 2 * units :] + tf.matmul(reset * dropped, weights[1]))
             saved = [gates, candidate]
-        return (h + update * (candidate - h),), tf.concat(saved, -1)
+        new = candidate + update * (h - candidate) if self.z_keeps else h + update * (candidate - h)
+        return (new,), tf.concat(saved, -1)
 
     def step_back(self, saved, old, new, gradients, weights, drop):
         (dh,), (h,), units = gradients, old, self.units
         update, reset, candidate = (saved[:, n * units : (n + 1) * units] for n in range(3))
-        da = dh * update * (1 - candidate * candidate)
-        da_update = dh * (candidate - h) * update * (1 - update)
+        kept, added = (update, 1 - update) if self.z_keeps else (1 - update, update)
+        da = dh * added * (1 - candidate * candidate)
+        change = h - candidate if self.z_keeps else candidate - h
+        da_update = dh * change * kept * added
         if self.reset_after:
             da_reset = da * saved[:, 3 * units :] * reset * (1 - reset)
             inner = tf.concat([da_update, da_reset, da * reset], -1)
@@ -135,7 +139,7 @@ class GRUCell:
             da_reset = d_product * _dropped(h, drop) * reset * (1 - reset)
             gates = tf.concat([da_update, da_reset], -1)
             back = tf.matmul(gates, weights[0]) + d_product * reset
-        return tf.concat([da_update, da_reset, da], -1), (dh * (1 - update) + _dropped(back, drop),)
+        return tf.concat([da_update, da_reset, da], -1), (dh * kept + _dropped(back, drop),)
 
     def weight_gradients(self, d, saved, old, new, drop):
         units, h = self.units, _dropped(old[0], drop)

@@ -107,20 +107,19 @@ class LSTM(Recurrent):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class GRU(Recurrent):
-    """Gated recurrent unit, h = (1 - z) * h' + z * c: z is the share of what is new.
+    """Gated recurrent unit.
 
-    It stands in for keras.layers.GRU with two things to know. Keras' default is reset_after=True, here it is the
-    paper's, False. And Keras has z the other way round, h = z * h' + (1 - z) * c: the two are equal when the first H
-    columns (the gate z) of kernel, recurrent kernel and biases change their sign; so bias initializers and constraints
-    act on z with the other sign. Kernel (D, 3H), gates z, r, candidate; bias (3H,), with reset_after (2, 3H), as in
-    Keras. What else differs is said at the top of recurrent.py.
+    It stands in for keras.layers.GRU: the same arguments, defaults, weights and numbers (what differs is said at the
+    top of recurrent.py). So it is the paper's network with reset_after=False, and with the weights of the gate z, the
+    first H columns of each, of the other sign: Keras' z is what is kept of the state, h = z * h' + (1 - z) * c, the
+    paper's what is new. Kernel (D, 3H), gates z, r, candidate; bias (3H,), with reset_after (2, 3H).
 
     Args:
         units: H.
         activation, recurrent_activation: "tanh" and "sigmoid".
         use_bias: as in Keras.
-        reset_after: False: c = tanh(W x + U (r * h') + b), the paper's; True: c = tanh(W x + r * (U h' + b_U) + b),
-            what cuDNN and keras.layers.GRU compute.
+        reset_after: True: c = tanh(W x + r * (U h' + b_U) + b), what cuDNN computes; False:
+            c = tanh(W x + U (r * h') + b), the paper's.
         **kwargs: of Recurrent, as keras.layers.GRU takes them.
 
     Source: Chung et al., arXiv:1412.3555, equations (5) to (8); in full in cells.GRUCell.
@@ -130,14 +129,14 @@ class GRU(Recurrent):
     """
 
     def __init__(
-        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, *, reset_after=False, **kwargs
+        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, *, reset_after=True, **kwargs
     ):
         _check_activations("GRU", activation, recurrent_activation)
         self.reset_after = reset_after
         super().__init__(units, use_bias=use_bias, **kwargs)
 
     def make_cell(self):
-        return cells.GRUCell(self.units, self.reset_after)
+        return cells.GRUCell(self.units, self.reset_after, z_keeps=True)
 
     def build_cell(self):
         width = 3 * self.units
@@ -163,8 +162,7 @@ class GRU(Recurrent):
 class Transition(Recurrent):
     """The conventional recurrent network, and those whose transition is itself a network of several layers.
 
-    Without layers between it stands in for keras.layers.SimpleRNN, with one of cells.ACTIVATIONS; its weights lie in
-    the order kernel, bias, recurrent kernel.
+    Without layers between it stands in for keras.layers.SimpleRNN, with one of cells.ACTIVATIONS.
 
     Args:
         units: H.
@@ -204,11 +202,11 @@ class Transition(Recurrent):
 
     def build_cell(self):
         sizes, widths = [self.units, *self.transition_units], self.cell.widths
-        self.bias = self._add("bias", (self.cell.inputs,), "bias") if self.use_bias else None
         self.recurrent_kernels = [
             self._add(f"recurrent_kernel{k}", (size, width), "recurrent")
             for k, (size, width) in enumerate(zip(sizes, widths, strict=True), 1)
         ]
+        self.bias = self._add("bias", (self.cell.inputs,), "bias") if self.use_bias else None
         if self.shortcut:
             rest = [self._add("shortcut_kernel", (self.units, widths[-1]), "recurrent")]
         else:

@@ -82,7 +82,10 @@ def build_attention_seq2seq(
 
     x = layers.Embedding(source_vocabulary_size, embedding_dim, drawn.embedding(), name="source_embedding")(source)
     forward, backward = layers.Bidirectional(
-        GRU(units, kernel_initializer=drawn.kernel(), recurrent_initializer=drawn.recurrent(), return_sequences=True),
+        GRU(
+            units, reset_after=False, kernel_initializer=drawn.kernel(), recurrent_initializer=drawn.recurrent(),
+            return_sequences=True,
+        ),
         merge_mode=None, name="encoder",
     )(_dropped(x, dropout, "source_dropout"), mask=mask)  # (B, S, n) each  # fmt: skip
     together = layers.Add if attention == "dot" else layers.Concatenate

@@ -2,9 +2,9 @@
 
 Source: Chung et al., "Empirical Evaluation of Gated Recurrent Neural Networks" (arXiv:1412.3555), equations (5) to (8):
 z is the share of the state that is new, r lies before the recurrent matrix.
-Keras' and cuDNN's GRU puts r behind it (reset_after=True) and means 1 - z by its z: layers.recurrent.GRU says how their
-weights become ours. The defaults are the paper's network for music.
-Deviations: the paper's equations omit the biases; here each gate has one.
+Keras' and cuDNN's GRU puts r behind it: reset_after=True. The defaults are the paper's network for music.
+Deviations: the paper's equations omit the biases; here each gate has one. The weights of z are kept with the other
+sign, as layers.recurrent.GRU says: the same network, which begins with the same distribution.
 Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
 """
 

@@ -52,6 +52,24 @@ class Config(settings.Training):
     sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
 
 
+def sample_length(config, most, prime):
+    """(tokens of a sample, sentences to be said) where prime and sample together may have `most` tokens.
+
+    Raises:
+        runtime.UserError: --prime is too long, or a --sample-length that was asked for is.
+    """
+    given = len(prime.flat_values)
+    settings.check(given < most, f"--prime: must have at most {most - 1} tokens for this model; got {given}.")
+    length = min(config.sample_length, most - given)
+    if length == config.sample_length:
+        return length, ()
+    settings.check(
+        config.sample_length == Config.sample_length,
+        f"--sample-length: must be at most {length} for this model; got {config.sample_length}.",
+    )
+    return length, (f"samples have {length} tokens: a request of this model may have {most} with the prime.",)
+
+
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
     config = settings.parse(Config, argv, app="model_text").shortened()
@@ -129,17 +147,14 @@ def main(argv=None):
 
     with settings.user_input(), hardware.scope():
         tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    most = limits(tried.stepper)["generate"]["tokens"] - len(tokens.encode([prime]).flat_values)
-    settings.check(
-        config.sample_length <= most, f"--sample-length: must be at most {most}; got {config.sample_length}."
-    )
+    length, notes = sample_length(config, limits(tried.stepper)["generate"]["tokens"], tokens.encode([prime]))
     run = runtime.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]
 
     run.say(f"run: {run.path}")
-    for note in (*splits.notes, *filter(None, [unknown_in_prime])):
+    for note in (*splits.notes, *filter(None, [unknown_in_prime]), *notes):
         run.say(note)
     best = tuning.search(
         compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
@@ -151,7 +166,7 @@ def main(argv=None):
     write = tf.function(generator(model.stepper, tokens), autograph=False)
 
     def sample(temperature, seed=config.seed):
-        made = write([prime], config.sample_length, temperature, 0, 1.0, seed)["text"]
+        made = write([prime], length, temperature, 0, 1.0, seed)["text"]
         return made[0].numpy().decode(errors="replace")
 
     def show():
@@ -178,7 +193,7 @@ def main(argv=None):
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
-    endpoints = export.language_model(model.stepper, tokens, prime=prime, length=config.sample_length)
+    endpoints = export.language_model(model.stepper, tokens, prime=prime, length=length)
     folder = export.save(
         model.network, run, preprocess=tokens, endpoints=endpoints, metrics=found,
         card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "exposure_gap": gap},

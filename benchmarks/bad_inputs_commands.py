@@ -66,7 +66,8 @@ def apps(rng, scratch):
 
         def add(*words, module=module, base=base, name=name):
             run = functools.partial(_run_app, module.main, base, words, scratch, module.Config)
-            about = tuple(word.strip("-").partition("=")[0].strip() or word for word in words)
+            parts = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+            about = tuple(part.strip("-").partition("=")[0].strip() or part for part in parts)
             flag = words[0].partition("=")[0]
             inputs.append(BadInput(f"{name} {flag}", f"apps/{name}.py {' '.join(map(repr, words))}", run, about))
 

@@ -218,18 +218,31 @@ class _ModelName(Kind):
         raise ValueError(repr(near) if near else "")
 
 
-class _Function(Kind):
-    """Something that can be called."""
+class Function(Kind):
+    """Something that can be called with so many arguments.
 
-    must = "a function"
+    Args:
+        *takes: what they are.
+    """
+
+    def __init__(self, *takes):
+        self.takes, self.must = takes, f"a function of {', '.join(takes)}"
 
     def convert(self, value):
-        if callable(value):
+        if not callable(value):
+            raise ValueError
+        try:
+            signature = inspect.signature(value)
+        except (TypeError, ValueError):  # some that are written in C do not say what they take
             return value
-        raise ValueError
+        try:
+            signature.bind(*self.takes)
+        except TypeError as error:
+            raise ValueError from error
+        return value
 
 
-YesOrNo, Text, ModelName, Function = _YesOrNo(), _Text(), _ModelName(), _Function()
+YesOrNo, Text, ModelName = _YesOrNo(), _Text(), _ModelName()
 Share = Number("[0, 1)", near=0.9)
 Seed = Whole(0, 2**31 - 1)  # trials' seeds are above a run's, and NumPy's end at 2**32
 

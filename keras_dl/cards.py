@@ -67,6 +67,8 @@ def read(folder):
     """
     place = Path(folder) / CARD
     card = records.read(place, records.Card)
+    if card.get("preprocess", {}).get("kind") == "image":
+        records.check(card["preprocess"], records.OfPictures, f"{place}: preprocess")
     for name, endpoint in card["endpoints"].items():
         for field, spec in endpoint["inputs"].items():
             if spec["kind"] in BATCHED and not spec["shape"]:

@@ -37,7 +37,7 @@ DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
 
 
 class Line(NamedTuple):
-    """A sentence, or a source and its target; where it stands, and in which INPUT."""
+    """A text, a sentence, or a source and its target; where it stands, and in which INPUT."""
 
     words: tuple
     place: str
@@ -79,16 +79,21 @@ def files_of(name, kind):
             files.append(path)
         else:
             passed.setdefault(f"no {KINDS[kind]} by their endings", []).append(entry)
-    for sentence in walking.sentences(passed):
-        print(printable(f"{name}: {sentence}"), file=sys.stderr)
+    left_out = walking.sentences(passed)
     if not files:
-        raise UserError(f"predict: {name} is a folder without {KINDS[kind]} ({', '.join(suffixes)}).")
+        rest = "".join(f"; {sentence}" for sentence in left_out)
+        raise UserError(f"predict: {name} is a folder without {KINDS[kind]} ({', '.join(suffixes)}){rest}.")
+    for sentence in left_out:
+        print(printable(f"{name}: {sentence}"), file=sys.stderr)
     return files
 
 
 def check(name, kind):
-    """What is asked about, before TensorFlow is imported: the Path of a file that is there, or a text."""
-    return _text(name)[0] if kind == "text" else _file(name)
+    """What is asked about, before TensorFlow is imported: the Path of a file that is there, or a text as a Line."""
+    if kind != "text":
+        return _file(name)
+    text, file = _text(name)
+    return Line((text,), file or text, name)
 
 
 def lines(names, fields):
@@ -182,7 +187,7 @@ def read(thing, field, kind, card):
     import numpy as np
 
     if kind == "text":
-        return {field: np.array([thing.encode()], object)}
+        return {field: np.array([thing.words[0].encode()], object)}
     if kind == "roll":
         from keras_dl.data import midi
 

@@ -92,7 +92,7 @@ def _of_kind(outputs, kind):
 
 
 def _things(names, kind, fields, failures):
-    """What there is to ask about: of sentences the Lines, else Paths or texts. What is wrong is added to `failures`."""
+    """What there is to ask about: Paths of files, or Lines. What is wrong is added to `failures`."""
     if names.count("-") > 1:
         raise UserError("predict: standard input, INPUT -, can be read once.")
     things = []
@@ -123,16 +123,17 @@ def _of_files(things, kind, field, specs, card, ask, failures, tempi):
     for thing in things:
         try:
             fed = feeding.read(thing, field, kind, card)
-            rows = ask({name: value for name, value in fed.items() if name in specs}, thing)
+            rows = ask({name: value for name, value in fed.items() if name in specs}, getattr(thing, "place", thing))
         except UserError as error:
             failures.append(error)
             continue
         tempi += [fed.get("beats_per_minute")] * len(rows)
-        answers += [{"input": str(thing).partition("\n")[0], **row} for row in rows]
+        shown = thing.words[0] if kind == "text" else str(thing)
+        answers += [{"input": shown.partition("\n")[0], **row} for row in rows]
         if kind in feeding.PICTURES:
             feeding.say_if_inverted(thing, card)
         elif kind == "text":
-            feeding.say_if_unknown(feeding.short(thing.partition("\n")[0]), thing, card)
+            feeding.say_if_unknown(feeding.short(thing.place.partition("\n")[0]), shown, card)
     return answers
 
 
@@ -182,7 +183,9 @@ def _fed(specs, scalars, endpoint, inputs):
     """{kind: name} of the inputs that an INPUT feeds, the source first; {} where the endpoint takes scalars alone."""
     others = [name for name in specs if name not in scalars and specs[name]["kind"] != "roll_steps"]
     kinds = sorted(specs[name]["kind"] for name in others)
-    strange = [f"{name} ({specs[name]['kind']})" for name in others if specs[name]["kind"] not in feeding.KINDS]
+    strange = [
+        f"{name} ({feeding.short(specs[name]['kind'])})" for name in others if specs[name]["kind"] not in feeding.KINDS
+    ]
     if kinds != list(feeding.PAIR) and (strange or len(others) > 1):
         raise UserError(f"predict: cannot feed endpoint {endpoint} from files: {', '.join(strange or others)}.")
     if others and not inputs:

@@ -76,6 +76,17 @@ class Parameters(TypedDict):
     all: Count
 
 
+class OfPictures(TypedDict):
+    """The pre-processing of pictures, of kind "image"."""
+
+    kind: Literal["image"]
+    input_shape: Annotated[list[Annotated[int, Meta(ge=1, lt=2**31)]], Meta(min_length=3, max_length=3)]
+    mean: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
+    std: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
+    border: Finite
+    fit: NotRequired[Literal["crop", "pad", "stretch"]]
+
+
 class Card(TypedDict):
     """card.json of an export."""
 

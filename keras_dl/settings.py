@@ -42,6 +42,12 @@ class Common:
     resume: str = ""  # go on with a run: its name, or nothing for the newest unfinished one
     smoke: bool = False  # seconds, a few examples, in a temporary folder: is everything in place?
 
+    def __post_init__(self):
+        for field in dataclasses.fields(self):  # NumPy's numbers become Python's: JSON and Keras take no others
+            value = getattr(self, field.name)
+            if hasattr(value, "item") and getattr(value, "shape", None) == ():
+                object.__setattr__(self, field.name, value.item())
+
     def validate(self):
         """Raise UserError where a value does not fit its annotation, or another value."""
         for name, hint in get_type_hints(type(self), include_extras=True).items():
@@ -320,4 +326,7 @@ def _one_line(panel, config_class, argv):
     choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
     near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""
     message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
-    return (message if message.endswith("...") else message.rstrip(".") + ".") + near
+    own = message.split()[-1] in argv  # a word's dots are its own
+    if message.endswith("...") and not own:
+        return message + near
+    return (message if own else message.rstrip(".")) + "." + near

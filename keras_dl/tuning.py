@@ -51,7 +51,7 @@ def defaults():
 
 @checked(who="tuning.search")
 def search(
-    compiled: Function,
+    compiled: Function("hp"),
     train,
     validation,
     run,

@@ -2,10 +2,12 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 from test_apps import ROOT, main_of
 
 
@@ -55,6 +57,21 @@ def test_mistakes_in_the_sequence_apps_leave_nothing(app, flags, complaint, tmp_
         main_of(ROOT / "apps" / f"{app}.py")([*flags, *few, "--out", str(tmp_path / "out")])
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sample_is_as_long_as_the_model_may_write():
+    from keras_dl.runtime import UserError
+
+    app = runpy.run_path(str(ROOT / "apps" / "model_text.py"))
+    length, config = app["sample_length"], app["Config"]
+    prime = tf.ragged.constant([[1, 2, 3]])
+    assert length(config(), 1000, prime) == (300, ())
+    assert length(config(), 166, prime)[0] == 163 and "samples have 163 tokens" in length(config(), 166, prime)[1][0]
+    assert length(config(sample_length=163), 166, prime) == (163, ())
+    for settings, most, said in (({"sample_length": 164}, 166, "--sample-length: must be at most 163"),
+                                 ({}, 3, "--prime: must have at most 2 tokens")):  # fmt: skip
+        with pytest.raises(UserError, match=said):
+            length(config(**settings), most, prime)
 
 
 @pytest.mark.slow

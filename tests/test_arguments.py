@@ -74,7 +74,7 @@ def one_sentence(error):
         (Shape("T, D", "T,", most=9), [(None, 9), (1,), [None]], [(None, None), (), (1, 2, 3), (10,), 4, None]),
         (arguments.ModelName, ["lstm", "a.b-2_x"], ["", "a/b", "_a", "a b", "ä", "a" * 101, "a\n", None, 3]),
         (arguments.Text, ["", "a b"], ["\0", b"x", None, 3]),
-        (arguments.Function, [print], [None, "print"]),
+        (arguments.Function("x"), [print, len], [None, "print", lambda: None]),
     ],
     ids=lambda x: repr(x)[:20] if isinstance(x, arguments.Kind) else None,
 )
@@ -215,6 +215,32 @@ def test_too_many_weights_are_refused_before_they_are_made():
 
 
 @pytest.mark.parametrize(
+    ("takes", "function", "fits"),
+    [
+        (("hp",), lambda hp: None, True), (("hp",), lambda *a, **k: None, True), (("hp",), lambda hp, more=1: 0, True),
+        (("hp",), max, True),  # which does not say what it takes
+        (("hp",), lambda: None, False), (("hp",), lambda hp, more: None, False), (("a", "b"), len, False),
+        (("hp",), "word", False), (("hp",), None, False),
+    ],
+)  # fmt: skip
+def test_a_function_must_take_what_it_is_given(takes, function, fits):
+    kind = arguments.Function(*takes)
+    if fits:
+        assert arguments.check("f: x", kind, function) is function
+    else:
+        with pytest.raises(ArgumentError, match=f"f: x must be a function of {', '.join(takes)}; got "):
+            arguments.check("f: x", kind, function)
+
+
+@pytest.mark.parametrize("name", ["transformer", "seq2seq", "attention_seq2seq"])
+def test_a_vocabulary_of_padding_alone_is_none(name):
+    build = getattr(models, f"build_{name}")
+    for argument in [a for a in inspect.signature(build).parameters if a.endswith("vocabulary_size")]:
+        with pytest.raises(ArgumentError, match=f"build_{name}: {argument} must be a whole number from 2 to "):
+            build(**{argument: 1})
+
+
+@pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
         ("lstm", {"tied": True}, "tied is for tokens, input_shape (T,); got vectors, input_shape (None, 88)."),
@@ -289,7 +315,7 @@ def _right(kind):
     """A value of a kind; None for an argument that is checked otherwise."""
     if isinstance(kind, Number):
         return kind.most
-    if kind is arguments.Function:
+    if isinstance(kind, arguments.Function):
         return print
     return getattr(kind, "least", getattr(kind, "choices", ("x",))[0]) if isinstance(kind, arguments.Kind) else None
 

@@ -222,6 +222,15 @@ def test_a_folder_of_ones_own_music(midi, tmp_path):
     assert lengths(data.load(str(folder), kind="music", pieces=3))[0] == [2 * n for n in lengths(splits)[0][:3]]
 
 
+def test_names_that_a_terminal_would_obey_stay_on_their_line(midi, tmp_path):
+    folder = folder_of(midi, tmp_path, 4)
+    (folder / "a\nb.txt").write_text("")
+    (folder / "c\x1b[31m.mid").write_text("")
+    splits = data.load(str(folder), kind="music", skip_unreadable=True)
+    assert "a\\nb.txt" in " ".join(splits.notes) and "c\\x1b[31m.mid" in " ".join(splits.notes)
+    assert not {"\n", "\x1b"} & set("".join(splits.notes))
+
+
 def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, monkeypatch):
     folder = folder_of(midi, tmp_path, 4)
 

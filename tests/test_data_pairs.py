@@ -265,6 +265,9 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
         with pytest.raises(UserError) as caught:
             data.load(str(tmp_path / name), kind="pairs", target=target and str(tmp_path / target))
         one_line(caught, said)
+    with pytest.raises(UserError) as caught:
+        data.load("dates", kind="pairs", target="8")
+    one_line(caught, "target goes with a file of sources; got '8' with the data set \"dates\".")
 
 
 # The sets.

@@ -101,6 +101,14 @@ def test_it_is_the_plain_search(width, seed):
         check(got, expected, 12)
 
 
+def test_numbers_of_numpy_are_taken():
+    network = Network(0)
+    given = [beam_search(network.step, network.start(), FIRST, kind(12), kind(3), end=kind(END), results=kind(2))
+             for kind in (int, np.int64)]  # fmt: skip
+    for one, other in zip(*given, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_plain_searches_differ_where_they_should():
     """The cases above tell widths, penalties, ended and cut off hypotheses apart."""
     found = {

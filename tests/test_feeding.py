@@ -271,6 +271,14 @@ def test_a_folder_means_its_texts_by_name(folders, tmp_path, capsys):
     assert [a["translation"] for a in json.loads((tmp_path / "o.json").read_text())] == ["ONE", "TWO", "THREE"]
 
 
+def test_a_text_that_is_refused_is_named_by_its_file(folders, tmp_path):
+    (tmp_path / "long.txt").write_text("a" * 40_000)
+    with pytest.raises(runtime.UserError, match=f"predict: {tmp_path / 'long.txt'} is refused: it may have at most "):
+        command.main(["predict", str(folders["text"]), str(tmp_path / "long.txt")])
+    with pytest.raises(runtime.UserError, match="predict: a{300}... is refused: it may have at most "):
+        command.main(["predict", str(folders["text"]), "a" * 40_000])
+
+
 def test_more_lines_than_memory_has_room_for_are_refused_before_they_are_taken_apart(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(feeding, "MOST_LINES", 5)
     for name, lines in (("five.txt", 5), ("six.txt", 6)):
@@ -308,7 +316,7 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ("text", ["a", "--out", "o.mid"], "--out: must end in .json or .csv; got o.mid."),
         ("music", [], "endpoint serving_default takes MIDI files; name one or more files."),
         ("music", ["nothing.mid"], "predict: no such file: nothing.mid."),
-        ("music", ["{here}"], "{here} is a folder without MIDI files (.mid, .midi)."),
+        ("music", ["{here}"], "{here} is a folder without MIDI files (.mid, .midi)"),
         ("text", ["/dev/null"], "predict: /dev/null is no regular file. If it is a text, give it by standard input"),
         ("text", ["-", "-"], "predict: standard input, INPUT -, can be read once."),
         ("text", ["a", "--endpoint", "generate", "--set", "temperature=1e39"], "must be float32, from -3.4"),

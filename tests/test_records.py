@@ -4,11 +4,13 @@ import copy
 import json
 import os
 import random
+import re
 
 import pytest
 
 from keras_dl import __main__ as command
 from keras_dl import cards, errors, records, runtime
+from keras_dl.errors import UserError
 
 STRANGE = (
     None, True, -1, 0, 1.5, 2**63, 10**400, float("nan"), float("inf"), "", "x", "\x1b[31m\n", [], {}, [None], {"": {}},
@@ -33,7 +35,7 @@ RECORDS = {
             "name": "tiny", "app": "classify", "created": "2026-11-28T10:00:00+00:00", "metrics": {"accuracy": 0.5},
             "settings": {"seed": 1}, "seed": 1, "command": "python app.py", "git_commit": None,
             "versions": {"keras": "3"}, "parameters": {"trainable": 5, "all": 6}, "classes": ["a", "b"],
-            "preprocess": {"kind": "image", "input_shape": [8, 8, 1]}, "data": {"steps_per_beat": 4}, "formats": [],
+            "preprocess": {"kind": "tokens", "level": "word"}, "data": {"steps_per_beat": 4}, "formats": [],
             "endpoints": {"serve": SPECS}, "files": {"saved_model.pb": "0" * 64}, "version": 1,
             "call": {"predict": "python", "rest": {"url": "http", "body": {}}}, "signature": "0" * 64,
         },
@@ -231,6 +233,24 @@ def test_a_text_that_is_no_utf8_is_damage(tmp_path, text, field):
     with pytest.raises(errors.UserError) as error:
         records.parse(text.encode(), object, tmp_path / "card.json")
     assert f"is damaged: {field}: a text ends within a character" in said(error.value, tmp_path / "card.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"input_shape": [28, 28]}, "input_shape"), ({"input_shape": [28, 0, 1]}, "input_shape[1]"),
+        ({"mean": []}, "mean"), ({"std": ["1"]}, "std[0]"), ({"border": None}, "border"), ({"fit": "zoom"}, "fit"),
+    ],
+)  # fmt: skip
+def test_a_card_whose_pictures_cannot_be_prepared_as_it_says_is_damage(tmp_path, change, said):
+    tensor = {"kind": "image_bytes", "dtype": "string", "shape": [None]}
+    prepared = {"kind": "image", "input_shape": [28, 28, 1], "mean": [0.0], "std": [1.0], "border": 0.0}
+    card = {"name": "x", "endpoints": {"serve": {"inputs": {"b": tensor}, "outputs": {"b": tensor}}}, "files": {}}
+    (tmp_path / cards.CARD).write_text(json.dumps(card | {"preprocess": prepared}))
+    cards.read(tmp_path)
+    (tmp_path / cards.CARD).write_text(json.dumps(card | {"preprocess": prepared | change}))
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / cards.CARD}: preprocess is damaged: {said}: ")):
+        cards.read(tmp_path)
 
 
 def test_a_card_whose_input_has_no_axis_for_the_batch_is_damage(tmp_path):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Literal, get_type_hints
 
+import numpy as np
 import pytest
 
 from keras_dl import arguments, runtime, settings
@@ -43,6 +44,7 @@ def test_flags_take_dashes_and_underscores_and_keep_types():
         (["--unit", "3"], "no flag --unit. Nearest: --units"),
         (["--smoke=None"], "--smoke takes no value; got 'None'. Nearest: --smoke."),
         (["--strategy", "x" * 300], f"invalid choice 'x{'x' * 78}... for argument '--strategy'. Expected one of"),
+        (["--smoke", "../.."], "Unrecognized options: ../..."),
         (["--smoke", "x" * 300], f"Unrecognized options: 'x{'x' * 78}..."),
         (["--units", "three"], "--units"),
         (["--precision", "float16"], "Nearest: float32"),
@@ -190,6 +192,13 @@ def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
     assert parse("--out", str(tmp_path), "--resume", "mlp-digits-1", "--units", "5").units == 5  # refused by start
     with pytest.raises(runtime.UserError, match="no run 'x' in .*Runs there: mlp-digits-1"):
         parse("--resume", "x", "--out", str(tmp_path))
+
+
+def test_numbers_of_numpy_are_python_s():
+    given = settings.Training(seed=np.int64(3), learning_rate=np.float32(0.5), histograms=np.bool_(True))
+    assert [type(v) for v in (given.seed, given.learning_rate, given.histograms)] == [int, float, bool]
+    assert json.loads(json.dumps(dataclasses.asdict(given)))["seed"] == 3
+    given.validate()
 
 
 def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):

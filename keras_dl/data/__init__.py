@@ -18,6 +18,7 @@ import numpy as np
 from keras_dl.arguments import Function, OneOf, Seed, Text, Whole, YesOrNo, checked, shown
 from keras_dl.data import plans
 from keras_dl.data.fingerprints import fingerprint as fingerprint
+from keras_dl.errors import printable
 from keras_dl.runtime import UserError, quiet_tensorflow
 
 KINDS = ("images", "music", "text", "pairs")  # the files of this folder that load
@@ -112,6 +113,10 @@ class Splits:
     preprocess: Callable
     notes: tuple = ()
 
+    def __post_init__(self):
+        # Names of files and letters of texts stand in them: each stays on its line.
+        object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
+
 
 @checked(who="data.load")
 def load(name: Text, seed: Seed = 0, *, kind: OneOf(*KINDS) = "images", limit: Count | None = None, **options):
@@ -150,9 +155,9 @@ def batches(
     preprocess,
     seed: Seed = 0,
     shuffle: YesOrNo = False,
-    augment: Function | None = None,
+    augment: Function("images", "draws") | None = None,
     class_weight=None,
-    plan: Function | None = None,
+    plan: Function("seed", "epoch") | None = None,
 ):
     """Make a pipeline over `examples`.
 
@@ -173,6 +178,8 @@ def batches(
     """
     if not isinstance(examples, Examples):
         raise UserError(f"data.batches: examples must be Examples, such as one of the Splits; got {shown(examples)}.")
+    if augment is not None and not hasattr(augment, "draw"):
+        raise UserError(f"data.batches: augment must be what images.augmentation makes, or None; got {shown(augment)}.")
     if not len(examples):
         raise UserError("data.batches: there must be at least one example; got none.")
     if examples.rows and (shuffle or plan or batch_size != examples.rows):

@@ -89,6 +89,8 @@ def load(
     """
     base, _, two = str(name).partition("/")
     skipped, notes = 0, []
+    if target is not None and base in SETS and not os.path.lexists(name):
+        raise UserError(f'data.load: target goes with a file of sources; got {target!r} with the data set "{name}".')
     if target is not None:
         files = reading.path_of(name, "--source"), reading.path_of(target, "--target")
         name, origin, languages = files[0].name, f"text files {files[0].name} and {files[1].name}", _endings(*files)

@@ -64,6 +64,7 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
     """
     first, state = tf.convert_to_tensor(first), tf.nest.map_structure(tf.convert_to_tensor, state)
     _check(state, first, length, width, end, length_penalty, results, never)
+    width, results = int(width), int(results)  # of NumPy's int64 a shape would be of two types
     batch = tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
     length = tf.cast(length, tf.int32)
     limits, known = tf.broadcast_to(tf.maximum(length, 0), [batch]), tf.get_static_value(length)  # limits (B,)

@@ -15,6 +15,7 @@ Layers = Whole(1, 32)  # of an encoder and of a decoder
 LayersOfOne = Whole(1, 64)  # of a decoder alone
 Classes = Whole(2, 1_000_000)
 Tokens = Whole(1, 10_000_000)  # of a vocabulary, or outputs of a step
+Vocabulary = Whole(2, 10_000_000)  # tokens of sentences: 0, which is padding, and others
 ImageShape = Shape("H, W, C", most=10_000)
 SequenceShape = Shape("T, D", "T,", most=1_000_000)
 TokensShape = Shape("T,", most=1_000_000)

@@ -20,7 +20,7 @@ from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.alignment import IMPLEMENTATIONS, SCORES, AttentionDecoder, OrthogonalBlocks
 from keras_dl.layers.outputs import Maxout
 from keras_dl.layers.recurrent import GRU
-from keras_dl.models._sizes import Tokens, Width, check_weights
+from keras_dl.models._sizes import Vocabulary, Width, check_weights
 
 PARAMETERS = 80_443_000  # trainable, at the defaults; the paper gives no count
 PAD = 0
@@ -29,8 +29,8 @@ INITIALIZERS = ("paper", "glorot_uniform")
 
 @checked
 def build_attention_seq2seq(
-    source_vocabulary_size: Tokens = 30_000,
-    target_vocabulary_size: Tokens = 30_000,
+    source_vocabulary_size: Vocabulary = 30_000,
+    target_vocabulary_size: Vocabulary = 30_000,
     *,
     units: Width = 1000,
     embedding_dim: Width = 620,

@@ -20,7 +20,7 @@ from keras import layers, ops
 from keras_dl.arguments import ArgumentError, ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import IMPLEMENTATIONS, LSTM
-from keras_dl.models._sizes import Bias, InitScale, Tokens, Width, Widths, check_weights
+from keras_dl.models._sizes import Bias, InitScale, Vocabulary, Width, Widths, check_weights
 
 PARAMETERS = 384_112_000  # trainable, at the defaults; the paper's 384M and the biases
 PAD, EOS = 0, 2
@@ -28,8 +28,8 @@ PAD, EOS = 0, 2
 
 @checked
 def build_seq2seq(
-    source_vocabulary_size: Tokens = 160_000,
-    target_vocabulary_size: Tokens = 80_000,
+    source_vocabulary_size: Vocabulary = 160_000,
+    target_vocabulary_size: Vocabulary = 80_000,
     *,
     units: Widths = (1000, 1000, 1000, 1000),
     embedding_dim: Width = 1000,

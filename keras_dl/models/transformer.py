@@ -17,7 +17,7 @@ from keras import layers, ops
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.decoding import Shared
 from keras_dl.layers.attention import MASKED, Mask, MultiHeadAttention, ScaledEmbedding
-from keras_dl.models._sizes import Layers, Tokens, Width, check_weights
+from keras_dl.models._sizes import Layers, Vocabulary, Width, check_weights
 from keras_dl.models._transformer import POSITIONS, Parts, check_heads
 
 PARAMETERS = 63_045_632  # trainable, at the defaults
@@ -26,7 +26,7 @@ ROOM = 8  # steps by which what a decoder keeps grows
 
 @checked
 def build_transformer(
-    vocabulary_size: Tokens = 37_000,
+    vocabulary_size: Vocabulary = 37_000,
     *,
     num_layers: Layers = 6,
     hidden_dim: Width = 512,

@@ -187,7 +187,9 @@ def _fed(specs, scalars, endpoint, inputs):
         f"{name} ({feeding.short(specs[name]['kind'])})" for name in others if specs[name]["kind"] not in feeding.KINDS
     ]
     if kinds != list(feeding.PAIR) and (strange or len(others) > 1):
-        raise UserError(f"predict: cannot feed endpoint {endpoint} from files: {', '.join(strange or others)}.")
+        raise UserError(
+            f"predict: cannot feed endpoint {endpoint} of {cards.CARD} from files: {', '.join(strange or others)}."
+        )
     if others and not inputs:
         raise UserError(f"predict: endpoint {endpoint} takes {feeding.takes(kinds)}.")
     if inputs and not others:

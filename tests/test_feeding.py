@@ -352,7 +352,7 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ("sentences", ["nothing.txt"], "predict: nothing.txt is no file that is there. If it is a text, give it by"),
         ("sentences", ["{here}/none"], "predict: {here}/none is a folder without sentences (.txt)."),
         ("text", ["nothing.txt"], "predict: nothing.txt is no file that is there"),
-        ("sentences", ["a", "--endpoint", "two"], "cannot feed endpoint two from files: source, target."),
+        ("sentences", ["a", "--endpoint", "two"], "cannot feed endpoint two of card.json from files: source, target."),
         (
             "sentences",
             ["a b", "--endpoint", "score"],

@@ -327,6 +327,17 @@ def test_a_checkpoint_is_whole_or_the_one_before_stands(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["000001-000000000.npz"]
 
 
+def test_what_a_damaged_checkpoint_holds_does_not_command_the_terminal(tmp_path, capsys):
+    def wrong(arrays, state):
+        raise ValueError("history.\x1b[31m\n: must have 2 values")
+
+    checkpoint.write(tmp_path, 1, 0, {"a": np.arange(3)}, STATE)
+    with pytest.raises(runtime.UserError) as refused:
+        checkpoint.newest(tmp_path, wrong)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and not {"\x1b", "\n"} & set(said[:-1] + str(refused.value))
+
+
 STATE = {"epoch": 1, "step": 0, "history": {}, "best": None, "stopped": False, "callbacks": []}
 
 

@@ -232,7 +232,6 @@ def test_a_journal_of_another_search_is_refused(tmp_path, quick):
     assert (run.tuner / "trials.json").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_weights_that_claim_more_bytes_than_their_file_has_are_damage(tmp_path):
     path, model = tmp_path / "0.npz", compiled(tuning.defaults())
     tuning._save_weights(model, path)
@@ -242,6 +241,7 @@ def test_weights_that_claim_more_bytes_than_their_file_has_are_damage(tmp_path):
         tuning._load_weights(model, path)
 
 
+@pytest.mark.slow
 def test_hyperband_continued_is_one_unbroken_training(tmp_path):
     """The weights after two rounds are, bit for bit, those of as many epochs in one fit."""
     run = run_in(tmp_path)

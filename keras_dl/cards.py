@@ -18,6 +18,7 @@ from keras_dl.errors import UserError
 CARD = "card.json"
 MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "safety.jsonl"  # in a checkout
 SAVED_MODEL = "saved_model.pb"
+NAMED = 5  # exports that a message lists
 PATTERN = "[]*?\\"
 PLACEHOLDERS = {  # of the Python lines, by kind
     "image_bytes": 'tf.constant([open("PICTURE.png", "rb").read()])',
@@ -49,7 +50,8 @@ def find(path):
     """
     folder = Path(path)
     if not os.path.isdir(folder):
-        there = ", ".join(str(other) for other, _ in under(_saved_models(folder))) or "none"
+        exports = [str(other) for other, _ in under(_saved_models(folder)) if os.path.isfile(other / SAVED_MODEL)]
+        there = (", ".join(exports[:NAMED]) + (f" and {len(exports) - NAMED} more" * (len(exports) > NAMED))) or "none"
         raise UserError(f"{path}: no such export folder. Exports there: {there}.")
     if not os.path.isfile(folder / SAVED_MODEL) and versions(folder):
         folder = folder / str(versions(folder)[-1])

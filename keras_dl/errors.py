@@ -17,6 +17,18 @@ class UserError(ValueError):
         super().__init__(printable(message))
 
 
+class Refused(UserError):
+    """An endpoint refuses a request.
+
+    Attributes:
+        sentence: the endpoint's own; None where TensorFlow failed inside it.
+    """
+
+    def __init__(self, message, sentence):
+        super().__init__(message)
+        self.sentence = sentence
+
+
 def printable(text, keep=""):
     r"""`text` with what a terminal would obey written out, so that it stays on its line and says what it holds.
 

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ from keras_dl.endpoints.images import classifier
 from keras_dl.endpoints.music import polyphony
 from keras_dl.endpoints.text import language_model
 from keras_dl.endpoints.translation import translation
+from keras_dl.errors import Refused
 from keras_dl.fresh_process import answers as _answers_of_a_fresh_process
 from keras_dl.runtime import UserError, quiet_tensorflow
 
@@ -132,8 +134,9 @@ class Export:
             {output name: NumPy array}.
 
         Raises:
-            UserError: no such endpoint, other inputs than it has (the right ones are listed), or values that its types
-                cannot hold, such as 2**32 for an int32 or a fraction for an uint8.
+            UserError: no such endpoint, other inputs than it has (the right ones are listed), values that its types
+                cannot hold, such as 2**32 for an int32 or a fraction for an uint8, or (Refused) a request that the
+                endpoint refuses: no picture, a value out of its range, more than it takes at once.
         """
         specs = _named(self.card["endpoints"], endpoint, f"{self.path}: no endpoint")["inputs"]
         if set(inputs) != set(specs):
@@ -141,7 +144,13 @@ class Export:
                 f"{self.path}: endpoint {endpoint} takes {', '.join(specs)}; got {', '.join(inputs) or 'nothing'}."
             )
         tensors = {name: self._tensor(name, value, specs[name]) for name, value in inputs.items()}
-        answer = self._loaded.signatures[endpoint](**tensors)
+        try:
+            answer = self._loaded.signatures[endpoint](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            own = re.search(r"assertion failed: \[([^\]]+)\]", error.message)
+            sentence = own[1] if own else None
+            said = sentence or " ".join(error.message.split())
+            raise Refused(f"{self.path}: endpoint {endpoint} refuses the request: {said}.", sentence) from error
         return {name: answer[name].numpy() for name in self.card["endpoints"][endpoint]["outputs"]}
 
     def check_signatures(self):
@@ -201,6 +210,8 @@ def _exactly(value, dtype):
     if not (dtype.is_integer or dtype.is_floating) or isinstance(value, tf.Tensor):
         return value
     given = np.asarray(value)
+    if given.dtype.kind == "c":
+        raise ValueError(f"real numbers; got {given.dtype}")
     if given.dtype.kind in "iuf" and given.size:
         if dtype.is_integer and given.dtype.kind == "f":
             raise ValueError(f"whole numbers; got {given.dtype}")
@@ -211,7 +222,7 @@ def _exactly(value, dtype):
 
 
 def _named(known, name, complaint):
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise UserError(f"{complaint} {name!r}. There are: {', '.join(known)}.")
     return known[name]
 

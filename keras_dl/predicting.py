@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from keras_dl import cards, feeding, paths, runtime, settings, tables
-from keras_dl.errors import UserError, printable
+from keras_dl.errors import Refused, UserError, printable
 
 BESIDE = 4  # classes that a table lists after the best one
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3e38, "float32": 3.4028234e38, "float64": sys.float_info.max}
@@ -202,17 +202,14 @@ def _ask(served, endpoint, given, who):
 
     try:
         return served.call(endpoint, **given)
-    except tf.errors.InvalidArgumentError as error:
-        refused = re.search(r"assertion failed: \[([^\]]+)\]", error.message)
-        of_it = refused and re.fullmatch(
-            r"(?:\w+: )?a (?:picture|text|sentence|piece) (may have at most .*)", refused[1]
-        )
+    except Refused as error:
+        of_it = re.fullmatch(r"(?:\w+: )?a (?:picture|text|sentence|piece) (may have at most .*)", error.sentence or "")
         if of_it:
             reason = f"is refused: it {of_it[1]}"
-        elif isinstance(who, Path) and not refused:
+        elif isinstance(who, Path) and error.sentence is None:
             reason = feeding.UNREADABLE
         else:
-            reason = f"is refused: {refused[1] if refused else ' '.join(error.message.split())}"
+            reason = f"is refused: {error.sentence or error}"
         raise UserError(f"predict: {_name(who)} {reason}.") from error
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise UserError(f"predict: {_name(who)} is refused: this machine has too little memory for it.") from error

@@ -147,6 +147,7 @@ class Config(TypedDict):
 
     settings: NotRequired[Settings]
     command: NotRequired[str]
+    versions: NotRequired[dict[str, str]]
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
 

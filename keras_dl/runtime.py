@@ -293,7 +293,10 @@ def typed(path):
 
 
 def _folder(path):
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{path} must be a folder of the run; something else has its name. Move it away.") from error
     return path
 
 

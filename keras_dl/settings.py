@@ -130,17 +130,21 @@ def parse(config_class, argv=None, *, app):
     if config.resume:
         folder = runtime.run_to_resume(config.out, app, config.resume)
         made = runtime.settings_of(folder)
-        records.convert(made, config_class, folder / "config.json")  # of the right types
+        known, where = [field.name for field in dataclasses.fields(config_class)], f"{folder / 'config.json'}: settings"
+        if missing := [name for name in known if name not in made]:
+            raise runtime.UserError(
+                f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
+            )
+        records.convert(made, config_class, where)  # of the right types
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in made.items()}
         said = {word.split("=")[0].replace("_", "-") for word in argv}
         # What is said takes the place of what was; tyro would append it.
         values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
-        known = {field.name for field in dataclasses.fields(config_class)}
         saved = config_class(**{k: v for k, v in values.items() if k in known})
         try:
             saved.validate()
         except runtime.UserError as error:
-            raise runtime.UserError(f"{folder / 'config.json'} is damaged: settings: {error}") from error
+            raise runtime.UserError(f"{where} is damaged: {error}") from error
         config = _parse(config_class, argv, default=saved)
     return config
 

@@ -338,10 +338,14 @@ def test_an_optimizer_at_the_ends_of_its_ranges_updates(name, schedule):
         assert np.isfinite(weight).all(), (end, given)
 
 
+def as_they_are(raw):
+    return raw
+
+
 def test_windows_of_a_text_keep_their_order():
     stream = data.Examples({"tokens": np.arange(50, dtype=np.int32)})
     windows = text.windows(stream, 4, 5)
-    data.batches(windows, 4, preprocess=None)
+    data.batches(windows, 4, preprocess=as_they_are)
     plan = plans.shuffled(len(windows), 4)
     for given, said in (
         ({"shuffle": True}, "shuffle=True"),
@@ -350,8 +354,11 @@ def test_windows_of_a_text_keep_their_order():
     ):
         for examples in (windows, windows.take(slice(8))):
             with pytest.raises(UserError, match=f"windows of 4 rows .* in order, 4 at once; got {said}"):
-                data.batches(examples, **{"batch_size": 4, "preprocess": None} | given)
-    data.batches(stream, 5, preprocess=None, shuffle=True)
+                data.batches(examples, **{"batch_size": 4, "preprocess": as_they_are} | given)
+    data.batches(stream, 5, preprocess=as_they_are, shuffle=True)
+    for wrong in (None, 3):
+        with pytest.raises(UserError, match=f"data.batches: preprocess must be the Splits' own, .*; got {wrong}."):
+            data.batches(stream, 5, preprocess=wrong)
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,21 @@ def test_what_is_no_text_in_utf_8_is_named(content, said, tmp_path):
 ORDINARY = [
     "Nr. 5.", "e.g.", "and/or", "Hello.", "z.B.", "U.S.A", "3.14", "24/7", "km/h", "he/she/they", "Ph.D.", "Dr.Smith",
     "See notes.txt for more", "a man / a woman", "www.python.org", "http://example.org/a.html", "me@example.de", "def ",
-    "os.path", "1/2", "...", "~", "x" * 5000, "two\nlines/of.txt", "", " ",
+    "Please open the file readme.txt", "os.path", "1/2", "...", "~", "x" * 5000, "two\nlines/of.txt", "", " ",
 ]  # fmt: skip
-MISTYPED = ["my.en", "data/my.en", "my.de.txt", "./x", "../x", "/x", "~/x.txt", "MY.EN", "there/frist", "a storry.txt"]
+MISTYPED = [
+    "my.en",
+    "data/my.en",
+    "my.de.txt",
+    "./x",
+    "../x",
+    "/x",
+    "~/x.txt",
+    "MY.EN",
+    "there/frist",
+    "a storry.txt",
+    "file name.txt",
+]
 
 
 @pytest.mark.parametrize("words", ORDINARY)

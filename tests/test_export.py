@@ -24,6 +24,7 @@ from seeds import reseed
 from keras_dl import cards, endpoints, export, formats, fresh_process, runtime
 from keras_dl.data.images import Preprocess
 from keras_dl.data.pictures import pixels as pixels_of
+from keras_dl.errors import Refused
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu")
@@ -242,20 +243,20 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize("kind", TOO_LARGE)
 def test_what_says_that_it_is_huge_is_refused_before_it_is_decoded(made, kind):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a picture may have at most 33554432 pixels"):
+    with pytest.raises(Refused, match="a picture may have at most 33554432 pixels"):
         export.load(made[1]).call(image_bytes=np.array([TOO_LARGE[kind]], object))
 
 
 def test_a_request_is_bounded(made):
     loaded = export.load(made[1])
     small = kinds_of_picture()["png-grey"][0]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a picture may have at most 33554432 bytes"):
+    with pytest.raises(Refused, match="a picture may have at most 33554432 bytes"):
         loaded.call(image_bytes=np.array([small + bytes(2**25)], object))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a request may have at most 1024 pictures"):
+    with pytest.raises(Refused, match="a request may have at most 1024 pictures"):
         loaded.call(image_bytes=np.array([small] * 1025, object))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a request may have at most 1024 pictures"):
+    with pytest.raises(Refused, match="a request may have at most 1024 pictures"):
         loaded.call("serve", image=np.zeros((1025, 2, 2, 1), np.uint8))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a picture may have at most 33554432 pixels"):
+    with pytest.raises(Refused, match="a picture may have at most 33554432 pixels"):
         loaded.call("serve", image=np.zeros((1, 1, 2**25 + 1, 1), np.uint8))
 
 
@@ -267,7 +268,7 @@ def test_the_size_is_read_from_the_header(kind):
 
 @pytest.mark.parametrize("data", [b"", b"text", encoded(Image.fromarray(pictures(1)[0, ..., 0]), "PNG")[:-30]])
 def test_what_is_no_picture_is_refused(made, data):
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    with pytest.raises(Refused):
         export.load(made[1]).call(image_bytes=np.array([data], object))
 
 
@@ -565,6 +566,16 @@ def test_calling_it_wrongly_names_what_is_right(made):
         loaded.call("serv", image=pictures())
     with pytest.raises(runtime.UserError, match="endpoint serve takes image; got pixels"):
         loaded.call("serve", pixels=pictures())
+    with pytest.raises(runtime.UserError, match=r"no endpoint \[\]. There are"):
+        loaded.call([], image=pictures())
+
+
+def test_what_an_endpoint_refuses_is_said_in_its_own_sentence(made):
+    with pytest.raises(Refused) as refused:
+        export.load(made[1]).call(image_bytes=[b""])
+    sentence = "a picture must be JPEG, PNG, GIF, BMP or WebP; got no bytes"
+    assert str(refused.value) == f"{made[1]}: endpoint serving_default refuses the request: {sentence}."
+    assert refused.value.sentence == sentence
 
 
 @pytest.mark.parametrize(
@@ -573,6 +584,7 @@ def test_calling_it_wrongly_names_what_is_right(made):
         (pictures().astype(np.int64) + 256, "image must be uint8: from 0 to 255; got 256 to "),
         (pictures().astype(np.int64) - 300, "image must be uint8: from 0 to 255; got -300 to "),
         (pictures() / 255, "image must be uint8: whole numbers; got float64"),
+        (pictures() * 1j, "image must be uint8: real numbers; got complex"),
         (np.full((1, 4, 4, 3), np.nan), "image must be uint8: whole numbers; got float64"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_complete(tmp_path):
         "--out", tmp_path, *QUICK,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
-    said_once(done, "cannot write")
+    said_once(done, "cannot be read or written")
     assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.npz"))
     assert not list((tmp_path / "saved_models").glob("*/*"))
 
@@ -104,7 +104,7 @@ def test_a_full_file_system_is_one_line(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
         pytest.skip("disk: a small tmpfs cannot be mounted")
     try:
-        said_once(call("--out", disk, *QUICK), "cannot write")
+        said_once(call("--out", disk, *QUICK), "cannot be read or written")
         assert not list(disk.rglob("*.tmp"))
     finally:
         subprocess.run(["umount", disk], check=True)

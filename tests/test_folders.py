@@ -50,6 +50,8 @@ def mistake(folder):
         (("training_set", None, "test_set"), [10, 2, 6]),
         (("seg_train", "seg_eval", "seg_test"), [12, 4, 6]),
         (("train2017", "val2017", None), [10, 4, 2]),
+        (("trn", None, "tst"), [10, 2, 6]),
+        (("trainval", None, "test"), [10, 2, 6]),
     ],
 )
 def test_splits_are_taken_by_their_usual_names_and_what_is_missing_is_held_out(tmp_path, names, want):
@@ -69,6 +71,17 @@ def test_classes_may_be_called_like_splits(tmp_path):
     folder_of(tmp_path / "b" / "train", classes=("steam", "diesel"), each=4)  # a class with sub-folders
     folder_of(tmp_path / "b", classes=("car", "bus"), each=4)
     assert load(tmp_path / "b").info.classes == ("bus", "car", "train")
+
+
+def test_classes_that_look_like_splits_are_said(tmp_path):
+    for name in ("query", "gallery"):
+        folder_of(tmp_path / "pets" / name, each=4, seed=len(name))
+    splits = load(tmp_path / "pets")
+    assert splits.info.classes == ("gallery", "query")
+    assert "gallery, query are taken for classes, and have the same sub-folders (cat, dog): if they are splits" in (
+        " ".join(splits.notes)
+    )
+    assert "taken for classes" not in said(folder_of(tmp_path / "other"))
 
 
 def test_a_test_folder_without_classes_has_no_labels(tmp_path):

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "cards": {"runtime", "checkpoint", "errors", "paths", "records"},
     "export": {
         "arguments",
+        "errors",
         "runtime",
         "checkpoint",
         "endpoints",

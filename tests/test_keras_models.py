@@ -1,5 +1,6 @@
 """Models written for keras.layers run unchanged with the layers of keras_dl, and give the same numbers."""
 
+import inspect
 import types
 
 import keras
@@ -183,7 +184,30 @@ def test_keras_config_makes_our_layer(kind):
     given = {name for name, value in config.items() if value is not None}
     for name in given & found.keys():
         assert found[name] == config[name], name
-    assert given - found.keys() <= {"activation", "recurrent_activation"}  # they have one value
+    assert not given - found.keys()
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "BatchNormalization"])
+def test_arguments_by_position_are_those_of_keras(kind):
+    mine, theirs = getattr(ours(), kind), getattr(keras.layers, kind)
+    names = [p.name for p in inspect.signature(theirs.__init__).parameters.values()][1:-1]
+    values = {
+        "units": 4, "activation": "tanh", "recurrent_activation": "sigmoid", "axis": 1, "momentum": 0.7, "epsilon": 0.1,
+        "dropout": 0.2, "recurrent_dropout": 0.1, "seed": 3, "use_cudnn": False, "renorm_clipping": None,
+        "renorm_momentum": 0.8, "bias_initializer": "ones", "renorm": False, "synchronized": False,
+    }  # fmt: skip
+    by_end = {"initializer": "he_normal", "regularizer": "l2", "constraint": "max_norm"}
+    given = [values.get(name, by_end.get(name.rpartition("_")[2], True)) for name in names]
+    layers_made = [layer(*given) for layer in (mine, theirs)]
+    configs = [layer.get_config() for layer in layers_made]
+    lost = {"activity_regularizer"} if kind == "SimpleRNN" else set()  # by Keras 3.15
+    for name in configs[1].keys() & set(names) - {"use_cudnn"} - lost:
+        assert configs[0][name] == configs[1][name], name
+    assert all(configs[0][name] == value for name, value in zip(names, given, strict=True) if name == "seed")
+    with pytest.raises(TypeError, match="arguments by position"):
+        mine(*given, 1)
+    with pytest.raises(TypeError, match=f"{names[0]} must be given once"):
+        mine(given[0], **{names[0]: given[0]})
 
 
 def test_the_forget_gate_s_bias_is_exactly_1_whatever_the_initializer():
@@ -213,6 +237,7 @@ REFUSED = [
     (lambda: layers.Transition(H, "gelu"), "Transition: activation must be one of tanh, relu"),
     (lambda: layers.LSTM(0), "LSTM: units must be a whole number, at least 1; got 0"),
     (lambda: layers.GRU(2.5), "GRU: units must be a whole number"),
+    (lambda: layers.LSTM(H, dropout="a"), r"LSTM: dropout must be in \[0, 1\); got 'a'"),
     (lambda: layers.LSTM(H, dropout=1.0), r"LSTM: dropout must be in \[0, 1\); got 1.0"),
     (lambda: layers.LSTM(H, recurrent_dropout=-0.1), r"LSTM: recurrent_dropout must be in \[0, 1\)"),
     (lambda: layers.LSTM(H, use_cudnn=True), "LSTM: use_cudnn must be 'auto' or False"),

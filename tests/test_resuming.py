@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 import signal
 from pathlib import Path
 
@@ -197,6 +198,15 @@ def test_a_finished_run_that_is_asked_for_another_format_is_exported_again(tmp_p
 
     begin().finish({"loss": 1.0})
     assert begin(resume="net-set-1").finished and not begin(resume="net-set-1", formats=("onnx",)).finished
+
+
+def test_a_file_where_a_folder_of_the_run_should_be_is_one_line(tmp_path):
+    run, _ = train(tmp_path)
+    (run.path / "finished.json").unlink()
+    shutil.rmtree(run.path / "checkpoints")
+    (run.path / "checkpoints").write_text("")
+    with pytest.raises(runtime.UserError, match="checkpoints must be a folder of the run; something else has its name"):
+        train(tmp_path, resume=run.path.name)
 
 
 def test_other_data_are_refused_and_a_run_without_a_fingerprint_is_resumed_with_a_word(tmp_path, capsys):

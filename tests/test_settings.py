@@ -201,6 +201,16 @@ def test_numbers_of_numpy_are_python_s():
     given.validate()
 
 
+def test_a_run_whose_config_lacks_a_setting_is_not_resumed_with_a_default(tmp_path):
+    made = tmp_path / "runs" / "job" / "net-set-1"
+    made.mkdir(parents=True)
+    was = {name: value for name, value in dataclasses.asdict(settings.Training()).items() if name != "epochs"}
+    for settings_of, said in ((was, "epochs is missing"), (was | {"epochs": 2, "seed": "x"}, "seed: ")):
+        (made / "config.json").write_text(json.dumps({"settings": settings_of}))
+        with pytest.raises(runtime.UserError, match=f"config.json: settings is damaged: {said}"):
+            settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+
+
 def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     made = tmp_path / "runs" / "job" / "net-set-1"
     made.mkdir(parents=True)
@@ -209,7 +219,7 @@ def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     with pytest.raises(runtime.UserError) as caught:
         settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
     assert str(caught.value) == (
-        f"{made / 'config.json'} is damaged: settings: --epochs: must be a whole number from 1 to 1,000,000; got 0. "
+        f"{made / 'config.json'}: settings is damaged: --epochs: must be a whole number from 1 to 1,000,000; got 0. "
         "Nearest: 1."
     )
 

@@ -188,6 +188,10 @@ def batches(
             f"data.batches: windows of {examples.rows} rows of a text go on from batch to batch: they must be taken in "
             f"order, {examples.rows} at once; got {given}."
         )
+    if not callable(getattr(preprocess, "batch", preprocess)):
+        raise UserError(
+            f"data.batches: preprocess must be the Splits' own, or a function of images; got {shown(preprocess)}."
+        )
     plan = plan or (plans.shuffled if shuffle else plans.in_order)(len(examples), batch_size)
     weights = None if class_weight is None else _weights(class_weight, examples)
     return Batches(examples, plan, seed, preprocess, augment, weights)

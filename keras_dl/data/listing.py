@@ -8,6 +8,7 @@ from keras_dl.data.split_names import NAMES, split_of
 from keras_dl.errors import UserError, printable
 
 OUTSIDE = "outside of the class folders"
+SHOWN = 3  # sub-folders that a sentence names
 NO_SPLIT = "in folders that are no split"
 NO_CLASSES = "in splits without class folders, so without labels"
 
@@ -76,7 +77,19 @@ def classes(parts):
         if not any({a, b} <= there for there in by_part.values()):
             where = " and ".join(str(parts[part] / name) for part in parts for name in (a, b) if name in by_part[part])
             raise UserError(f"data.load: a class must have the same name in all splits, letter case too; got {where}.")
-    return names, tuple(f"{a} and {b} differ by letter case alone and are two classes" for a, b in twins)
+    notes = tuple(f"{a} and {b} differ by letter case alone and are two classes" for a, b in twins)
+    return names, notes + (_like_splits(parts[""], names) if "" in parts else ())
+
+
+def _like_splits(root, names):
+    """A sentence where the folders that are taken for classes look like splits with classes of their own."""
+    inside = {frozenset(folder.name for folder in sub_folders(root / name)) for name in names}
+    if len(inside) != 1 or len(shared := sorted(*inside)) < 2:
+        return ()
+    return (
+        f"{', '.join(names)} are taken for classes, and have the same sub-folders ({', '.join(shared[:SHOWN])}): if "
+        "they are splits, call them train, validation and test",
+    )
 
 
 def files(root, parts, names):

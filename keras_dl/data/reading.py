@@ -115,8 +115,8 @@ def lines(text):
 def mistyped(words):
     """What is wrong with words that are the name of no file but look like one; None where they are ordinary words.
 
-    A name has a folder that is there before it, or the ending of a text file and no space, or is nearly that of a file
-    that is there.
+    A name has a folder that is there before it, or the ending of a text file and two spaces at most, or is nearly that
+    of a file that is there.
 
     >>> mistyped("Nr. 5."), mistyped("and/or"), mistyped("e.g."), mistyped("www.python.org")
     (None, None, None, None)
@@ -136,7 +136,8 @@ def mistyped(words):
     starts_as_one = re.match(r"(\.{1,2}|~)?/\S", words) is not None
     nearly_a_file = ending != "" and bool(near) and os.path.splitext(near[0])[1] == ending
     looks_like_one = text_like or in_a_folder or starts_as_one
-    if nearly_a_file or (looks_like_one and not spaces) or (text_like and in_a_folder):
+    few_words = len(words.split()) <= 3
+    if nearly_a_file or (looks_like_one and not spaces) or (text_like and (in_a_folder or few_words)):
         return "is no file that is there" + (f"; nearest: {os.path.join(folder, near[0])}" if near else "")
     return None
 

@@ -3,9 +3,9 @@
 import re
 
 NAMES = {  # of a split, in any letter case
-    "train": ("train", "training"),
+    "train": ("train", "training", "trn", "trainval"),
     "validation": ("validation", "valid", "val", "dev", "development", "eval", "evaluation"),
-    "test": ("test", "testing"),
+    "test": ("test", "testing", "tst"),
 }
 SPLIT = {name: split for split, names in NAMES.items() for name in names}
 # Words beside them that say no more.

@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.layers.keras_order import in_the_order_of
+
 KERNEL_DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -47,6 +49,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     1.1
     """
 
+    @in_the_order_of(keras.layers.BatchNormalization)
     def __init__(self, axis=-1, momentum=0.9, epsilon=1e-5, **kwargs):
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 

@@ -22,16 +22,17 @@ from keras import ops
 
 from keras_dl.layers import cells
 from keras_dl.layers.initialization import given_seed
+from keras_dl.layers.keras_order import in_the_order_of
 from keras_dl.layers.recurrent_base import FUSED_UNITS, IMPLEMENTATIONS, Recurrent
 
 __all__ = ["FUSED_UNITS", "GRU", "IMPLEMENTATIONS", "LSTM", "Recurrent", "Transition"]
 
 
+ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}  # of the equations of LSTM and GRU
+
+
 def _check_activations(who, activation, recurrent_activation):
-    for name, value, only in (
-        ("activation", activation, "tanh"),
-        ("recurrent_activation", recurrent_activation, "sigmoid"),
-    ):
+    for (name, only), value in zip(ACTIVATIONS.items(), (activation, recurrent_activation), strict=True):
         if value != only and getattr(value, "__name__", None) != only:
             shown = getattr(value, "__name__", repr(value))
             raise ValueError(
@@ -61,6 +62,9 @@ class LSTM(Recurrent):
     TensorShape([2, 5, 3])
     """
 
+    activation, recurrent_activation = map(staticmethod, (keras.activations.tanh, keras.activations.sigmoid))
+
+    @in_the_order_of(keras.layers.LSTM)
     def __init__(
         self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, *, unit_forget_bias=True,
         peephole=False, forget_bias=1.0, **kwargs,
@@ -102,7 +106,7 @@ class LSTM(Recurrent):
 
     def get_config(self):
         names = ("peephole", "forget_bias", "unit_forget_bias")
-        return super().get_config() | {name: getattr(self, name) for name in names}
+        return super().get_config() | ACTIVATIONS | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -128,6 +132,9 @@ class GRU(Recurrent):
     TensorShape([2, 3])
     """
 
+    activation, recurrent_activation = map(staticmethod, (keras.activations.tanh, keras.activations.sigmoid))
+
+    @in_the_order_of(keras.layers.GRU)
     def __init__(
         self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, *, reset_after=True, **kwargs
     ):
@@ -155,7 +162,7 @@ class GRU(Recurrent):
         return super()._input_bias()
 
     def get_config(self):
-        return super().get_config() | {"reset_after": self.reset_after}
+        return super().get_config() | ACTIVATIONS | {"reset_after": self.reset_after}
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -179,6 +186,7 @@ class Transition(Recurrent):
     TensorShape([2, 3])
     """
 
+    @in_the_order_of(keras.layers.SimpleRNN)
     def __init__(
         self, units, activation="tanh", use_bias=True, *, transition_units=(), transition_activation="tanh",
         shortcut=False, **kwargs,

@@ -231,7 +231,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         if not isinstance(units, numbers.Integral) or isinstance(units, bool) or units < 1:
             raise ValueError(f"{who}: units must be a whole number, at least 1; got {units!r}.")
         for name, value in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= value < 1:
+            if not isinstance(value, numbers.Real) or not 0 <= value < 1:
                 raise ValueError(f"{who}: {name} must be in [0, 1); got {value!r}.")
         if use_cudnn not in ("auto", False):
             raise ValueError(f"{who}: use_cudnn must be 'auto' or False, as the layer has no cuDNN; got {use_cudnn!r}.")

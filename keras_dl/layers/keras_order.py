@@ -1,0 +1,36 @@
+"""Arguments by position, for layers that stand in for Keras' own and have others between theirs."""
+
+import functools
+import inspect
+
+
+def in_the_order_of(keras_layer):
+    """Decorate an __init__ that takes its arguments by name, so that it takes them by position as a Keras layer's does.
+
+    The signature that it shows, to readers and to Keras, has those of the Keras layer first and then its own.
+
+    Raises (the decorated __init__):
+        TypeError: more arguments than the Keras layer takes by position, or one that is given twice.
+    """
+    theirs = list(inspect.signature(keras_layer.__init__).parameters.values())
+    names = [p.name for p in theirs[1:] if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+    def decorate(init):
+        @functools.wraps(init)
+        def taking(self, *args, **kwargs):
+            who = type(self).__name__
+            if len(args) > len(names):
+                raise TypeError(f"{who} takes at most {len(names)} arguments by position; got {len(args)}.")
+            given = dict(zip(names, args, strict=False))
+            if twice := sorted(given.keys() & kwargs.keys()):
+                raise TypeError(f"{who}: {', '.join(twice)} must be given once; got it by position and by name.")
+            return init(self, **given, **kwargs)
+
+        own = inspect.signature(init).parameters
+        shown = [p.replace(default=own[p.name].default) if p.name in own else p for p in theirs]
+        more = [p for p in own.values() if p.name not in names and p.kind is p.KEYWORD_ONLY]
+        del taking.__wrapped__  # Keras would read two signatures
+        taking.__signature__ = inspect.Signature([*shown[:-1], *more, shown[-1]])
+        return taking
+
+    return decorate

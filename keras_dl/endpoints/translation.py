@@ -28,7 +28,7 @@ MOST_TOKENS = 512  # of a sentence, its end counted
 MOST_BYTES = 2**12  # of a sentence: one long word is as many steps of cutting it into sub-words
 # What a request's sentences cost together, bounded by the model's own cost, so that none takes more than 10 s on two
 # cores, nor 1 GB: benchmarks/safety.py measures both.
-TRANSLATED = 2**36  # weights times tokens times hypotheses
+TRANSLATED = 3 * 2**34  # weights times tokens times hypotheses
 SCORED = 2**35  # weights times tokens
 FLOATS = 2**27  # that are held at once
 ATTENDED = 2**12  # floats of attention a token, with 8 heads

@@ -25,6 +25,7 @@ import tempfile
 from pathlib import Path
 
 from keras_dl import runtime, settings
+from keras_dl.errors import Refused
 from keras_dl.runtime import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,8 +139,6 @@ def made_by(exported):
 
 def translated(exported, sources):
     """The best translations that an export gives; sentences of like lengths go together."""
-    import tensorflow as tf
-
     from keras_dl.endpoints.translation import MOST_SENTENCES
 
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
@@ -149,7 +148,7 @@ def translated(exported, sources):
         try:
             answer = exported.call("translate", source=[sources[i] for i in rows], length_penalty=0.6)["translation"]
             found.update(zip(rows, answer, strict=True))
-        except tf.errors.InvalidArgumentError:  # together they are too much for one request
+        except Refused:  # together they are too much for one request
             if len(rows) == 1:
                 raise
             ask(rows[: len(rows) // 2])

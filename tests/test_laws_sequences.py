@@ -12,6 +12,7 @@ from keras_dl.endpoints.music import generator as music_generator
 from keras_dl.endpoints.music import scorer as music_scorer
 from keras_dl.endpoints.text import generator as text_generator
 from keras_dl.endpoints.text import scorer as text_scorer
+from keras_dl.errors import Refused
 
 RECURRENT = [name for name in CASES if name.startswith(("rnn", "lstm", "gru"))]
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
@@ -345,9 +346,9 @@ def test_an_exported_language_model_answers_as_python_does(tmp_path):
     score = served.call("score", text=np.array(["abc", "a"], object))
     wanted = text_scorer(stepper, tokens)(tf.constant(["abc", "a"]))
     np.testing.assert_allclose(score["log_likelihood"], wanted["log_likelihood"], rtol=1e-5)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="an answer may have at most 8192 tokens"):
+    with pytest.raises(Refused, match="an answer may have at most 8192 tokens"):
         served.call("generate", prime=np.array(["a"], object), **{**ask, "length": 2**20})
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a request may have at most 64 texts"):
+    with pytest.raises(Refused, match="a request may have at most 64 texts"):
         served.call("score", text=np.array(["a"] * 65, object))
 
 
@@ -365,5 +366,5 @@ def test_an_exported_model_of_music_answers_as_python_does(tmp_path):
     there = served.call("generate", prime=prime, length=11, temperature=1.0, seed=2)["roll"]
     here = music_generator(stepper, preprocess)(tf.constant(prime), 11, 1.0, 2)["roll"]
     np.testing.assert_array_equal(there, here)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a request may have at most 64 pieces"):
+    with pytest.raises(Refused, match="a request may have at most 64 pieces"):
         served.call("score", roll=np.zeros((65, 1, 88), np.uint8), steps=np.ones(65, np.int32))

@@ -219,14 +219,14 @@ class _ModelName(Kind):
 
 
 class Function(Kind):
-    """Something that can be called with so many arguments.
+    """Something that can be called with arguments by position.
 
     Args:
-        *takes: what they are.
+        *takes: their names, for the message.
     """
 
     def __init__(self, *takes):
-        self.takes, self.must = takes, f"a function of {', '.join(takes)}"
+        self.takes, self.must = takes, f"a function of ({', '.join(takes)})"
 
     def convert(self, value):
         if not callable(value):

@@ -51,8 +51,8 @@ def find(path):
     folder = Path(path)
     if not os.path.isdir(folder):
         exports = [str(other) for other, _ in under(_saved_models(folder)) if os.path.isfile(other / SAVED_MODEL)]
-        there = (", ".join(exports[:NAMED]) + (f" and {len(exports) - NAMED} more" * (len(exports) > NAMED))) or "none"
-        raise UserError(f"{path}: no such export folder. Exports there: {there}.")
+        more = f" and {len(exports) - NAMED} more" if len(exports) > NAMED else ""
+        raise UserError(f"{path}: no such export folder. Exports there: {', '.join(exports[:NAMED]) or 'none'}{more}.")
     if not os.path.isfile(folder / SAVED_MODEL) and versions(folder):
         folder = folder / str(versions(folder)[-1])
     for name, what in ((SAVED_MODEL, "a SavedModel"), (CARD, "a card")):

@@ -206,18 +206,20 @@ def load(path: Text, *, trust: YesOrNo = False):
 
 
 def _exactly(value, dtype):
-    """`value`; ValueError where NumPy's conversion to the dtype would make other numbers of it without a word."""
+    """`value`; ValueError where NumPy's conversion to the dtype would silently make other numbers of it."""
     if not (dtype.is_integer or dtype.is_floating) or isinstance(value, tf.Tensor):
         return value
     given = np.asarray(value)
+    if given.dtype == dtype.as_numpy_dtype or not given.size:
+        return value
     if given.dtype.kind == "c":
         raise ValueError(f"real numbers; got {given.dtype}")
-    if given.dtype.kind in "iuf" and given.size:
-        if dtype.is_integer and given.dtype.kind == "f":
+    if given.dtype.kind == "f":
+        if dtype.is_integer:
             raise ValueError(f"whole numbers; got {given.dtype}")
-        finite = given[np.isfinite(given)]  # what is not is refused by the endpoint, which knows its bounds
-        if finite.size and not dtype.min <= finite.min() <= finite.max() <= dtype.max:
-            raise ValueError(f"from {dtype.min} to {dtype.max}; got {finite.min()} to {finite.max()}")
+        given = given[np.isfinite(given)]  # what is not finite is refused by the endpoint, which knows its bounds
+    if given.dtype.kind in "iuf" and given.size and not dtype.min <= given.min() <= given.max() <= dtype.max:
+        raise ValueError(f"from {dtype.min} to {dtype.max}; got {given.min()} to {given.max()}")
     return value
 
 

@@ -127,8 +127,11 @@ def lines(names, fields):
 
 
 def as_input(text):
-    """The words behind `predict EXPORT` that make `text` its INPUT; None where it would be taken for a file's name."""
-    if os.path.lexists(text) or reading.mistyped(text) or not text.strip():
+    """The words behind `predict EXPORT` that make `text` its INPUT; None where they would mean something else.
+
+    Something else is the name of a file, "-" for standard input, or nothing at all.
+    """
+    if os.path.lexists(text) or reading.mistyped(text) or text.strip() in ("", "-"):
         return None
     return ["--", text] if text.startswith("-") else [text]
 

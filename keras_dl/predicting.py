@@ -209,7 +209,7 @@ def _ask(served, endpoint, given, who):
         elif isinstance(who, Path) and error.sentence is None:
             reason = feeding.UNREADABLE
         else:
-            reason = f"is refused: {error.sentence or error}"
+            reason = f"is refused: {error.sentence or str(error).rstrip('.')}"
         raise UserError(f"predict: {_name(who)} {reason}.") from error
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise UserError(f"predict: {_name(who)} is refused: this machine has too little memory for it.") from error

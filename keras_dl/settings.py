@@ -164,7 +164,7 @@ def run(main):
         if error.errno not in OUT_OF_OUR_HANDS:
             raise
         where = f": {error.filename}" if error.filename else ""
-        print(f"cannot be read or written{where}: {error.strerror}; what was complete before is kept.", file=sys.stderr)
+        print(f"cannot read or write{where}: {error.strerror}; what was complete before is kept.", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

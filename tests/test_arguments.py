@@ -228,7 +228,7 @@ def test_a_function_must_take_what_it_is_given(takes, function, fits):
     if fits:
         assert arguments.check("f: x", kind, function) is function
     else:
-        with pytest.raises(ArgumentError, match=f"f: x must be a function of {', '.join(takes)}; got "):
+        with pytest.raises(ArgumentError, match=re.escape(f"f: x must be a function of ({', '.join(takes)}); got ")):
             arguments.check("f: x", kind, function)
 
 

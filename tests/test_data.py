@@ -289,10 +289,12 @@ def test_batches_say_what_is_wrong():
     with pytest.raises(UserError, match="batch_size must be a whole number from 1 to 1,000,000,000; got 0"):
         data.batches(numbered(), 0, preprocess=identity)
     for wrong in (len, lambda seed: [], 3):
-        with pytest.raises(UserError, match="data.batches: plan must be a function of seed, epoch, or None; got "):
+        with pytest.raises(
+            UserError, match="data.batches: plan must be a function of \\(seed, epoch\\), or None; got "
+        ):
             data.batches(numbered(), 4, preprocess=identity, plan=wrong)
     with pytest.raises(
-        UserError, match="augment must be a function of images, draws, or None; got <built-in function len>"
+        UserError, match="augment must be a function of \\(images, draws\\), or None; got <built-in function len>"
     ):
         data.batches(numbered(), 4, preprocess=identity, augment=len)
     with pytest.raises(UserError, match="augment must be what images.augmentation makes, or None; got <function"):

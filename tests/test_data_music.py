@@ -231,6 +231,15 @@ def test_names_that_a_terminal_would_obey_stay_on_their_line(midi, tmp_path):
     assert not {"\n", "\x1b"} & set("".join(splits.notes))
 
 
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
+    def no_permission(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", no_permission)
+    with pytest.raises(UserError, match=f"data.load: {tmp_path} cannot be read: Permission denied."):
+        data.load(str(tmp_path), kind="music")
+
+
 def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, monkeypatch):
     folder = folder_of(midi, tmp_path, 4)
 

@@ -92,7 +92,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_complete(tmp_path):
         "--out", tmp_path, *QUICK,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
-    said_once(done, "cannot be read or written")
+    said_once(done, "cannot read or write")
     assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.npz"))
     assert not list((tmp_path / "saved_models").glob("*/*"))
 
@@ -104,7 +104,7 @@ def test_a_full_file_system_is_one_line(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
         pytest.skip("disk: a small tmpfs cannot be mounted")
     try:
-        said_once(call("--out", disk, *QUICK), "cannot be read or written")
+        said_once(call("--out", disk, *QUICK), "cannot read or write")
         assert not list(disk.rglob("*.tmp"))
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -165,6 +165,14 @@ def test_write_atomic_leaves_the_old_file(tmp_path, monkeypatch):
         runtime.write_atomic(tmp_path / "a.json", "new")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), KeyboardInterrupt()])
+def test_an_error_while_a_file_is_made_leaves_nothing_beside_it(tmp_path, error):
+    with pytest.raises(type(error)), runtime.atomic_file(tmp_path / "a.json") as file:
+        file.write(b"half")
+        raise error
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_processes_never_take_one_folder(tmp_path):

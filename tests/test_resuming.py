@@ -308,7 +308,7 @@ def test_a_prime_goes_into_the_next_command_as_words_or_not_at_all(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "the").write_text("a file")
     assert feeding.as_input("def ") == ["def "] and feeding.as_input("-- a rule") == ["--", "-- a rule"]
-    assert [feeding.as_input(text) for text in ("the", "thee.txt", "", "nowhere/my.en")] == [None] * 4
+    assert [feeding.as_input(text) for text in ("the", "thee.txt", "", "nowhere/my.en", "-", "- ")] == [None] * 6
     asked = command._parser().parse_args(["predict", "--endpoint", "generate", "E", *feeding.as_input("-x y")])
     assert (asked.export, asked.inputs, asked.endpoint) == ("E", ["-x y"], "generate")
 

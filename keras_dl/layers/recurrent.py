@@ -62,7 +62,8 @@ class LSTM(Recurrent):
     TensorShape([2, 5, 3])
     """
 
-    activation, recurrent_activation = map(staticmethod, (keras.activations.tanh, keras.activations.sigmoid))
+    activation = staticmethod(keras.activations.tanh)
+    recurrent_activation = staticmethod(keras.activations.sigmoid)
 
     @in_the_order_of(keras.layers.LSTM)
     def __init__(
@@ -132,7 +133,8 @@ class GRU(Recurrent):
     TensorShape([2, 3])
     """
 
-    activation, recurrent_activation = map(staticmethod, (keras.activations.tanh, keras.activations.sigmoid))
+    activation = staticmethod(keras.activations.tanh)
+    recurrent_activation = staticmethod(keras.activations.sigmoid)
 
     @in_the_order_of(keras.layers.GRU)
     def __init__(

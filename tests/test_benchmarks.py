@@ -462,18 +462,18 @@ def test_the_peer_with_attention_is_our_network(batch_first):
         bias[256:512] += 100
         cell.bias.assign(bias)
 
-    def gates(weight):
-        """z, r, candidate, z the share of what is new -> PyTorch's r, what stays, candidate."""
+    def gates(weight, sign=1):
+        """z, r, candidate -> PyTorch's r, z, candidate; a sign of -1 where z is the share of what is new."""
         z, r, candidate = np.split(np.array(weight), 3, -1)
-        return np.concatenate([r, -z, candidate], -1)
+        return np.concatenate([r, sign * z, candidate], -1)
 
     step = {name: np.array(weight) for name, weight in decoder.step_weights.items()}
     given = {}
     for cell, ending in zip(cells[:2], ("l0", "l0_reverse"), strict=True):
         for kind, weight in (("weight_ih", cell.kernel), ("weight_hh", cell.recurrent_kernel), ("bias_ih", cell.bias)):
             given[f"encoder.{kind}_{ending}"] = gates(weight)
-    given["cell.weight_ih"] = gates(np.concatenate([decoder.kernel, step["fed"]]))
-    given |= {"cell.weight_hh": gates(step["recurrent"]), "cell.bias_ih": gates(decoder.bias)}
+    given["cell.weight_ih"] = gates(np.concatenate([decoder.kernel, step["fed"]]), -1)
+    given |= {"cell.weight_hh": gates(step["recurrent"], -1), "cell.bias_ih": gates(decoder.bias, -1)}
     given |= {"keys.weight": decoder.key_kernel, "keys.bias": decoder.key_bias}
     given |= {"query.weight": step["query"], "score.weight": step["score"][:, None]}
     for name in ("first_state", "output", "logits"):
@@ -582,9 +582,6 @@ def _copy_recurrent(ours, stock, theirs, name):
         for k, (layer, own) in enumerate(zip(cells, stock_cells, strict=True)):
             recurrent = layer.recurrent_kernels[0] if name == "rnn" else layer.recurrent_kernel
             kernel, recurrent, bias = (np.array(w) for w in (layer.kernel, recurrent, layer.bias))
-            if name == "gru":  # Keras' z is the share of what stays
-                for weight in (kernel, recurrent, bias):
-                    weight[..., : layer.units] *= -1
             own.set_weights([kernel, recurrent, bias])
             biases = bias if name == "gru" else (bias, np.zeros_like(bias))
             for kind, weight in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), (kernel, recurrent, *biases),

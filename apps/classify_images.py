@@ -11,7 +11,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, machine, models, runtime, settings
+from keras_dl import commands, imports, machine, models, runs, settings
 from keras_dl.arguments import Whole
 
 
@@ -35,7 +35,7 @@ def main(argv=None):
     options = models.options(config.model)
     chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
 
         from keras_dl import data, export, hyperparameters, optimizers, summaries, training, tuning
@@ -70,9 +70,7 @@ def main(argv=None):
 
     with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(
-        hardware, app="classify_images", name=f"{config.model}-{info.name}", data=data.fingerprint(splits)
-    )
+    run = runs.start(hardware, app="classify_images", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]

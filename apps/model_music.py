@@ -14,7 +14,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, machine, models, runtime, settings
+from keras_dl import commands, imports, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
@@ -44,7 +44,7 @@ def main(argv=None):
     options = models.options(config.model)
     chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import tensorflow as tf
 
         from keras_dl import (
@@ -92,7 +92,7 @@ def main(argv=None):
 
     with settings.user_input(), hardware.scope():
         compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runtime.start(hardware, app="model_music", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
+    run = runs.start(hardware, app="model_music", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]

@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, feeding, machine, models, runtime, settings
+from keras_dl import commands, feeding, imports, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
 
 # Layers, units and the embedding's width where nothing is --set.
@@ -56,7 +56,7 @@ def sample_length(config, most, prime):
     """(tokens of a sample, sentences to be said) where prime and sample together may have `most` tokens.
 
     Raises:
-        runtime.UserError: --prime is too long, or a --sample-length that was asked for is.
+        errors.UserError: --prime is too long, or a --sample-length that was asked for is.
     """
     given = len(prime.flat_values)
     settings.check(given < most, f"--prime: must have at most {most - 1} tokens for this model; got {given}.")
@@ -77,7 +77,7 @@ def main(argv=None):
     chosen = settings.assignments(config.set, options, f"build_{config.model}")
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import tensorflow as tf
 
         from keras_dl import (
@@ -148,7 +148,7 @@ def main(argv=None):
     with settings.user_input(), hardware.scope():
         tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
     length, notes = sample_length(config, limits(tried.stepper)["generate"]["tokens"], tokens.encode([prime]))
-    run = runtime.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
+    run = runs.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]

@@ -19,7 +19,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, feeding, machine, models, runtime, settings
+from keras_dl import commands, feeding, imports, machine, models, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
@@ -78,7 +78,7 @@ def main(argv=None):
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
         import numpy as np
         import tensorflow as tf
@@ -160,7 +160,7 @@ def main(argv=None):
             f"--source: a sentence of {info.name} is too long to be translated: at most {most['tokens'] - 1} sub-words "
             f"and {most['bytes']} bytes; split the one that begins {(long or b'')[:40].decode(errors='replace')!r}.",
         )
-    run = runtime.start(hardware, app="translate", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
+    run = runs.start(hardware, app="translate", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
         return run.finished["metrics"]

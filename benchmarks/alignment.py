@@ -15,7 +15,7 @@ from pathlib import Path
 import lengths
 import numpy as np
 
-from keras_dl import runtime, settings
+from keras_dl import imports, settings
 
 ROWS = ("transformer", "attention_gru")
 PAIRS = 200
@@ -35,7 +35,7 @@ def main(argv=None):
 
 def alignment(row):
     """The entropy over test pairs, and the weights of one."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
 
         from keras_dl import data, models, samples

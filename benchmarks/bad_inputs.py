@@ -4,7 +4,7 @@
     python benchmarks/bad_inputs.py --part builders --limit 300
 
 An answer is clear if the input works (a builder's model gives finite logits, a loader's first batch is finite) or if it
-is refused in one line by an error that the project raises on purpose, a ValueError (runtime.UserError is one), which
+is refused in one line by an error that the project raises on purpose, a ValueError (errors.UserError is one), which
 names what was wrong. Everything else is a fault:
 
     traceback   another exception, or a ValueError of TensorFlow, Keras, NumPy or Python that came through

@@ -11,9 +11,9 @@ import numbers
 
 from bad_inputs import BadInput, Fault
 
-from keras_dl import runtime
+from keras_dl import imports, runs
 
-with runtime.quiet_tensorflow():
+with imports.quiet_tensorflow():
     import keras
     import numpy as np
     import tensorflow as tf
@@ -293,7 +293,7 @@ def _verbs(scratch):
         images.augmentation(info=few.info, preprocess=few.preprocess, **given)
 
     def strategy(**given):
-        run = runtime.start(machine.prepare(dataclass_of(given, scratch)), app="mine", name="convnet-digits")
+        run = runs.start(machine.prepare(dataclass_of(given, scratch)), app="mine", name="convnet-digits")
         if not (run.path / "config.json").is_file():
             raise Fault("accepted", "the run has no config.json")
 

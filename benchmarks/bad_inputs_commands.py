@@ -18,9 +18,9 @@ import bad_inputs_fixtures as fixtures
 from bad_inputs import BadInput, Fault
 
 from keras_dl import __main__ as command
-from keras_dl import runtime, settings
+from keras_dl import imports, settings
 
-with runtime.quiet_tensorflow():
+with imports.quiet_tensorflow():
     import keras
     import numpy as np
 

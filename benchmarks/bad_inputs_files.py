@@ -10,9 +10,9 @@ from bad_inputs_calls import finite
 from bad_inputs_commands import Reached, through_run, trusted
 
 from keras_dl import __main__ as command
-from keras_dl import runtime
+from keras_dl import imports
 
-with runtime.quiet_tensorflow():
+with imports.quiet_tensorflow():
     import keras
     import numpy as np
 

@@ -13,9 +13,9 @@ import sys
 import zlib
 from pathlib import Path
 
-from keras_dl import runtime
+from keras_dl import imports, runs
 
-with runtime.quiet_tensorflow():
+with imports.quiet_tensorflow():
     import keras
     import numpy as np
     import tensorflow as tf
@@ -92,7 +92,7 @@ def exports(shared):
 
 def _export(name, root):
     keras.utils.set_random_seed(0)
-    run = runtime.Run(path=root / "runs" / "bad_inputs" / name, root=root, name=name, app="bad_inputs")
+    run = runs.Run(path=root / "runs" / "bad_inputs" / name, root=root, name=name, app="bad_inputs")
     card = {"data": {"steps_per_beat": 4, "beats_per_minute": 120}}
     if name == "pictures":
         model = models.build_linear((SIDE, SIDE, 3), len(CLASSES))

@@ -42,8 +42,8 @@ from step_time import (
     warn_of_load,
 )  # fmt: skip
 
-from keras_dl import runtime
-from keras_dl.runtime import UserError
+from keras_dl import imports
+from keras_dl.errors import UserError
 
 ROUNDS = 20
 BOS = 1
@@ -178,7 +178,7 @@ class Ours:
     """Our search over a step function of the model."""
 
     def __init__(self, row, stepper):
-        with runtime.quiet_tensorflow():
+        with imports.quiet_tensorflow():
             import tensorflow as tf
 
             from keras_dl import decoding
@@ -314,7 +314,7 @@ def contender(who, name, smoke=False):
     row = _row(name, smoke)
     if who == "torch":
         return Torch(row)
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from keras_dl import models
     return Ours(row, models.decoder_of if who == "ours" else functools.partial(Uncached, last=who == "uncached_last"))
 

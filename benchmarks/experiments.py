@@ -20,7 +20,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from keras_dl import runtime, settings
+from keras_dl import imports, runs, settings
 
 SEED = 0
 DEGRADATION = {
@@ -57,7 +57,7 @@ def main(argv=None):
 
 def degradation(row, smoke=False):
     """Train one of NETS on CIFAR-10: its training error by epoch, its gradient's norm by layer before and after."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from keras_dl import data, models
         from keras_dl.data import images
     plan = DEGRADATION | ({"epochs": 1} if smoke else {})
@@ -87,7 +87,7 @@ def degradation(row, smoke=False):
 
 def batchnorm(row, smoke=False):
     """Train the sigmoid network on MNIST, with or without batch normalisation: its test accuracy by epoch."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
         import numpy as np
 
@@ -162,7 +162,7 @@ def _fit(model, train, watched, epochs):
     from keras_dl import training
 
     with tempfile.TemporaryDirectory(prefix="keras_dl-experiment-") as folder:
-        run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name=model.name, app="experiments", seed=SEED)
+        run = runs.Run(path=Path(folder) / "run", root=Path(folder), name=model.name, app="experiments", seed=SEED)
         return training.fit(model, train, watched, run, epochs=epochs, keep="last", checkpoint=False, verbose=1)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import models, runtime, settings
+from keras_dl import imports, models, runs, settings
 
 SEED = 0
 PLAN = {"steps": 64, "batch_size": 32, "epochs": 4, "learning_rate": 2e-3, "clipnorm": 1.0}
@@ -42,7 +42,7 @@ def main(argv=None):
 
 def measure(row, smoke=False):
     """Train the network of a row: bits a character of the test text, and its influence by distance."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
 
         from keras_dl import data, objectives, training
@@ -64,7 +64,7 @@ def measure(row, smoke=False):
         for part in (splits.train, splits.validation, splits.test)
     )
     with tempfile.TemporaryDirectory(prefix="keras_dl-influence-") as folder:
-        run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name=row, app="influence", seed=SEED)
+        run = runs.Run(path=Path(folder) / "run", root=Path(folder), name=row, app="influence", seed=SEED)
         training.fit(
             model, train, validation, run, epochs=1 if smoke else PLAN["epochs"], monitor="val_bits", keep="best",
             checkpoint=False, verbose=1,

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import runtime
+from keras_dl import imports
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "apps" / "classify_images.py"
@@ -197,7 +197,7 @@ def _weights(data):
 
 def _scalars(folder):
     """Every scalar of train and validation, by tag and step."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
         from tensorboard.util.tensor_util import make_ndarray
 

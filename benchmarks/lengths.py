@@ -24,9 +24,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from keras_dl import runtime, settings
-from keras_dl.errors import Refused
-from keras_dl.runtime import UserError
+from keras_dl import imports, settings
+from keras_dl.errors import Refused, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
@@ -63,7 +62,7 @@ def main(argv=None):
 
 def dates(row, smoke=False):
     """Train on sources of a few items, then translate longer ones too."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from keras_dl import export
         from keras_dl.data import dates as made
 
@@ -95,7 +94,7 @@ def dates(row, smoke=False):
 
 def multi30k(row):
     """Translate the test set with the export that is there."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from keras_dl import data, scores
     exported = of_multi30k(row)
     test = data.load("multi30k", SEED, kind="pairs", vocabulary_size=500).test.features
@@ -116,7 +115,7 @@ def multi30k(row):
 
 def of_multi30k(row):
     """The export of a row of the table multi30k."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from keras_dl import export
     from tables import TABLES
 

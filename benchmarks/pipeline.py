@@ -31,8 +31,8 @@ from step_time import (
     warn_of_load,
 )
 
-from keras_dl import runtime, settings
-from keras_dl.runtime import UserError
+from keras_dl import imports, settings
+from keras_dl.errors import UserError
 
 DATA = {"mnist": ("mnist", "none"), "cifar10_augmented": ("cifar10", "crop_flip")}  # row -> data set, augmentation
 BATCH_SIZE = 128
@@ -117,7 +117,7 @@ class Pipeline:
 
 
 def _contender(who, name):
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
 
         from keras_dl import data, models, optimizers

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import models, runtime, settings
+from keras_dl import imports, models, runs, settings
 
 SEED = 0
 CELLS = ("rnn", "lstm", "gru")
@@ -65,7 +65,7 @@ def main(argv=None):
     asked = parser.parse_args(argv)
     rows = ROWS[asked.table]
     settings.check(asked.row in rows, f"{asked.table}: row must be one of {', '.join(rows)}; got {asked.row!r}.")
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras  # noqa: F401 - quietly, before what imports it
     experiment, *words = rows[asked.row]
     result = experiment(*words, smoke=asked.smoke)
@@ -192,7 +192,7 @@ def _fit(model, train, validation, epochs, *, monitor, mode="min", seed=SEED, ca
     from keras_dl import training
 
     with tempfile.TemporaryDirectory(prefix="keras_dl-experiment-") as folder:
-        run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name=model.name, app="recurrent", seed=seed)
+        run = runs.Run(path=Path(folder) / "run", root=Path(folder), name=model.name, app="recurrent", seed=seed)
         return training.fit(
             model, train, validation, run, epochs=epochs, monitor=monitor, mode=mode, keep="best", checkpoint=False,
             verbose=1, callbacks=callbacks,

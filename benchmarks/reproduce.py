@@ -27,8 +27,8 @@ from pathlib import Path
 
 from tables import DERIVED, TABLES
 
-from keras_dl import runtime, settings
-from keras_dl.runtime import UserError
+from keras_dl import atomic, provenance, settings
+from keras_dl.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -102,7 +102,7 @@ def write_readme():
     for _, name, _ in MARKED.findall(text):
         if name not in TABLES:
             raise UserError(f"reproduce: README.md marks a table {name!r}.{settings.nearest(name, TABLES)}")
-    runtime.write_atomic(README, MARKED.sub(lambda found: found[1] + _markdown(found[2]) + found[3], text))
+    atomic.write_atomic(README, MARKED.sub(lambda found: found[1] + _markdown(found[2]) + found[3], text))
     for name in TABLES:
         if _curves(name).exists():
             import alignment
@@ -114,7 +114,7 @@ def write_readme():
             modules = (alignment, experiments, influence, lengths, recurrent)
             draw = next(module.PICTURES[name] for module in modules if name in module.PICTURES)
             _picture(name).parent.mkdir(exist_ok=True)
-            draw(runtime.read_json(_curves(name)), _picture(name))
+            draw(json.loads(_curves(name).read_text()), _picture(name))
 
 
 def machine():
@@ -135,7 +135,8 @@ def _measure(name, command, rows):
     seconds = time.monotonic() - began
     if _clean_commit() != commit:
         raise UserError(f"reproduce: the tree was changed while {rows[0].name} ran; nothing was written.")
-    versions = runtime.versions() | {package: importlib.metadata.version(package) for package in TABLES[name].packages}
+    packages = {package: importlib.metadata.version(package) for package in TABLES[name].packages}
+    versions = provenance.versions() | packages
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     shared = {
         "command": f"python {command}", "commit": commit, "seed": SEED, "machine": machine(), "versions": versions,
@@ -156,9 +157,9 @@ def _measure(name, command, rows):
     with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
         file.writelines(lines)
     if result["curves"]:
-        known = runtime.read_json(_curves(name)) if _curves(name).exists() else {}
+        known = json.loads(_curves(name).read_text()) if _curves(name).exists() else {}
         known[rows[0].name] = {"commit": commit, "date": date, **result["curves"]}
-        runtime.write_atomic(_curves(name), json.dumps(known, indent=1) + "\n")
+        atomic.write_atomic(_curves(name), json.dumps(known, indent=1) + "\n")
 
 
 def _run(command):
@@ -175,7 +176,7 @@ def _run(command):
             raise UserError(
                 f"reproduce: `python {command}` ended with {status} and left no figure; nothing was written."
             )
-        result = runtime.read_json(report)
+        result = json.loads(report.read_text())
     if "metrics" not in result:  # one flat dict: what is a number is the figure, and says more of it
         result = {"metrics": result, "details": {k: v for k, v in result.items() if isinstance(v, (int, float))}}
     return {"details": {}, "curves": {}} | result
@@ -201,7 +202,7 @@ def _clean_commit():
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         raise UserError(f"reproduce: {ROOT} must be a git checkout with a commit, so that a figure can name its code.")
-    package = Path(runtime.__file__).resolve().parents[1]
+    package = Path(provenance.__file__).resolve().parents[1]
     if package != ROOT:  # an editable install of another checkout
         raise UserError(
             f"reproduce: keras_dl must be imported from {ROOT}, whose commit a figure names; got {package}. "

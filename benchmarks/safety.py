@@ -28,7 +28,7 @@ import bombs
 import largest_requests
 import numpy as np
 
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_MEMORY = 6_000  # MB at which a case is ended, so that the machine stays usable
@@ -129,9 +129,9 @@ def _in_a_process(row, way, export, folder):
 
 def _case(row, way, export, folder, report):
     """The process of one case: warm up, reset the mark, ask, report."""
-    from keras_dl import runtime
+    from keras_dl import imports
 
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from keras_dl import export as exports
     if row in BOMBS:
         small, asks = _bomb(row, way, export, Path(folder), exports)

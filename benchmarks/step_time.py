@@ -34,8 +34,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import models, runtime, settings
-from keras_dl.runtime import UserError
+from keras_dl import imports, models, runs, settings
+from keras_dl.errors import UserError
 
 THREADS = 2
 ROUNDS = 30  # clean ones
@@ -317,10 +317,10 @@ class Ours:
             return data.batches(part, batch_size, seed=SEED, shuffle=shuffle, augment=augment, preprocess=preprocess)
 
         with tempfile.TemporaryDirectory(prefix="keras_dl-step-") as folder:
-            run = runtime.Run(path=Path(folder) / "run", root=Path(folder), name="step", app="step_time", seed=SEED)
+            run = runs.Run(path=Path(folder) / "run", root=Path(folder), name="step", app="step_time", seed=SEED)
             few = batches(examples.take(slice((training.TIMED + 2) * batch_size)))
             training.fit(model, few, None, run, epochs=1, keep="last", verbose=0)  # it times steps and notes the block
-            self.block = runtime.read_json(run.path / "config.json")["execution"]["steps_per_execution"]
+            self.block = json.loads((run.path / "config.json").read_text())["execution"]["steps_per_execution"]
         self.iterator = iter(batches(examples).dataset(epochs=None))
         self.size = tf.constant(self.block)
         steps = training._steps_function(model, model.train_step)
@@ -329,7 +329,7 @@ class Ours:
 
     @classmethod
     def of(cls, network):
-        with runtime.quiet_tensorflow():
+        with imports.quiet_tensorflow():
             import keras
 
             from keras_dl import data, optimizers
@@ -364,7 +364,7 @@ class PlainKeras:
 
     @classmethod
     def of(cls, network):
-        with runtime.quiet_tensorflow():
+        with imports.quiet_tensorflow():
             import keras
         keras.utils.set_random_seed(SEED)
         pixels, labels = network.data()

@@ -28,7 +28,7 @@ import types
 import numpy as np
 from step_time import RATE, SEED, Ours, PlainKeras, import_torch, random_batches, serve, trainable
 
-from keras_dl import models, runtime
+from keras_dl import imports, models
 
 WORDS = 10_000
 CLIP = 5.0
@@ -285,7 +285,7 @@ def contender(who, name):
     row = ROWS[name]
     if who.startswith("torch"):
         return row.torch("lstm" if name == "lstm_generation" else name, batch_first=who == "torch_batch_first")
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
     keras.utils.set_random_seed(SEED)
     made = getattr(row, who)()

@@ -28,7 +28,7 @@ import sys
 import numpy as np
 from step_time import SEED, Ours, PlainKeras, import_torch, random_batches, serve
 
-from keras_dl import models, runtime
+from keras_dl import imports, models
 
 WORDS = 8000
 RATE = 1e-4
@@ -209,7 +209,7 @@ def contender(who, name):
     row = ROWS[name]
     if who.startswith("torch"):
         return row.torch(name, who)
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
     keras.utils.set_random_seed(SEED)
     made = getattr(row, who)()

@@ -23,7 +23,7 @@ LIGHT = (
     "layers",
     "machine",
     "models",
-    "runtime",
+    "runs",
     "settings",
 )  # importable without TensorFlow
 HEAVY = (

@@ -12,7 +12,7 @@ import shlex
 import urllib.parse
 from pathlib import Path
 
-from keras_dl import paths, records, runtime
+from keras_dl import paths, provenance, records
 from keras_dl.errors import UserError
 
 CARD = "card.json"
@@ -113,8 +113,8 @@ def describe(model, run, preprocess, endpoints, outputs, metrics):
         "settings": run.settings,
         "seed": run.seed,
         "command": run.command,
-        "git_commit": runtime.git_commit(),
-        "versions": runtime.versions(),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
         "parameters": {
             "trainable": sum(math.prod(weight.shape) for weight in model.trainable_weights),
             "all": model.count_params(),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import records, runtime
+from keras_dl import atomic, errors, records
 from keras_dl.errors import printable
 
 KEEP = 2
@@ -31,7 +31,7 @@ def write(folder, epoch, step, arrays, state):
     folder = Path(folder)
     for torn in folder.glob(".*.tmp"):  # by a kill
         torn.unlink()
-    with runtime.atomic_file(folder / f"{epoch:06d}-{step:09d}.npz") as file:
+    with atomic.atomic_file(folder / f"{epoch:06d}-{step:09d}.npz") as file:
         _save(file, arrays, state)
     for old in _found(folder)[:-KEEP]:
         old.unlink()
@@ -47,7 +47,7 @@ def newest(folder, check=None):
         None where there is no checkpoint, or all are damaged.
 
     Raises:
-        runtime.UserError: some are whole, and none of them fits.
+        errors.UserError: some are whole, and none of them fits.
     """
     found, unfit = _found(folder), None
     for path in reversed(found):
@@ -67,7 +67,7 @@ def newest(folder, check=None):
             unfit = unfit or f"{path}: {error}"
             print(printable(f"{path} does not fit ({error}); {before}."), file=sys.stderr)
     if unfit:
-        raise runtime.UserError(
+        raise errors.UserError(
             f"training.fit: the checkpoint is of another model; nothing was changed ({unfit}). Start a new run, or "
             f"delete {folder} to begin this one anew."
         )

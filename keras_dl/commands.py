@@ -1,23 +1,22 @@
-"""The next commands that an app prints when it has ended, ready to paste."""
+"""Commands as one would type them here: this process's own, and the next ones that an app prints, ready to paste."""
 
 import shlex
+import sys
 from pathlib import Path
-
-from keras_dl import runtime
 
 
 def following(run, *commands):
     """Say what can be done next with a run; nothing where its folder goes with the process.
 
     Args:
-        run: the runtime.Run.
+        run: the runs.Run.
         commands: each a list of what follows the interpreter: words, and pathlib.Paths, which are said as seen from
             here. None is left out.
     """
     if run.throwaway:
         return
     lines = [
-        " ".join([runtime.python(), *(runtime.typed(w) if isinstance(w, Path) else shlex.quote(str(w)) for w in words)])
+        " ".join([python(), *(typed(w) if isinstance(w, Path) else shlex.quote(str(w)) for w in words)])
         for words in commands
         if words is not None
     ]
@@ -28,3 +27,18 @@ def other_data(used, *names):
     """Those of `names`, data sets and stand-ins for a path of one's own ("path/to/..."), that are not like `used`."""
     own = Path(used).exists()
     return [name for name in names if name != used and not (own and name.startswith("path/"))]
+
+
+def command_line():
+    return shlex.join([python(), *sys.argv])
+
+
+def python():
+    """The running interpreter as one would type it here: .venv/bin/python from the project's root."""
+    return typed(Path(sys.executable))
+
+
+def typed(path):
+    """A path as one would type it from here, quoted where it must be."""
+    path = Path(path)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

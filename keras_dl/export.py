@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import cards, paths, records, runtime, verification
+from keras_dl import atomic, cards, paths, records, verification
 from keras_dl import formats as other_formats
 from keras_dl.arguments import Text, YesOrNo, checked
 from keras_dl.endpoints import Endpoint
@@ -25,9 +25,9 @@ from keras_dl.endpoints.images import classifier
 from keras_dl.endpoints.music import polyphony
 from keras_dl.endpoints.text import language_model
 from keras_dl.endpoints.translation import translation
-from keras_dl.errors import Refused
+from keras_dl.errors import Refused, UserError
 from keras_dl.fresh_process import answers as _answers_of_a_fresh_process
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
@@ -55,7 +55,7 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
 
     Args:
         model: the trained keras.Model.
-        run: runtime.Run; a run that was resumed after its export was made gets that one back.
+        run: runs.Run; a run that was resumed after its export was made gets that one back.
         preprocess: the Splits' own.
         endpoints: {name: Endpoint}, "serving_default" first; classifier() makes them.
         metrics: {name: value} of the test split.
@@ -361,7 +361,7 @@ def _publish(folder, base, card, run):
         version += 1
         place = base / str(version)
         card = {**card, "version": version, "call": cards.how_to_call(place, card["endpoints"])}
-        runtime.write_atomic(folder / cards.CARD, cards.text(_signed(card, run)))
+        atomic.write_atomic(folder / cards.CARD, cards.text(_signed(card, run)))
         try:
             os.rename(folder, place)
             return place

@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from keras_dl.errors import UserError
-from keras_dl.runtime import quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

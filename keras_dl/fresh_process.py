@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from keras_dl.runtime import quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

@@ -64,6 +64,21 @@ def quiet():
         os.close(kept)
 
 
+@contextlib.contextmanager
+def quiet_tensorflow():
+    """Import TensorFlow, and list its devices, without the lines that it writes straight to file descriptor 2.
+
+    No environment variable silences them all; an import that fails still says why.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    with quiet():
+        import tensorflow  # noqa: F401
+
+        yield
+
+
 def _set_up_tensorflow(tensorflow):
     tensorflow.get_logger().setLevel("ERROR")
     tensorflow.config.list_physical_devices()  # what it has to say of them, it says now

@@ -1,7 +1,7 @@
 """What a run is computed on: device, strategy, precision, determinism and seed.
 
 TensorFlow fixes its devices with its first operation. `prepare` therefore comes right after TensorFlow is imported,
-before data are loaded or a model is built, and `runtime.start` asks for the Machine that it returns. This module
+before data are loaded or a model is built, and `runs.start` asks for the Machine that it returns. This module
 imports TensorFlow only inside functions.
 """
 
@@ -9,7 +9,8 @@ import contextlib
 import dataclasses
 import re
 
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.errors import UserError
+from keras_dl.imports import quiet_tensorflow
 
 
 @dataclasses.dataclass(frozen=True)

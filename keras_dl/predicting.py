@@ -12,7 +12,7 @@ import reprlib
 import sys
 from pathlib import Path
 
-from keras_dl import cards, feeding, paths, runtime, settings, tables
+from keras_dl import atomic, cards, feeding, imports, paths, settings, tables
 from keras_dl.errors import Refused, UserError, printable
 
 BESIDE = 4  # classes that a table lists after the best one
@@ -41,7 +41,7 @@ def predict(asked):
     if failures and not things:
         _end(failures, [])
 
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         from keras_dl import export, machine
     machine.prepare_to_answer()
     served = export.load(folder, trust=asked.trust)
@@ -276,7 +276,7 @@ def _write_out(out, answers, outputs, shown, tempi, card):
 
 def _write(path, text):
     try:
-        runtime.write_atomic(path, text.encode("utf-8", "backslashreplace").decode())
+        atomic.write_atomic(path, text.encode("utf-8", "backslashreplace").decode())
     except OSError as error:
         raise UserError(f"--out: {path} cannot be written: {error.strerror}.") from error
     print(printable(f"written: {path}"))

@@ -1,6 +1,6 @@
 """What must hold before a run goes on: the data are the same, and there is something left to do.
 
-runtime.start asks here when --resume is given: `check` before anything is written, `go_on` behind it.
+runs.start asks here when --resume is given: `check` before anything is written, `go_on` behind it.
 """
 
 import json

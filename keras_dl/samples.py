@@ -12,7 +12,7 @@ class Samples(keras.callbacks.Callback):
     """Call `show()` after epochs 1, 2, 4, 8 ... and at the end.
 
     Args:
-        run: the runtime.Run; what is shown goes to run.tensorboard / "samples".
+        run: the runs.Run; what is shown goes to run.tensorboard / "samples".
         show: writes with tf.summary what the model makes at that moment.
     """
 

@@ -19,7 +19,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
-from keras_dl import arguments, console, paths, records, runtime
+from keras_dl import arguments, console, errors, paths, records, runs
 from keras_dl.arguments import Number, OneOf, Seed, Whole
 
 LONGEST = 300  # characters of tyro's messages
@@ -121,18 +121,18 @@ def parse(config_class, argv=None, *, app):
         An instance of `config_class`.
 
     Raises:
-        runtime.UserError: a flag or a value is wrong; the message is one line and names the nearest right one.
+        errors.UserError: a flag or a value is wrong; the message is one line and names the nearest right one.
         SystemExit: --help was asked for (status 0).
     """
     argv = _bare_resume(list(sys.argv[1:] if argv is None else argv))
     config = _parse(config_class, argv)
     paths.out(config.out)
     if config.resume:
-        folder = runtime.run_to_resume(config.out, app, config.resume)
-        made = runtime.settings_of(folder)
+        folder = runs.run_to_resume(config.out, app, config.resume)
+        made = runs.settings_of(folder)
         known, where = [field.name for field in dataclasses.fields(config_class)], f"{folder / 'config.json'}: settings"
         if missing := [name for name in known if name not in made]:
-            raise runtime.UserError(
+            raise errors.UserError(
                 f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
             )
         records.convert(made, config_class, where)  # of the right types
@@ -143,8 +143,8 @@ def parse(config_class, argv=None, *, app):
         saved = config_class(**{k: v for k, v in values.items() if k in known})
         try:
             saved.validate()
-        except runtime.UserError as error:
-            raise runtime.UserError(f"{where} is damaged: {error}") from error
+        except errors.UserError as error:
+            raise errors.UserError(f"{where} is damaged: {error}") from error
         config = _parse(config_class, argv, default=saved)
     return config
 
@@ -157,7 +157,7 @@ def run(main):
     console.steady()
     try:
         main()
-    except runtime.UserError as mistake:
+    except errors.UserError as mistake:
         print(mistake, file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
@@ -176,11 +176,11 @@ def user_input():
     try:
         yield
     except (TypeError, ValueError, MemoryError) as mistake:
-        raise runtime.UserError(" ".join(str(mistake).split())) from mistake
+        raise errors.UserError(" ".join(str(mistake).split())) from mistake
     except Exception as error:
         if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's; this room does not import it
             raise
-        raise runtime.UserError("the model does not fit into this machine's memory; try smaller arguments.") from error
+        raise errors.UserError("the model does not fit into this machine's memory; try smaller arguments.") from error
 
 
 def assignments(pairs, allowed, who):
@@ -192,7 +192,7 @@ def assignments(pairs, allowed, who):
         who: whose arguments they are, for the message.
 
     Raises:
-        runtime.UserError: a pair has no "=", or a name is not allowed; the right names are listed.
+        errors.UserError: a pair has no "=", or a name is not allowed; the right names are listed.
 
     >>> assignments(("units=(8, 4)", "activation=relu"), {"units", "activation"}, "build_mlp")
     {'units': (8, 4), 'activation': 'relu'}
@@ -202,7 +202,7 @@ def assignments(pairs, allowed, who):
         name, equals, text = pair.partition("=")
         if not equals or name not in allowed:
             near = nearest(name, allowed) if name not in allowed else f" Nearest: {name}=VALUE."
-            raise runtime.UserError(
+            raise errors.UserError(
                 f"--set: must be name=value with an argument of {who} that the app leaves free; "
                 f"got {arguments.shown(pair)}.{near} Arguments: {', '.join(sorted(allowed)) or 'none'}."
             )
@@ -250,7 +250,7 @@ def flags(config, values):
 def check(holds, sentence):
     """Raise UserError(sentence) unless it holds."""
     if not holds:
-        raise runtime.UserError(sentence)
+        raise errors.UserError(sentence)
 
 
 def nearest(word, known):
@@ -290,7 +290,7 @@ def _parse(config_class, argv, **default):
     else:
         config.validate()
         return config
-    raise runtime.UserError(f"command line: {_one_line(complaint.getvalue(), config_class, argv)}")
+    raise errors.UserError(f"command line: {_one_line(complaint.getvalue(), config_class, argv)}")
 
 
 def _bare_resume(argv):

@@ -28,7 +28,7 @@ class TensorBoard(keras.callbacks.Callback):
     """Write a run's curves after every epoch, flushed before a checkpoint can follow.
 
     Args:
-        run: the runtime.Run; events go to run.tensorboard / "train" and / "validation".
+        run: the runs.Run; events go to run.tensorboard / "train" and / "validation".
         train, validation: data.Batches. Where given, the gradient's norm by layer is taken on the first batch of each,
             in training mode, and the graph of inference is written once.
         histograms: also the distribution of every weight.
@@ -103,7 +103,7 @@ class Pictures(keras.callbacks.Callback):
     """At the end of a fit, draw the most confidently misclassified examples and the confusion matrix.
 
     Args:
-        run: the runtime.Run; pictures go to run.tensorboard / "pictures".
+        run: the runs.Run; pictures go to run.tensorboard / "pictures".
         examples: data.Examples, of the validation split.
         preprocess: raw images -> the model's input.
         classes: names of the classes.

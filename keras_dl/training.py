@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_dl import atomic, errors, records, restoring, signals
 from keras_dl import checkpoint as checkpoints
-from keras_dl import records, restoring, runtime
 from keras_dl.arguments import ArgumentError, Number, OneOf, Text, Whole, YesOrNo, checked
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
@@ -27,7 +27,7 @@ LONGEST_BLOCK = 0.5  # seconds until a signal is heard
 REFRESH = 0.1  # seconds between two updates of the progress bar
 
 
-class Diverged(runtime.UserError):
+class Diverged(errors.UserError):
     """The loss is no longer a finite number."""
 
 
@@ -53,7 +53,7 @@ def fit(
     Args:
         model: compiled; its train_step and test_step report through its metrics.
         train, validation: data.Batches; validation may be None.
-        run: the runtime.Run that holds checkpoints and history.csv.
+        run: the runs.Run that holds checkpoints and history.csv.
         epochs: how many in all.
         callbacks: Keras callbacks. State: get_state() and set_state(state) where they have them, else the numbers
             and arrays among their attributes. A callback with purge(epochs) forgets what it logged later.
@@ -69,7 +69,7 @@ def fit(
 
     Raises:
         ArgumentError: an argument does not fit its annotation, or average_last with keep other than "last".
-        UserError: a monitor that the model does not report, or the run was started by runtime.start, and the model is
+        UserError: a monitor that the model does not report, or the run was started by runs.start, and the model is
             not one that run.build made.
         Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
@@ -77,7 +77,7 @@ def fit(
     if average_last and keep != "last":
         raise ArgumentError(f"training.fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
     if run.models is not None and model not in run.models:
-        raise runtime.UserError(
+        raise errors.UserError(
             "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
             f"got {model.name!r}, which was made otherwise."
         )
@@ -158,7 +158,7 @@ class _Loop:
         self.callbacks.on_train_begin()
         if found:
             self._restore(*found)
-        with runtime.Signals(self.run, self.checkpoint) as signals:
+        with signals.Signals(self.run, self.checkpoint) as stop:
             saved = time.monotonic()
             while self.epoch < epochs and not self.model.stop_training:
                 so_far = _values(self.model.metrics_variables) if self.step else None
@@ -178,14 +178,14 @@ class _Loop:
                     self._choose_block(size, time.monotonic() - began)
                     progress.update(self.step, logs)
                     due = time.monotonic() - saved > save_seconds
-                    if (due or signals.came) and self.step < count:
+                    if (due or stop.came) and self.step < count:
                         self._save()
                         saved = time.monotonic()
-                        signals.leave()
+                        stop.leave()
                 seconds = time.monotonic() - begun
                 self._end_epoch(_floats(logs), evaluation, (count - first) / count, seconds, progress)
                 saved = time.monotonic()
-                signals.leave()
+                stop.leave()
         if self.keep == "best" and self.best_weights:
             _assign(self.model.weights, self.best_weights)
         self.callbacks.on_train_end()  # what it draws is of the weights that stay
@@ -197,7 +197,7 @@ class _Loop:
             names = [*names, *(f"val_{name}" for name in evaluation.names())]
         names = [*names, "learning_rate"]
         if self.monitor not in names and (self.keep == "best" or evaluation is not None):
-            raise runtime.UserError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
+            raise errors.UserError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
 
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
         logs["learning_rate"] = _rate(self.model)
@@ -380,7 +380,7 @@ def _write_history(run, history):
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["epoch", *history])
     table.writerows([epoch, *map(repr, row)] for epoch, row in enumerate(zip(*history.values(), strict=True), 1))
-    runtime.write_atomic(run.path / "history.csv", text.getvalue())
+    atomic.write_atomic(run.path / "history.csv", text.getvalue())
 
 
 def _values(variables):

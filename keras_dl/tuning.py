@@ -29,7 +29,7 @@ import rich.box
 import rich.table
 import tensorflow as tf
 
-from keras_dl import checkpoint, records, restoring, runtime, summaries, tables, training
+from keras_dl import atomic, checkpoint, errors, records, restoring, signals, summaries, tables, training
 from keras_dl.arguments import ArgumentError, Function, OneOf, Text, Whole, checked
 
 ORACLES = {
@@ -71,7 +71,7 @@ def search(
     Args:
         compiled: compiled(hp) -> a compiled model; it draws from the keras_tuner.HyperParameters that it is handed.
         train, validation: data.Batches.
-        run: the runtime.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams beside them.
+        run: the runs.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams beside them.
         trials: at most so many; 0 returns the defaults at once. A space with fewer values ends the search early.
         tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
             bracket of about `epochs` trials: give it more than that.
@@ -103,11 +103,11 @@ def search(
         run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")
     ranked = _ranked(journal, mode)
     if not ranked:
-        raise runtime.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")
+        raise errors.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")
     best = ranked[0] | {"values": records.drawn(ranked[0]["values"])}
     found = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
     run.say(_table(ranked, len(journal) - len(ranked), monitor, attempts.varied))
-    runtime.write_atomic(result, json.dumps(found, indent=2))
+    atomic.write_atomic(result, json.dumps(found, indent=2))
     return _hyperparameters(best["values"])
 
 
@@ -167,16 +167,16 @@ class _Trials:
         for record in self.records:
             self._replay(proposals, record)
         self._delete_weights()
-        with runtime.Signals(self.run, saved=True) as signals:
+        with signals.Signals(self.run, saved=True) as stop:
             while trial := proposals.next():
                 record = self._try(_plain(trial.hyperparameters.values))
                 _merge(trial.hyperparameters, record)
                 self.records.append(record)
-                runtime.write_atomic(self.journal, json.dumps(self.records, indent=1))
+                atomic.write_atomic(self.journal, json.dumps(self.records, indent=1))
                 self._delete_weights()
                 self.run.say(_line(record, self.monitor, self.varied(record)))
                 proposals.tell(trial, record)
-                signals.leave()
+                stop.leave()
         keras.backend.clear_session()  # collects garbage too
         self._delete_weights(open_brackets=False)  # what the last trial left open is not continued
 
@@ -188,7 +188,7 @@ class _Trials:
         same = [_same(proposed[name], values[name]) for name in values if name in proposed]
         same += [not name.startswith("tuner/") for name in values.keys() ^ proposed.keys()]
         if trial is None or not all(same):
-            raise runtime.UserError(
+            raise errors.UserError(
                 f"tuning.search: {self.journal} must be of this search; its trial {record['trial']} had {values}, "
                 f"this search would try {proposed or 'nothing more'}. Start a new run."
             )
@@ -205,7 +205,7 @@ class _Trials:
         try:
             record |= self._fit(hp, run, record)
         except (ValueError, tf.errors.ResourceExhaustedError) as error:
-            if isinstance(error, runtime.UserError) and not isinstance(error, (training.Diverged, ArgumentError)):
+            if isinstance(error, errors.UserError) and not isinstance(error, (training.Diverged, ArgumentError)):
                 raise  # not the fault of these values
             record["message"] = str(error).strip().partition("\n")[0]
         record |= {"values": _used(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}
@@ -241,7 +241,7 @@ class _Trials:
         history.pop("learning_rate", None)  # no measure of a trial
         if self.monitor not in history:
             names = ", ".join(history)
-            raise runtime.UserError(f"tuning.search: monitor must be one of {names}; got {self.monitor!r}.")
+            raise errors.UserError(f"tuning.search: monitor must be one of {names}; got {self.monitor!r}.")
         sign = {"min": 1, "max": -1}[self.mode]
         scores = [sign * value if math.isfinite(value) else math.inf for value in history[self.monitor]]
         if min(scores) == math.inf:
@@ -343,7 +343,7 @@ def _state(model):
 def _save_weights(model, path):
     file = io.BytesIO()
     np.savez(file, *[keras.ops.convert_to_numpy(v) for v in _state(model)])
-    runtime.write_atomic(path, file.getvalue())
+    atomic.write_atomic(path, file.getvalue())
 
 
 def _load_weights(model, path):
@@ -353,7 +353,7 @@ def _load_weights(model, path):
             arrays = list(file.values())
         restoring.check_values("arr", _state(model), arrays)
     except Exception as error:  # a damaged archive fails somewhere inside, in many ways
-        raise runtime.UserError(
+        raise errors.UserError(
             f"tuning.search: {path}, the weights of the trial that is to be continued, is damaged: {error}. "
             "Start a new run."
         ) from error

@@ -8,7 +8,7 @@ import pytest
 import seeds
 
 import keras_dl  # before TensorFlow: it sets the environment
-from keras_dl import runtime
+from keras_dl import imports, runs
 
 # A skip for any other reason fails a strict run (KERAS_DL_STRICT_SKIPS=1): nothing drops out unseen.
 ALLOWED_SKIPS = (
@@ -98,7 +98,7 @@ if "TFDS_DATA_DIR" not in os.environ:
 @pytest.fixture(autouse=True)
 def fresh_keras():
     """Every test starts from one seed and float32, whatever ran before."""
-    with runtime.quiet_tensorflow():
+    with imports.quiet_tensorflow():
         import keras
     keras.mixed_precision.set_dtype_policy("float32")
     seeds.reseed(0)
@@ -128,7 +128,7 @@ def loaded_once(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    return runtime.Run(path=tmp_path / "run", root=tmp_path, name="convnet-digits", app="classify_images")
+    return runs.Run(path=tmp_path / "run", root=tmp_path, name="convnet-digits", app="classify_images")
 
 
 def pytest_runtest_logreport(report):

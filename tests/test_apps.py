@@ -75,7 +75,7 @@ def test_smoke_with_a_search_an_export_and_a_resume(app, tmp_path, capsys):
 def test_a_finished_run_is_not_the_one_that_a_bare_resume_takes(tmp_path, capsys):
     main = main_of(ROOT / "apps" / "classify_images.py")
     main(["--smoke", "--out", str(tmp_path), "--trials", "0"])
-    from keras_dl.runtime import UserError
+    from keras_dl.errors import UserError
 
     with pytest.raises(UserError, match="no unfinished run in"):
         main(["--out", str(tmp_path), "--resume"])

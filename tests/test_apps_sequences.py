@@ -50,7 +50,7 @@ def test_every_option_of_the_sequence_apps(app, flags, tmp_path):
     ],
 )  # fmt: skip
 def test_mistakes_in_the_sequence_apps_leave_nothing(app, flags, complaint, tmp_path):
-    from keras_dl.runtime import UserError
+    from keras_dl.errors import UserError
 
     few = ["--smoke"] if app == "model_music" else []
     with pytest.raises(UserError, match=re.escape(complaint)) as error:
@@ -60,7 +60,7 @@ def test_mistakes_in_the_sequence_apps_leave_nothing(app, flags, complaint, tmp_
 
 
 def test_a_sample_is_as_long_as_the_model_may_write():
-    from keras_dl.runtime import UserError
+    from keras_dl.errors import UserError
 
     app = runpy.run_path(str(ROOT / "apps" / "model_text.py"))
     length, config = app["sample_length"], app["Config"]
@@ -112,7 +112,7 @@ def test_ones_own_midi_and_text_from_folder_to_answer(tmp_path):
     ],
 )  # fmt: skip
 def test_published_sets_through_tfds(app, name, flags, nats, tmp_path):
-    from keras_dl.runtime import UserError
+    from keras_dl.errors import UserError
 
     try:
         metrics = main_of(ROOT / "apps" / f"{app}.py")(
@@ -139,7 +139,7 @@ def test_every_model_of_the_translation_app(model, tmp_path, capsys):
 
 
 def test_what_the_export_would_not_translate_is_said_before_the_training(tmp_path):
-    from keras_dl.runtime import UserError
+    from keras_dl.errors import UserError
 
     pytest.importorskip("sentencepiece", reason="extra [translation] is not installed")
     for name in ("my.xx", "my.yy"):

@@ -14,8 +14,8 @@ from cases import CASES
 from keras_dl import arguments, data, export, models, optimizers, training, tuning
 from keras_dl.arguments import ArgumentError, Number, OneOf, Optional, Shape, Tuple, Whole
 from keras_dl.data import images, music, pairs, plans, text
+from keras_dl.errors import UserError
 from keras_dl.models import _sizes
-from keras_dl.runtime import UserError
 
 BUILDERS = [name for name in models.EXPORTS if name.startswith("build_")]
 PARAMETERS = [(name, p) for name in BUILDERS for p in inspect.signature(getattr(models, name)).parameters.values()]

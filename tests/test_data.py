@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_dl import data
 from keras_dl.data import images, tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 
 def identity(images):

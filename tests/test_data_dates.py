@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_dl.data import dates
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 babel_dates = pytest.importorskip("babel.dates")
 from babel import Locale, numbers, units  # noqa: E402

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_dl import data
 from keras_dl.data import midi as midi_files
 from keras_dl.data import music, plans, tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 RAW = Path(__file__).parents[2] / "shared" / "data" / "raw" / "polyphonic_music"
 STANDARD = {  # (pieces, steps) of train, validation, test

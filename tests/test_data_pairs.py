@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_dl import data
 from keras_dl.data import multi30k, pairs, plans, tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw" / "multi30k"
 PARTS = ("train", "validation", "test")

@@ -6,7 +6,7 @@ import pytest
 
 from keras_dl import data, feeding
 from keras_dl.data import reading, text_files, unknown, walking
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 ENDS = [
     "one\ntwo\nthree\n",

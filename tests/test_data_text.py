@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from keras_dl import data
 from keras_dl.data import text, tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw"
 LETTERS = text.Tokens.of("Grüße, 世界 😀\n\tand\0so on\n", "character")

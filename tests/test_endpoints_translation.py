@@ -10,7 +10,7 @@ import tensorflow as tf
 import test_export as exports
 
 from keras_dl import __main__ as command
-from keras_dl import cards, export, models, runtime
+from keras_dl import cards, export, models, runs
 from keras_dl.data.subwords import SPECIAL, WORD, Subwords
 from keras_dl.endpoints import translation
 from keras_dl.endpoints.translation import BEYOND, BOS, EOS, MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, PAD, UNK
@@ -67,7 +67,7 @@ class Made:
     @functools.cached_property
     def folder(self):
         keep = ("serving_default", "sample", "score") if self.kind == "transformer" else ("serving_default",)
-        run = runtime.Run(path=self.root / self.kind, root=self.root, name=self.kind, app="translate")
+        run = runs.Run(path=self.root / self.kind, root=self.root, name=self.kind, app="translate")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
             return export.save(
@@ -374,6 +374,6 @@ def test_the_card_says_how_to_call_it(made, capsys, monkeypatch):
 @pytest.mark.parametrize("kind", ["transformer", "attention_seq2seq"])
 def test_a_fresh_process_with_tensorflow_alone_answers_alike(made, tmp_path, kind):
     one = made(kind)
-    run = runtime.Run(path=tmp_path / "run", root=tmp_path, name=kind, app="translate")
+    run = runs.Run(path=tmp_path / "run", root=tmp_path, name=kind, app="translate")
     folder = export.save(one.model, run, preprocess=SUBWORDS, endpoints=one.endpoints, metrics={})
     assert list(cards.read(folder)["endpoints"]) == ["serving_default", "translate", "sample", "score"]

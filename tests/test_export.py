@@ -21,7 +21,7 @@ import tensorflow as tf
 from PIL import Image
 from seeds import reseed
 
-from keras_dl import cards, endpoints, export, formats, fresh_process, runtime
+from keras_dl import cards, endpoints, errors, export, formats, fresh_process, runs
 from keras_dl.data.images import Preprocess
 from keras_dl.data.pictures import pixels as pixels_of
 from keras_dl.errors import Refused
@@ -56,7 +56,7 @@ def pictures(n=5, height=8, width=8, channels=1, seed=0):
 
 def a_run(root, number=1):
     path = root / "runs" / "classify_images" / f"tiny-noise-{number}"
-    return runtime.Run(path=path, root=root, name="tiny-noise", app="classify_images", seed=3, command="python app.py")
+    return runs.Run(path=path, root=root, name="tiny-noise", app="classify_images", seed=3, command="python app.py")
 
 
 def all_endpoints(model):
@@ -429,9 +429,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, quick):
     for limit in (4_000, 25_000):  # within the variables, within the SavedModel
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
-            with pytest.raises(
-                runtime.UserError, match=r"^export.save: .*tiny-noise cannot be written: File too large"
-            ):
+            with pytest.raises(errors.UserError, match=r"^export.save: .*tiny-noise cannot be written: File too large"):
                 save(tmp_path, model)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -440,7 +438,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, quick):
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "saved_models").write_text("a file")
-    with pytest.raises(runtime.UserError, match=r"cannot be written: (Not a directory|File exists)"):
+    with pytest.raises(errors.UserError, match=r"cannot be written: (Not a directory|File exists)"):
         save(tmp_path)
 
 
@@ -549,24 +547,24 @@ def cut_variables(folder):
 )
 def test_what_is_no_export_is_said_in_one_line(a_copy, harm, said):
     harm(a_copy)
-    with pytest.raises(runtime.UserError, match=said) as mistake:
+    with pytest.raises(errors.UserError, match=said) as mistake:
         export.load(a_copy.parent)
     assert "\n" not in str(mistake.value)
 
 
 def test_a_missing_folder_names_the_exports_that_are_there(a_copy):
     for wrong in (a_copy.parent / "5", a_copy.parent.parent / "tiny-nois"):
-        with pytest.raises(runtime.UserError, match=f"{wrong}: no such export folder. Exports there: {a_copy}."):
+        with pytest.raises(errors.UserError, match=f"{wrong}: no such export folder. Exports there: {a_copy}."):
             export.load(wrong)
 
 
 def test_calling_it_wrongly_names_what_is_right(made):
     loaded = export.load(made[1])
-    with pytest.raises(runtime.UserError, match="no endpoint 'serv'. There are: serving_default, serve, sample."):
+    with pytest.raises(errors.UserError, match="no endpoint 'serv'. There are: serving_default, serve, sample."):
         loaded.call("serv", image=pictures())
-    with pytest.raises(runtime.UserError, match="endpoint serve takes image; got pixels"):
+    with pytest.raises(errors.UserError, match="endpoint serve takes image; got pixels"):
         loaded.call("serve", pixels=pictures())
-    with pytest.raises(runtime.UserError, match=r"no endpoint \[\]. There are"):
+    with pytest.raises(errors.UserError, match=r"no endpoint \[\]. There are"):
         loaded.call([], image=pictures())
 
 
@@ -589,7 +587,7 @@ def test_what_an_endpoint_refuses_is_said_in_its_own_sentence(made):
     ],
 )
 def test_numbers_that_an_endpoint_cannot_hold_are_refused_and_not_wrapped(made, pixels, complaint):
-    with pytest.raises(runtime.UserError, match=complaint):
+    with pytest.raises(errors.UserError, match=complaint):
         export.load(made[1]).call("serve", image=pixels)
 
 
@@ -614,10 +612,10 @@ def test_what_an_input_can_hold(value, dtype, fits):
 
 
 def test_an_unknown_format_or_a_missing_package_is_said_before_anything_is_made(tmp_path, monkeypatch):
-    with pytest.raises(runtime.UserError, match="no format 'onx'. There are: onnx, litert."):
+    with pytest.raises(errors.UserError, match="no format 'onx'. There are: onnx, litert."):
         save(tmp_path, formats=("onx",))
     monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else name)
-    with pytest.raises(runtime.UserError, match=r"onnx needs tf2onnx: pip install 'keras_dl\[onnx\]'"):
+    with pytest.raises(errors.UserError, match=r"onnx needs tf2onnx: pip install 'keras_dl\[onnx\]'"):
         save(tmp_path, formats=("onnx",))
     assert nothing_left(tmp_path)
 
@@ -650,6 +648,6 @@ def test_a_model_that_litert_cannot_run_is_said_in_one_line(tmp_path):
     rows = keras.layers.Reshape((SIDE, SIDE), name="rows")(image)
     recurrent = keras.layers.LSTM(4, name="lstm")(rows)
     model = keras.Model(image, keras.layers.Dense(len(CLASSES), name="logits")(recurrent))
-    with pytest.raises(runtime.UserError, match="cannot be made a LiteRT file"):
+    with pytest.raises(errors.UserError, match="cannot be made a LiteRT file"):
         save(tmp_path, model, formats=("litert",))
     assert nothing_left(tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl import runtime, settings
+from keras_dl import atomic, runs, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "apps" / "classify_images.py"
@@ -159,22 +159,22 @@ def test_a_signal_in_the_search_stops_after_the_trial(tmp_path):
 
 
 def test_write_atomic_leaves_the_old_file(tmp_path, monkeypatch):
-    runtime.write_atomic(tmp_path / "a.json", "old")
+    atomic.write_atomic(tmp_path / "a.json", "old")
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
-        runtime.write_atomic(tmp_path / "a.json", "new")
+        atomic.write_atomic(tmp_path / "a.json", "new")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "old"
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), KeyboardInterrupt()])
 def test_an_error_while_a_file_is_made_leaves_nothing_beside_it(tmp_path, error):
-    with pytest.raises(type(error)), runtime.atomic_file(tmp_path / "a.json") as file:
+    with pytest.raises(type(error)), atomic.atomic_file(tmp_path / "a.json") as file:
         file.write(b"half")
         raise error
     assert not list(tmp_path.iterdir())
 
 
 def test_two_processes_never_take_one_folder(tmp_path):
-    folders = [runtime._new_folder(tmp_path, "app", "net-set") for _ in range(3)]
+    folders = [runs.new_folder(tmp_path, "app", "net-set") for _ in range(3)]
     assert [p.name for p in folders] == ["net-set-1", "net-set-2", "net-set-3"]

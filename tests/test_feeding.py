@@ -13,7 +13,7 @@ import test_export as exports
 from test_data_midi import midi_file, note
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, export, feeding, models, runtime
+from keras_dl import cards, endpoints, errors, export, feeding, models, runs
 from keras_dl.data import midi, music, text
 from keras_dl.endpoints.translation import MOST_SENTENCES
 
@@ -30,7 +30,7 @@ def folders(tmp_path_factory):
     keras.utils.set_random_seed(0)
     tokens = text.Tokens("character", VOCABULARY)
     for kind in ("text", "music", "sentences"):
-        run = runtime.Run(path=root / kind, root=root, name=f"lstm-{kind}", app=f"model_{kind}")
+        run = runs.Run(path=root / kind, root=root, name=f"lstm-{kind}", app=f"model_{kind}")
         if kind == "text":
             net = models.build_lstm((None,), len(VOCABULARY), units=(4,))
             preprocess, endpoints = tokens, export.language_model(models.with_state(net), tokens, "ab", 9)
@@ -102,7 +102,7 @@ def said(capsys, *words):
 
 
 def mistake(*words):
-    with pytest.raises(runtime.UserError) as error:
+    with pytest.raises(errors.UserError) as error:
         command.main([str(word) for word in words])
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -273,9 +273,9 @@ def test_a_folder_means_its_texts_by_name(folders, tmp_path, capsys):
 
 def test_a_text_that_is_refused_is_named_by_its_file(folders, tmp_path):
     (tmp_path / "long.txt").write_text("a" * 40_000)
-    with pytest.raises(runtime.UserError, match=f"predict: {tmp_path / 'long.txt'} is refused: it may have at most "):
+    with pytest.raises(errors.UserError, match=f"predict: {tmp_path / 'long.txt'} is refused: it may have at most "):
         command.main(["predict", str(folders["text"]), str(tmp_path / "long.txt")])
-    with pytest.raises(runtime.UserError, match="predict: a{300}... is refused: it may have at most "):
+    with pytest.raises(errors.UserError, match="predict: a{300}... is refused: it may have at most "):
         command.main(["predict", str(folders["text"]), "a" * 40_000])
 
 
@@ -285,7 +285,7 @@ def test_more_lines_than_memory_has_room_for_are_refused_before_they_are_taken_a
         (tmp_path / name).write_text("a\n" * lines)
     assert len(feeding.lines([str(tmp_path / "five.txt")], ["source"])) == 5
     for names in (["six.txt"], ["five.txt", "five.txt"]):
-        with pytest.raises(runtime.UserError, match="may have at most 5 lines; cut it up."):
+        with pytest.raises(errors.UserError, match="may have at most 5 lines; cut it up."):
             feeding.lines([str(tmp_path / name) for name in names], ["source"])
 
 
@@ -387,13 +387,13 @@ def test_mistakes_are_one_line(folders, tmp_path, monkeypatch, kind, words, comp
 @pytest.mark.parametrize(("card", "said"), [({}, "data.steps_per_beat"), ({"data": {}}, "data.steps_per_beat")])
 def test_a_card_that_says_no_grid_is_one_line(card, said, tmp_path):
     (tmp_path / "piece.mid").write_bytes(midi_file(note(60)))
-    with pytest.raises(runtime.UserError, match=f"card.json must say {said}"):
+    with pytest.raises(errors.UserError, match=f"card.json must say {said}"):
         feeding.read(tmp_path / "piece.mid", "roll", "roll", card)
 
 
 @pytest.mark.parametrize("preprocess", [{"kind": "image"}, {"kind": "image", "nosuch": 1}])
 def test_a_card_whose_preprocess_is_not_of_pictures_is_one_line(preprocess, tmp_path):
-    with pytest.raises(runtime.UserError, match="card.json must say a preprocess of pictures"):
+    with pytest.raises(errors.UserError, match="card.json must say a preprocess of pictures"):
         feeding.say_if_inverted(tmp_path / "x.png", {"preprocess": preprocess})
 
 
@@ -408,9 +408,9 @@ def test_what_is_wrong_with_every_line_is_said_once():
 
     def ask(batch, who):
         asked.append(len(batch["source"]))
-        raise runtime.UserError(f"predict: {who} is refused: length_penalty must be from 0 to 10; got -1.")
+        raise errors.UserError(f"predict: {who} is refused: length_penalty must be from 0 to 10; got -1.")
 
     given = feeding.lines(["a", "b", "c"], ["source"])
-    with pytest.raises(runtime.UserError, match="the request is refused: length_penalty"):
+    with pytest.raises(errors.UserError, match="the request is refused: length_penalty"):
         feeding.answered(given, ["source"], ask, {"translation": {"kind": "text"}})
     assert asked == [3, 1, 0]

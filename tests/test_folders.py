@@ -13,7 +13,7 @@ from test_data import folder_of, png, write
 
 from keras_dl import data
 from keras_dl.data import folders, listing
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 
 def load(folder, **options):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from cases import CASES
 
-from keras_dl import checkpoint, data, decoding, export, models, objectives, runtime, training
+from keras_dl import checkpoint, data, decoding, export, models, objectives, runs, training
 from keras_dl.data import music, text
 from keras_dl.endpoints.music import generator as music_generator
 from keras_dl.endpoints.music import scorer as music_scorer
@@ -70,7 +70,7 @@ def batches(count=61, rows=3, steps=4, seed=0):
 
 
 def run_in(folder, **kwargs):
-    return runtime.Run(path=folder, root=folder, name="lstm-text", app="app", **kwargs)
+    return runs.Run(path=folder, root=folder, name="lstm-text", app="app", **kwargs)
 
 
 def test_evaluation_reads_each_row_as_one_sequence():

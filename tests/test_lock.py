@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl import lock, machine, runtime, settings
+from keras_dl import errors, lock, machine, runs, settings
 
 HOLD = """
 import sys, time
@@ -81,23 +81,23 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_lock(tmp_path):
 
 
 def test_a_run_that_another_process_trains_is_refused_in_one_line(holder, tmp_path):
-    with pytest.raises(runtime.UserError) as refused:
-        runtime._lock(tmp_path, resumed=True)
+    with pytest.raises(errors.UserError) as refused:
+        runs.hold(tmp_path, resumed=True)
     (line,) = str(refused.value).splitlines()
     assert f"process {holder.pid} is at work on {tmp_path.name}" in line and "Nothing was written" in line
 
 
 def test_a_run_that_cannot_be_written_is_refused_in_one_line(tmp_path):
     (tmp_path / lock.FILE).mkdir()  # in place of a read-only disk, which root could write all the same
-    with pytest.raises(runtime.UserError, match="--resume: .* cannot be written: Is a directory"):
-        runtime._lock(tmp_path, resumed=True)
+    with pytest.raises(errors.UserError, match="--resume: .* cannot be written: Is a directory"):
+        runs.hold(tmp_path, resumed=True)
     assert tmp_path.exists()
 
 
 def test_a_new_run_that_cannot_be_written_leaves_no_folder(tmp_path):
     (tmp_path / "net-1" / lock.FILE).mkdir(parents=True)
-    with pytest.raises(runtime.UserError, match="--out: .* cannot be written: Is a directory"):
-        runtime._lock(tmp_path / "net-1", resumed=False)
+    with pytest.raises(errors.UserError, match="--out: .* cannot be written: Is a directory"):
+        runs.hold(tmp_path / "net-1", resumed=False)
     assert not (tmp_path / "net-1").exists()
 
 
@@ -112,9 +112,9 @@ def test_a_run_on_a_read_only_file_system_is_refused_in_one_line(tmp_path):
         run.mkdir(parents=True)
         (run / "config.json").write_text('{"settings": {}, "command": "", "versions": {}}')
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        with pytest.raises(runtime.UserError) as refused:
+        with pytest.raises(errors.UserError) as refused:
             hardware = machine.prepare(settings.Common(out=str(disk), resume="convnet-digits-1"))
-            runtime.start(hardware, app="classify_images", name="convnet-digits")
+            runs.start(hardware, app="classify_images", name="convnet-digits")
         assert "Read-only file system" in str(refused.value) and len(str(refused.value).splitlines()) == 1
         assert sorted(p.name for p in run.iterdir()) == ["config.json"]
     finally:
@@ -122,7 +122,7 @@ def test_a_run_on_a_read_only_file_system_is_refused_in_one_line(tmp_path):
 
 
 def test_a_started_run_is_locked_until_it_is_finished(tmp_path):
-    run = runtime.start(machine.prepare(settings.Common(out=str(tmp_path))), app="app", name="net-set")
+    run = runs.start(machine.prepare(settings.Common(out=str(tmp_path))), app="app", name="net-set")
     assert isinstance(run.path, Path) and not free(run.path)
     run.finish({"loss": 1.0})
     assert free(run.path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl import machine, runtime, settings
+from keras_dl import errors, machine, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = sorted((ROOT / "apps").glob("*.py"))
@@ -16,8 +16,8 @@ APPS = sorted((ROOT / "apps").glob("*.py"))
 # devices of the CPU take their place where something is computed.
 STAND_INS = """
 import json, runpy, sys
-from keras_dl import runtime
-with runtime.quiet_tensorflow():
+from keras_dl import errors, imports
+with imports.quiet_tensorflow():
     import tensorflow as tf
     from tensorflow.python.eager import context
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -106,7 +106,7 @@ def test_a_device_that_is_not_there_is_one_line(device):
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("device: this machine has a GPU")
-    with pytest.raises(runtime.UserError, match="--device: must be auto or a device of this machine") as caught:
+    with pytest.raises(errors.UserError, match="--device: must be auto or a device of this machine") as caught:
         machine.prepare(settings.Common(device=device))
     assert "\n" not in str(caught.value)
 
@@ -123,7 +123,7 @@ def test_a_device_that_is_not_there_is_one_line(device):
     ],
 )
 def test_a_wrong_setting_of_a_library_program_is_one_line(wrong, said):
-    with pytest.raises(runtime.UserError) as caught:
+    with pytest.raises(errors.UserError) as caught:
         machine.prepare(settings.Common(**wrong))
     assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
 
@@ -136,7 +136,7 @@ def test_devices_that_come_too_late_are_one_line(monkeypatch):
         raise RuntimeError("Visible devices cannot be modified after being initialized")
 
     monkeypatch.setattr(tf.config, "set_visible_devices", late)
-    with pytest.raises(runtime.UserError, match="before TensorFlow's first operation") as caught:
+    with pytest.raises(errors.UserError, match="before TensorFlow's first operation") as caught:
         machine.prepare(settings.Common())
     assert "\n" not in str(caught.value)
 

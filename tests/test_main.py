@@ -17,7 +17,7 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, export, feeding, models, runtime, verification
+from keras_dl import cards, endpoints, errors, export, feeding, models, verification
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -51,7 +51,7 @@ def said(capsys, *words):
 
 
 def mistake(*words):
-    with pytest.raises(runtime.UserError) as error:
+    with pytest.raises(errors.UserError) as error:
         command.main([str(word) for word in words])
     assert "\n" not in str(error.value)
     return str(error.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_dl import export, machine, runtime, settings, training
+from keras_dl import errors, export, machine, runs, settings, training
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -44,10 +44,10 @@ def test_a_model_that_the_run_did_not_build_is_not_trained(tmp_path):
         return model
 
     early, prepared = compiled(), machine.prepare(settings.Common(out=str(tmp_path)))
-    run = runtime.start(prepared, app="mine", name="early-none")
-    with pytest.raises(runtime.UserError, match=r"must be made by run.build\(compiled\).*; got 'early'") as caught:
+    run = runs.start(prepared, app="mine", name="early-none")
+    with pytest.raises(errors.UserError, match=r"must be made by run.build\(compiled\).*; got 'early'") as caught:
         training.fit(early, None, None, run, epochs=1)
     assert "\n" not in str(caught.value)
     run.build(compiled)
-    with pytest.raises(runtime.UserError, match="made by run.build"):  # another model, of the same name
+    with pytest.raises(errors.UserError, match="made by run.build"):  # another model, of the same name
         training.fit(early, None, None, run, epochs=1)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from keras_dl import __main__ as command
-from keras_dl import cards, errors, records, runtime
+from keras_dl import atomic, cards, errors, records, runs
 from keras_dl.errors import UserError
 
 STRANGE = (
@@ -113,7 +113,7 @@ def damaged(value):
 def a_run(folder):
     for name, (_, value) in RECORDS.items():
         if name != "card.json":
-            runtime.write_atomic(folder / name, json.dumps(value))
+            atomic.write_atomic(folder / name, json.dumps(value))
     return folder
 
 
@@ -125,12 +125,12 @@ def said(error, path):
 @pytest.mark.parametrize("name", [name for name in RECORDS if name != "card.json"])
 def test_a_run_whose_records_are_damaged_is_one_line(tmp_path, name):
     folder = a_run(tmp_path)
-    assert runtime.settings_of(folder) == {"epochs": 3}
+    assert runs.settings_of(folder) == {"epochs": 3}
     refused = 0
     for data in damaged(RECORDS[name][1]):
         (folder / name).write_bytes(data)
         try:
-            made = runtime.settings_of(folder)
+            made = runs.settings_of(folder)
             assert isinstance(made, dict)
         except errors.UserError as error:
             refused += 1
@@ -211,7 +211,7 @@ def test_what_is_no_file_is_said(tmp_path, what):
 )
 def test_the_field_is_named(tmp_path, name, place, new, complaint):
     folder = a_run(tmp_path)
-    runtime.write_atomic(folder / name, json.dumps(changed(RECORDS[name][1], place, new)))
+    atomic.write_atomic(folder / name, json.dumps(changed(RECORDS[name][1], place, new)))
     with pytest.raises(errors.UserError) as error:
         cards.read(folder) if name == "card.json" else records.run(folder)
     assert complaint in said(error.value, folder / name)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from keras_dl import __main__ as command
-from keras_dl import commands, data, feeding, machine, runtime, settings, training, tuning
+from keras_dl import commands, data, errors, feeding, machine, runs, settings, signals, training, tuning
 from keras_dl.resuming import differences
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,7 +115,7 @@ def compiled():
 def start(folder, splits=None, **config):
     config = {"out": str(folder), "epochs": 2, "trials": 0} | config
     prepared = machine.prepare(settings.Training(**config))
-    return runtime.start(prepared, app="app", name="net-set", data=splits and data.fingerprint(splits))
+    return runs.start(prepared, app="app", name="net-set", data=splits and data.fingerprint(splits))
 
 
 def train(folder, **config):
@@ -136,7 +136,7 @@ def train(folder, **config):
 
 
 def refused(*args, **kwargs):
-    with pytest.raises(runtime.UserError) as caught:
+    with pytest.raises(errors.UserError) as caught:
         start(*args, **kwargs)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -152,7 +152,7 @@ def test_a_finished_run_with_more_epochs_ends_as_one_that_had_them_from_the_star
         np.testing.assert_array_equal(one, two)
     histories = [(tmp_path / f / "runs/app/net-set-1/history.csv").read_text() for f in ("whole", "run")]
     assert histories[0] == histories[1]
-    assert again.finished["epochs"] == 4 and runtime.settings_of(run.path)["epochs"] == 4
+    assert again.finished["epochs"] == 4 and runs.settings_of(run.path)["epochs"] == 4
     assert train(tmp_path / "run", **more)[0].finished  # now it is finished with these as well
 
 
@@ -194,7 +194,7 @@ class WithFormats(settings.Training):
 def test_a_finished_run_that_is_asked_for_another_format_is_exported_again(tmp_path):
     def begin(**config):
         prepared = machine.prepare(WithFormats(out=str(tmp_path), **config))
-        return runtime.start(prepared, app="app", name="net-set")
+        return runs.start(prepared, app="app", name="net-set")
 
     begin().finish({"loss": 1.0})
     assert begin(resume="net-set-1").finished and not begin(resume="net-set-1", formats=("onnx",)).finished
@@ -205,7 +205,7 @@ def test_a_file_where_a_folder_of_the_run_should_be_is_one_line(tmp_path):
     (run.path / "finished.json").unlink()
     shutil.rmtree(run.path / "checkpoints")
     (run.path / "checkpoints").write_text("")
-    with pytest.raises(runtime.UserError, match="checkpoints must be a folder of the run; something else has its name"):
+    with pytest.raises(errors.UserError, match="checkpoints must be a folder of the run; something else has its name"):
         train(tmp_path, resume=run.path.name)
 
 
@@ -288,14 +288,14 @@ def test_an_app_notices_that_its_data_have_changed(app, make, change, flags, sai
     with pytest.raises(Stop):
         main(resume)
     change(folder)
-    with pytest.raises(runtime.UserError, match="have changed") as caught:
+    with pytest.raises(errors.UserError, match="have changed") as caught:
         main(resume)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    run = runtime.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app")
+    run = runs.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app")
     commands.following(run, ["-m", "keras_dl", "predict", tmp_path / "my runs" / "1", 'say "it\'s"'], None, ["x"])
     (first, second) = re.findall(r"^  (.*)$", capsys.readouterr().out, re.MULTILINE)
     assert shlex.split(first)[1:] == ["-m", "keras_dl", "predict", "my runs/1", 'say "it\'s"']
@@ -315,11 +315,11 @@ def test_a_prime_goes_into_the_next_command_as_words_or_not_at_all(tmp_path, mon
 
 @pytest.mark.parametrize(("throwaway", "said"), [(False, "saved; --resume run"), (True, "stopped")])
 def test_a_folder_that_goes_with_the_process_is_not_said_to_be_resumed(tmp_path, capsys, throwaway, said):
-    run = runtime.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app", throwaway=throwaway)
-    signals = runtime.Signals(run, saved=True)
-    signals.came = signal.SIGINT
+    run = runs.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app", throwaway=throwaway)
+    asked_to_stop = signals.Signals(run, saved=True)
+    asked_to_stop.came = signal.SIGINT
     with pytest.raises(SystemExit):
-        signals.leave()
+        asked_to_stop.leave()
     assert said in capsys.readouterr().out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_dl import cards
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))  # scripts, not a package
 

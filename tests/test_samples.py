@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import models, runtime, samples, summaries
+from keras_dl import models, runs, samples, summaries
 from keras_dl.data.subwords import WORD, Subwords
 
 
@@ -19,7 +19,7 @@ def callback(run):
 
 
 def test_samples_come_after_epochs_1_2_4_8_and_at_the_end(tmp_path):
-    run = runtime.Run(path=tmp_path, root=tmp_path, name="m", app="a")
+    run = runs.Run(path=tmp_path, root=tmp_path, name="m", app="a")
     made = callback(run)
     for epoch in range(11):
         made.on_epoch_end(epoch)
@@ -31,7 +31,7 @@ def test_samples_come_after_epochs_1_2_4_8_and_at_the_end(tmp_path):
 
 
 def test_a_resumed_run_shows_each_epoch_once(tmp_path):
-    run = runtime.Run(path=tmp_path, root=tmp_path, name="m", app="a")
+    run = runs.Run(path=tmp_path, root=tmp_path, name="m", app="a")
     first = callback(run)
     for epoch in range(4):
         first.on_epoch_end(epoch)

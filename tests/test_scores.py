@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from keras_dl import runtime, scores
+from keras_dl import errors, scores
 
 sacrebleu = pytest.importorskip("sacrebleu", reason="extra [translation] is not installed")
 
@@ -124,5 +124,5 @@ def test_an_interval_is_of_sacrebleus_scores_of_the_resamples(monkeypatch):
 
 def test_without_sacrebleu_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(runtime.UserError, match=r"scores: BLEU needs sacrebleu: pip install 'keras_dl\[translation\]'"):
+    with pytest.raises(errors.UserError, match=r"scores: BLEU needs sacrebleu: pip install 'keras_dl\[translation\]'"):
         scores.of_translations(["a"], ["a"])

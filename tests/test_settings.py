@@ -13,7 +13,7 @@ from typing import Literal, get_type_hints
 import numpy as np
 import pytest
 
-from keras_dl import arguments, runtime, settings
+from keras_dl import arguments, errors, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = sorted((ROOT / "apps").glob("*.py"))
@@ -52,7 +52,7 @@ def test_flags_take_dashes_and_underscores_and_keep_types():
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_nearest(argv, said):
-    with pytest.raises(runtime.UserError) as caught:
+    with pytest.raises(errors.UserError) as caught:
         parse(*argv)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value) and "│" not in str(caught.value)
@@ -64,7 +64,7 @@ def test_assignments_are_literals_and_an_unknown_one_lists_the_right_ones():
         "pooling": "max",
         "units": (8, 8),
     }
-    with pytest.raises(runtime.UserError, match=r"'dpeth=20'. Nearest: depth. Arguments: depth, filters"):
+    with pytest.raises(errors.UserError, match=r"'dpeth=20'. Nearest: depth. Arguments: depth, filters"):
         settings.assignments(["dpeth=20"], {"depth", "filters"}, "build_x")
 
 
@@ -112,13 +112,13 @@ def test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it(app, mon
         flag = f"--{name.replace('_', '-')}"
         for text in ("nan", "inf", "-inf", "1e20", "-1", "-1e-9", "9" * 400, "", "x", "True"):
             words = [flag, text, text] if hint == tuple[int, int] else [f"{flag}={text}"]
-            with pytest.raises(runtime.UserError, match=flag) as caught:
+            with pytest.raises(errors.UserError, match=flag) as caught:
                 settings.parse(config, words, app="job")
             assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
         at_zero = [flag, "0", "0"] if hint == tuple[int, int] else [flag, "0"]
         try:
             zero = getattr(settings.parse(config, at_zero, app="job"), name)
-        except runtime.UserError as refused:
+        except errors.UserError as refused:
             assert str(refused).startswith(f"{flag}: must be ")
         else:
             assert kind.convert(zero) == 0
@@ -190,7 +190,7 @@ def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
     assert (config.units, config.seed, config.resume, config.set) == (77, 5, "newest", ("a=1",))
     assert parse("--set", "a=1", "--resume", "--out", str(tmp_path)).set == ("a=1",)  # once, not twice
     assert parse("--out", str(tmp_path), "--resume", "mlp-digits-1", "--units", "5").units == 5  # refused by start
-    with pytest.raises(runtime.UserError, match="no run 'x' in .*Runs there: mlp-digits-1"):
+    with pytest.raises(errors.UserError, match="no run 'x' in .*Runs there: mlp-digits-1"):
         parse("--resume", "x", "--out", str(tmp_path))
 
 
@@ -207,7 +207,7 @@ def test_a_run_whose_config_lacks_a_setting_is_not_resumed_with_a_default(tmp_pa
     was = {name: value for name, value in dataclasses.asdict(settings.Training()).items() if name != "epochs"}
     for settings_of, said in ((was, "epochs is missing"), (was | {"epochs": 2, "seed": "x"}, "seed: ")):
         (made / "config.json").write_text(json.dumps({"settings": settings_of}))
-        with pytest.raises(runtime.UserError, match=f"config.json: settings is damaged: {said}"):
+        with pytest.raises(errors.UserError, match=f"config.json: settings is damaged: {said}"):
             settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
 
 
@@ -216,7 +216,7 @@ def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     made.mkdir(parents=True)
     was = dataclasses.asdict(settings.Training()) | {"epochs": 0}
     (made / "config.json").write_text(json.dumps({"settings": was}))
-    with pytest.raises(runtime.UserError) as caught:
+    with pytest.raises(errors.UserError) as caught:
         settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
     assert str(caught.value) == (
         f"{made / 'config.json'}: settings is damaged: --epochs: must be a whole number from 1 to 1,000,000; got 0. "
@@ -244,7 +244,7 @@ def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     ],
 )
 def test_what_training_cannot_be_told_is_one_sentence(argv, said):
-    with pytest.raises(runtime.UserError) as caught:
+    with pytest.raises(errors.UserError) as caught:
         settings.parse(settings.Training, argv, app="job")
     assert str(caught.value) == said
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import checkpoint, data, runtime, summaries, training
+from keras_dl import checkpoint, data, runs, summaries, training
 from keras_dl.layers.normalization import BatchNormalization
 
 CLASSES = ("ant", "bee", "cat")
@@ -47,7 +47,7 @@ def net():
 
 
 def run_in(folder, **kwargs):
-    return runtime.Run(path=folder / "run", root=folder, name="net-set", app="app", **kwargs)
+    return runs.Run(path=folder / "run", root=folder, name="net-set", app="app", **kwargs)
 
 
 def fit(model, run, epochs=3, histograms=False, keep="last", callbacks=()):

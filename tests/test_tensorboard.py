@@ -19,7 +19,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl import data, runtime, summaries, training, tuning
+from keras_dl import data, runs, summaries, training, tuning
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLASSES = ("ant", "bee", "cat")
@@ -55,7 +55,7 @@ def compiled(hp):
 def finished(tmp_path_factory):
     """(run, history) after a search and a fit."""
     folder = tmp_path_factory.mktemp("tensorboard")
-    run = runtime.Run(path=folder / "run", root=folder, name="net-set", app="app")
+    run = runs.Run(path=folder / "run", root=folder, name="net-set", app="app")
     validation = examples(40, seed=1)
     parts = (
         data.batches(examples(64, seed=0), 16, preprocess=scaled, shuffle=True),
@@ -166,7 +166,7 @@ def look(page, profile):
 def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, page):
     run, _ = finished
     said, screenshot = look(f"{revealed}/#{page}", tmp_path)
-    records = runtime.read_json(run.tuner / "trials.json")
+    records = json.loads((run.tuner / "trials.json").read_text())
     expected = {
         "timeseries": ["epoch_accuracy", "epoch_loss", "learning_rate", "norms", "train", "validation", "trials/002"],
         "hparams": ["filters", "learning_rate", "val_loss", *(f"{r['trial']:03d}" for r in records)]
@@ -214,7 +214,7 @@ def test_hparams_show_every_trial_with_its_values_and_metric(address, finished):
         "allowedStatuses": ["STATUS_SUCCESS"],
     }  # fmt: skip
     groups = get(address, "plugin/hparams/session_groups", order)["sessionGroups"]
-    records = {f"hparams/trial-{r['trial']:03d}": r for r in runtime.read_json(run.tuner / "trials.json")}
+    records = {f"hparams/trial-{r['trial']:03d}": r for r in json.loads((run.tuner / "trials.json").read_text())}
     assert {group["name"] for group in groups} == set(records) and len(records) == TRIALS
     for group in groups:
         record = records[group["name"]]

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl import checkpoint, data, optimizers, restoring, runtime, samples, settings, training
+from keras_dl import checkpoint, data, errors, optimizers, restoring, runs, samples, settings, training
 from keras_dl.data import images
 from keras_dl.layers.normalization import BatchNormalization
 
@@ -73,7 +73,7 @@ def fit(model, run, epochs=4, **kwargs):
 
 
 def run_in(folder, **kwargs):
-    return runtime.Run(path=folder, root=folder, name="net-set", app="app", **kwargs)
+    return runs.Run(path=folder, root=folder, name="net-set", app="app", **kwargs)
 
 
 class KillAt(keras.callbacks.Callback):
@@ -241,7 +241,7 @@ def test_a_truncated_checkpoint_is_passed_over_with_a_line(tmp_path, capsys):
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     fit(compiled(), run_in(tmp_path), epochs=1)
-    with pytest.raises(runtime.UserError, match="of another model; nothing was changed .*variable: must have"):
+    with pytest.raises(errors.UserError, match="of another model; nothing was changed .*variable: must have"):
         fit(compiled("momentum"), run_in(tmp_path, resumed=True))
 
 
@@ -332,7 +332,7 @@ def test_what_a_damaged_checkpoint_holds_does_not_command_the_terminal(tmp_path,
         raise ValueError("history.\x1b[31m\n: must have 2 values")
 
     checkpoint.write(tmp_path, 1, 0, {"a": np.arange(3)}, STATE)
-    with pytest.raises(runtime.UserError) as refused:
+    with pytest.raises(errors.UserError) as refused:
         checkpoint.newest(tmp_path, wrong)
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and not {"\x1b", "\n"} & set(said[:-1] + str(refused.value))
@@ -472,7 +472,7 @@ def test_evaluate_equals_keras(run):
 
 
 def test_an_unknown_monitor_lists_the_right_ones(tmp_path):
-    with pytest.raises(runtime.UserError, match="monitor must be one of loss, accuracy.*got 'val_acc'"):
+    with pytest.raises(errors.UserError, match="monitor must be one of loss, accuracy.*got 'val_acc'"):
         fit(model := compiled(), run_in(tmp_path), keep="best", monitor="val_acc")
     assert model.optimizer.iterations == 0  # before the training
 

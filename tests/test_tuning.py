@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl import data, runtime, summaries, training, tuning
+from keras_dl import atomic, data, errors, runs, summaries, training, tuning
 from keras_dl.layers.normalization import BatchNormalization
 
 TUNERS = {"random": 4, "bayesian": 4, "hyperband": 9, "grid": 4}  # trials enough for each one's own phases
@@ -86,19 +86,19 @@ def search(run, tuner="random", trials=None, build=small, **kwargs):
 
 
 def run_in(folder):
-    return runtime.Run(path=folder / "run", root=folder, name="net-set", app="app", seed=3)
+    return runs.Run(path=folder / "run", root=folder, name="net-set", app="app", seed=3)
 
 
 def journal(run):
     """What must be equal: all but the seconds."""
-    records = runtime.read_json(run.tuner / "trials.json")
+    records = json.loads((run.tuner / "trials.json").read_text())
     return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
 
 
 def outcome(run):
     weights = {path.name: path.read_bytes() for path in (run.tuner / "weights").glob("*.npz")}
     events = sorted(str(path.parent.relative_to(run.tensorboard)) for path in run.tensorboard.rglob("events*"))
-    return journal(run), runtime.read_json(run.tuner / "best.json"), weights, events
+    return journal(run), json.loads((run.tuner / "best.json").read_text()), weights, events
 
 
 @pytest.mark.parametrize("tuner", TUNERS)
@@ -115,7 +115,7 @@ def test_each_tuner_begins_with_the_defaults_and_ends_with_the_best(tmp_path, qu
     assert best.values == drawn[winner["trial"]]
     assert small(best).get_layer("dense").units == best.values["width"]
     assert all(("momentum" in d) == (d["optimizer"] == "sgd") for d in drawn)  # what was not drawn is not said
-    found = runtime.read_json(run.tuner / "best.json")
+    found = json.loads((run.tuner / "best.json").read_text())
     assert found == {"values": best.values, "trial": winner["trial"], "score": winner["score"], "monitor": "val_loss"}
     continued = [r["trial"] for r in records if "tuner/trial_id" in r["values"]]
     assert bool(continued) == (tuner == "hyperband")
@@ -141,7 +141,7 @@ def test_the_best_is_the_largest_where_that_is_asked(tmp_path, quick):
     run = run_in(tmp_path)
     search(run, mode="max")
     scores = [r["score"] for r in journal(run)]
-    assert runtime.read_json(run.tuner / "best.json")["score"] == max(scores) > min(scores)
+    assert json.loads((run.tuner / "best.json").read_text())["score"] == max(scores) > min(scores)
 
 
 class Killed(BaseException):
@@ -152,8 +152,8 @@ class Killed(BaseException):
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_a_search_killed_around_every_write_ends_as_an_unbroken_one(tmp_path, quick, monkeypatch, tuner):
     whole = run_in(tmp_path / "whole")
-    write, moments = runtime.write_atomic, []
-    monkeypatch.setattr(runtime, "write_atomic", lambda path, text: (moments.append(path), write(path, text)))
+    write, moments = atomic.write_atomic, []
+    monkeypatch.setattr(atomic, "write_atomic", lambda path, text: (moments.append(path), write(path, text)))
     search(whole, tuner)
     assert len(moments) > TUNERS[tuner]
     step = {"random": 1, "bayesian": 5, "hyperband": 7, "grid": 5}[tuner]  # odd: before and after a write
@@ -168,10 +168,10 @@ def test_a_search_killed_around_every_write_ends_as_an_unbroken_one(tmp_path, qu
             if number == kill // 2:
                 raise Killed
 
-        monkeypatch.setattr(runtime, "write_atomic", dying)
+        monkeypatch.setattr(atomic, "write_atomic", dying)
         with pytest.raises(Killed):
             search(run, tuner)
-        monkeypatch.setattr(runtime, "write_atomic", write)
+        monkeypatch.setattr(atomic, "write_atomic", write)
         search(run, tuner)
         assert outcome(run) == outcome(whole), f"killed at {kill}"
 
@@ -201,7 +201,7 @@ def test_the_law_of_resuming_notices_what_is_forgotten(tmp_path, quick, monkeypa
     whole, run = run_in(tmp_path / "whole"), run_in(tmp_path / "run")
     search(whole, "hyperband")
     if forgotten == "seed":
-        monkeypatch.setattr(runtime.Run, "reseed", lambda self: None)
+        monkeypatch.setattr(runs.Run, "reseed", lambda self: None)
     elif forgotten == "weights":
         monkeypatch.setattr(tuning, "_load_weights", lambda model, path: None)
     else:
@@ -227,7 +227,7 @@ def test_a_journal_of_another_search_is_refused(tmp_path, quick):
     (run.tuner / "best.json").unlink()
     before = (run.tuner / "trials.json").read_bytes()
     run.seed += 1
-    with pytest.raises(runtime.UserError, match="must be of this search; its trial 1 had .*Start a new run"):
+    with pytest.raises(errors.UserError, match="must be of this search; its trial 1 had .*Start a new run"):
         search(run)
     assert (run.tuner / "trials.json").read_bytes() == before
 
@@ -237,7 +237,7 @@ def test_weights_that_claim_more_bytes_than_their_file_has_are_damage(tmp_path):
     tuning._save_weights(model, path)
     tuning._load_weights(model, path)
     np.savez_compressed(path, *(np.zeros(10**6) for _ in model.weights))
-    with pytest.raises(runtime.UserError, match="its members claim more bytes than it has. Start a new run."):
+    with pytest.raises(errors.UserError, match="its members claim more bytes than it has. Start a new run."):
         tuning._load_weights(model, path)
 
 
@@ -275,18 +275,18 @@ def test_hyperband_continued_is_one_unbroken_training(tmp_path):
 
 def test_weights_on_disk_are_the_best_and_those_of_the_open_bracket(tmp_path, quick, monkeypatch):
     run, seen = run_in(tmp_path), []
-    write = runtime.write_atomic
+    write = atomic.write_atomic
 
     def watching(path, text):
         if path.name == "trials.json":
             seen.append(len(list((run.tuner / "weights").glob("*.npz"))))
         write(path, text)
 
-    monkeypatch.setattr(runtime, "write_atomic", watching)
+    monkeypatch.setattr(atomic, "write_atomic", watching)
     search(run, "hyperband", trials=30)
     first = [r["values"]["tuner/round"] for r in journal(run)].index(1)  # the first bracket's size
     assert max(seen) <= first + 2  # with the best of all, and the one that has just ended
-    best = runtime.read_json(run.tuner / "best.json")["trial"]
+    best = json.loads((run.tuner / "best.json").read_text())["trial"]
     assert [p.name for p in (run.tuner / "weights").iterdir()] == [f"{best:03d}.npz"]
 
 
@@ -316,7 +316,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(tmp_path, quick, 
     said = capsys.readouterr().out
     assert "The best of 6 trials, 4 of which failed" in said and "failed: OOM when allocating" in said
     whole, again = outcome(run), run_in(tmp_path / "again")
-    again.tuner.joinpath("trials.json").write_text(json.dumps(runtime.read_json(run.tuner / "trials.json")[:4]))
+    again.tuner.joinpath("trials.json").write_text(json.dumps(json.loads((run.tuner / "trials.json").read_text())[:4]))
     search(again, trials=6)
     # The best trial's weights were not carried over with the cut journal.
     assert outcome(again)[:2] == whole[:2]
@@ -328,14 +328,14 @@ def test_when_every_trial_fails_the_first_reason_is_said(tmp_path, quick):
         raise ValueError(f"build_net: width must be 0; got {hp.get('width')}.")
 
     run = run_in(tmp_path)
-    with pytest.raises(runtime.UserError, match=r"every trial failed; the first with: build_net: .* got 1\."):
+    with pytest.raises(errors.UserError, match=r"every trial failed; the first with: build_net: .* got 1\."):
         search(run, build=build, trials=5)
     assert [r["values"]["width"] for r in journal(run)][0] == 1 and len(journal(run)) == 5
     assert not (run.tuner / "best.json").exists()
 
 
 def test_a_mistake_of_the_users_is_not_a_trials_failure(tmp_path, quick):
-    with pytest.raises(runtime.UserError, match="monitor must be one of loss, val_loss; got 'val_acc'"):
+    with pytest.raises(errors.UserError, match="monitor must be one of loss, val_loss; got 'val_acc'"):
         search(run_in(tmp_path), monitor="val_acc")
     for kwargs, text in (
         ({"tuner": "radnom"}, "tuner must be one of 'random', 'bayesian', 'hyperband', 'grid'; got 'radnom'"),
@@ -343,7 +343,7 @@ def test_a_mistake_of_the_users_is_not_a_trials_failure(tmp_path, quick):
         ({"epochs": 0}, "epochs must be a whole number from 1 to 1,000,000; got 0"),
         ({"mode": "least"}, "mode must be one of 'min', 'max'; got 'least'"),
     ):
-        with pytest.raises(runtime.UserError, match=text):
+        with pytest.raises(errors.UserError, match=text):
             search(run_in(tmp_path), **{"trials": 1} | kwargs)
 
 
@@ -482,10 +482,10 @@ def test_a_row_of_the_hparams_page_takes_the_place_of_the_one_before(tmp_path):
 KILLED = """
 import os, pathlib, signal, sys
 import keras_dl
-from keras_dl import runtime, tuning, training
+from keras_dl import atomic, errors, runs, training, tuning
 import test_tuning
 folder, moment = pathlib.Path(sys.argv[1]), sys.argv[2]
-fit, write, replace = training.fit, runtime.write_atomic, os.replace
+fit, write, replace = training.fit, atomic.write_atomic, os.replace
 def in_trial(model, train, validation, run, **kwargs):
     if moment == "trial" and run.path.name == "002":
         class Kill(test_tuning.keras.callbacks.Callback):
@@ -494,7 +494,7 @@ def in_trial(model, train, validation, run, **kwargs):
         kwargs["callbacks"] = [*kwargs["callbacks"], Kill()]
     return fit(model, train, validation, run, **kwargs)
 def in_journal(aside, path):
-    if moment == "journal" and pathlib.Path(path).name == "trials.json" and len(runtime.read_json(aside)) == 2:
+    if moment == "journal" and pathlib.Path(path).name == "trials.json" and len(json.loads(aside.read_text())) == 2:
         with open(aside, "rb+") as file:  # torn: killed within its writing
             file.truncate(40)
         os.kill(os.getpid(), signal.SIGKILL)

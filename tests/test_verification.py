@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import test_export as exports
 
-from keras_dl import cards, export, runtime, verification
+from keras_dl import cards, errors, export, verification
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def refused(folder, trust=False):
     """The one line with which it is refused, before TensorFlow reads anything."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export.tf.saved_model, "load", lambda *_: pytest.fail("it was loaded"))
-        with pytest.raises(runtime.UserError) as mistake:
+        with pytest.raises(errors.UserError) as mistake:
             export.load(folder, trust=trust)
     assert "\n" not in str(mistake.value)
     return str(mistake.value)
@@ -211,10 +211,10 @@ def test_the_card_must_be_of_this_saved_model(folder):
     endpoints = json.loads((folder / cards.CARD).read_text())["endpoints"]
     inputs = endpoints["serving_default"]["inputs"]
     change_card(folder, endpoints={"serving_default": {"inputs": inputs, "outputs": inputs}})
-    with pytest.raises(runtime.UserError, match="endpoints.serving_default.outputs must be as in the SavedModel: "):
+    with pytest.raises(errors.UserError, match="endpoints.serving_default.outputs must be as in the SavedModel: "):
         export.load(folder, trust=True)
     change_card(folder, endpoints={"other": endpoints["serving_default"]})
-    with pytest.raises(runtime.UserError, match="the SavedModel has no 'other'; it has serving_default"):
+    with pytest.raises(errors.UserError, match="the SavedModel has no 'other'; it has serving_default"):
         export.load(folder, trust=True)
 
 

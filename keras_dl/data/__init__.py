@@ -18,8 +18,8 @@ import numpy as np
 from keras_dl.arguments import Function, OneOf, Seed, Text, Whole, YesOrNo, checked, shown
 from keras_dl.data import plans
 from keras_dl.data.fingerprints import fingerprint as fingerprint
-from keras_dl.errors import printable
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.errors import UserError, printable
+from keras_dl.imports import quiet_tensorflow
 
 KINDS = ("images", "music", "text", "pairs")  # the files of this folder that load
 Count = Whole(1, 1_000_000_000)

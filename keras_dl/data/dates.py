@@ -37,7 +37,7 @@ import re
 import numpy as np
 
 from keras_dl.data import tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 PARTS = ("train", "validation", "test")
 YEARS = range(1800, 2100)

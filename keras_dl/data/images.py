@@ -6,7 +6,8 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import Splits, folders, pictures, tfds_sets
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.errors import UserError
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

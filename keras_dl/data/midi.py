@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 NOTES, LOWEST = 88, 21  # keys of a piano; the MIDI number of the first
 MOST_BYTES = 2**21  # of a file

@@ -15,7 +15,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from keras_dl.data import tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 HOST = "raw.githubusercontent.com"
 URL = f"https://{HOST}/multi30k/dataset/master/data/task1/raw/"

@@ -11,9 +11,11 @@ import logging
 import numpy as np
 
 from keras_dl.arguments import Whole, YesOrNo, checked
+from keras_dl.atomic import atomic_file
 from keras_dl.data import Examples, Ragged, Splits, midi, part_folders, reading, tfds_sets, walking
 from keras_dl.data.midi import LOWEST, NOTES
-from keras_dl.runtime import UserError, atomic_file, quiet_tensorflow
+from keras_dl.errors import UserError
+from keras_dl.imports import quiet_tensorflow
 
 SUFFIXES = (".mid", ".midi")
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test

@@ -16,7 +16,8 @@ import numpy as np
 from keras_dl.arguments import OneOf, Text, Tuple, Whole, checked
 from keras_dl.data import Examples, Ragged, Splits, dates, reading, tfds_sets, unknown
 from keras_dl.data.subwords import SPECIAL, UNK, Subwords, _normalised
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.errors import UserError
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

@@ -1,7 +1,7 @@
 """The folders of a user's that hold the splits of their own: train, validation and test, by their usual names."""
 
 from keras_dl.data.split_names import split_of
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 
 def find(root):

@@ -8,7 +8,8 @@ import functools
 import re
 
 from keras_dl.data import headers
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.errors import UserError
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

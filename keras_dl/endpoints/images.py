@@ -6,7 +6,7 @@ Shapes: B pictures a request, h x w pixels as they come, H x W as the model take
 from keras_dl.data import pictures
 from keras_dl.data.pictures import MOST_BYTES, MOST_PIXELS, MOST_SIDE
 from keras_dl.endpoints import Endpoint, at_most, must
-from keras_dl.runtime import quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

@@ -5,7 +5,7 @@ Shapes: B pieces a request, T time steps, 88 notes, S values of the network's st
 
 from keras_dl import decoding
 from keras_dl.endpoints import Endpoint, at_most, must, sampling
-from keras_dl.runtime import quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

@@ -5,7 +5,7 @@ Shapes: B texts a request, T tokens, S values of the network's state.
 
 from keras_dl import decoding
 from keras_dl.endpoints import Endpoint, at_most, one_at_least, restrictions, sampling, weights_per_token, without
-from keras_dl.runtime import quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

@@ -18,7 +18,7 @@ from keras_dl.endpoints import (
     within,
     without,
 )
-from keras_dl.runtime import quiet_tensorflow
+from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf

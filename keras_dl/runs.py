@@ -1,4 +1,4 @@
-"""Where a run lives: its folder, what it notes there, how it is resumed.
+"""A run: its folder, what it notes there, how it is resumed.
 
 `start` takes a folder runs/<app>/<model>-<dataset>-<n>, or finds the one to resume, and puts the settings into
 config.json. This module imports TensorFlow only inside functions.
@@ -6,26 +6,19 @@ config.json. This module imports TensorFlow only inside functions.
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
-import shlex
 import shutil
-import signal
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 
-from keras_dl import arguments, console, imports, paths, records
+from keras_dl import arguments, commands, console, paths, provenance, records
 from keras_dl import lock as locks
-from keras_dl.atomic import atomic_file, write_atomic  # noqa: F401  (public here)
+from keras_dl.atomic import write_atomic
 from keras_dl.errors import UserError, printable
 
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
-PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
 
 
 @dataclasses.dataclass
@@ -158,11 +151,11 @@ def start(machine, *, app, name, data=None):
         notes = resuming.check(path, asked, data)
         asked = resuming.as_trained(path, asked)
     else:
-        path = _new_folder(root, app, name)
-    lock = _lock(path, bool(settings.resume))
+        path = new_folder(root, app, name)
+    lock = hold(path, bool(settings.resume))
     run = Run(
         path=path, root=root, name=name, app=app, seed=settings.seed, settings=asked,
-        strategy=machine.strategy, resumed=bool(settings.resume), command=command_line(),
+        strategy=machine.strategy, resumed=bool(settings.resume), command=commands.command_line(),
         throwaway=_throwaway(settings), lock=lock, models=weakref.WeakSet(),
     )  # fmt: skip
     if settings.resume:
@@ -170,7 +163,7 @@ def start(machine, *, app, name, data=None):
         for note in notes:
             run.say(note)
     else:
-        config = {"settings": asked, "command": run.command, "versions": versions()}
+        config = {"settings": asked, "command": run.command, "versions": provenance.versions()}
         config |= {} if data is None else {"data": data}
         try:
             write_atomic(path / "config.json", json.dumps(config, indent=2))
@@ -182,53 +175,6 @@ def start(machine, *, app, name, data=None):
 
         atexit.register(shutil.rmtree, root, ignore_errors=True)
     return run
-
-
-class Signals:
-    """While it lasts, SIGINT and SIGTERM only ask: what is at work is finished and saved, then `leave` leaves.
-
-    Args:
-        run: the Run that is at work; saved: whether it can be resumed where it stands.
-    """
-
-    def __init__(self, run, saved):
-        self.run, self.saved, self.came, self.before = run, saved, None, {}
-
-    def __enter__(self):
-        with contextlib.suppress(ValueError):  # only the main thread may
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def leave(self):
-        if self.came:
-            out = "" if str(self.run.root) == "." else f" --out {shlex.quote(str(self.run.root))}"
-            kept = self.saved and not self.run.throwaway
-            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if kept else "stopped"
-            self.run.say(f"\n{signal.Signals(self.came).name}: {said}")
-            raise SystemExit(128 + self.came)
-
-    def _note(self, number, _):
-        self.came = number
-
-
-@contextlib.contextmanager
-def quiet_tensorflow():
-    """Import TensorFlow, and list its devices, without the lines that it writes straight to file descriptor 2.
-
-    No environment variable silences them all; an import that fails still says why.
-    """
-    if "tensorflow" in sys.modules:
-        yield
-        return
-    with imports.quiet():
-        import tensorflow  # noqa: F401
-
-        yield
 
 
 def run_to_resume(root, app, which):
@@ -253,45 +199,6 @@ def run_to_resume(root, app, which):
     return max(open_runs, key=lambda p: (p / "config.json").stat().st_mtime_ns)
 
 
-def read_json(path):
-    return json.loads(Path(path).read_text())
-
-
-def versions():
-    """{package: version} of Python and of what the result depends on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
-
-
-def git_commit():
-    """The commit of the code that runs, with "+changes" where the tree differs from it; None outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+changes" if dirty.strip() else "")
-
-
-def command_line():
-    return shlex.join([python(), *sys.argv])
-
-
-def python():
-    """The running interpreter as one would type it here: .venv/bin/python from the project's root."""
-    return typed(Path(sys.executable))
-
-
-def typed(path):
-    """A path as one would type it from here, quoted where it must be."""
-    path = Path(path)
-    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
-
-
 def _folder(path):
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -304,7 +211,7 @@ def _throwaway(settings):
     return settings.smoke and settings.out == "." and not settings.resume
 
 
-def _new_folder(root, app, name):
+def new_folder(root, app, name):
     name, runs = paths.shortened(name), root / "runs" / app
     try:
         runs.mkdir(parents=True, exist_ok=True)
@@ -322,7 +229,7 @@ def _new_folder(root, app, name):
         raise UserError(f"--out: {root} cannot be written: {error.strerror}") from error
 
 
-def _lock(path, resumed):
+def hold(path, resumed):
     """The lock on a run's folder; a new folder that cannot be written is taken away again."""
     try:
         return locks.hold(path)

@@ -1,0 +1,37 @@
+"""SIGINT and SIGTERM end a run where it can go on later, not in the middle of a step."""
+
+import contextlib
+import shlex
+import signal
+
+
+class Signals:
+    """While it lasts, SIGINT and SIGTERM only ask: what is at work is finished and saved, then `leave` leaves.
+
+    Args:
+        run: the Run that is at work; saved: whether it can be resumed where it stands.
+    """
+
+    def __init__(self, run, saved):
+        self.run, self.saved, self.came, self.before = run, saved, None, {}
+
+    def __enter__(self):
+        with contextlib.suppress(ValueError):  # only the main thread may
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def leave(self):
+        if self.came:
+            out = "" if str(self.run.root) == "." else f" --out {shlex.quote(str(self.run.root))}"
+            kept = self.saved and not self.run.throwaway
+            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if kept else "stopped"
+            self.run.say(f"\n{signal.Signals(self.came).name}: {said}")
+            raise SystemExit(128 + self.came)
+
+    def _note(self, number, _):
+        self.came = number

@@ -40,6 +40,7 @@ def main(argv=None):
 
         from keras_dl import data, export, hyperparameters, optimizers, summaries, training, tuning
         from keras_dl.data import images
+        from keras_dl.features.image import Image
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = data.load(
@@ -98,12 +99,12 @@ def main(argv=None):
     report = summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(summaries.report_table(report))
     folder = export.save(
-        model, run, preprocess=preprocess, endpoints=export.classifier(model, preprocess, info.classes),
-        metrics=report["metrics"], examples=splits.test.features["image"][:8], formats=config.formats,
+        model, run, metrics=report["metrics"], formats=config.formats,
+        endpoints=export.classifier(model, preprocess, info.classes, splits.test.features["image"][:8]),
         card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     arguments.show(run, best, report["metrics"])
-    pictures = images.write_png(splits.test.features["image"][:5], run.samples)
+    pictures = Image(preprocess).write_all(splits.test.features["image"][:5], run.samples / "test.png")
     run.finish(report["metrics"])
     app, others = Path(__file__).resolve(), commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images")
     commands.following(

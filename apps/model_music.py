@@ -18,7 +18,6 @@ from keras_dl import commands, imports, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
-RATE = 16_000  # samples of sound a second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +57,13 @@ def main(argv=None):
             training,
             tuning,
         )
-        from keras_dl.data import music, plans
+        from keras_dl.data import plans
         from keras_dl.endpoints.music import generator
+        from keras_dl.features import sound
+        from keras_dl.features.piano_roll import Roll
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    music.needs("pretty_midi", music.WRITING)  # said before the training, not behind it
+    sound.needs("pretty_midi", sound.WRITING)  # said before the training, not behind it
     splits = data.load(
         config.dataset, config.seed, kind="music", steps_per_beat=config.steps_per_beat,
         skip_unreadable=config.skip_unreadable, pieces=16 if config.smoke else None,
@@ -112,7 +113,7 @@ def main(argv=None):
 
     piece = next(iter(splits.validation.features["roll"]))
     tempo = float(splits.validation.features["beats_per_minute"][0])
-    grid = {"steps_per_beat": info.steps_per_beat, "beats_per_minute": tempo}
+    rolls = Roll(info.steps_per_beat, tempo)
     prime = piece[: BEATS * info.steps_per_beat]
     play = tf.function(generator(model.stepper, preprocess), autograph=False)
 
@@ -122,12 +123,8 @@ def main(argv=None):
 
     def show():
         roll = sample()
-        titles = ["a piece of the validation split", f"its first {BEATS} beats, gone on with"]
-        figure = samples.piano_roll_figure(
-            [piece[: len(roll)], roll], titles, lowest=info.lowest, steps_per_beat=info.steps_per_beat
-        )
-        tf.summary.image("piano_roll", tf.io.decode_png(summaries.png(figure), channels=3)[None])
-        tf.summary.audio("sample", music.sound(roll, **grid, rate=RATE)[None, :, None], RATE)
+        titles = [f"the first {BEATS} beats of a piece, gone on with", "the piece, of the validation split"]
+        rolls.summary("sample", [roll, piece[: len(roll)]], titles)
 
     training.fit(
         model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
@@ -142,14 +139,15 @@ def main(argv=None):
     found = {"nats": training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
     run.say(f"test: {found['nats']:.4f} nats a time step")
     endpoints = export.polyphony(
-        model.stepper, preprocess, prime[None].repeat(2, 0), length=config.sample_beats * info.steps_per_beat
-    )
+        model.stepper, preprocess, prime[None].repeat(2, 0), steps_per_beat=info.steps_per_beat,
+        beats_per_minute=tempo, length=config.sample_beats * info.steps_per_beat,
+    )  # fmt: skip
     folder = export.save(
-        model.network, run, preprocess=preprocess, endpoints=endpoints, metrics=found,
+        model.network, run, endpoints=endpoints, metrics=found,
         card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     for name, roll in (("prime", prime), ("sample", sample())):
-        music.write_midi(roll, run.samples / f"{name}.mid", **grid)
+        rolls.write(roll, run.samples / f"{name}.mid")
     arguments.show(run, best, found)
     run.finish(found)
     app, predict, prime = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder], run.samples / "prime.mid"

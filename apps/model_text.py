@@ -19,8 +19,9 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, feeding, imports, machine, models, runs, settings
+from keras_dl import commands, imports, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
+from keras_dl.features import words
 
 # Layers, units and the embedding's width where nothing is --set.
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
@@ -195,19 +196,19 @@ def main(argv=None):
     )
     endpoints = export.language_model(model.stepper, tokens, prime=prime, length=length)
     folder = export.save(
-        model.network, run, preprocess=tokens, endpoints=endpoints, metrics=found,
+        model.network, run, endpoints=endpoints, metrics=found,
         card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "exposure_gap": gap},
     )  # fmt: skip
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
     arguments.show(run, best, found)
     run.finish(found)
-    app, predict, words = Path(__file__).resolve(), ["-m", "keras_dl", "predict"], feeding.as_input(prime)
+    app, predict, prime_words = Path(__file__).resolve(), ["-m", "keras_dl", "predict"], words.as_input(prime)
     commands.following(
         run,
         ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        words and [*predict, "--endpoint", "generate", "--set", "temperature=0.7", folder, *words],
-        words and [*predict, folder, *words],
+        prime_words and [*predict, "--endpoint", "generate", "--set", "temperature=0.7", folder, *prime_words],
+        prime_words and [*predict, folder, *prime_words],
         [app, *arguments.words(best)] if config.trials else None,
         *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/text")),
     )

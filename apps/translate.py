@@ -19,8 +19,9 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, feeding, imports, machine, models, runs, settings
+from keras_dl import commands, imports, machine, models, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
+from keras_dl.features import words
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
 # Sizes where nothing is --set: papers' are for millions of sentences. Normalised last, as published, a Transformer did
@@ -98,6 +99,7 @@ def main(argv=None):
         from keras_dl.data import plans
         from keras_dl.decoding.beam import STRONGEST, WIDEST
         from keras_dl.endpoints import translation
+        from keras_dl.features import sentences
 
     settings.check(
         config.batch_size <= translation.MOST_SENTENCES,
@@ -198,8 +200,7 @@ def main(argv=None):
         tf.summary.text("source, reference, translation", text)
         if looking is not None:
             first = shown["source_text"][0], made["translation"].numpy()[0]
-            figure = samples.alignment_figure(**samples.attention_of(looking, subwords, *first))
-            tf.summary.image("alignment", tf.io.decode_png(summaries.png(figure), channels=3)[None])
+            sentences.alignment_summary("alignment", **samples.attention_of(looking, subwords, *first))
 
     training.fit(
         model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
@@ -241,16 +242,16 @@ def main(argv=None):
         decoder, aligned, subwords, example, width=config.beam_width, length_penalty=config.length_penalty
     )
     folder = export.save(
-        model, run, preprocess=subwords, endpoints=endpoints, metrics=found,
+        model, run, endpoints=endpoints, metrics=found,
         card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "bleu_signature": signature},
     )  # fmt: skip
     arguments.show(run, best, found)
     run.finish(found)
-    app, words = Path(__file__).resolve(), feeding.as_input(example[0][0])
+    app, sentence = Path(__file__).resolve(), words.as_input(example[0][0])
     commands.following(
         run,
         ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        words and ["-m", "keras_dl", "predict", folder, *words],
+        sentence and ["-m", "keras_dl", "predict", folder, *sentence],
         [app, *arguments.words(best)] if config.trials else None,
         None if config.source else [app, "--source", "my.en", "--target", "my.de"],
     )

@@ -39,7 +39,7 @@ def alignment(row):
         import keras
 
         from keras_dl import data, models, samples
-        from keras_dl.data.subwords import Subwords
+        from keras_dl.features.subwords import Subwords
     exported = lengths.of_multi30k(row)
     getattr(models, f"build_{lengths.MODELS[row][0]}")  # imports the layers of the file
     looking = models.with_attention(keras.saving.load_model(exported.path / "model.keras", compile=False))

@@ -12,6 +12,7 @@ import numbers
 from bad_inputs import BadInput, Fault
 
 from keras_dl import imports, runs
+from keras_dl.features import sound
 
 with imports.quiet_tensorflow():
     import keras
@@ -19,7 +20,7 @@ with imports.quiet_tensorflow():
     import tensorflow as tf
 
     from keras_dl import data, decoding, export, machine, models, objectives, optimizers, scores, training
-    from keras_dl.data import images, music, text
+    from keras_dl.data import images, text
 
 keras.config.disable_traceback_filtering()  # the report says where an error was raised
 
@@ -395,5 +396,5 @@ def _pieces(scratch):
     for number in range(6):
         roll = np.zeros((8, 88), np.uint8)
         roll[number:, 39 + number] = 1
-        music.write_midi(roll, folder / f"{number}.mid", steps_per_beat=4, beats_per_minute=120)
+        sound.write_midi(roll, folder / f"{number}.mid", steps_per_beat=4, beats_per_minute=120)
     return folder

@@ -14,6 +14,9 @@ import zlib
 from pathlib import Path
 
 from keras_dl import imports, runs
+from keras_dl.features import sound
+from keras_dl.features.piano_roll import PianoRoll
+from keras_dl.features.tokens import Tokens
 
 with imports.quiet_tensorflow():
     import keras
@@ -22,9 +25,8 @@ with imports.quiet_tensorflow():
     from PIL import Image
 
     from keras_dl import export, models
-    from keras_dl.data import music, text
     from keras_dl.data.images import Preprocess
-    from keras_dl.data.subwords import SPECIAL, WORD, Subwords
+    from keras_dl.features.subwords import SPECIAL, WORD, Subwords
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE = 8  # pixels of a picture
@@ -60,7 +62,7 @@ def _write_data(folder):
             save_picture(folder / "pictures" / name / f"{number}.png", rng)
     (folder / "pieces").mkdir()
     for number in range(6):
-        music.write_midi(a_roll(rng), folder / "pieces" / f"{number}.mid", steps_per_beat=4, beats_per_minute=120)
+        sound.write_midi(a_roll(rng), folder / "pieces" / f"{number}.mid", steps_per_beat=4, beats_per_minute=120)
     (folder / "a.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 100)
     sources = [f"{a} and {b}" for a in SENTENCES for b in SENTENCES] * 3
     (folder / "a.en").write_text("\n".join(sources) + "\n")
@@ -93,17 +95,16 @@ def exports(shared):
 def _export(name, root):
     keras.utils.set_random_seed(0)
     run = runs.Run(path=root / "runs" / "bad_inputs" / name, root=root, name=name, app="bad_inputs")
-    card = {"data": {"steps_per_beat": 4, "beats_per_minute": 120}}
     if name == "pictures":
         model = models.build_linear((SIDE, SIDE, 3), len(CLASSES))
         preprocess = Preprocess((SIDE, SIDE, 3), (100.0,) * 3, (60.0,) * 3, 10.0)
         ends = export.classifier(model, preprocess, CLASSES)
     elif name == "music":
-        model, preprocess = models.build_lstm(units=(4,)), music.PianoRoll()
+        model, preprocess = models.build_lstm(units=(4,)), PianoRoll()
         prime = np.stack([a_roll(np.random.default_rng(n)) for n in range(2)])
-        ends = export.polyphony(models.with_state(model), preprocess, prime, length=8)
+        ends = export.polyphony(models.with_state(model), preprocess, prime, steps_per_beat=4, length=8)
     elif name == "text":
-        preprocess = text.Tokens.of("the quick brown fox jumps over the lazy dog\n", "character")
+        preprocess = Tokens.of("the quick brown fox jumps over the lazy dog\n", "character")
         model = models.build_lstm((None,), len(preprocess.vocabulary), units=(4,))
         ends = export.language_model(models.with_state(model), preprocess, "the ", 9)
     else:
@@ -112,7 +113,7 @@ def _export(name, root):
         model = models.build_transformer(len(preprocess.pieces), **sizes)
         decoder, aligned = models.decoder_of(model), models.with_alignment(model)
         ends = export.translation(decoder, aligned, preprocess, (SENTENCES[:2], SENTENCES[2:4]), width=2)
-    export.save(model, run, preprocess=preprocess, endpoints=ends, metrics={"nats": 1.0}, card=card)
+    export.save(model, run, endpoints=ends, metrics={"nats": 1.0})
 
 
 def a_run(shared):

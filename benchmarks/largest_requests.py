@@ -184,7 +184,7 @@ def _text(card, tokens):
 
 def _sentence(card, tokens):
     """A sentence of about so many sub-words, its end counted, and never of more."""
-    from keras_dl.data.subwords import Subwords
+    from keras_dl.features.subwords import Subwords
 
     subwords = Subwords(tuple(card["preprocess"]["pieces"]))
     letters = [piece for piece in subwords.pieces if len(piece) == 1 and piece.isalpha()]

@@ -29,6 +29,7 @@ import largest_requests
 import numpy as np
 
 from keras_dl.errors import UserError
+from keras_dl.features import sound
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_MEMORY = 6_000  # MB at which a case is ended, so that the machine stays usable
@@ -189,12 +190,11 @@ def _bomb(row, way, export, folder, exports):
     """(a small request, the request with the bomb) of one way that a file goes."""
     from keras_dl import __main__ as command
     from keras_dl import data
-    from keras_dl.data import music
 
     bomb, kind = next(folder.glob("bomb.*")), "music" if row == "midi" else "images"
     harmless = folder / "harmless.mid" if row == "midi" else folder / "harmless.png"
     if row == "midi":
-        music.write_midi(np.eye(8, 88, 40, np.uint8), harmless, steps_per_beat=2, beats_per_minute=80)
+        sound.write_midi(np.eye(8, 88, 40, np.uint8), harmless, steps_per_beat=2, beats_per_minute=80)
     else:
         harmless.write_bytes(_png(np.zeros((28, 28), np.uint8)))
     if way == "served":

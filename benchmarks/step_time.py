@@ -36,6 +36,7 @@ import numpy as np
 
 from keras_dl import imports, models, runs, settings
 from keras_dl.errors import UserError
+from keras_dl.features.image import Preprocess
 
 THREADS = 2
 ROUNDS = 30  # clean ones
@@ -333,7 +334,6 @@ class Ours:
             import keras
 
             from keras_dl import data, optimizers
-            from keras_dl.data import images
         keras.utils.set_random_seed(SEED)
         pixels, labels = network.data()
         model = network.build()
@@ -341,7 +341,7 @@ class Ours:
             optimizer=optimizers.build("momentum", RATE),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        preprocess = images.Preprocess.of(pixels[:1024], network.input_shape)
+        preprocess = Preprocess.of(pixels[:1024], network.input_shape)
         return cls(model, data.Examples({"image": pixels, "label": labels}), network.batch_size, preprocess)
 
     def run(self, steps):

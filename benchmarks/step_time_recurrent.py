@@ -29,6 +29,7 @@ import numpy as np
 from step_time import RATE, SEED, Ours, PlainKeras, import_torch, random_batches, serve, trainable
 
 from keras_dl import imports, models
+from keras_dl.features.tokens import EOS, UNKNOWN, Tokens
 
 WORDS = 10_000
 CLIP = 5.0
@@ -58,9 +59,8 @@ class WordModel:
         return Sequential([Input((self.steps,)), layers.Embedding(WORDS, 200), *lstms, layers.Dense(WORDS)])
 
     def vocabulary(self):
-        from keras_dl.data import text
 
-        return text.Tokens("word", (text.UNKNOWN["word"], text.EOS, *map(str, range(WORDS - 2))))
+        return Tokens("word", (UNKNOWN["word"], EOS, *map(str, range(WORDS - 2))))
 
     def data(self):
         """int32 (N,)"""

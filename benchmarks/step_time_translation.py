@@ -70,7 +70,7 @@ class Pairs:
 
     def ours(self):
         from keras_dl import data, objectives, optimizers
-        from keras_dl.data import subwords
+        from keras_dl.features import subwords
 
         model = self.build()
         model.compile(

@@ -12,7 +12,7 @@ import shlex
 import urllib.parse
 from pathlib import Path
 
-from keras_dl import paths, provenance, records
+from keras_dl import features, paths, provenance, records
 from keras_dl.errors import UserError
 
 CARD = "card.json"
@@ -20,17 +20,7 @@ MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "saf
 SAVED_MODEL = "saved_model.pb"
 NAMED = 5  # exports that a message lists
 PATTERN = "[]*?\\"
-PLACEHOLDERS = {  # of the Python lines, by kind
-    "image_bytes": 'tf.constant([open("PICTURE.png", "rb").read()])',
-    "text": 'tf.constant(["some text"])',
-    "sentence": 'tf.constant(["a sentence"])',
-    "sentence_target": 'tf.constant(["its translation"])',
-}
-INPUTS = {  # of the shell command
-    "image_bytes": " PICTURE.png", "text": ' "some text"', "sentence": ' "a sentence"', "roll": " PIECE.mid",
-}  # fmt: skip
-WORDS = {"text": "some text", "sentence": "a sentence", "sentence_target": "its translation"}  # of the REST body
-BATCHED = {"image", *INPUTS, *WORDS}  # kinds of input that have an axis for the batch
+SAME_DRAW = "the same seed gives the same draw; verified in a fresh process"
 
 
 def versions(folder):
@@ -65,20 +55,64 @@ def read(folder):
     """The card in `folder`.
 
     Raises:
-        UserError: there is none, or it is not as records.Card has it, or no INPUT can feed it as it says.
+        UserError: there is none, or it is not as records.Card has it, or a feature is not as its kind has it.
     """
     place = Path(folder) / CARD
     card = records.read(place, records.Card)
-    if card.get("preprocess", {}).get("kind") == "image":
-        records.check(card["preprocess"], records.OfPictures, f"{place}: preprocess")
-    for name, endpoint in card["endpoints"].items():
-        for field, spec in endpoint["inputs"].items():
-            if spec["kind"] in BATCHED and not spec["shape"]:
-                raise UserError(
-                    f"{place} is damaged: endpoints.{name}.inputs.{field}.shape: must have an axis for the batch, as "
-                    f"its kind is {spec['kind']}."
-                )
+    for name in card["endpoints"]:
+        for way in ("inputs", "outputs"):
+            features_of(card, name, way, place)
     return card
+
+
+def features_of(card, endpoint, way, place=CARD):
+    """The features of an endpoint that the card describes: {name: features.Feature}.
+
+    A card that was written before features were said in it has their config elsewhere: of pictures, texts and sentences
+    in "preprocess", of classes in "classes", of piano-rolls in "data".
+
+    Args:
+        card: as read() gives it.
+        endpoint: its name.
+        way: "inputs" or "outputs".
+        place: of the card, for the message.
+
+    Raises:
+        UserError: the card is damaged; says the field.
+    """
+    return {
+        name: _feature(card, tensor, place, f"endpoints.{endpoint}.{way}.{name}")
+        for name, tensor in card["endpoints"][endpoint][way].items()
+    }
+
+
+def _feature(card, tensor, place, field):
+    kind = tensor["kind"]
+    scalar = tensor["shape"] == []
+    if scalar and features.feature_class(kind).shape != ():
+        if kind in features.KINDS:
+            raise UserError(
+                f"{place} is damaged: {field}.shape: must have an axis for the batch, as its kind is {kind}."
+            )
+        kind = "number"
+    cls = features.feature_class(kind)
+    fields = cls.CONFIG.__annotations__
+    config = {name: tensor[name] for name in ("dtype", "default") if name in fields and name in tensor}
+    if "features" not in card:
+        return features.from_config(kind, config | _config_before(card, fields), f"{place}: {field}")
+    if "feature" in tensor:
+        if tensor["feature"] not in card["features"]:
+            raise UserError(f"{place} is damaged: {field}.feature: there is no {tensor['feature']!r} in features.")
+        config |= card["features"][tensor["feature"]]
+        field = f"features.{tensor['feature']}"
+    return features.from_config(kind, config, f"{place}: {field}")
+
+
+def _config_before(card, fields):
+    """What a card of before features says of a feature with these fields of its config."""
+    known = {**(card.get("data") or {}), **(card.get("preprocess") or {})}
+    known |= {"classes": card["classes"]} if "classes" in card else {}
+    return {name: known[name] for name in fields if name in known}
 
 
 def under(saved_models):
@@ -97,14 +131,14 @@ def under(saved_models):
     return found
 
 
-def describe(model, run, preprocess, endpoints, outputs, metrics):
+def describe(model, run, endpoints, outputs, metrics):
     """The card of an export, but for its files, version and how to call it.
 
     Args:
-        model, run, preprocess, endpoints, metrics: as export.save has them.
+        model, run, endpoints, metrics: as export.save has them.
         outputs: {endpoint: {output: its TensorSpec}}.
     """
-    about = {key: value for endpoint in endpoints.values() for key, value in endpoint.about.items()}
+    configs = {}  # those that several inputs and outputs share are written once
     return {
         "name": run.name,
         "app": run.app,
@@ -119,12 +153,18 @@ def describe(model, run, preprocess, endpoints, outputs, metrics):
             "trainable": sum(math.prod(weight.shape) for weight in model.trainable_weights),
             "all": model.count_params(),
         },
-        **about,
-        "preprocess": preprocess.config(),
+        "features": configs,
         "endpoints": {
             name: {
-                "inputs": {spec.name: _signature(spec.name, spec, endpoint) for spec in endpoint.inputs},
-                "outputs": {field: _signature(field, spec, endpoint) for field, spec in outputs[name].items()},
+                "inputs": {
+                    field: _tensor(field, feature, feature.spec(field), configs)
+                    for field, feature in endpoint.inputs.items()
+                },
+                "outputs": {
+                    field: _tensor(field, endpoint.outputs[field], spec, configs)
+                    for field, spec in outputs[name].items()
+                },
+                **({"samples": SAME_DRAW} if endpoint.samples else {}),
                 "limits": endpoint.limits,
                 **({"measured": figures} if (figures := measured(run.app, _names(endpoint, endpoints))) else {}),
             }
@@ -166,19 +206,23 @@ def text(card):
     return written.encode("utf-8", "backslashreplace").decode("utf-8")  # of names that are not UTF-8
 
 
-def how_to_call(folder, endpoints):
+def how_to_call(folder, card):
     """{"predict": shell command, "python": a few lines, "rest": URL and body} for the first of the card's endpoints."""
-    name, first = next(iter(endpoints.items()))
-    python = ", ".join(f"{field}={_placeholder(spec)}" for field, spec in first["inputs"].items())
-    given = next((INPUTS[spec["kind"]] for spec in first["inputs"].values() if spec["kind"] in INPUTS), "")
-    rows = all(spec["shape"] for spec in first["inputs"].values())  # a scalar fits the columnar form only
-    values = {field: _json_value(spec) for field, spec in first["inputs"].items()}
-    if not rows:
-        values = {field: [value] if first["inputs"][field]["shape"] else value for field, value in values.items()}
-    body = {"signature_name": name, **({"instances": [values]} if rows else {"inputs": values})}
+    name = next(iter(card["endpoints"]))
+    inputs = features_of(card, name, "inputs")
+    python = ", ".join(f"{field}={feature.in_python()}" for field, feature in inputs.items())
+    fed = [feature.on_command_line() for feature in inputs.values() if feature.is_fed]
+    body = {"signature_name": name}
+    values = {field: feature.in_rest() for field, feature in inputs.items()}
+    if any(feature.is_scalar for feature in inputs.values()):  # fits the columnar form only
+        body["inputs"] = {
+            field: value if inputs[field].is_scalar else [value] for field, value in values.items()
+        }  # fmt: skip
+    else:
+        body["instances"] = [values]
     model = urllib.parse.quote(folder.parent.name, safe="")
     return {
-        "predict": f"python -m keras_dl predict {shlex.quote(str(folder))}{given}",
+        "predict": " ".join(["python -m keras_dl predict", shlex.quote(str(folder)), *fed[:1]]),
         "python": "\n".join([*_loading(str(folder)), f"answer = model.signatures[{name!r}]({python})"]),
         "rest": {"url": f"http://localhost:8501/v1/models/{model}:predict", "body": body},
     }
@@ -196,30 +240,32 @@ def _loading(folder):
     ]
 
 
-def _signature(name, spec, endpoint):
-    said = {"kind": endpoint.kinds[name], "dtype": spec.dtype.name, "shape": spec.shape.as_list()}
-    if name in endpoint.example and not said["shape"]:
-        said["default"] = _plain(endpoint.example[name])
-    return said
+def _tensor(name, feature, spec, configs):
+    """What the card says of an input or output; its config, where it has one, goes to `configs`."""
+    tensor = {"kind": feature.kind, "dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+    if feature.default is not None:
+        tensor["default"] = _plain(feature.default)
+    config = {field: value for field, value in feature.config().items() if field not in tensor}
+    if config:
+        tensor["feature"] = _key(name, config, configs)
+    return tensor
+
+
+def _key(name, config, configs):
+    """The key under which `config` stands in `configs`; it is put there where it does not stand yet."""
+    for key, other in configs.items():
+        if other == config:
+            return key
+    key, number = name, 2
+    while key in configs:
+        key, number = f"{name}_{number}", number + 1
+    configs[key] = config
+    return key
 
 
 def _saved_models(missing):
     """The folder in which exports stand beside one that is not there."""
     return missing.parent.parent if paths.number_of(missing.name) is not None else missing.parent
-
-
-def _placeholder(spec):
-    if "default" in spec:
-        return f"tf.constant({spec['default']!r}, tf.{spec['dtype']})"
-    return PLACEHOLDERS.get(spec["kind"], f"<{spec['dtype']} {spec['shape']}>")
-
-
-def _json_value(spec):
-    if spec["kind"].endswith("_bytes"):
-        return {"b64": "<base64 of the file>"}
-    if spec["kind"] in WORDS:
-        return WORDS[spec["kind"]]
-    return spec.get("default", f"<{spec['dtype']} {spec['shape'][1:]}>")
 
 
 def _plain(value):

@@ -50,17 +50,15 @@ UNWRITABLE = [
 ]  # fmt: skip
 
 
-def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None, formats=()):
+def save(model, run, *, endpoints, metrics, card=None, formats=()):
     """Export `model` as the next version of saved_models/<run.name>.
 
     Args:
         model: the trained keras.Model.
         run: runs.Run; a run that was resumed after its export was made gets that one back.
-        preprocess: the Splits' own.
         endpoints: {name: Endpoint}, "serving_default" first; classifier() makes them.
         metrics: {name: value} of the test split.
         card: {name: value} that the card says besides, such as data and hyperparameters.
-        examples: uint8 (n, h, w, C) pictures with which the export is tried, where it takes pictures; None for noise.
         formats: of "onnx" and "litert", what is made besides.
 
     Returns:
@@ -74,10 +72,6 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
     formats = other_formats.checked(formats)
     if next(iter(endpoints)) != "serving_default":
         raise ValueError(f"export.save: the first endpoint must be serving_default; got {', '.join(endpoints)}.")
-    if {"image", "image_bytes"} & {kind for endpoint in endpoints.values() for kind in endpoint.kinds.values()}:
-        if examples is None:
-            examples = np.random.default_rng(0).integers(0, 256, (2, *preprocess.input_shape), np.uint8)
-        examples = np.asarray(examples[:EXAMPLES])
     identity = {"run": _run_name(run), "weights": _digest(model.weights), "formats": formats}
     base = run.root / "saved_models" / run.name
     with _writing(base):
@@ -95,8 +89,8 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
                 served = _write_saved_model(model, endpoints, plain / folder.name)
             model.save(folder / "model.keras")
             for name in formats:
-                other_formats.write(name, model, preprocess(examples), folder)
-            calls = _calls(endpoints, examples)
+                other_formats.write(name, model, _model_inputs(endpoints, name), folder)
+            calls = _calls(endpoints)
             _write_warmup(run.name, calls, folder)
             _write_graph(served["serving_default"], run.tensorboard / "export")
         answers = _answers_of_a_fresh_process(folder, calls)
@@ -105,7 +99,7 @@ def save(model, run, *, preprocess, endpoints, metrics, card=None, examples=None
         if _digest(model.variables) != before:
             raise RuntimeError("export.save: an endpoint changes the model: is it called with training=False?")
         outputs = {name: function.get_concrete_function().structured_outputs for name, function in served.items()}
-        written = {**cards.describe(model, run, preprocess, endpoints, outputs, metrics), **identity, **(card or {})}
+        written = {**cards.describe(model, run, endpoints, outputs, metrics), **identity, **(card or {})}
         with _writing(base):
             written["files"] = verification.digests(folder)
             return _publish(folder, base, written, run)
@@ -277,31 +271,34 @@ def _write_saved_model(model, endpoints, folder):
     archive.track(model)
     served = {}
     for name, endpoint in endpoints.items():
-        served[name] = archive.add_endpoint(name, _by_position(endpoint), list(endpoint.inputs))
+        served[name] = archive.add_endpoint(name, _by_position(endpoint), endpoint.specs())
     archive.write_out(str(folder), verbose=False)
     return served
 
 
 def _by_position(endpoint):
-    names = [spec.name for spec in endpoint.inputs]
+    names = list(endpoint.inputs)
     return lambda *tensors: endpoint.function(**dict(zip(names, tensors, strict=True)))
 
 
-def _calls(endpoints, examples):
-    """{"endpoint/size": {input: array}}: every endpoint with all the examples and with one."""
-    pictures = {}
-    if examples is not None:
-        encoded = np.array([tf.io.encode_png(image).numpy() for image in examples], object)
-        pictures = {"image": examples, "image_bytes": encoded}
+def _model_inputs(endpoints, format_name):
+    """What the model itself takes of the first endpoint's example."""
+    for feature in endpoints["serving_default"].inputs.values():
+        if hasattr(feature, "preprocessed_example"):
+            return feature.preprocessed_example()
+    raise UserError(f"export.save: formats: {format_name} is written of models of pictures alone; take none.")
+
+
+def _calls(endpoints):
+    """{"endpoint/size": {input: array}}: every endpoint with all of its examples and with one."""
     calls = {}
     for name, endpoint in endpoints.items():
-        values = {}
-        for spec in endpoint.inputs:
-            value = endpoint.example.get(spec.name)
-            value = pictures[endpoint.kinds[spec.name]] if value is None else value
-            values[spec.name] = np.asarray(value, spec.dtype.as_numpy_dtype)
-        for size in dict.fromkeys((max((len(value) for value in values.values() if value.ndim), default=1), 1)):
-            calls[f"{name}/{size}"] = {field: value[:size] if value.ndim else value for field, value in values.items()}
+        examples = {field: value[:EXAMPLES] if value.ndim else value for field, value in endpoint.example().items()}
+        most = max((len(value) for value in examples.values() if value.ndim), default=1)
+        for size in dict.fromkeys((most, 1)):
+            calls[f"{name}/{size}"] = {
+                field: value[:size] if value.ndim else value for field, value in examples.items()
+            }
     return calls
 
 
@@ -332,16 +329,24 @@ def _write_graph(function, folder):
 
 
 def _compare(endpoints, served, calls, answers):
-    """Hold the fresh process's answers against those of the functions in this one."""
+    """Hold the fresh process's answers against those of the functions in this one.
+
+    Of an endpoint that draws, too, all must be the same: its draw is a function of the request, of which the seed is a
+    part, and both processes run the same operations in the same order on the same machine.
+    """
     for call, inputs in calls.items():
-        endpoint, size = call.split("/")
-        wanted = served[endpoint](*[tf.constant(inputs[spec.name], spec.dtype) for spec in endpoints[endpoint].inputs])
-        for name in sorted(set(wanted) | set(answers[call])):
-            here, there = wanted[name].numpy() if name in wanted else None, answers[call].get(name)
+        name, size = call.split("/")
+        endpoint = endpoints[name]
+        wanted = served[name](
+            *[tf.constant(inputs[field], feature.dtype) for field, feature in endpoint.inputs.items()]
+        )
+        for field in sorted(set(wanted) | set(answers[call])):
+            here, there = wanted[field].numpy() if field in wanted else None, answers[call].get(field)
             if not _equal(here, there):
+                how = "draws otherwise with the same seed" if endpoint.samples else "answers otherwise"
                 raise RuntimeError(
-                    f"export.save: reloaded in a fresh process, endpoint {endpoint} answers otherwise at batch size "
-                    f"{size}: {name} must be within {TOLERANCE:g} of {here!r}; got {there!r}. Nothing was exported."
+                    f"export.save: reloaded in a fresh process, endpoint {name} {how} at batch size {size}: {field} "
+                    f"must be within {TOLERANCE:g} of {here!r}; got {there!r}. Nothing was exported."
                 )
 
 
@@ -360,7 +365,7 @@ def _publish(folder, base, card, run):
     while True:
         version += 1
         place = base / str(version)
-        card = {**card, "version": version, "call": cards.how_to_call(place, card["endpoints"])}
+        card = {**card, "version": version, "call": cards.how_to_call(place, card)}
         atomic.write_atomic(folder / cards.CARD, cards.text(_signed(card, run)))
         try:
             os.rename(folder, place)

@@ -7,6 +7,7 @@ their tests and their exports are made for channels_last, float32 and TensorFlow
 """
 
 import contextlib
+import importlib
 import importlib.abc
 import os
 import sys
@@ -77,6 +78,21 @@ def quiet_tensorflow():
         import tensorflow  # noqa: F401
 
         yield
+
+
+class _Late:
+    """A module that is imported when something of it is used first."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, attribute):
+        if attribute.startswith("__"):  # what tools ask of any object must not import TensorFlow
+            raise AttributeError(attribute)
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+tensorflow = _Late("tensorflow")  # for files that are to be imported without it
 
 
 def _set_up_tensorflow(tensorflow):

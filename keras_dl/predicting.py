@@ -1,79 +1,153 @@
 """`python -m keras_dl predict`: an export's endpoint is asked about every INPUT, and its answers are shown and written.
 
-An INPUT that cannot be read or is refused is named on stderr with the reason, and the others are answered.
+What an INPUT is, how an answer is shown and how it is written, the features of the export's card say. An INPUT that
+cannot be read or is refused is named on stderr with the reason, and the others are answered.
 """
 
 import csv
+import dataclasses
 import io
 import json
 import os
 import re
-import reprlib
 import sys
 from pathlib import Path
 
-from keras_dl import atomic, cards, feeding, imports, paths, settings, tables
+from keras_dl import atomic, cards, imports, inputs, paths, settings, tables
 from keras_dl.errors import Refused, UserError, printable
+from keras_dl.features import words
 
-BESIDE = 4  # classes that a table lists after the best one
-LARGEST = {"float16": 65504.0, "bfloat16": 3.3e38, "float32": 3.4028234e38, "float64": sys.float_info.max}
+LONGEST_PLACE = 300  # characters of the place where a text stands, in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """An endpoint, and what of a request is known before the INPUTs are read.
+
+    Attributes:
+        name: of the endpoint.
+        features, outputs: {name: features.Feature} of its inputs and outputs.
+        shapes: {output: its shape}.
+        scalars: {input: number} of its single numbers.
+        fed: {input: features.Feature} of those that INPUTs feed.
+    """
+
+    name: str
+    features: dict
+    outputs: dict
+    shapes: dict
+    scalars: dict
+    fed: dict
+
+    @property
+    def by_line(self):
+        return any(feature.by_line for feature in self.fed.values())
+
+
+@dataclasses.dataclass
+class Answer:
+    """One row of an answer.
+
+    Attributes:
+        asked: {column: text}, what it answers.
+        values: {output: plain lists, numbers and strings}; None where the line was empty or refused.
+        read: the value that was read and fed, None where a row has several.
+    """
+
+    asked: dict
+    values: dict | None
+    read: object = None
 
 
 def predict(asked):
-    """Ask an export's endpoint about every input, print a table, and write --out.
+    """Ask an export's endpoint about every INPUT, print a table, and write --out.
 
     Raises:
-        UserError: the command line, the export or all of its inputs are wrong.
-        SystemExit: some inputs were answered and some not (status 1).
+        UserError: the command line, the export or all of its INPUTs are wrong.
+        SystemExit: some INPUTs were answered and some not (status 1).
     """
     folder, card = cards.find(asked.export)
-    endpoint = asked.endpoint or next(iter(card["endpoints"]))
-    if endpoint not in card["endpoints"]:
-        near = settings.nearest(endpoint, card["endpoints"])
-        raise UserError(f"--endpoint: {folder} has no {endpoint!r}.{near} It has: {', '.join(card['endpoints'])}.")
-    specs, outputs = (card["endpoints"][endpoint][way] for way in ("inputs", "outputs"))
-    scalars = _scalars(asked.set, specs, endpoint)
-    fed = _fed(specs, scalars, endpoint, asked.inputs)
-    kind, fields = next(iter(fed), None), list(fed.values())
-    out = _checked_out(asked.out, outputs, kind)
+    question = _question(asked, folder, card)
+    out = _checked_out(asked.out, question)
     failures = []
-    things = _things(asked.inputs, kind, fields, failures)
-    if failures and not things:
+    sources = inputs.sources(asked.inputs, question.fed, failures)
+    if failures and not sources:
         _end(failures, [])
 
     with imports.quiet_tensorflow():
         from keras_dl import export, machine
     machine.prepare_to_answer()
-    served = export.load(folder, trust=asked.trust)
+    exported = export.load(folder, trust=asked.trust)
 
-    def ask(given, who):
-        return _rows(_ask(served, endpoint, {**scalars, **given}, who))
-
-    tempi = []
-    if kind is None:
-        answers = ask({}, f"endpoint {endpoint}")
-    elif kind == "sentence":
-        answers = _of_lines(things, fields, card, ask, outputs, failures)
+    if question.fed:
+        answers = answers_to(exported, question, sources, failures)
     else:
-        answers = _of_files(things, kind, fields[0], specs, card, ask, failures, tempi)
+        rows = _rows(_ask(exported, question, {}, f"endpoint {question.name}"))
+        answers = [Answer({}, row) for row in rows]
     if answers or not failures:
-        shown = {name: spec for name, spec in outputs.items() if kind != "sentence" or len(spec["shape"]) == 1}
-        _print_answers(answers, outputs, shown)
+        _print_answers(answers, question)
         if out is not None:
-            _write_out(out, answers, outputs, shown, tempi, card)
+            _write_out(out, answers, question)
     if failures:
         _end(failures, answers)
 
 
-def _checked_out(path, outputs, kind):
+def _question(asked, folder, card):
+    """The Question that the command line asks of a card.
+
+    Raises:
+        UserError: no such endpoint, scalars that do not fit, or INPUTs that nothing takes.
+    """
+    name = asked.endpoint or next(iter(card["endpoints"]))
+    if name not in card["endpoints"]:
+        near = settings.nearest(name, card["endpoints"])
+        raise UserError(f"--endpoint: {folder} has no {name!r}.{near} It has: {', '.join(card['endpoints'])}.")
+    shapes = {output: tensor["shape"] for output, tensor in card["endpoints"][name]["outputs"].items()}
+    features, outputs = (cards.features_of(card, name, way) for way in ("inputs", "outputs"))
+    scalars = _scalars(asked.set, features, name)
+    return Question(name, features, outputs, shapes, scalars, _fed(features, name, asked.inputs))
+
+
+def _scalars(pairs, features, endpoint):
+    """{input: value} of the endpoint's single numbers: what --set says over the card's defaults."""
+    scalars = {name: feature for name, feature in features.items() if feature.is_scalar}
+    if pairs and not scalars:
+        raise UserError(f"--set: endpoint {endpoint} has no scalar inputs; it takes {', '.join(features)}.")
+    values = {name: feature.default for name, feature in scalars.items() if feature.default is not None}
+    values |= settings.assignments(pairs, set(scalars), f"endpoint {endpoint}")
+    for name, value in values.items():
+        scalars[name].check_value(name, value)
+    missing = [name for name in scalars if name not in values]
+    if missing:
+        raise UserError(f"--set: endpoint {endpoint} needs {', '.join(f'--set {name}=...' for name in missing)}.")
+    return values
+
+
+def _fed(features, endpoint, names):
+    """{input: feature} of those that an INPUT feeds; {} where the endpoint takes single numbers alone."""
+    others = {name: feature for name, feature in features.items() if not feature.is_scalar and not feature.follows}
+    fed = {name: feature for name, feature in others.items() if feature.is_fed}
+    fed = dict(sorted(fed.items(), key=lambda item: item[1].position))
+    one_line = all(feature.by_line for feature in fed.values())
+    one_line &= [feature.position for feature in fed.values()] == list(range(len(fed)))
+    several = len(others) > 1 and not one_line
+    if len(fed) < len(others) or several:
+        strange = [f"{name} ({words.shortened(feature.kind)})" for name, feature in others.items() if name not in fed]
+        raise UserError(
+            f"predict: cannot feed endpoint {endpoint} of {cards.CARD} from files: {', '.join(strange or others)}."
+        )
+    if fed and not names:
+        raise UserError(f"predict: endpoint {endpoint} takes {inputs.wanted(fed)}.")
+    if names and not fed:
+        raise UserError(f"predict: endpoint {endpoint} takes no files; got {', '.join(names)}.")
+    return fed
+
+
+def _checked_out(path, question):
     """The Path that --out says, None where it says nothing; UserError where answers cannot be written there."""
     if path is None:
         return None
-    suffixes = [".json", ".csv"]
-    if _of_kind(outputs, "roll"):
-        suffixes.append(".mid")
-    if _of_kind(outputs, "text") and kind == "sentence":
-        suffixes.append(".txt")
+    suffixes = [".json", ".csv", *_writers(question)]
     out = paths.expanded(path)
     if out.suffix not in suffixes:
         raise UserError(f"--out: must end in {' or '.join(suffixes)}; got {path}.")
@@ -87,54 +161,115 @@ def _checked_out(path, outputs, kind):
     return out
 
 
-def _of_kind(outputs, kind):
-    return [name for name, spec in outputs.items() if spec["kind"] == kind]
+def _writers(question):
+    """{suffix: (output, its feature)} of the outputs that files of their own can be written of."""
+    writers = {}
+    for name, feature in question.outputs.items():
+        for suffix in feature.written_as:
+            writers.setdefault(suffix, (name, feature))
+    return writers
 
 
-def _things(names, kind, fields, failures):
-    """What there is to ask about: Paths of files, or Lines. What is wrong is added to `failures`."""
-    if names.count("-") > 1:
-        raise UserError("predict: standard input, INPUT -, can be read once.")
-    things = []
-    for name in names:
+def answers_to(exported, question, sources, failures):
+    """An Answer for every row; what cannot be read or is refused is added to `failures`."""
+    answers, count = [], max(feature.at_once for feature in question.fed.values())
+    full = [source for source in sources if not _is_empty(source)]
+    groups = iter([full[i : i + count] for i in range(0, len(full), count)])
+    rows = (row for group in groups for row in _answers_of(exported, question, group, failures))
+    for source in sources:
+        if _is_empty(source):
+            answers.append(Answer(_what_was_asked(question, source), None))
+        else:
+            answers += next(rows)
+    for name in dict.fromkeys(source.name for source in sources) if question.by_line else ():
+        _say_remarks(question, name, [source for source in sources if source.name == name])
+    return answers if any(answer.values is not None for answer in answers) or not failures else []
+
+
+def _is_empty(source):
+    """Whether a line has nothing to ask about."""
+    content = source.content if isinstance(source.content, tuple) else (source.content,)
+    return all(isinstance(part, str) for part in content) and not "".join(content).strip()
+
+
+def _answers_of(exported, question, sources, failures):
+    """[[Answer, one for each row] for each of the sources], which go into one request.
+
+    A request that is refused is asked by halves, until the source that is refused stands alone: it is added to
+    `failures`, and a line keeps its place.
+    """
+    try:
+        values = _read(question, sources)
+        batch = {
+            name: feature.batch([row[name] for row in values]) for name, feature in question.fed.items()
+        }  # fmt: skip
+        first = next(iter(question.fed))
+        follow = {
+            name: [feature.of(row[first]) for row in values]
+            for name, feature in question.features.items()
+            if feature.follows
+        }
+        rows = _rows(_ask(exported, question, {**batch, **follow}, sources[0]))
+    except UserError as error:
+        if len(sources) > 1:
+            half = len(sources) // 2
+            return [
+                *_answers_of(exported, question, sources[:half], failures),
+                *_answers_of(exported, question, sources[half:], failures),
+            ]
+        if not failures and question.by_line:
+            _ask(exported, question, _nothing(question), "the request")  # what is wrong with any request is said once
+        failures.append(error)
+        return [[Answer(_what_was_asked(question, sources[0]), None)] if question.by_line else []]
+    if not question.by_line:
+        _say_remarks(question, sources[0].place.partition("\n")[0], sources, values)
+        return [[Answer(_what_was_asked(question, sources[0]), row, values[0][first]) for row in rows]]
+    return [
+        [Answer(_what_was_asked(question, source), row, value[first])]
+        for source, row, value in zip(sources, rows, values, strict=True)
+    ]
+
+
+def _read(question, sources):
+    """[{input: value}] of sources."""
+    values = []
+    for source in sources:
+        parts = source.content if isinstance(source.content, tuple) else (source.content,)
         try:
-            for file in feeding.files_of(name, kind):
-                try:
-                    things += feeding.lines([file], fields) if kind == "sentence" else [feeding.check(file, kind)]
-                except UserError as error:
-                    failures.append(error)
+            values.append(
+                {
+                    name: feature.read(source._replace(content=part))
+                    for (name, feature), part in zip(question.fed.items(), parts, strict=True)
+                }
+            )
         except UserError as error:
-            failures.append(error)
-    return things
+            raise UserError(f"predict: {error}") from error
+    return values
 
 
-def _of_lines(lines, fields, card, ask, outputs, failures):
-    answers, refused = feeding.answered(lines, fields, ask, outputs)
-    failures += refused
-    for name in dict.fromkeys(line.name for line in lines):
-        text = "\n".join(word for line in lines if line.name == name for word in line.words)
-        feeding.say_if_unknown("standard input" if name == "-" else feeding.short(name), text, card)
-    return answers
+def _nothing(question):
+    return {name: feature.batch([]) for name, feature in question.fed.items()}
 
 
-def _of_files(things, kind, field, specs, card, ask, failures, tempi):
-    """Answers about pictures, MIDI files or texts; of MIDI files the tempo is added to `tempi`."""
-    answers = []
-    for thing in things:
-        try:
-            fed = feeding.read(thing, field, kind, card)
-            rows = ask({name: value for name, value in fed.items() if name in specs}, getattr(thing, "place", thing))
-        except UserError as error:
-            failures.append(error)
-            continue
-        tempi += [fed.get("beats_per_minute")] * len(rows)
-        shown = thing.words[0] if kind == "text" else str(thing)
-        answers += [{"input": shown.partition("\n")[0], **row} for row in rows]
-        if kind in feeding.PICTURES:
-            feeding.say_if_inverted(thing, card)
-        elif kind == "text":
-            feeding.say_if_unknown(feeding.short(thing.place.partition("\n")[0]), shown, card)
-    return answers
+def _what_was_asked(question, source):
+    """{column: text} that an answer's row begins with."""
+    if isinstance(source.content, tuple):
+        return dict(zip(question.fed, source.content, strict=True))
+    return {"input": str(source.content) if question.by_line else str(source.content).partition("\n")[0]}
+
+
+def _say_remarks(question, name, sources, values=None):
+    """Say on stderr what the user should know of what was read."""
+    place = "standard input" if name == words.STANDARD_INPUT else words.shortened(name) if _is_text(sources) else name
+    parts = [source.content if isinstance(source.content, tuple) else (source.content,) for source in sources]
+    for number, (field, feature) in enumerate(question.fed.items()):
+        given = [part[number] for part in parts] if values is None else [value[field] for value in values]
+        for sentence in feature.remarks(place, given):
+            print(printable(sentence), file=sys.stderr)
+
+
+def _is_text(sources):
+    return not isinstance(sources[0].content, Path)
 
 
 def _end(failures, answers):
@@ -148,76 +283,40 @@ def _end(failures, answers):
     raise SystemExit(1)
 
 
-def _scalars(pairs, specs, endpoint):
-    """{name: value} of the endpoint's scalar inputs: what --set says over the card's defaults."""
-    scalars = {name: spec for name, spec in specs.items() if not spec["shape"]}
-    if pairs and not scalars:
-        raise UserError(f"--set: endpoint {endpoint} has no scalar inputs; it takes {', '.join(specs)}.")
-    values = {name: spec["default"] for name, spec in scalars.items() if "default" in spec}
-    values |= settings.assignments(pairs, set(scalars), f"endpoint {endpoint}")
-    for name, value in values.items():
-        _check_scalar(name, value, scalars[name]["dtype"])
-    missing = [name for name in scalars if name not in values]
-    if missing:
-        raise UserError(f"--set: endpoint {endpoint} needs {', '.join(f'--set {name}=...' for name in missing)}.")
-    return values
+def _ask(exported, question, given, source):
+    """The answer to a request: {output: array}.
 
-
-def _check_scalar(name, value, dtype):
-    whole = re.fullmatch(r"(u?)int(\d+)", dtype)
-    kind = {"string": str, "bool": bool}.get(dtype, int if whole else (int, float))
-    if not isinstance(value, kind) or (isinstance(value, bool) and dtype != "bool"):
-        raise UserError(f"--set: {name} must be {dtype}; got {reprlib.repr(value)}.")
-    if whole:
-        bits = int(whole[2])
-        least, most = (0, 2**bits - 1) if whole[1] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    elif dtype in LARGEST:
-        least, most = -LARGEST[dtype], LARGEST[dtype]
-    else:
-        return
-    if not least <= value <= most:  # nor is nan
-        raise UserError(f"--set: {name} must be {dtype}, from {least} to {most}; got {reprlib.repr(value)}.")
-
-
-def _fed(specs, scalars, endpoint, inputs):
-    """{kind: name} of the inputs that an INPUT feeds, the source first; {} where the endpoint takes scalars alone."""
-    others = [name for name in specs if name not in scalars and specs[name]["kind"] != "roll_steps"]
-    kinds = sorted(specs[name]["kind"] for name in others)
-    strange = [
-        f"{name} ({feeding.short(specs[name]['kind'])})" for name in others if specs[name]["kind"] not in feeding.KINDS
-    ]
-    if kinds != list(feeding.PAIR) and (strange or len(others) > 1):
-        raise UserError(
-            f"predict: cannot feed endpoint {endpoint} of {cards.CARD} from files: {', '.join(strange or others)}."
-        )
-    if others and not inputs:
-        raise UserError(f"predict: endpoint {endpoint} takes {feeding.takes(kinds)}.")
-    if inputs and not others:
-        raise UserError(f"predict: endpoint {endpoint} takes no files; got {', '.join(inputs)}.")
-    return {kind: name for kind in kinds for name in others if specs[name]["kind"] == kind}
-
-
-def _ask(served, endpoint, given, who):
+    Args:
+        given: {input: array} besides the single numbers.
+        source: the Source that it is about, or words.
+    """
     import tensorflow as tf
 
+    who = getattr(source, "place", source)
     try:
-        return served.call(endpoint, **given)
+        return exported.call(question.name, **question.scalars, **given)
     except Refused as error:
-        of_it = re.fullmatch(r"(?:\w+: )?a (?:picture|text|sentence|piece) (may have at most .*)", error.sentence or "")
+        pattern = r"(?:\w+: )?a (?:picture|text|sentence|piece) (may have at most .*)"
+        of_it = re.fullmatch(pattern, error.sentence or "")
         if of_it:
             reason = f"is refused: it {of_it[1]}"
-        elif isinstance(who, Path) and error.sentence is None:
-            reason = feeding.UNREADABLE
+        elif error.sentence is None and (unreadable := _unreadable(question)):
+            reason = unreadable
         else:
             reason = f"is refused: {error.sentence or str(error).rstrip('.')}"
-        raise UserError(f"predict: {_name(who)} {reason}.") from error
+        raise UserError(f"predict: {_shortened(who)} {reason}.") from error
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise UserError(f"predict: {_name(who)} is refused: this machine has too little memory for it.") from error
+        raise UserError(f"predict: {_shortened(who)} is refused: this machine has too little memory for it.") from error
 
 
-def _name(who):
+def _unreadable(question):
+    """What is said of a file in which TensorFlow itself fails; "" where nothing is known of it."""
+    return next((feature.unreadable for feature in question.fed.values() if feature.unreadable), "")
+
+
+def _shortened(who):
     """Who is asked about, in a message: a file's path in full, of a text its beginning."""
-    return who if isinstance(who, Path) else feeding.short(who.partition("\n")[0], feeding.PLACE)
+    return who if os.path.exists(who) else words.shortened(who.partition("\n")[0], LONGEST_PLACE)
 
 
 def _rows(answer):
@@ -234,52 +333,73 @@ def _strings(value):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _print_answers(answers, outputs, shown):
-    """A table, one row an answer: the best classes with their scores where it has them, else the values to be shown."""
-    classes, scores = (next(iter(_of_kind(outputs, kind)), None) for kind in ("classes", "scores"))
-    ranked = classes is not None and scores is not None and len(outputs[classes]["shape"]) == 2
-    lines = []
+def _trimmed(answer, question):
+    """{output: value} without what fills the batch up; of a line without an answer, "" or None."""
+    if answer.values is None:
+        return {name: "" if feature.kind == "text" else None for name, feature in question.outputs.items()}
+    row = {name: (question.outputs[name], value) for name, value in answer.values.items()}
+    return {name: feature.trim(value, row) for name, (feature, value) in row.items()}
+
+
+def _shown(question):
+    """The outputs that tables and CSV files have: of lines, those with one value a line."""
+    if not question.by_line:
+        return question.outputs
+    return {name: feature for name, feature in question.outputs.items() if len(question.shapes[name]) == 1}
+
+
+def _print_answers(answers, question):
+    """A table, one row an answer."""
+    shown, lines = _shown(question), []
     for answer in answers:
-        line = {name: value for name, value in answer.items() if name not in outputs}  # what was asked about
-        if ranked:
-            top = list(zip(answer[classes], answer[scores], strict=True))
-            line["class"], line["probability"] = top[0][0], f"{100 * top[0][1]:.1f} %"
-            line["then"] = ", ".join(f"{name} {100 * score:.1f} %" for name, score in top[1 : 1 + BESIDE])
-        else:
-            line.update({name: _shown(answer[name], spec["kind"]) for name, spec in shown.items()})
+        values = _trimmed(answer, question)
+        row = {name: (feature, values[name]) for name, feature in shown.items()}
+        line = dict(answer.asked)
+        for name, (feature, value) in row.items():
+            line |= feature.columns(name, value, row)
         lines.append(line)
-    tables.show(
-        "", list(lines[0]) if lines else [], [list(line.values()) for line in lines], multiline=_of_kind(shown, "text")
-    )
+    texts = [name for name, feature in shown.items() if feature.kind == "text"]
+    tables.show("", list(lines[0]) if lines else [], [list(line.values()) for line in lines], multiline=texts)
 
 
-def _shown(value, kind):
-    if value is None:
-        return ""
-    return f"{len(value)} steps, {sum(map(sum, value))} keys on" if kind == "roll" else tables.few(value)
-
-
-def _write_out(out, answers, outputs, shown, tempi, card):
-    if out.suffix == ".mid":
-        roll = _of_kind(outputs, "roll")[0]
-        feeding.write_midi(out, [answer[roll] for answer in answers], tempi, card)
-    elif out.suffix == ".txt":
-        text = _of_kind(outputs, "text")[0]
-        _write(out, "".join(f"{answer[text]}\n" for answer in answers))
+def _write_out(out, answers, question):
+    writers = _writers(question)
+    rows = [_trimmed(answer, question) for answer in answers]
+    if out.suffix in writers:
+        name, feature = writers[out.suffix]
+        writer = next(iter(question.fed.values())) if question.by_line else feature  # lines stay in one file
+        values, likes = [row[name] for row in rows], [answer.read for answer in answers]
+        _say_written(lambda: writer.write_all(values, out, likes), out)
     elif out.suffix == ".csv":
-        hidden = outputs.keys() - shown.keys()
-        rows = [{name: value for name, value in answer.items() if name not in hidden} for answer in answers]
-        _write(out, _csv([_flat(row, card.get("classes", ())) for row in rows]))
+        _write(out, _csv([answer.asked | _cells(row, question) for answer, row in zip(answers, rows, strict=True)]))
     else:
-        _write(out, json.dumps(answers, indent=2, ensure_ascii=False) + "\n")
+        records = [answer.asked | row for answer, row in zip(answers, rows, strict=True)]
+        _write(out, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
+
+
+def _cells(row, question):
+    """{column: value} of a CSV file's row."""
+    cells = {}
+    for name, feature in _shown(question).items():
+        cells |= feature.cells(name, row[name])
+    return cells
 
 
 def _write(path, text):
-    try:
+    def write():
         atomic.write_atomic(path, text.encode("utf-8", "backslashreplace").decode())
+        return [path]
+
+    _say_written(write, path)
+
+
+def _say_written(write, path):
+    """Call `write`, and say which files it has written."""
+    try:
+        for place in write():
+            print(printable(f"written: {place}"))
     except OSError as error:
         raise UserError(f"--out: {path} cannot be written: {error.strerror}.") from error
-    print(printable(f"written: {path}"))
 
 
 def _csv(rows):
@@ -288,15 +408,3 @@ def _csv(rows):
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
-
-
-def _flat(answer, classes):
-    """Columns of a CSV row: a vector over the classes has one a class, any other numbers them."""
-    row = {}
-    for name, value in answer.items():
-        if isinstance(value, list):
-            labels = classes if name == "probabilities" and len(value) == len(classes) else range(1, len(value) + 1)
-            row.update({f"{name}_{label}": inner for label, inner in zip(labels, value, strict=True)})
-        else:
-            row[name] = value
-    return row

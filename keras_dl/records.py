@@ -41,6 +41,7 @@ class Tensor(TypedDict):
     dtype: DType
     shape: Annotated[list[Annotated[int, Meta(ge=0, lt=2**31)] | None], Meta(max_length=16)]
     default: NotRequired[bool | int | float | str]
+    feature: NotRequired[str]  # where its config stands in the card's features
 
 
 class Measured(TypedDict):
@@ -59,11 +60,12 @@ class Endpoint(TypedDict):
     inputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
     outputs: Annotated[dict[str, Tensor], Meta(min_length=1)]
     limits: NotRequired[dict[str, Count]]
+    samples: NotRequired[str]
     measured: NotRequired[Measured]
 
 
 class Data(TypedDict):
-    """What `predict` needs to know of music."""
+    """What `predict` needs to know of music, in cards of before features."""
 
     steps_per_beat: NotRequired[Annotated[int, Meta(ge=1, le=10_000)]]
     beats_per_minute: NotRequired[Annotated[float, Meta(gt=0, le=10_000)]]
@@ -74,17 +76,6 @@ class Parameters(TypedDict):
 
     trainable: Count
     all: Count
-
-
-class OfPictures(TypedDict):
-    """The pre-processing of pictures, of kind "image"."""
-
-    kind: Literal["image"]
-    input_shape: Annotated[list[Annotated[int, Meta(ge=1, lt=2**31)]], Meta(min_length=3, max_length=3)]
-    mean: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
-    std: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
-    border: Finite
-    fit: NotRequired[Literal["crop", "pad", "stretch"]]
 
 
 class Card(TypedDict):
@@ -99,6 +90,7 @@ class Card(TypedDict):
     command: NotRequired[str]
     created: NotRequired[str]
     data: NotRequired[Data]
+    features: NotRequired[dict[str, dict[str, Any]]]
     formats: NotRequired[list[str]]
     git_commit: NotRequired[str | None]
     metrics: NotRequired[dict[str, Any]]

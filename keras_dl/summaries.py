@@ -5,9 +5,7 @@ TensorBoard draws them into one chart; a step is the number of finished epochs.
 """
 
 import contextlib
-import io
 import os
-import warnings
 
 import keras
 import numpy as np
@@ -17,6 +15,7 @@ import rich.table
 import tensorflow as tf
 
 from keras_dl import tables
+from keras_dl.figures import figure_of, png
 
 PLAIN_TAGS = ("learning_rate", "examples_per_second")  # the others are epoch_<name>
 CHUNK = 500  # examples predicted at once
@@ -347,21 +346,6 @@ def misclassified_figure(images, errors, classes):
         axes.set_title(f"{true} taken for\n{taken} ({errors['probability'][i]:.0%})", fontsize=8)
         axes.axis("off")
     return figure
-
-
-def png(figure):
-    """A matplotlib figure as PNG bytes."""
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # of a class name, which no font of matplotlib's has
-        figure.savefig(file, format="png", dpi=100)
-    return file.getvalue()
-
-
-def figure_of(width, height):
-    from matplotlib.figure import Figure  # by itself it draws with Agg, and leaves pyplot alone
-
-    return Figure((width, height), layout="constrained")
 
 
 def _layer(variable):

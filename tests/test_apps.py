@@ -165,7 +165,7 @@ def test_the_printed_commands_work(tmp_path):
     following = [line.strip() for line in done.stdout.partition("Next:")[2].splitlines() if line.strip()]
     predict = next(line for line in following if " predict " in line)
     answer = subprocess.run(predict, shell=True, cwd=tmp_path, capture_output=True, text=True)
-    assert answer.returncode == 0 and "test-0.png" in answer.stdout, answer.stderr
+    assert answer.returncode == 0 and "test-1.png" in answer.stdout, answer.stderr
     assert (
         float(json.loads(next((tmp_path / "runs").glob("*/*/finished.json")).read_text())["metrics"]["accuracy"]) > 0.85
     )

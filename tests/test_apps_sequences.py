@@ -78,13 +78,13 @@ def test_a_sample_is_as_long_as_the_model_may_write():
 def test_ones_own_midi_and_text_from_folder_to_answer(tmp_path):
     import numpy as np
 
-    from keras_dl.data import music
+    from keras_dl.features import sound
 
     rng, midi, texts = np.random.default_rng(0), tmp_path / "midi", tmp_path / "texts"
     midi.mkdir(), texts.mkdir()
     for number in range(6):
         roll = (rng.random((40, 88)) < 0.03).astype(np.uint8)
-        music.write_midi(roll, midi / f"{number}.mid", steps_per_beat=4, beats_per_minute=100)
+        sound.write_midi(roll, midi / f"{number}.mid", steps_per_beat=4, beats_per_minute=100)
         (texts / f"{number}.txt").write_text("one two three four\n" * 40)
 
     def call(*words):

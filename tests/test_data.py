@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_dl import data
 from keras_dl.data import images, tfds_sets
 from keras_dl.errors import UserError
+from keras_dl.features.image import Preprocess
 
 
 def identity(images):
@@ -107,7 +108,7 @@ def test_a_shuffled_example_keeps_its_own_draw():
 def test_preprocessing_is_the_same_alone_in_a_batch_and_in_a_graph():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (9, 8, 8, 1), dtype=np.uint8)
-    preprocess = images.Preprocess.of(pixels, (28, 28, 1))
+    preprocess = Preprocess.of(pixels, (28, 28, 1))
     whole = preprocess(pixels).numpy()
     alone = np.concatenate([preprocess(pixels[i : i + 1]).numpy() for i in range(9)])
     graph = tf.function(preprocess, input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])(pixels).numpy()
@@ -119,7 +120,7 @@ def test_preprocessing_is_the_same_alone_in_a_batch_and_in_a_graph():
 
 def test_resizing_to_the_same_shape_changes_nothing_even_where_the_shape_is_not_known():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1), dtype=np.uint8)
-    preprocess = images.Preprocess((28, 28, 1), (0.0,), (1.0,), 0.0)
+    preprocess = Preprocess((28, 28, 1), (0.0,), (1.0,), 0.0)
     graph = tf.function(preprocess.resize, input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])
     np.testing.assert_array_equal(graph(pixels).numpy(), pixels)
 
@@ -129,7 +130,7 @@ def png(array):
 
 
 def test_decoding_handles_colour_and_alpha():
-    grey, colour = (images.Preprocess((2, 2, c), (0.0,) * c, (1.0,) * c, 0.0) for c in (1, 3))
+    grey, colour = (Preprocess((2, 2, c), (0.0,) * c, (1.0,) * c, 0.0) for c in (1, 3))
     red = np.zeros((2, 3, 3)) + [255, 0, 0]
     assert np.unique(grey.decode(png(red)).numpy()).tolist() == [76]  # 0.299 of 255
     assert grey.decode(png(red)).shape == (2, 3, 1)
@@ -149,7 +150,7 @@ def test_a_bmp_with_a_palette_has_its_colours(mode):
     file = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(file, "bmp")
     want = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB"))
-    decode = tf.function(images.Preprocess((4, 6, 3), (0.0,), (1.0,), 0.0).decode)
+    decode = tf.function(Preprocess((4, 6, 3), (0.0,), (1.0,), 0.0).decode)
     np.testing.assert_array_equal(decode(tf.constant(file.getvalue())), want)
 
 

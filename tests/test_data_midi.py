@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_dl import data
-from keras_dl.data import midi
 from keras_dl.errors import UserError
+from keras_dl.features import midi
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 END = b"\x00\xff\x2f\x00"

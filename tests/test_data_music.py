@@ -12,9 +12,11 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import midi as midi_files
 from keras_dl.data import music, plans, tfds_sets
 from keras_dl.errors import UserError
+from keras_dl.features import midi as midi_files
+from keras_dl.features import sound
+from keras_dl.features.piano_roll import PianoRoll
 
 RAW = Path(__file__).parents[2] / "shared" / "data" / "raw" / "polyphonic_music"
 STANDARD = {  # (pieces, steps) of train, validation, test
@@ -63,7 +65,7 @@ def ragged(rolls):
 @pytest.mark.parametrize("graph", [False, True])
 def test_the_input_is_the_step_before_and_only_real_steps_count(lengths, padded, graph):
     rolls = rolls_of(lengths)
-    preprocess = music.PianoRoll()
+    preprocess = PianoRoll()
     if graph:
         (batch,) = data.batches(ragged(rolls), 9, preprocess=preprocess).dataset()
     else:
@@ -81,15 +83,15 @@ def test_the_input_is_the_step_before_and_only_real_steps_count(lengths, padded,
 
 
 def test_the_shapes_of_a_pipeline_are_known_but_for_batch_and_time():
-    x, y, weight = data.batches(ragged(rolls_of((3, 4))), 2, preprocess=music.PianoRoll(pad=5)).dataset().element_spec
+    x, y, weight = data.batches(ragged(rolls_of((3, 4))), 2, preprocess=PianoRoll(pad=5)).dataset().element_spec
     assert x.shape.as_list() == y.shape.as_list() == [None, None, 88] and weight.shape.as_list() == [None, None]
-    assert music.PianoRoll(pad=5).config() == {"kind": "piano_roll", "notes": 88, "lowest": 21, "pad": 5}
+    assert PianoRoll(pad=5).config() == {"kind": "piano_roll", "notes": 88, "lowest": 21, "pad": 5}
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, bool])
 def test_raw_rolls_become_floats(dtype):
     rolls = np.stack(rolls_of((4, 4))).astype(dtype)
-    got = music.PianoRoll()(rolls)
+    got = PianoRoll()(rolls)
     assert got.dtype == tf.float32
     np.testing.assert_array_equal(got, rolls)
 
@@ -98,7 +100,7 @@ def test_buckets_go_over_every_piece_once_in_another_order_each_epoch():
     rolls = rolls_of(np.random.default_rng(1).integers(1, 60, 23), density=0.3)
     examples = ragged(rolls)
     plan = plans.bucketed(examples.features["roll"].lengths, 4)
-    batches = data.batches(examples, 4, plan=plan, seed=3, preprocess=music.PianoRoll())
+    batches = data.batches(examples, 4, plan=plan, seed=3, preprocess=PianoRoll())
     number = {roll.tobytes(): i for i, roll in enumerate(rolls)}
     assert len(number) == 23
 
@@ -125,20 +127,20 @@ def test_what_is_written_as_midi_is_read_again(midi, tmp_path, steps_per_beat, b
         roll[0] *= seed % 2  # silence at the beginning is kept
         if length == 1:
             roll[0, [0, 87]] = 1
-        music.write_midi(roll, tmp_path / "a.mid", **grid)
-        got = music.read_midi(tmp_path / "a.mid", steps_per_beat)
+        sound.write_midi(roll, tmp_path / "a.mid", **grid)
+        got = midi_files.read(tmp_path / "a.mid", steps_per_beat).roll
         assert got.dtype == np.uint8
         np.testing.assert_array_equal(got, roll)
         silent = np.concatenate([roll, np.zeros((3, 88), np.uint8)])  # at the end it is not
-        music.write_midi(silent, tmp_path / "b.mid", **grid)
-        np.testing.assert_array_equal(music.read_midi(tmp_path / "b.mid", steps_per_beat), roll)
+        sound.write_midi(silent, tmp_path / "b.mid", **grid)
+        np.testing.assert_array_equal(midi_files.read(tmp_path / "b.mid", steps_per_beat).roll, roll)
     assert midi_files.read(tmp_path / "a.mid", steps_per_beat).beats_per_minute == pytest.approx(beats_per_minute, 1e-4)
 
 
 def test_midi_that_is_written_holds_notes_of_a_piano_in_its_tempo(midi, tmp_path):
     roll = np.zeros((8, 88), np.uint8)
     roll[2:6, 39], roll[7, 0] = 1, 1  # middle C for four steps; the lowest A for one
-    music.write_midi(roll, tmp_path / "a.mid", steps_per_beat=2, beats_per_minute=120)
+    sound.write_midi(roll, tmp_path / "a.mid", steps_per_beat=2, beats_per_minute=120)
     (piano,) = midi.PrettyMIDI(str(tmp_path / "a.mid")).instruments
     notes = sorted((note.pitch, round(note.start, 6), round(note.end, 6)) for note in piano.notes)
     assert notes == [(21, 1.75, 2.0), (60, 0.5, 1.5)]
@@ -158,7 +160,7 @@ def midi_of(midi, notes, path, **options):
 
 def test_a_files_notes_go_to_the_nearest_step_and_last_one_at_least(midi, tmp_path):
     notes = [(60, 0.1, 1.2), (62, 0.9, 0.95), (20, 0, 5), (109, 0, 5), (108, 2.2, 2.6)]
-    roll = music.read_midi(midi_of(midi, notes, tmp_path / "a.mid"), 2)
+    roll = midi_files.read(midi_of(midi, notes, tmp_path / "a.mid"), 2).roll
     want = np.zeros((5, 88), np.uint8)
     want[0:2, 39] = want[2, 41] = want[4, 87] = 1
     np.testing.assert_array_equal(roll, want)
@@ -178,20 +180,20 @@ def test_the_grid_follows_the_files_own_tempo(midi, tmp_path):
     want = np.zeros((18, 88), np.uint8)
     for beat in range(6):
         want[3 * beat : 3 * beat + 3, 39 + beat] = 1
-    np.testing.assert_array_equal(music.read_midi(tmp_path / "a.mid", 3), want)
+    np.testing.assert_array_equal(midi_files.read(tmp_path / "a.mid", 3).roll, want)
 
 
 def test_sound_is_as_long_as_the_roll_and_has_its_tones(midi):
     roll = np.zeros((12, 88), np.uint8)
     roll[4:8, 48] = 1  # A4, 440 Hz, from second 1 to second 2
     grid = {"steps_per_beat": 2, "beats_per_minute": 120}
-    samples = music.sound(roll, **grid)
+    samples = sound.sound(roll, **grid)
     assert samples.shape == (48_000,) and samples.dtype == np.float32
     assert np.abs(samples).max() == 1 and not samples[:16_000].any() and not samples[32_000:].any()
     assert np.abs(np.fft.rfft(samples[16_000:32_000])).argmax() == 440
-    np.testing.assert_array_equal(samples, music.sound(roll, **grid))
-    assert not music.sound(np.zeros((4, 88)), rate=100, **grid).any()
-    assert music.sound(np.zeros((0, 88)), **grid).shape == (0,)
+    np.testing.assert_array_equal(samples, sound.sound(roll, **grid))
+    assert not sound.sound(np.zeros((4, 88)), rate=100, **grid).any()
+    assert sound.sound(np.zeros((0, 88)), **grid).shape == (0,)
 
 
 def folder_of(midi, path, count=10, suffix=".mid"):
@@ -300,7 +302,7 @@ def test_unreadable_files_are_named_before_training(midi, tmp_path):
 def test_damaged_files_are_told_from_whole_ones_wherever_the_damage_is(midi, tmp_path):
     """Never another exception than UserError."""
     (roll,) = rolls_of([12])
-    music.write_midi(roll, tmp_path / "a.mid", steps_per_beat=1, beats_per_minute=60)
+    sound.write_midi(roll, tmp_path / "a.mid", steps_per_beat=1, beats_per_minute=60)
     whole, rng = (tmp_path / "a.mid").read_bytes(), np.random.default_rng(0)
     refused = 0
     for _ in range(100):
@@ -308,7 +310,7 @@ def test_damaged_files_are_told_from_whole_ones_wherever_the_damage_is(midi, tmp
         damaged[rng.integers(60)] = rng.integers(256)
         (tmp_path / "a.mid").write_bytes(damaged)
         try:
-            music.read_midi(tmp_path / "a.mid", 1)
+            midi_files.read(tmp_path / "a.mid", 1)
         except UserError as error:
             refused += 1
             assert "\n" not in str(error)
@@ -360,7 +362,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     grid = {"steps_per_beat": 1, "beats_per_minute": 60}
     for ask, said in (
         (lambda: data.load("bach_chorales", kind="music"), "bach_chorales needs music21"),
-        (lambda: music.sound(np.ones((1, 88)), **grid), "writing MIDI and sound needs pretty_midi"),
+        (lambda: sound.sound(np.ones((1, 88)), **grid), "writing MIDI and sound needs pretty_midi"),
     ):
         with pytest.raises(UserError) as caught:
             ask()

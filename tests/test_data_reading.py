@@ -4,9 +4,12 @@ import os
 
 import pytest
 
-from keras_dl import data, feeding
-from keras_dl.data import reading, text_files, unknown, walking
+from keras_dl import data, inputs
+from keras_dl.data import text_files, walking
 from keras_dl.errors import UserError
+from keras_dl.features import reading, unknown
+from keras_dl.features.sentences import Sentence
+from keras_dl.features.text import Text
 
 ENDS = [
     "one\ntwo\nthree\n",
@@ -15,6 +18,15 @@ ENDS = [
     "one\ntwo\r\nthree",
     "\ufeffone\rtwo\nthree",
 ]
+
+
+def asked_about(name, feature):
+    """The Sources of an INPUT of `predict`; its mistake is raised."""
+    failures = []
+    sources = inputs.sources([str(name)], {"input": feature}, failures)
+    if failures:
+        raise failures[0]
+    return sources
 
 
 def one_line(caught, said):
@@ -42,7 +54,7 @@ def test_a_stray_carriage_return_ends_a_line_in_training_and_in_predict_alike(tm
         for pair in zip(part.features["source_text"], part.features["target_text"], strict=True)
     }  # fmt: skip
     assert pairs == {(line.encode(), f"{line}!".encode()) for line in lines}
-    assert [line.words[0] for line in feeding.lines([str(source)], ["source"])] == lines
+    assert [source.content for source in asked_about(source, Sentence())] == lines
     whole = text_files.load(str(source), ())[1]
     assert "".join(whole.values()) == "".join(f"{line}\n" for line in lines)
 
@@ -63,8 +75,8 @@ def test_what_is_no_text_in_utf_8_is_named(content, said, tmp_path):
     for ask in (
         lambda: reading.read(tmp_path / "a.txt", "data.load"),
         lambda: data.load(str(tmp_path / "a.txt"), kind="text"),
-        lambda: feeding.lines([str(tmp_path / "a.txt")], ["source"]),
-        lambda: feeding.check(str(tmp_path / "a.txt"), "text"),
+        lambda: asked_about(tmp_path / "a.txt", Sentence()),
+        lambda: asked_about(tmp_path / "a.txt", Text()),
     ):
         with pytest.raises(UserError) as caught:
             ask()
@@ -98,14 +110,14 @@ def test_ordinary_words_are_words(words, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("words", MISTYPED)
-@pytest.mark.parametrize("kind", ["text", "sentence"])
-def test_a_mistyped_file_is_not_answered_as_words(words, kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize("feature", [Text(), Sentence()], ids=["text", "sentence"])
+def test_a_mistyped_file_is_not_answered_as_words(words, feature, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("there/first", "a story.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("a")
     with pytest.raises(UserError) as caught:
-        feeding.check(words, kind) if kind == "text" else feeding.lines([words], ["source"])
+        asked_about(words, feature)
     one_line(caught, f"predict: {words} is no file that is there")
     near = {"there/frist": "there/first", "a storry.txt": "a story.txt"}.get(words)
     if near:
@@ -142,7 +154,7 @@ def test_a_file_may_have_any_name(name, tmp_path, monkeypatch):
     (folder / "target.txt").write_text("ab cd ef\n" * 50)
     assert data.load(str(folder / name), kind="text").info.name == name
     assert data.load(str(folder), kind="text").info.counts["train"] > 300
-    assert len(feeding.lines([str(folder / name)], ["source"])) == 50
+    assert len(asked_about(folder / name, Sentence())) == 50
 
 
 def test_a_folder_where_a_file_is_needed(tmp_path):

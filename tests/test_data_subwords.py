@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import subwords
-from keras_dl.data.subwords import BOS, EOS, PAD, SPECIAL, UNK, Subwords
 from keras_dl.errors import UserError
+from keras_dl.features import subwords
+from keras_dl.features.subwords import BOS, EOS, PAD, SPECIAL, UNK, Subwords
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw" / "multi30k"
 # Ranks that are not in the order of length: "aba" before "ab", the inner "lo" before what leads to "▁low". A character

@@ -17,10 +17,11 @@ import tensorflow as tf
 from keras_dl import data
 from keras_dl.data import text, tfds_sets
 from keras_dl.errors import UserError
+from keras_dl.features.tokens import BUCKETS, LEVELS, Tokens
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw"
-LETTERS = text.Tokens.of("Grüße, 世界 😀\n\tand\0so on\n", "character")
-WORDS = text.Tokens.of("the cat\nthe dog said: naïve 世界\n", "word", 99)
+LETTERS = Tokens.of("Grüße, 世界 😀\n\tand\0so on\n", "character")
+WORDS = Tokens.of("the cat\nthe dog said: naïve 世界\n", "word", 99)
 
 
 def stream(size):
@@ -53,7 +54,7 @@ def one_line(caught, said):
 )
 def test_windows_are_the_stream_and_state_sees_it_in_order(size, rows, steps):
     windows = text.windows(stream(size), rows, steps)
-    pipeline = data.batches(windows, rows, preprocess=text.Tokens("character", ("\ufffd",)))
+    pipeline = data.batches(windows, rows, preprocess=Tokens("character", ("\ufffd",)))
     read = [[] for _ in range(rows)]  # (input, target) of each row, as a carried state meets them
     for k, (x, targets, weight) in enumerate(pipeline.dataset()):
         assert x["tokens"].shape == targets.shape == weight.shape == (rows, steps)
@@ -136,15 +137,15 @@ def test_words_come_back_with_white_space_made_regular():
 
 
 def test_words_are_ranked_by_count_then_alphabet():
-    tokens = text.Tokens.of("b a c\nb a d d d e\n", "word", 5)
+    tokens = Tokens.of("b a c\nb a d d d e\n", "word", 5)
     assert tokens.vocabulary == ("d", "<eos>", "<unk>", "a", "b")  # 3; 2 each, <unk> for c and e
-    assert text.Tokens.of("b a\n", "word", 9).vocabulary == ("<eos>", "a", "b", "<unk>")
+    assert Tokens.of("b a\n", "word", 9).vocabulary == ("<eos>", "a", "b", "<unk>")
 
 
 def test_a_word_of_the_same_hash_is_still_unknown(monkeypatch):
-    tokens = text.Tokens.of("the cat\n", "word", 9)
+    tokens = Tokens.of("the cat\n", "word", 9)
     hashes, ids = tokens._hashes
-    stranger = tf.strings.to_hash_bucket_fast(["stranger"], text.BUCKETS).numpy()
+    stranger = tf.strings.to_hash_bucket_fast(["stranger"], BUCKETS).numpy()
     place = np.searchsorted(hashes, stranger[0])
     tokens.__dict__["_hashes"] = (np.insert(hashes, place, stranger), np.insert(ids, place, 0))
     assert tokens.encode(["stranger"]).to_list() == [[tokens.unknown]]
@@ -155,7 +156,7 @@ def test_a_word_of_the_same_hash_is_still_unknown(monkeypatch):
 )
 def test_a_vocabulary_that_cannot_be_is_refused(level, vocabulary):
     with pytest.raises(ValueError, match="Tokens: "):
-        text.Tokens(level, vocabulary)
+        Tokens(level, vocabulary)
 
 
 def test_a_graph_a_pipeline_and_a_rebuilt_object_give_the_same_ids():
@@ -163,11 +164,11 @@ def test_a_graph_a_pipeline_and_a_rebuilt_object_give_the_same_ids():
     for tokens in (LETTERS, WORDS):
         want = tokens.encode(said).to_list()
         config = tokens.config()
-        again = text.Tokens(config["level"], tuple(config["vocabulary"]))  # nothing cached yet: made within the graph
+        again = Tokens(config["level"], tuple(config["vocabulary"]))  # nothing cached yet: made within the graph
         assert again == tokens and config["kind"] == "tokens"
         encode = tf.function(again.encode, input_signature=[tf.TensorSpec([None], tf.string)])
         assert encode(said).to_list() == want
-        again = text.Tokens(config["level"], tuple(config["vocabulary"]))
+        again = Tokens(config["level"], tuple(config["vocabulary"]))
         (inside,) = tf.data.Dataset.from_tensors(said).map(again.encode)
         assert inside.to_list() == want
 
@@ -242,7 +243,7 @@ def test_streams_are_the_texts(python, monkeypatch):
     np.testing.assert_array_equal(again.train.features["tokens"], python.train.features["tokens"])
 
 
-@pytest.mark.parametrize("level", text.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_validation_and_test_do_not_enter_the_vocabulary(tmp_path, level):
     content = {
         "my.train.txt": "ab cd\n" * 9,

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import models
-from keras_dl.data import midi, music
 from keras_dl.endpoints import music as endpoint
+from keras_dl.features import midi
+from keras_dl.features.piano_roll import PianoRoll
 
 NUMBERS = {"length": 4, "temperature": 1.0, "seed": 0}
 
@@ -19,9 +20,9 @@ def served():
     network = models.build_lstm(units=(5,))
     stepper = models.with_state(network)
     examples = np.zeros((1, 4, 88), np.uint8)
-    made = endpoint.polyphony(stepper, music.PianoRoll(), examples)
+    made = endpoint.polyphony(stepper, PianoRoll(), examples, steps_per_beat=2)
     functions = {
-        name: tf.function(made[name].function, input_signature=made[name].inputs, autograph=False)
+        name: tf.function(made[name].function, input_signature=made[name].specs(), autograph=False)
         for name in ("score", "generate")
     }
     return {**functions, "endpoints": made, "network": network}

@@ -10,9 +10,10 @@ import tensorflow as tf
 from keras_dl import export, models
 from keras_dl.data import text
 from keras_dl.endpoints import text as endpoint
+from keras_dl.features.tokens import Tokens
 
-LETTERS = text.Tokens("character", ("\ufffd", "\n", *"abcdef "))
-WORDS = text.Tokens("word", ("<unk>", "<eos>", "the", "cat", "dog"))
+LETTERS = Tokens("character", ("\ufffd", "\n", *"abcdef "))
+WORDS = Tokens("word", ("<unk>", "<eos>", "the", "cat", "dog"))
 FREE = {"length": 5, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 BUILDERS = {
     "lstm": lambda classes: models.build_lstm((None,), classes, units=(4,)),
@@ -29,7 +30,7 @@ def made(kind, tokens=LETTERS):
     stepper = models.with_state(BUILDERS[kind](len(tokens.vocabulary)))
     endpoints = export.language_model(stepper, tokens, "a")
     score, generate = (
-        tf.function(endpoints[name].function, autograph=False, input_signature=endpoints[name].inputs)
+        tf.function(endpoints[name].function, autograph=False, input_signature=endpoints[name].specs())
         for name in ("score", "generate")
     )
     return score, lambda prime, **scalars: generate(tf.constant(prime, tf.string), *(FREE | scalars).values())["text"]

@@ -11,10 +11,10 @@ import test_export as exports
 
 from keras_dl import __main__ as command
 from keras_dl import cards, export, models, runs
-from keras_dl.data.subwords import SPECIAL, WORD, Subwords
 from keras_dl.endpoints import translation
 from keras_dl.endpoints.translation import BEYOND, BOS, EOS, MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, PAD, UNK
 from keras_dl.errors import Refused
+from keras_dl.features.subwords import SPECIAL, WORD, Subwords
 
 SUBWORDS = Subwords((*SPECIAL, "he", "en", f"{WORD}a", WORD, *"abcdefghijklmnopqrstuvwxyz"))
 V = len(SUBWORDS.pieces)
@@ -57,7 +57,7 @@ class Made:
         self.endpoints = export.translation(self.decoder, self.aligned, SUBWORDS, EXAMPLE, width=WIDTH)
         self.python = tf.function(
             translation.translator(self.decoder, self.aligned, SUBWORDS, WIDTH), autograph=False,
-            input_signature=self.endpoints["translate"].inputs,
+            input_signature=self.endpoints["translate"].specs(),
         )  # fmt: skip
         self.logits = tf.function(
             lambda source, target: self.model({"source": source, "target": target}, training=False),
@@ -71,7 +71,7 @@ class Made:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
             return export.save(
-                self.model, run, preprocess=SUBWORDS, endpoints={name: self.endpoints[name] for name in keep},
+                self.model, run, endpoints={name: self.endpoints[name] for name in keep},
                 metrics={"nats": 1.0},
             )  # fmt: skip
 
@@ -375,5 +375,5 @@ def test_the_card_says_how_to_call_it(made, capsys, monkeypatch):
 def test_a_fresh_process_with_tensorflow_alone_answers_alike(made, tmp_path, kind):
     one = made(kind)
     run = runs.Run(path=tmp_path / "run", root=tmp_path, name=kind, app="translate")
-    folder = export.save(one.model, run, preprocess=SUBWORDS, endpoints=one.endpoints, metrics={})
+    folder = export.save(one.model, run, endpoints=one.endpoints, metrics={})
     assert list(cards.read(folder)["endpoints"]) == ["serving_default", "translate", "sample", "score"]

@@ -21,10 +21,12 @@ import tensorflow as tf
 from PIL import Image
 from seeds import reseed
 
-from keras_dl import cards, endpoints, errors, export, formats, fresh_process, runs
-from keras_dl.data.images import Preprocess
-from keras_dl.data.pictures import pixels as pixels_of
+from keras_dl import cards, endpoints, errors, export, features, formats, fresh_process, runs
 from keras_dl.errors import Refused
+from keras_dl.features.image import Image as ImageFeature
+from keras_dl.features.image import Preprocess
+from keras_dl.features.numbers import Number
+from keras_dl.features.pictures import pixels as pixels_of
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu")
@@ -63,18 +65,17 @@ def all_endpoints(model):
     def draw(n, seed):
         return {"noise": tf.random.stateless_normal([n, 2], tf.stack([seed, 0]))}
 
-    scalars = tf.TensorSpec((), tf.int32, "n"), tf.TensorSpec((), tf.int32, "seed")
-    kinds = {"n": "count", "seed": "seed", "noise": "noise"}
-    sample = endpoints.Endpoint(draw, scalars, kinds, {"n": 3, "seed": 1})
-    return {**export.classifier(model, preprocessor(), CLASSES), "sample": sample}
+    numbers = {"n": Number("int32", 3), "seed": Number("int32", 1)}
+    sample = endpoints.Endpoint(draw, numbers, {"noise": features.Feature()})
+    return {**export.classifier(model, preprocessor(), CLASSES, pictures()), "sample": sample}
 
 
 def save(root, model=None, number=1, **options):
     """export.save with one endpoint, the one that is traced soonest."""
     model = model or tiny()
-    raw = export.classifier(model, preprocessor(), CLASSES)["serve"]
+    raw = export.classifier(model, preprocessor(), CLASSES, pictures())["serve"]
     options = {"endpoints": {"serving_default": raw}, "metrics": {"accuracy": np.float32(0.5)}, **options}
-    return export.save(model, a_run(root, number), preprocess=preprocessor(), examples=pictures(), **options)
+    return export.save(model, a_run(root, number), **options)
 
 
 def answer(model, preprocess, images):
@@ -350,7 +351,7 @@ def test_tensorflow_is_found_as_here_and_any_path_is_taken_literally(tmp_path, m
     folder = save(Path("."))
     wanted = answer(tiny(), preprocessor(), pictures())
     np.testing.assert_allclose(export.load(folder).call(image=pictures())["probabilities"], wanted, atol=1e-6)
-    lines = cards.how_to_call(folder.absolute(), cards.read(folder)["endpoints"])["python"]
+    lines = cards.how_to_call(folder.absolute(), cards.read(folder))["python"]
     exec(lines.partition("answer")[0], {})
 
 
@@ -410,8 +411,7 @@ def test_an_endpoint_in_training_mode_is_caught(tmp_path, quick, layer):
     def leaking(image):
         return {"features": part(preprocessor()(image), training=True)}
 
-    image = tf.TensorSpec((None, None, None, 1), tf.uint8, "image")
-    wrong = endpoints.Endpoint(leaking, (image,), {"image": "image", "features": "features"})
+    wrong = endpoints.Endpoint(leaking, {"image": ImageFeature(preprocessor())}, {"features": features.Feature()})
     with pytest.raises(RuntimeError, match="an endpoint changes the model"):
         save(tmp_path, model, endpoints={"serving_default": wrong})
     assert nothing_left(tmp_path)
@@ -458,7 +458,9 @@ def test_the_card_says_what_it_is(made):
     assert card["metrics"] == {"accuracy": 0.5} and card["seed"] == 3 and card["data"] == {"name": "noise"}
     # conv 9 * 4 + 4, bn 2 * 4 and as many that are not trained, logits 10 * 10 * 4 * 7 + 7
     assert card["parameters"] == {"trainable": 40 + 8 + 2807, "all": 40 + 16 + 2807}
-    assert card["classes"] == list(CLASSES) and card["preprocess"] == json.loads(json.dumps(preprocessor().config()))
+    config = json.loads(json.dumps(preprocessor().config()))
+    assert card["features"]["class"] == {"classes": list(CLASSES)}
+    assert card["features"]["image_bytes"] | {"kind": "image"} == config
     assert card["versions"]["keras"] == keras.__version__
     files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.name != cards.CARD}
     assert card["files"] == {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in files.items()}
@@ -475,8 +477,9 @@ def test_the_card_has_the_signatures_of_the_saved_model(made):
         for way, specs in there.items():
             shapes = {field: (spec.dtype.name, spec.shape.as_list()) for field, spec in specs.items()}
             assert {field: (spec["dtype"], spec["shape"]) for field, spec in endpoint[way].items()} == shapes
-    assert said["serve"]["inputs"]["image"] == {"kind": "image", "dtype": "uint8", "shape": [None, None, None, 1]}
-    assert said["sample"]["inputs"]["seed"] == {"kind": "seed", "dtype": "int32", "shape": [], "default": 1}
+    image = {"kind": "image", "dtype": "uint8", "shape": [None, None, None, 1], "feature": "image"}
+    assert said["serve"]["inputs"]["image"] == image
+    assert said["sample"]["inputs"]["seed"] == {"kind": "number", "dtype": "int32", "shape": [], "default": 1}
 
 
 def test_the_three_lines_of_python_work(made, tmp_path, monkeypatch):

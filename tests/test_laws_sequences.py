@@ -7,12 +7,14 @@ import tensorflow as tf
 from cases import CASES
 
 from keras_dl import checkpoint, data, decoding, export, models, objectives, runs, training
-from keras_dl.data import music, text
+from keras_dl.data import text
 from keras_dl.endpoints.music import generator as music_generator
 from keras_dl.endpoints.music import scorer as music_scorer
 from keras_dl.endpoints.text import generator as text_generator
 from keras_dl.endpoints.text import scorer as text_scorer
 from keras_dl.errors import Refused
+from keras_dl.features.piano_roll import PianoRoll
+from keras_dl.features.tokens import Tokens
 
 RECURRENT = [name for name in CASES if name.startswith(("rnn", "lstm", "gru"))]
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
@@ -65,7 +67,7 @@ def compiled(model, over="steps", rate=0.3, **kwargs):
 
 def batches(count=61, rows=3, steps=4, seed=0):
     stream = np.random.default_rng(seed).integers(0, len(VOCABULARY), count).astype(np.int32)
-    tokens = text.Tokens("character", VOCABULARY)
+    tokens = Tokens("character", VOCABULARY)
     return data.batches(text.windows(data.Examples({"tokens": stream}), rows, steps), rows, preprocess=tokens), stream
 
 
@@ -160,7 +162,7 @@ def test_a_text_model_that_is_stopped_within_an_epoch_goes_on_to_the_bit(tmp_pat
 def test_a_padded_batch_gives_the_loss_and_the_gradients_of_its_sequences_one_by_one():
     rng = np.random.default_rng(0)
     rolls = [rng.integers(0, 2, (length, 88)).astype(np.uint8) for length in (5, 17, 9)]
-    preprocess = music.PianoRoll()
+    preprocess = PianoRoll()
 
     def batch(some):
         ragged = data.Ragged.of(some)
@@ -272,7 +274,7 @@ def test_the_exposure_gap_of_a_short_text_is_measured_on_what_there_is(tokens, s
 
 
 def test_a_texts_score_is_its_log_likelihood_after_a_lines_end():
-    net, tokens = network(), text.Tokens("character", VOCABULARY)
+    net, tokens = network(), Tokens("character", VOCABULARY)
     answer = text_scorer(models.with_state(net), tokens)(tf.constant(["abca", "", "b?"]))
     for i, ids in enumerate(([2, 3, 4, 2], [], [3, 0])):
         logs = np.asarray(tf.nn.log_softmax(net(tf.constant([[1, *ids]]), training=False)))[0]
@@ -283,7 +285,7 @@ def test_a_texts_score_is_its_log_likelihood_after_a_lines_end():
 
 
 def test_a_text_goes_on_as_step_by_step_in_python_with_the_same_noise():
-    net, tokens = network(), text.Tokens("character", VOCABULARY)
+    net, tokens = network(), Tokens("character", VOCABULARY)
     stepper = models.with_state(net)
     made = text_generator(stepper, tokens)(tf.constant(["ab", ""]), 12, 0.8, 4, 0.95, 3)["text"]
     sample, never = decoding.Sample(3, 0.8, 4, 0.95), np.zeros(len(VOCABULARY), np.float32)
@@ -303,7 +305,7 @@ def test_a_text_goes_on_as_step_by_step_in_python_with_the_same_noise():
 def test_a_piece_goes_on_as_step_by_step_in_python_with_the_same_noise():
     keras.utils.set_random_seed(0)
     net = models.build_gru(units=(7,))
-    stepper, preprocess = models.with_state(net), music.PianoRoll()
+    stepper, preprocess = models.with_state(net), PianoRoll()
     prime = np.random.default_rng(0).integers(0, 2, (2, 5, 88)).astype(np.uint8)
     generate = music_generator(stepper, preprocess)
     made = np.asarray(generate(tf.constant(prime), 6, 0.7, 9)["roll"])
@@ -318,7 +320,7 @@ def test_a_piece_goes_on_as_step_by_step_in_python_with_the_same_noise():
 
 
 def test_a_pieces_score_counts_the_real_steps_alone():
-    net, preprocess = models.build_gru(units=(7,)), music.PianoRoll()
+    net, preprocess = models.build_gru(units=(7,)), PianoRoll()
     roll = np.random.default_rng(0).integers(0, 2, (2, 9, 88)).astype(np.uint8)
     answer = music_scorer(models.with_state(net), preprocess)(tf.constant(roll), tf.constant([9, 4]))
     for i, steps in enumerate((9, 4)):
@@ -331,10 +333,10 @@ def test_a_pieces_score_counts_the_real_steps_alone():
 
 @pytest.mark.slow
 def test_an_exported_language_model_answers_as_python_does(tmp_path):
-    net, tokens = network(implementation="xla"), text.Tokens("character", VOCABULARY)
+    net, tokens = network(implementation="xla"), Tokens("character", VOCABULARY)
     stepper = models.with_state(net)
     folder = export.save(
-        net, run_in(tmp_path / "run"), preprocess=tokens, endpoints=export.language_model(stepper, tokens, "ab"),
+        net, run_in(tmp_path / "run"), endpoints=export.language_model(stepper, tokens, "ab"),
         metrics={"nats": 1.0},
     )  # fmt: skip
     served = export.load(folder)
@@ -355,12 +357,12 @@ def test_an_exported_language_model_answers_as_python_does(tmp_path):
 @pytest.mark.slow
 def test_an_exported_model_of_music_answers_as_python_does(tmp_path):
     keras.utils.set_random_seed(0)
-    net, preprocess = models.build_lstm(units=(7,)), music.PianoRoll()
+    net, preprocess = models.build_lstm(units=(7,)), PianoRoll()
     stepper = models.with_state(net)
     prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
     folder = export.save(
-        net, run_in(tmp_path / "run"), preprocess=preprocess, metrics={"nats": 1.0},
-        endpoints=export.polyphony(stepper, preprocess, prime, length=8),
+        net, run_in(tmp_path / "run"), metrics={"nats": 1.0},
+        endpoints=export.polyphony(stepper, preprocess, prime, steps_per_beat=2, length=8),
     )  # fmt: skip
     served = export.load(folder)
     there = served.call("generate", prime=prime, length=11, temperature=1.0, seed=2)["roll"]

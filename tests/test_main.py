@@ -17,7 +17,8 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, errors, export, feeding, models, verification
+from keras_dl import cards, endpoints, errors, export, models, verification
+from keras_dl.features.image import EncodedImage
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -108,7 +109,7 @@ def test_a_mistake_is_one_line_and_status_2_without_tensorflow(words, complaint)
 
 def test_show_needs_no_tensorflow(folder):
     text = light(["show", folder], 0, out="serve\tinput\timage\tuint8\t(any, any, any, 1)\timage\n")
-    assert "sample\tinput\tseed\tint32\t()\tseed\t1\n" in text
+    assert "sample\tinput\tseed\tint32\t()\tnumber\t1\n" in text
     assert f"python -m keras_dl predict {folder}" in text and "accuracy=0.5" in text
 
 
@@ -161,7 +162,9 @@ def test_a_picture_that_looks_inverted_is_said_in_one_line(capsys, folder, two, 
     copy = tmp_path / "tiny" / "1"
     shutil.copytree(folder, copy)
     card = cards.read(copy)
-    card["preprocess"]["border"] = border
+    for config in card["features"].values():
+        if "border" in config:
+            config["border"] = border
     (copy / cards.CARD).write_text(cards.text(card | {"signature": verification.signature(card)}))
     pixels = np.full((20, 20), level, np.uint8)
     pixels[6:14, 6:14] = 255 - level
@@ -170,12 +173,11 @@ def test_a_picture_that_looks_inverted_is_said_in_one_line(capsys, folder, two, 
     assert len(lines) == said_so and all("x.png: its border is" in line for line in lines)
 
 
-def test_colour_is_never_called_inverted(capsys, tmp_path):
+def test_colour_is_never_called_inverted(tmp_path):
     for channels, lines in (1, 1), (3, 0):
-        card = {"preprocess": json.loads(json.dumps(exports.preprocessor(channels).config()))}
+        feature = EncodedImage(exports.preprocessor(channels))
         file = a_picture(tmp_path / "white.png", np.full((9, 9, 3), 255, np.uint8))
-        feeding.say_if_inverted(Path(file), card)
-        assert capsys.readouterr().err.count("\n") == lines
+        assert len(feature.remarks(file, [feature.read(feature.check(file))])) == lines
 
 
 def test_a_terminal_gets_tables(capsys, monkeypatch, folder):
@@ -349,7 +351,7 @@ def test_the_shell_lines_of_the_readme_make_a_request_of_a_large_picture(tmp_pat
 def test_the_commands_in_a_card_name_any_folder(folder, two, tmp_path, name):
     place = tmp_path / name / "1"
     shutil.copytree(folder, place)
-    call = cards.how_to_call(place, cards.read(folder)["endpoints"])
+    call = cards.how_to_call(place, cards.read(folder))
     assert shlex.split(call["predict"])[4] == str(place)
     names = {}
     exec(call["python"].replace("PICTURE.png", two[0][0]), names)

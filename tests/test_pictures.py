@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_dl.data import headers, images, pictures
+from keras_dl.data import images
+from keras_dl.features import headers, pictures
+from keras_dl.features.image import Preprocess
 
 CASES = Path(__file__).resolve().parent.parent.parent / "shared" / "cases"
 RNG = np.random.default_rng(0)
@@ -276,7 +278,7 @@ def test_a_file_larger_than_the_bound_is_not_read_whole(tmp_path):
 
 
 def of_fit(fit, shape=(8, 8, 1)):
-    return images.Preprocess(shape, (0.0,) * shape[2], (1.0,) * shape[2], 0.0, fit)
+    return Preprocess(shape, (0.0,) * shape[2], (1.0,) * shape[2], 0.0, fit)
 
 
 def test_a_picture_that_is_not_square_keeps_its_middle_or_gets_bars_or_is_stretched():
@@ -310,6 +312,6 @@ def test_a_fit_is_the_same_alone_in_a_batch_and_in_a_graph(fit, shape):
 def test_a_card_that_says_no_fit_means_stretch_and_a_wrong_one_is_refused():
     config = of_fit("pad").config()
     assert config.pop("fit") == "pad" and config.pop("kind") == "image"
-    assert images.Preprocess(**config).fit == "stretch"
+    assert Preprocess(**config).fit == "stretch"
     with pytest.raises(pictures.UserError, match="fit must be crop, pad or stretch; got 'zoom'"):
         of_fit("zoom")

@@ -243,13 +243,13 @@ def test_a_text_that_is_no_utf8_is_damage(tmp_path, text, field):
     ],
 )  # fmt: skip
 def test_a_card_whose_pictures_cannot_be_prepared_as_it_says_is_damage(tmp_path, change, said):
-    tensor = {"kind": "image_bytes", "dtype": "string", "shape": [None]}
-    prepared = {"kind": "image", "input_shape": [28, 28, 1], "mean": [0.0], "std": [1.0], "border": 0.0}
+    tensor = {"kind": "image_bytes", "dtype": "string", "shape": [None], "feature": "b"}
+    config = {"input_shape": [28, 28, 1], "mean": [0.0], "std": [1.0], "border": 0.0}
     card = {"name": "x", "endpoints": {"serve": {"inputs": {"b": tensor}, "outputs": {"b": tensor}}}, "files": {}}
-    (tmp_path / cards.CARD).write_text(json.dumps(card | {"preprocess": prepared}))
+    (tmp_path / cards.CARD).write_text(json.dumps(card | {"features": {"b": config}}))
     cards.read(tmp_path)
-    (tmp_path / cards.CARD).write_text(json.dumps(card | {"preprocess": prepared | change}))
-    with pytest.raises(UserError, match=re.escape(f"{tmp_path / cards.CARD}: preprocess is damaged: {said}: ")):
+    (tmp_path / cards.CARD).write_text(json.dumps(card | {"features": {"b": config | change}}))
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / cards.CARD}: features.b is damaged: {said}: ")):
         cards.read(tmp_path)
 
 

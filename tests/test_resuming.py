@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from keras_dl import __main__ as command
-from keras_dl import commands, data, errors, feeding, machine, runs, settings, signals, training, tuning
+from keras_dl import commands, data, errors, machine, runs, settings, signals, training, tuning
+from keras_dl.features import words
 from keras_dl.resuming import differences
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -307,9 +308,9 @@ def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkey
 def test_a_prime_goes_into_the_next_command_as_words_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "the").write_text("a file")
-    assert feeding.as_input("def ") == ["def "] and feeding.as_input("-- a rule") == ["--", "-- a rule"]
-    assert [feeding.as_input(text) for text in ("the", "thee.txt", "", "nowhere/my.en", "-", "- ")] == [None] * 6
-    asked = command._parser().parse_args(["predict", "--endpoint", "generate", "E", *feeding.as_input("-x y")])
+    assert words.as_input("def ") == ["def "] and words.as_input("-- a rule") == ["--", "-- a rule"]
+    assert [words.as_input(text) for text in ("the", "thee.txt", "", "nowhere/my.en", "-", "- ")] == [None] * 6
+    asked = command._parser().parse_args(["predict", "--endpoint", "generate", "E", *words.as_input("-x y")])
     assert (asked.export, asked.inputs, asked.endpoint) == ("E", ["-x y"], "generate")
 
 

@@ -5,8 +5,11 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import models, runs, samples, summaries
-from keras_dl.data.subwords import WORD, Subwords
+from keras_dl import models, runs, samples
+from keras_dl.features.piano_roll import piano_roll_figure
+from keras_dl.features.sentences import alignment_figure
+from keras_dl.features.subwords import WORD, Subwords
+from keras_dl.figures import png
 
 
 def shown(run):
@@ -49,9 +52,9 @@ def test_a_resumed_run_shows_each_epoch_once(tmp_path):
 def test_a_piano_roll_has_time_to_the_right_and_pitch_up():
     roll = np.zeros((8, 88), np.uint8)
     roll[:4, 10], roll[4:, 80] = 1, 1  # low first, then high
-    figure = samples.piano_roll_figure([roll], ["one"], lowest=21, steps_per_beat=2)
+    figure = piano_roll_figure([roll], ["one"], lowest=21, steps_per_beat=2)
     (axes,) = figure.axes
-    picture = tf.io.decode_png(summaries.png(figure), channels=1).numpy()[..., 0]
+    picture = tf.io.decode_png(png(figure), channels=1).numpy()[..., 0]
     left, bottom, width, height = axes.get_position().bounds
     rows, columns = picture.shape
 
@@ -84,6 +87,6 @@ def test_where_a_model_looks_is_of_the_sentence_s_own_tokens(build):
     if build == "transformer":
         tokens = {"source": subwords.sources(["a dog"]), "target": subwords.targets(["ein hund rennt"])[0]}
         np.testing.assert_array_equal(heads, looking(tokens)["attention"][0, 1])
-    axes = samples.alignment_figure(**found).axes
+    axes = alignment_figure(**found).axes
     assert [label.get_text() for label in axes[0].get_yticklabels()] == found["target"]
     assert len(axes) == len(heads) and axes[0].get_ylim()[0] > axes[0].get_ylim()[1]

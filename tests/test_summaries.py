@@ -11,6 +11,7 @@ from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from keras_dl import checkpoint, data, runs, summaries, training
+from keras_dl.figures import png
 from keras_dl.layers.normalization import BatchNormalization
 
 CLASSES = ("ant", "bee", "cat")
@@ -352,7 +353,7 @@ def test_figures_say_counts_names_and_probabilities():
     assert [axes.get_title() for axes in figure.axes][:2] == ["ant taken for\nant (30%)", "ant taken for\nbee (40%)"]
     none = summaries.misclassified_figure(images[:0], {name: v[:0] for name, v in errors.items()}, CLASSES)
     assert not none.axes and "no example" in none.texts[0].get_text()
-    picture = tf.io.decode_png(summaries.png(figure))
+    picture = tf.io.decode_png(png(figure))
     assert picture.shape[-1] == 4 and picture.shape[1] == 950
 
 
@@ -360,7 +361,7 @@ def test_pictures_leave_pyplot_alone():
     import matplotlib.pyplot
 
     backend, figures = matplotlib.get_backend(), matplotlib.pyplot.get_fignums()
-    summaries.png(summaries.confusion_matrix_figure(np.eye(3, dtype=int), CLASSES))
+    png(summaries.confusion_matrix_figure(np.eye(3, dtype=int), CLASSES))
     assert matplotlib.get_backend() == backend and matplotlib.pyplot.get_fignums() == figures
 
 

@@ -54,7 +54,7 @@ class BachChorales(tfds.core.GeneratorBasedBuilder):
 
 def files():
     """Paths of the chorales' scores, in order; the analyses and second encodings that lie beside them left out."""
-    from keras_dl.data.music import needs
+    from keras_dl.features.sound import needs
 
     corpus = needs("music21.corpus", "bach_chorales")
     scores = [path for path in corpus.getComposer("bach") if path.suffix in (".mxl", ".xml")]

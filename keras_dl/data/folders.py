@@ -75,7 +75,7 @@ def _read(files, image_size, fit, skip_unreadable, root, passed):
     """(pixels uint8 (N, S, S, C), the files that they are of); C is 1 where every picture is grey."""
     import tensorflow as tf
 
-    from keras_dl.data import pictures
+    from keras_dl.features import pictures
 
     decoded = _decoder(image_size, fit)
     shape = (len(files), image_size, image_size, 3)

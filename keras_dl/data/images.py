@@ -5,97 +5,17 @@ import dataclasses
 import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
-from keras_dl.data import Splits, folders, pictures, tfds_sets
+from keras_dl.data import Splits, folders, tfds_sets
 from keras_dl.errors import UserError
+from keras_dl.features.image import FITS, Preprocess
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf
 
-WHITE = 255.0
 VALIDATION = 0.1  # of the training split, and at most
 VALIDATION_MOST = 5_000
-FITS = ("crop", "pad", "stretch")
 AUGMENTATIONS = ("none", "shift", "crop", "crop_flip")
-
-
-@dataclasses.dataclass(frozen=True)
-class Preprocess:
-    """The one pre-processing, in the pipeline and inside the export: resize, then standardise per channel.
-
-    Attributes:
-        input_shape: (H, W, C) of the model's input.
-        mean, std: (C,) of the training split's pixels, in grey levels 0..255.
-        border: mean grey level of the training pictures' outermost pixels, 0..255.
-        fit: how a picture of another shape becomes H x W: "crop" keeps its middle, "pad" keeps all of it between black
-            bars, "stretch" (cards that do not say) keeps all of it and distorts it.
-
-    Raises:
-        UserError: fit is none of these.
-    """
-
-    input_shape: tuple
-    mean: tuple
-    std: tuple
-    border: float
-    fit: str = "stretch"
-
-    def __post_init__(self):
-        if self.fit not in FITS:
-            raise UserError(f"data.load: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
-
-    @classmethod
-    def of(cls, images, input_shape, fit="stretch"):
-        """Measure `images`, uint8 (N, h, w, C), the training split alone."""
-        blank = cls(tuple(input_shape), (0.0,), (1.0,), 0.0, fit)
-        total, squares, edge, count = 0.0, 0.0, 0.0, 0
-        for start in range(0, len(images), 1024):
-            x = blank.resize(images[start : start + 1024]).numpy().astype(np.float64)
-            total, squares, count = total + x.sum((0, 1, 2)), squares + (x**2).sum((0, 1, 2)), count + len(x)
-            edge += np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1).mean((1, 2)).sum()
-        pixels = count * input_shape[0] * input_shape[1]
-        mean = total / pixels
-        std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # a channel without contrast is left as it is
-        return cls(tuple(input_shape), tuple(mean.tolist()), tuple(std.tolist()), float(edge / count), fit)
-
-    def __call__(self, images):
-        """uint8 (B, h, w, C) -> float32 (B, H, W, C) with mean 0 and variance 1 per channel."""
-        return self.standardise(self.resize(images))
-
-    def decode(self, data):
-        """The bytes of a picture file -> uint8 (h, w, C), as pictures.decode has it."""
-        return pictures.decode(data, self.input_shape[2])
-
-    def resize(self, images):
-        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, fitted where the shape differs."""
-        images = tf.convert_to_tensor(images)
-        height, width = self.input_shape[:2]
-        if images.shape[-3:-1].as_list() != [height, width]:
-            shape = images.shape[:-3] + [height, width, images.shape[-1]]
-            size = (height, width)
-            if self.fit == "crop":
-                images = _middle(images, height, width)
-            elif self.fit == "pad":
-                size = _inside(images, height, width)
-            images = tf.image.resize(images, size, antialias=True)
-            images = tf.clip_by_value(tf.round(images), 0, WHITE)
-            if self.fit == "pad":
-                images = _with_bars(images, height, width)
-            images = tf.ensure_shape(images, shape)
-        return tf.cast(images, tf.float32)
-
-    def standardise(self, images):
-        # Times the inverse: a graph would make that of a division, and differ in the last bit from the same op alone.
-        inverse_std = tf.constant([1 / std for std in self.std], tf.float32)
-        return (images - tf.constant(self.mean, tf.float32)) * inverse_std
-
-    def inverse(self, images):
-        """float32 (..., H, W, C), standardised -> uint8: what the model was shown."""
-        levels = images * tf.constant(self.std, tf.float32) + tf.constant(self.mean, tf.float32)
-        return tf.cast(tf.clip_by_value(tf.round(levels), 0, WHITE), tf.uint8)
-
-    def config(self):
-        return {"kind": "image", **dataclasses.asdict(self)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,40 +124,3 @@ def hold_out(examples, seed, share):
     held = np.sort(np.concatenate(held))
     rest = np.setdiff1d(np.arange(len(labels)), held)
     return examples.take(rest), examples.take(held)
-
-
-def _middle(images, height, width):
-    """The largest part of (..., h, w, C) in the middle that has the shape height : width."""
-    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
-    rows = tf.clip_by_value(_rounded(w, height, width), 1, h)
-    columns = tf.clip_by_value(_rounded(h, width, height), 1, w)
-    top, left = (h - rows) // 2, (w - columns) // 2
-    return images[..., top : top + rows, left : left + columns, :]
-
-
-def _inside(images, height, width):
-    """(2,) the largest size with the shape of (..., h, w, C) that has room in height x width."""
-    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
-    rows = tf.clip_by_value(_rounded(h, width, w), 1, height)
-    columns = tf.clip_by_value(_rounded(w, height, h), 1, width)
-    return tf.stack([rows, columns])
-
-
-def _rounded(number, times, by):
-    return (2 * number * times + by) // (2 * by)
-
-
-def _with_bars(images, height, width):
-    """(..., h, w, C) -> (..., height, width, C), black around."""
-    room = [height, width] - tf.shape(images)[-3:-1]
-    before = room // 2
-    around = tf.concat([tf.stack([before, room - before], 1), [[0, 0]]], 0)
-    return tf.pad(images, tf.pad(around, [[tf.rank(images) - 3, 0], [0, 0]]))
-
-
-def write_png(images, folder):
-    """Write uint8 (N, h, w, C) as test-0.png ... below `folder`; return the paths."""
-    paths = [folder / f"test-{i}.png" for i in range(len(images))]
-    for path, image in zip(paths, images, strict=True):
-        path.write_bytes(tf.io.encode_png(image).numpy())
-    return paths

@@ -3,9 +3,10 @@
 import os
 from collections import defaultdict
 
-from keras_dl.data import reading, walking
+from keras_dl.data import walking
 from keras_dl.data.split_names import NAMES, split_of
 from keras_dl.errors import UserError, printable
+from keras_dl.features import reading
 
 OUTSIDE = "outside of the class folders"
 SHOWN = 3  # sub-folders that a sentence names

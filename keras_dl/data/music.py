@@ -5,16 +5,16 @@ A roll does not tell a key that is struck again from one that is held.
 """
 
 import dataclasses
-import importlib
 import logging
 
 import numpy as np
 
 from keras_dl.arguments import Whole, YesOrNo, checked
-from keras_dl.atomic import atomic_file
-from keras_dl.data import Examples, Ragged, Splits, midi, part_folders, reading, tfds_sets, walking
-from keras_dl.data.midi import LOWEST, NOTES
+from keras_dl.data import Examples, Ragged, Splits, part_folders, tfds_sets, walking
 from keras_dl.errors import UserError
+from keras_dl.features import midi, reading
+from keras_dl.features.midi import LOWEST, NOTES
+from keras_dl.features.piano_roll import PianoRoll
 from keras_dl.imports import quiet_tensorflow
 
 SUFFIXES = (".mid", ".midi")
@@ -55,41 +55,6 @@ class Info:
     beats_per_minute: float
     notes: int = NOTES
     lowest: int = LOWEST
-
-
-@dataclasses.dataclass(frozen=True)
-class PianoRoll:
-    """The one pre-processing: at every step the keys before are the input and the keys now the target."""
-
-    notes: int = NOTES
-    lowest: int = LOWEST
-    pad: int = 16  # time is padded to a multiple of it: few lengths, few traces
-
-    def __call__(self, rolls):
-        """uint8 or bool (B, T, 88) -> float32."""
-        import tensorflow as tf
-
-        return tf.cast(rolls, tf.float32)
-
-    def batch(self, raw):
-        """{"roll": tf.RaggedTensor uint8 (B, None, 88)} -> (x, y, weight).
-
-        Returns:
-            x: float32 (B, T, 88), y one step late, zeros first.
-            y: float32 (B, T, 88), zeros where the roll has ended.
-            weight: float32 (B, T), 1 at the steps of the roll and 0 behind it.
-        """
-        import tensorflow as tf
-
-        rolls = raw["roll"]
-        y = self(rolls.to_tensor(shape=[None, None, self.notes]))
-        y = tf.pad(y, [[0, 0], [0, -tf.shape(y)[1] % self.pad], [0, 0]])
-        y = tf.ensure_shape(y, [None, None, self.notes])
-        x = tf.pad(y, [[0, 0], [1, 0], [0, 0]])[:, :-1]
-        return x, y, tf.sequence_mask(rolls.row_lengths(), tf.shape(y)[1], tf.float32)
-
-    def config(self):
-        return {"kind": "piano_roll", **dataclasses.asdict(self)}
 
 
 @checked(who="data.load")
@@ -133,61 +98,6 @@ def load(
         for part in rolls
     }
     return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes)
-
-
-def read_midi(path, steps_per_beat):
-    """The notes of a MIDI file as a roll, uint8 (T, 88), up to the end of the last note; midi.read says more of it.
-
-    Raises:
-        UserError: see midi.read.
-    """
-    return midi.read(path, steps_per_beat).roll
-
-
-def write_midi(roll, path, *, steps_per_beat, beats_per_minute):
-    """Write a roll (T, 88) as a MIDI file for a piano; a key that is on in consecutive steps is one held note.
-
-    read_midi with the same steps_per_beat gives the roll again, but for silence at its end, of which a MIDI file
-    keeps nothing. The file is written whole or not at all.
-    """
-    with atomic_file(path) as file:
-        _midi(roll, steps_per_beat, beats_per_minute).write(file)
-
-
-def sound(roll, *, steps_per_beat, beats_per_minute, rate=16_000):
-    """A roll (T, 88) as sine tones: float32 samples in [-1, 1], mono, T steps long and `rate` a second."""
-    roll = np.asarray(roll)
-    samples = np.zeros(round(len(roll) * 60 / (steps_per_beat * beats_per_minute) * rate), np.float32)
-    if roll.any():
-        heard = _midi(roll, steps_per_beat, beats_per_minute).synthesize(fs=rate)[: len(samples)]
-        samples[: len(heard)] = heard
-    return samples
-
-
-def needs(package, what):
-    """Import a package of the extra `music`.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        name = package.partition(".")[0]
-        raise UserError(f"music: {what} needs {name}: pip install 'keras_dl[music]'.") from error
-
-
-def _midi(roll, steps_per_beat, beats_per_minute):
-    pretty_midi = needs("pretty_midi", WRITING)
-    piece = pretty_midi.PrettyMIDI(resolution=TICKS * steps_per_beat, initial_tempo=beats_per_minute)
-    piano = pretty_midi.Instrument(program=0)
-    seconds = 60 / (steps_per_beat * beats_per_minute)  # a step
-    edges = np.diff(np.pad(np.asarray(roll, np.int8), [(1, 1), (0, 0)]), axis=0)
-    for key in range(NOTES):
-        for start, end in zip(np.flatnonzero(edges[:, key] > 0), np.flatnonzero(edges[:, key] < 0), strict=True):
-            piano.notes.append(pretty_midi.Note(VELOCITY, key + LOWEST, start * seconds, end * seconds))
-    piece.instruments.append(piano)
-    return piece
 
 
 def _standard(name, pieces):

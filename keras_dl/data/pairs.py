@@ -14,9 +14,10 @@ import os
 import numpy as np
 
 from keras_dl.arguments import OneOf, Text, Tuple, Whole, checked
-from keras_dl.data import Examples, Ragged, Splits, dates, reading, tfds_sets, unknown
-from keras_dl.data.subwords import SPECIAL, UNK, Subwords, _normalised
+from keras_dl.data import Examples, Ragged, Splits, dates, tfds_sets
 from keras_dl.errors import UserError
+from keras_dl.features import reading, unknown
+from keras_dl.features.subwords import SPECIAL, UNK, Subwords, _normalised
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():

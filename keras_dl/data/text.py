@@ -6,7 +6,6 @@ batch to batch has read all that comes before (truncated back-propagation throug
 
 import collections
 import dataclasses
-import functools
 import hashlib
 import platform
 import sysconfig
@@ -15,19 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl.arguments import OneOf, Whole, checked
-from keras_dl.data import Examples, Splits, reading, split_names, text_files, tfds_sets, unknown
+from keras_dl.data import Examples, Splits, split_names, text_files, tfds_sets
 from keras_dl.errors import UserError
+from keras_dl.features import reading, unknown
+from keras_dl.features.tokens import LEVELS, UNKNOWN, Tokens
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
-    import tensorflow as tf
+    pass
 
-LEVELS = ("character", "word")
-UNKNOWN = {"character": "\ufffd", "word": "<unk>"}
-EOS = "<eos>"  # the word that a line's end is
 CHUNK = 4_000_000  # characters that are encoded at once
 BEGINNING = 12  # characters of a sample's beginning at most
-BUCKETS = 2**63 - 1
 
 # The embedded set: files of Python's standard library that 3.11, 3.12 and 3.13 have in about the same size.
 PYTHON = {
@@ -69,121 +66,6 @@ class Info:
     vocabulary_size: int
     sha256: str
     counts: dict
-
-
-@dataclasses.dataclass(frozen=True)
-class Tokens:
-    """The one pre-processing, in the pipeline and inside the export: text <-> ids. Plain operations, no resources.
-
-    Attributes:
-        level: "character"; or "word": what stands between white space (ASCII's six), and <eos> for a line's end.
-        vocabulary: tokens by id, each once, U+FFFD or <unk> among them.
-
-    Raises:
-        ValueError: no such level, a token twice, or none for the unknown.
-    """
-
-    level: str
-    vocabulary: tuple
-    resources = ()  # what an export must track: nothing
-
-    def __post_init__(self):
-        if self.level not in LEVELS:
-            raise ValueError(f"Tokens: level must be one of {', '.join(LEVELS)}; got {self.level!r}.")
-        if UNKNOWN[self.level] not in self.vocabulary or len(set(self.vocabulary)) != len(self.vocabulary):
-            raise ValueError(f"Tokens: the vocabulary must have {UNKNOWN[self.level]!r}, and every token once.")
-
-    @classmethod
-    def of(cls, text, level, vocabulary_size=None):
-        """Made of `text`, the training split alone.
-
-        Characters: the unknown, then all of them by code point. Words: the `vocabulary_size` most frequent, <unk> and
-        <eos> among them whatever their counts, by descending frequency, then alphabetically; <unk> counts for all
-        that it stands for.
-        """
-        if level == "character":
-            return cls(level, (UNKNOWN[level], *sorted(set(text) - {UNKNOWN[level]})))
-        counts = {word.decode(): count for word, count in collections.Counter(_words(text)).items()}
-        always = {word: counts.pop(word, 0) for word in (UNKNOWN[level], EOS)}
-        ranked = sorted(counts, key=lambda word: (-counts[word], word))[: vocabulary_size - len(always)]
-        always[UNKNOWN[level]] += sum(counts.values()) - sum(counts[word] for word in ranked)
-        counts |= always
-        return cls(level, tuple(sorted([*ranked, *always], key=lambda word: (-counts[word], word))))
-
-    @property
-    def unknown(self):
-        """The id of what is not in the vocabulary."""
-        return self.vocabulary.index(UNKNOWN[self.level])
-
-    def unknowns(self, text):
-        """{token of `text` that is not in the vocabulary: how often it is there}.
-
-        The replacement character, which stands in a text for what was lost on its way here, counts as unknown.
-        """
-        if self.level == "character":
-            known = set(self.vocabulary) - {UNKNOWN[self.level]}
-            return {character: text.count(character) for character in set(text) - known}
-        counts = collections.Counter(word.decode() for word in _words(text))
-        return {word: count for word, count in counts.items() if word not in self._ids}
-
-    def encode(self, texts):
-        """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None). CR LF and CR are read as LF, as in files."""
-        texts = tf.strings.regex_replace(tf.convert_to_tensor(texts, tf.string), "\r\n?", "\n")
-        if self.level == "word":
-            pieces = tf.strings.split(tf.strings.regex_replace(texts, "\n", f" {EOS} "))
-        else:
-            pieces = tf.strings.unicode_split(texts, "UTF-8")  # bytes that are no UTF-8 become U+FFFD
-        found, hashes = pieces.flat_values, self._hashes
-        at = tf.searchsorted(hashes[0], tf.strings.to_hash_bucket_fast(found, BUCKETS))
-        ids = tf.gather(hashes[1], tf.minimum(at, len(self.vocabulary) - 1))
-        same = tf.equal(tf.gather(self._strings(), ids), found)  # not just of the same hash
-        return pieces.with_flat_values(tf.where(same, ids, self.unknown))
-
-    def decode(self, ids):
-        """int32 (B, T) or ragged -> tf.string (B,): characters side by side, words with one space between, <eos> "\\n".
-
-        decode(encode(text)) is `text` if it has no token but the vocabulary's; at word level with every run of white
-        space in a line made one space, none left at a line's beginning and end, and a "<eos>" that was written out
-        made a line's end.
-        """
-        if self.level == "character":
-            return tf.strings.reduce_join(tf.gather(self._strings(), ids), axis=-1)
-        words = tf.gather(self._strings({EOS: "\n"}), ids)
-        return tf.strings.regex_replace(tf.strings.reduce_join(words, axis=-1, separator=" "), " ?\n ?", "\n")
-
-    def batch(self, raw):
-        """Rows of `windows` -> (x, targets, weight).
-
-        Args:
-            raw: "tokens" int32 (B, T + 1), "start" bool (B,), "length" int32 (B,).
-
-        Returns:
-            x: {"tokens": int32 (B, T), "start": bool (B,): the state is to be put back to zero before}.
-            targets: int32 (B, T), each the token after its input.
-            weight: float32 (B, T), 1 for the first `length` targets, 0 for padding.
-        """
-        tokens = raw["tokens"]
-        weight = tf.sequence_mask(raw["length"], tokens.shape[1] - 1, tf.float32)
-        return {"tokens": tokens[:, :-1], "start": raw["start"]}, tokens[:, 1:], weight
-
-    def config(self):
-        return {"kind": "tokens", "level": self.level, "vocabulary": list(self.vocabulary)}
-
-    @functools.cached_property
-    def _hashes(self):
-        """(hashes of the vocabulary int64 (V,), ascending; their ids int32 (V,))."""
-        with tf.init_scope():  # once, and for any graph
-            hashes = tf.strings.to_hash_bucket_fast(tf.constant(self.vocabulary), BUCKETS).numpy()
-        if len(np.unique(hashes)) != len(hashes):
-            raise ValueError("Tokens: two words of the vocabulary have one hash (a chance of 1 in 10**11).")
-        return np.sort(hashes), np.argsort(hashes).astype(np.int32)
-
-    @functools.cached_property
-    def _ids(self):
-        return {token: i for i, token in enumerate(self.vocabulary)}
-
-    def _strings(self, instead=()):
-        return tf.constant([dict(instead).get(token, token) for token in self.vocabulary])
 
 
 @checked(who="data.load")
@@ -302,11 +184,6 @@ def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1,
         },
         rows=batch_size,
     )
-
-
-def _words(text):
-    """The words of a text in UTF-8, cut where `Tokens.encode` cuts."""
-    return text.encode("utf-8", "replace").replace(b"\n", f" {EOS} ".encode()).split()
 
 
 def _stream(tokens, text):

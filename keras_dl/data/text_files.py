@@ -4,9 +4,10 @@ import collections
 import itertools
 import re
 
-from keras_dl.data import reading, tfds_sets, walking
+from keras_dl.data import tfds_sets, walking
 from keras_dl.data.split_names import NAMES, split_of
 from keras_dl.errors import UserError
+from keras_dl.features import reading
 
 SHARE = 0.05  # of a text that is cut: the end is the test split, what stands before it the validation split
 OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose own name says their split, as ptb.valid.txt does

@@ -1,7 +1,8 @@
 """Endpoints: what a served model can be asked, as TensorFlow functions from named tensors to named tensors.
 
-A kind of task has one file, with a function that returns {name: Endpoint}, "serving_default" first. What an input or
-output is called and means (its kind) goes into the card; `python -m keras_dl predict` goes by it.
+A kind of task has one file, with a function that returns {name: Endpoint}, "serving_default" first. Inputs and outputs
+are features (keras_dl/features): what they say of themselves goes into the card, and `python -m keras_dl predict` goes
+by it.
 """
 
 import dataclasses
@@ -21,20 +22,29 @@ class Endpoint:
 
     Attributes:
         function: called with the inputs by name, returns {output name: tensor}.
-        inputs: named tf.TensorSpecs, the batch axis None.
-        kinds: {name: kind} of every input and output, such as "image_bytes", "class", "scores".
-        example: {input name: value} of inputs that are no pictures, with which the export is tried; a scalar's is its
-            default on the command line.
-        about: what the card says besides, such as the classes.
+        inputs, outputs: {name: features.Feature}.
         limits: {what: the most of it that a request may have}, the bounds that its function checks.
     """
 
     function: Callable
-    inputs: tuple
-    kinds: dict
-    example: dict = dataclasses.field(default_factory=dict)
-    about: dict = dataclasses.field(default_factory=dict)
+    inputs: dict
+    outputs: dict
     limits: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def samples(self):
+        """Whether it draws: it then has an input "seed", and the same seed gives the same draw."""
+        return "seed" in self.inputs
+
+    def specs(self):
+        """[tf.TensorSpec] of the inputs, the batch axis None."""
+        return [feature.spec(name) for name, feature in self.inputs.items()]
+
+    def example(self):
+        """{input: array} with which an export is tried."""
+        arrays = {name: feature.example() for name, feature in self.inputs.items() if not feature.follows}
+        fed = next((arrays[name] for name, feature in self.inputs.items() if feature.is_fed), None)
+        return {name: arrays[name] if name in arrays else self.inputs[name].of_batch(fed) for name in self.inputs}
 
 
 def at_most(value, most, who, unit):

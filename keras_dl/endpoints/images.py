@@ -3,9 +3,11 @@
 Shapes: B pictures a request, h x w pixels as they come, H x W as the model takes them, C channels, K classes.
 """
 
-from keras_dl.data import pictures
-from keras_dl.data.pictures import MOST_BYTES, MOST_PIXELS, MOST_SIDE
 from keras_dl.endpoints import Endpoint, at_most, must
+from keras_dl.features import pictures
+from keras_dl.features.classes import BestLabels, BestProbabilities, Label, Probabilities
+from keras_dl.features.image import EncodedImage, Image
+from keras_dl.features.pictures import MOST_BYTES, MOST_PIXELS, MOST_SIDE
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -17,14 +19,15 @@ MOST_OF_ALL = 2**27  # pixels of a request's encoded pictures together
 AT_ONCE = 2  # pictures that are decoded side by side
 
 
-def classifier(model, preprocess, classes):
+def classifier(model, preprocess, classes, examples=None):
     """Endpoints of an image classifier.
 
     Args:
         model: (B, H, W, C) float32 -> logits (B, K).
-        preprocess: decode(bytes) -> uint8 (h, w, C), within the bounds of data.pictures;
+        preprocess: decode(bytes) -> uint8 (h, w, C), within the bounds of features.pictures;
             resize(uint8) -> (H, W, C) grey levels, standardise.
         classes: K names.
+        examples: uint8 (n, h, w, C) pictures with which an export is tried; None for noise.
 
     Returns:
         {"serving_default": "image_bytes" (B,) strings, encoded JPEG, PNG, GIF, BMP or WebP of any size,
@@ -86,18 +89,17 @@ def classifier(model, preprocess, classes):
         image = tf.ensure_shape(image, [None, None, None, channels])
         return answer(preprocess.resize(image))
 
-    answers = {name: name for name in ("class", "classes", "scores", "probabilities")}
-    encoded = tf.TensorSpec((None,), tf.string, "image_bytes")
-    raw = tf.TensorSpec((None, None, None, channels), tf.uint8, "image")
-    about = {"classes": names}
+    outputs = {
+        "class": Label(tuple(names)), "classes": BestLabels(tuple(names)), "scores": BestProbabilities(),
+        "probabilities": Probabilities(tuple(names)),
+    }  # fmt: skip
     limits = {"pictures": MOST_PICTURES, "pixels": MOST_PIXELS, "side": MOST_SIDE, "pixels_of_all": MOST_OF_ALL}
     return {
         "serving_default": Endpoint(
             from_bytes,
-            (encoded,),
-            {"image_bytes": "image_bytes", **answers},
-            about=about,
+            {"image_bytes": EncodedImage(preprocess, examples)},
+            outputs,
             limits={**limits, "bytes": MOST_BYTES},
         ),
-        "serve": Endpoint(from_pixels, (raw,), {"image": "image", **answers}, about=about, limits=limits),
+        "serve": Endpoint(from_pixels, {"image": Image(preprocess, examples)}, outputs, limits=limits),
     }

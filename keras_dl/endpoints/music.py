@@ -5,6 +5,8 @@ Shapes: B pieces a request, T time steps, 88 notes, S values of the network's st
 
 from keras_dl import decoding
 from keras_dl.endpoints import Endpoint, at_most, must, sampling
+from keras_dl.features.numbers import Nats, Number
+from keras_dl.features.piano_roll import Roll, Steps
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -16,13 +18,15 @@ MOST_DRAWN = 2**14  # of them generated: each waits for the one before
 MOST_OF_ALL = 2**17  # time steps of a request's pieces together, each as long as the longest
 
 
-def polyphony(stepper, preprocess, examples, length=64):
+def polyphony(stepper, preprocess, examples, *, steps_per_beat, beats_per_minute=120.0, length=64):
     """Endpoints of a model of polyphonic music.
 
     Args:
         stepper: models.with_state of a network: {"sequence", "state"} -> {"logits", "state"}, a logit a note.
-        preprocess: data.music.PianoRoll.
+        preprocess: features.piano_roll.PianoRoll.
         examples: uint8 (B, T, 88), what both are tried with.
+        steps_per_beat: time steps a quarter note.
+        beats_per_minute: tempo in which a piece is written that answers no file.
         length: default number of steps to go on, in time steps.
 
     Returns:
@@ -32,21 +36,19 @@ def polyphony(stepper, preprocess, examples, length=64):
         "roll" (B, T + length, 88) uint8, the prime and what follows it}.
         The state and the step before a piece's first are zero. A request of no pieces is answered by no rows.
     """
-    notes = preprocess.notes
-    roll = tf.TensorSpec((None, None, notes), tf.uint8, "roll")
-    steps = tf.TensorSpec((None,), tf.int32, "steps")
-    kinds = {"roll": "roll", "steps": "roll_steps", "log_likelihood": "nats", "nats_per_step": "nats"}
-    counts = [examples.shape[1]] * len(examples)
+    pieces = Roll(steps_per_beat, beats_per_minute, examples)
     limits = {"pieces": MOST_PIECES, "steps": MOST_STEPS, "steps_of_all": MOST_OF_ALL}
-    example = {"roll": examples, "steps": counts}
-    score = Endpoint(scorer(stepper, preprocess), (roll, steps), kinds, example, limits=limits)
-    scalars = {"length": (tf.int32, length), "temperature": (tf.float32, 1.0), "seed": (tf.int32, 0)}
-    inputs = [tf.TensorSpec((None, None, notes), tf.uint8, "prime")]
-    inputs += [tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items()]
-    example = {name: value for name, (_, value) in scalars.items()} | {"prime": examples}
-    kinds = {"prime": "roll", "roll": "roll", **dict.fromkeys(scalars, "number")}
-    limits = limits | {"length": MOST_DRAWN}
-    generate = Endpoint(generator(stepper, preprocess), tuple(inputs), kinds, example, limits=limits)
+    score = Endpoint(
+        scorer(stepper, preprocess),
+        {"roll": pieces, "steps": Steps()},
+        {"log_likelihood": Nats(), "nats_per_step": Nats()},
+        limits=limits,
+    )
+    numbers = {"length": Number("int32", length), "temperature": Number("float32", 1.0), "seed": Number("int32", 0)}
+    generate = Endpoint(
+        generator(stepper, preprocess), {"prime": pieces, **numbers}, {"roll": pieces},
+        limits=limits | {"length": MOST_DRAWN},
+    )  # fmt: skip
     return {"serving_default": score, "score": score, "generate": generate}
 
 

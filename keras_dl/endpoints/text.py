@@ -5,6 +5,8 @@ Shapes: B texts a request, T tokens, S values of the network's state.
 
 from keras_dl import decoding
 from keras_dl.endpoints import Endpoint, at_most, one_at_least, restrictions, sampling, weights_per_token, without
+from keras_dl.features.numbers import Count, Nats, Number
+from keras_dl.features.text import Text
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -28,7 +30,7 @@ def language_model(stepper, tokens, prime="", length=100):
 
     Args:
         stepper: models.with_state of a network: {"tokens", "state"} -> {"logits", "state"}.
-        tokens: the pre-processing, data.text.Tokens.
+        tokens: the pre-processing, features.tokens.Tokens.
         prime, length: what `generate` is tried with, and the default length.
 
     Returns:
@@ -40,20 +42,22 @@ def language_model(stepper, tokens, prime="", length=100):
         is never drawn. What a request may have at most stands in each Endpoint's limits: of tokens, every text
         counts as the longest.
     """
-    kinds = {"text": "text", "log_likelihood": "nats", "tokens": "count", "nats_per_token": "nats"}
-    texts = tf.TensorSpec((None,), tf.string, "text")
-    texts_tried = [prime + _some(tokens), _some(tokens)]
-    score = Endpoint(scorer(stepper, tokens), (texts,), kinds, {"text": texts_tried}, limits=limits(stepper)["score"])
-    scalars = {
-        "length": (tf.int32, length), "temperature": (tf.float32, 1.0), "top_k": (tf.int32, 0),
-        "top_p": (tf.float32, 1.0), "seed": (tf.int32, 0),
+    score = Endpoint(
+        scorer(stepper, tokens),
+        {"text": Text(tokens, (prime + _some(tokens), _some(tokens)))},
+        {"log_likelihood": Nats(), "tokens": Count(), "nats_per_token": Nats()},
+        limits=limits(stepper)["score"],
+    )
+    numbers = {
+        "length": Number("int32", length), "temperature": Number("float32", 1.0), "top_k": Number("int32", 0),
+        "top_p": Number("float32", 1.0), "seed": Number("int32", 0),
     }  # fmt: skip
-    inputs = [tf.TensorSpec((None,), tf.string, "prime")]
-    inputs += [tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items()]
-    example = {name: value for name, (_, value) in scalars.items()} | {"prime": [prime, prime[: len(prime) // 2]]}
-    kinds = {"prime": "text", "text": "text", **dict.fromkeys(scalars, "number")}
-    bounds = limits(stepper)["generate"]
-    generate = Endpoint(generator(stepper, tokens), tuple(inputs), kinds, example, limits=bounds)
+    generate = Endpoint(
+        generator(stepper, tokens),
+        {"prime": Text(tokens, (prime, prime[: len(prime) // 2])), **numbers},
+        {"text": Text(tokens)},
+        limits=limits(stepper)["generate"],
+    )
     return {"serving_default": score, "score": score, "generate": generate}
 
 

@@ -18,6 +18,9 @@ from keras_dl.endpoints import (
     within,
     without,
 )
+from keras_dl.features.numbers import Count, Nats, Number, Score
+from keras_dl.features.sentences import Alignment, Sentence, SourceTokens, TargetSentence, TargetTokens
+from keras_dl.features.text import Text, Texts
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -44,7 +47,7 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
     Args:
         decoder: models.decoder_of a model.
         aligned: models.with_alignment of it, or None where it has no attention; models without say no alignment.
-        subwords: the pre-processing, data.subwords.Subwords.
+        subwords: the pre-processing, features.subwords.Subwords.
         example: (sources, targets), strings that they are tried with.
         width: of the beam; 1 is the greedy choice. As many results are given.
         length_penalty: default of the request's.
@@ -63,36 +66,36 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
         rows. What a request may have at most stands in each Endpoint's limits.
     """
     most = limits(decoder.model, width)
-    source, target = (tf.TensorSpec((None,), tf.string, name) for name in ("source", "target"))
-    penalty = tf.TensorSpec((), tf.float32, "length_penalty")
-    sources, targets = map(list, example)
-    kinds = {
-        "source": "sentence", "length_penalty": "number", "translation": "text", "score": "score",
-        "log_probability": "nats", "translations": "texts", "scores": "score", "log_probabilities": "nats",
-        "source_tokens": "source_tokens", "target_tokens": "target_tokens", "alignment": "alignment",
+    sources, targets = map(tuple, example)
+    source = Sentence(subwords=subwords, examples=sources)
+    outputs = {
+        "translation": Text(), "score": Score(), "log_probability": Nats(),
+        "translations": Texts(), "scores": Score(), "log_probabilities": Nats(),
+        "source_tokens": SourceTokens(), "target_tokens": TargetTokens(),
     }  # fmt: skip
+    outputs |= {} if aligned is None else {"alignment": Alignment()}
     translate = Endpoint(
-        translator(decoder, aligned, subwords, width), (source, penalty), kinds,
-        {"source": sources, "length_penalty": length_penalty}, limits=most["translate"],
-    )  # fmt: skip
-    scalars = {
-        "temperature": (tf.float32, 1.0), "top_k": (tf.int32, 0), "top_p": (tf.float32, 1.0), "seed": (tf.int32, 0),
+        translator(decoder, aligned, subwords, width),
+        {"source": source, "length_penalty": Number("float32", length_penalty)},
+        outputs,
+        limits=most["translate"],
+    )
+    numbers = {
+        "temperature": Number("float32", 1.0), "top_k": Number("int32", 0), "top_p": Number("float32", 1.0),
+        "seed": Number("int32", 0),
     }  # fmt: skip
     sample = Endpoint(
         sampler(decoder, subwords),
-        (source, *(tf.TensorSpec((), dtype, name) for name, (dtype, _) in scalars.items())),
-        {"source": "sentence", "translation": "text", "log_probability": "nats", **dict.fromkeys(scalars, "number")},
-        {name: value for name, (_, value) in scalars.items()} | {"source": sources},
+        {"source": source, **numbers},
+        {"translation": Text(), "log_probability": Nats()},
         limits=most["sample"],
     )
-    kinds = {
-        "source": "sentence", "target": "sentence_target", "log_likelihood": "nats", "tokens": "count",
-        "nats_per_token": "nats",
-    }  # fmt: skip
     score = Endpoint(
-        scorer(decoder.model, subwords), (source, target), kinds, {"source": sources, "target": targets},
+        scorer(decoder.model, subwords),
+        {"source": source, "target": TargetSentence(subwords=subwords, examples=targets)},
+        {"log_likelihood": Nats(), "tokens": Count(), "nats_per_token": Nats()},
         limits=most["score"],
-    )  # fmt: skip
+    )
     return {"serving_default": translate, "translate": translate, "sample": sample, "score": score}
 
 

@@ -16,10 +16,7 @@ import re
 import numpy as np
 
 from keras_dl.errors import UserError
-from keras_dl.imports import quiet_tensorflow
-
-with quiet_tensorflow():
-    import tensorflow as tf
+from keras_dl.imports import tensorflow as tf
 
 PAD, BOS, EOS, UNK = range(4)
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")

@@ -7,12 +7,9 @@ the pixels are the same bits everywhere. A file is refused by what its header sa
 import functools
 import re
 
-from keras_dl.data import headers
 from keras_dl.errors import UserError
-from keras_dl.imports import quiet_tensorflow
-
-with quiet_tensorflow():
-    import tensorflow as tf
+from keras_dl.features import headers
+from keras_dl.imports import tensorflow as tf
 
 MOST_BYTES = 2**25  # of a file
 MOST_PIXELS = 2**25  # of a picture

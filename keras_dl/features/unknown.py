@@ -26,27 +26,6 @@ def sentence(place, counts, unit, read_as):
     return f"{place}: {how_many} {verb} not in the vocabulary and {read} as {read_as}: {', '.join(named)}{more}"
 
 
-def of_card(place, text, preprocess):
-    """As sentence(), of a text that an export is asked about; "" where its pre-processing has no vocabulary.
-
-    Args:
-        place: where the text stands.
-        text: a string.
-        preprocess: config() of data.text.Tokens or data.subwords.Subwords, as the export's card has it.
-    """
-    if preprocess.get("kind") == "tokens":
-        from keras_dl.data.text import Tokens
-
-        tokens = Tokens(preprocess["level"], tuple(preprocess["vocabulary"]))
-        return sentence(place, tokens.unknowns(text), tokens.level, tokens.vocabulary[tokens.unknown])
-    if preprocess.get("kind") == "subwords":
-        from keras_dl.data.subwords import SPECIAL, UNK, Subwords
-
-        subwords = Subwords(tuple(preprocess["pieces"]))
-        return sentence(place, subwords.unknowns(text), "character", SPECIAL[UNK])
-    return ""
-
-
 def _shown(token):
     """Between quotes; what has no form of its own by its number."""
     return f"'{token}'" if token.isprintable() and not token.isspace() else ascii(token)

@@ -8,10 +8,7 @@ Sources: JPEG: ITU-T T.81, annex B. Exif 2.3, sections 4.6.2 and 4.6.4 (Orientat
 and 11. GIF89a, sections 15 to 23. BMP: BITMAPINFOHEADER, BITMAPV4HEADER. WebP: RFC 9649, sections 2.5 to 2.7.
 """
 
-from keras_dl.imports import quiet_tensorflow
-
-with quiet_tensorflow():
-    import tensorflow as tf
+from keras_dl.imports import tensorflow as tf
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP")  # that are decoded
 SIGNATURES = (  # (format, where in _probe its signature begins, the signature); FORMATS first, in their order

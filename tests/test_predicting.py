@@ -13,14 +13,22 @@ import test_export as exports
 from test_data_midi import midi_file, note
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, errors, export, feeding, models, runs
-from keras_dl.data import midi, music, text
+from keras_dl import cards, endpoints, errors, export, features, inputs, models, predicting, runs
+from keras_dl.endpoints import Endpoint
 from keras_dl.endpoints.translation import MOST_SENTENCES
+from keras_dl.features import midi, sound
+from keras_dl.features.numbers import Count, Number, Score
+from keras_dl.features.piano_roll import PianoRoll
+from keras_dl.features.sentences import Alignment, Sentence, SourceTokens, TargetSentence, TargetTokens
+from keras_dl.features.subwords import SPECIAL, WORD, Subwords
+from keras_dl.features.text import Text, Texts
+from keras_dl.features.tokens import Tokens
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
 GRID = {"steps_per_beat": 2, "beats_per_minute": 80}
+SUBWORDS = Subwords((*SPECIAL, WORD, *"abc"))
 
 
 @pytest.fixture(scope="module")
@@ -28,33 +36,27 @@ def folders(tmp_path_factory):
     """{"text", "music", "sentences"}: an export of each kind."""
     root, made = tmp_path_factory.mktemp("feeding"), {}
     keras.utils.set_random_seed(0)
-    tokens = text.Tokens("character", VOCABULARY)
+    tokens = Tokens("character", VOCABULARY)
     for kind in ("text", "music", "sentences"):
         run = runs.Run(path=root / kind, root=root, name=f"lstm-{kind}", app=f"model_{kind}")
         if kind == "text":
             net = models.build_lstm((None,), len(VOCABULARY), units=(4,))
-            preprocess, endpoints = tokens, export.language_model(models.with_state(net), tokens, "ab", 9)
+            endpoints = export.language_model(models.with_state(net), tokens, "ab", 9)
         elif kind == "sentences":
-            net, preprocess, endpoints = (
-                keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
-                tokens,
-                shouting(),
-            )
+            net, endpoints = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), shouting()
         else:
-            net, preprocess = models.build_lstm(units=(4,)), music.PianoRoll()
+            net = models.build_lstm(units=(4,))
             prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
-            endpoints = export.polyphony(models.with_state(net), preprocess, prime, length=8)
+            endpoints = export.polyphony(models.with_state(net), PianoRoll(), prime, steps_per_beat=2, length=8)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
-            made[kind] = export.save(
-                net, run, preprocess=preprocess, endpoints=endpoints, metrics={"nats": 1.0}, card={"data": GRID}
-            )
+            made[kind] = export.save(net, run, endpoints=endpoints, metrics={"nats": 1.0})
     return made
 
 
 def shouting():
     """Endpoints that look like a translator's and can be foretold: a translation is in capitals, a token is a word."""
-    most = feeding.LINES  # of a request
+    most = Sentence.at_once  # of a request
 
     def translate(source, length_penalty):
         small = endpoints.at_most(tf.size(source), most, "source: a request", "sentences")
@@ -75,20 +77,20 @@ def shouting():
     def score(source, target):
         return {"longer": tf.strings.length(target) - tf.strings.length(source)}
 
-    source, target = (tf.TensorSpec((None,), tf.string, name) for name in ("source", "target"))
-    kinds = {
-        "source": "sentence", "target": "sentence_target", "length_penalty": "number", "translation": "text",
-        "score": "score", "translations": "texts", "scores": "score", "source_tokens": "source_tokens",
-        "target_tokens": "target_tokens", "alignment": "alignment", "request": "count", "longer": "count",
+    source = Sentence(subwords=SUBWORDS, examples=("a", "b c"))
+    target = TargetSentence(subwords=SUBWORDS, examples=("a", "b"))
+    outputs = {
+        "translation": Text(), "score": Score(), "translations": Texts(), "scores": Score(),
+        "source_tokens": SourceTokens(), "target_tokens": TargetTokens(), "alignment": Alignment(), "request": Count(),
     }  # fmt: skip
-    example = {"source": ["a", "b c"], "target": ["a", "b"], "length_penalty": 0.5}
-    penalty = tf.TensorSpec((), tf.float32, "length_penalty")
-    shout = endpoints.Endpoint(translate, (source, penalty), kinds, example)
+    longer = {"longer": Count()}
     return {
-        "serving_default": shout,
-        "score": endpoints.Endpoint(score, (source, target), kinds, example),
-        "backwards": endpoints.Endpoint(lambda target, source: score(source, target), (target, source), kinds, example),
-        "two": endpoints.Endpoint(score, (source, target), {**kinds, "target": "sentence"}, example),
+        "serving_default": Endpoint(translate, {"source": source, "length_penalty": Number("float32", 0.5)}, outputs),
+        "score": Endpoint(score, {"source": source, "target": target}, longer),
+        "backwards": Endpoint(
+            lambda target, source: score(source, target), {"target": target, "source": source}, longer
+        ),
+        "two": Endpoint(score, {"source": source, "target": source}, longer),
     }
 
 
@@ -132,7 +134,7 @@ def test_a_midi_file_is_scored_and_played_on(folders, tmp_path, capsys):
     roll = np.zeros((6, 88), np.uint8)
     roll[:, 39], roll[3:, 43] = 1, 1
     piece, more = tmp_path / "piece.mid", tmp_path / "more.mid"
-    music.write_midi(roll, piece, **GRID)
+    sound.write_midi(roll, piece, **GRID)
     out = tmp_path / "score.json"
     said(capsys, "predict", folders["music"], piece, "--out", out)
     (answer,) = json.loads(out.read_text())
@@ -140,7 +142,7 @@ def test_a_midi_file_is_scored_and_played_on(folders, tmp_path, capsys):
     assert answer["nats_per_step"] == pytest.approx(float(served["nats_per_step"][0]), rel=1e-5)
     ask = ["predict", folders["music"], piece, "--endpoint", "generate", "--set", "length=7", "--out", more]
     assert "13 steps" in said(capsys, *ask)
-    played = music.read_midi(more, 2)
+    played = midi.read(more, 2).roll
     np.testing.assert_array_equal(played[:6], roll)
     said(capsys, *ask, "--set", "temperature=0.5", piece)  # of two, two files
     assert {p.name for p in tmp_path.glob("more*")} == {"more.mid", "more-1.mid", "more-2.mid"}
@@ -152,7 +154,7 @@ def test_what_goes_on_from_a_prime_has_its_tempo(folders, tmp_path, capsys):
     roll[:, 39] = 1
     slow, fast, more = (tmp_path / f"{name}.mid" for name in ("slow", "fast", "more"))
     for place, tempo in ((slow, 60), (fast, 150)):
-        music.write_midi(roll, place, steps_per_beat=2, beats_per_minute=tempo)
+        sound.write_midi(roll, place, steps_per_beat=2, beats_per_minute=tempo)
     said(capsys, "predict", folders["music"], slow, fast, "--endpoint", "generate", "--out", more)
     tempi = [midi.read(tmp_path / f"more-{n}.mid", 2).beats_per_minute for n in (1, 2)]
     assert tempi == pytest.approx([60, 150], rel=1e-4)
@@ -210,7 +212,7 @@ def test_many_lines_are_asked_about_in_batches(folders, tmp_path, capsys):
     assert [a["input"] for a in answers] == lines and [a["translation"] for a in answers] == [x.upper() for x in lines]
     asked = [a["request"] for a in answers if a["request"]]
     assert asked == [64] * 128 + [52] * 52 and {a["score"] for a in answers} == {None, 4.0}
-    assert feeding.LINES <= MOST_SENTENCES
+    assert Sentence.at_once <= MOST_SENTENCES
 
 
 def test_translations_are_written_as_lines_or_as_csv_without_what_is_a_list(folders, tmp_path, capsys):
@@ -252,8 +254,10 @@ def test_what_refuses_a_batch_is_named_with_its_line(folders, tmp_path, capsys):
 @pytest.mark.parametrize("kind", ["text", "sentences"])
 def test_characters_that_a_model_does_not_know_are_named(folders, capsys, kind):
     command.main(["predict", str(folders[kind]), "abxyxz", "abc"])
+    read_as = {"text": "\ufffd", "sentences": "<unk>"}[kind]
     assert capsys.readouterr().err == (
-        "abxyxz: 4 characters (3 different) are not in the vocabulary and are read as \ufffd: 'x' (2 times), 'y', 'z'\n"
+        f"abxyxz: 4 characters (3 different) are not in the vocabulary and are read as {read_as}: 'x' (2 times), 'y', "
+        "'z'\n"
     )
 
 
@@ -280,13 +284,14 @@ def test_a_text_that_is_refused_is_named_by_its_file(folders, tmp_path):
 
 
 def test_more_lines_than_memory_has_room_for_are_refused_before_they_are_taken_apart(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(feeding, "MOST_LINES", 5)
+    monkeypatch.setattr(inputs, "MOST_LINES", 5)
     for name, lines in (("five.txt", 5), ("six.txt", 6)):
         (tmp_path / name).write_text("a\n" * lines)
-    assert len(feeding.lines([str(tmp_path / "five.txt")], ["source"])) == 5
+    failures = []
+    assert len(inputs.sources([str(tmp_path / "five.txt")], {"source": Sentence()}, failures)) == 5 and not failures
     for names in (["six.txt"], ["five.txt", "five.txt"]):
-        with pytest.raises(errors.UserError, match="may have at most 5 lines; cut it up."):
-            feeding.lines([str(tmp_path / name) for name in names], ["source"])
+        inputs.sources([str(tmp_path / name) for name in names], {"source": Sentence()}, failures)
+        assert "may have at most 5 lines; cut it up." in str(failures.pop())
 
 
 def test_an_empty_file_has_no_sentence(folders, tmp_path, capsys):
@@ -304,8 +309,9 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
     assert call["predict"].endswith(f'predict {folders["sentences"]} "a sentence"')
     assert 'source=tf.constant(["a sentence"]), length_penalty=tf.constant(0.5, tf.float32)' in call["python"]
     assert call["rest"]["body"]["inputs"] == {"source": ["a sentence"], "length_penalty": 0.5}
-    pair = cards.read(folders["sentences"])["endpoints"]["score"]
-    body = cards.how_to_call(folders["sentences"], {"score": pair})["rest"]["body"]
+    card = cards.read(folders["sentences"])
+    card["endpoints"] = {"score": card["endpoints"]["score"]}
+    body = cards.how_to_call(folders["sentences"], card)["rest"]["body"]
     assert body["instances"] == [{"source": "a sentence", "target": "its translation"}]
 
 
@@ -370,7 +376,7 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ),
         ("sentences", ["a\tb", "--endpoint", "score", "--out", "o.txt"], "must end in .json or .csv; got o.txt."),
         ("sentences", ["a", "--out", "o.mid"], "--out: must end in .json or .csv or .txt; got o.mid."),
-        ("text", ["a", "--endpoint", "generate", "--out", "o.txt"], "must end in .json or .csv; got o.txt."),
+        ("text", ["a", "--out", "o.txt"], "must end in .json or .csv; got o.txt."),
     ],
 )
 def test_mistakes_are_one_line(folders, tmp_path, monkeypatch, kind, words, complaint):
@@ -384,33 +390,28 @@ def test_mistakes_are_one_line(folders, tmp_path, monkeypatch, kind, words, comp
     assert complaint.format(**names) in text
 
 
-@pytest.mark.parametrize(("card", "said"), [({}, "data.steps_per_beat"), ({"data": {}}, "data.steps_per_beat")])
-def test_a_card_that_says_no_grid_is_one_line(card, said, tmp_path):
+def test_a_card_that_says_no_grid_is_one_line(tmp_path):
     (tmp_path / "piece.mid").write_bytes(midi_file(note(60)))
-    with pytest.raises(errors.UserError, match=f"card.json must say {said}"):
-        feeding.read(tmp_path / "piece.mid", "roll", "roll", card)
+    roll = features.from_config("roll", {}, "card.json")
+    with pytest.raises(errors.UserError, match="steps_per_beat must be said; the export's card does not say it."):
+        roll.read(roll.check(str(tmp_path / "piece.mid")))
 
 
-@pytest.mark.parametrize("preprocess", [{"kind": "image"}, {"kind": "image", "nosuch": 1}])
-def test_a_card_whose_preprocess_is_not_of_pictures_is_one_line(preprocess, tmp_path):
-    with pytest.raises(errors.UserError, match="card.json must say a preprocess of pictures"):
-        feeding.say_if_inverted(tmp_path / "x.png", {"preprocess": preprocess})
-
-
-@pytest.mark.parametrize("preprocess", [{"kind": "tokens"}, {"kind": "tokens", "level": "x", "vocabulary": []}, None])
-def test_of_a_card_without_a_vocabulary_nothing_is_said(preprocess, capsys):
-    feeding.say_if_unknown("x", "abc", {"preprocess": preprocess})
-    assert capsys.readouterr().err == ""
+def test_of_a_feature_without_a_vocabulary_nothing_is_said():
+    assert Text().remarks("x", ["abc"]) == Sentence().remarks("x", ["abc"]) == []
 
 
 def test_what_is_wrong_with_every_line_is_said_once():
     asked = []
 
-    def ask(batch, who):
-        asked.append(len(batch["source"]))
-        raise errors.UserError(f"predict: {who} is refused: length_penalty must be from 0 to 10; got -1.")
+    class Export:
+        def call(self, endpoint, source):
+            asked.append(len(source))
+            raise errors.Refused("", "length_penalty must be from 0 to 10; got -1")
 
-    given = feeding.lines(["a", "b", "c"], ["source"])
+    fed = {"source": Sentence()}
+    question = predicting.Question("translate", fed, {"translation": Text()}, {"translation": [None]}, {}, fed)
+    lines = inputs.sources(["a", "b", "c"], fed, [])
     with pytest.raises(errors.UserError, match="the request is refused: length_penalty"):
-        feeding.answered(given, ["source"], ask, {"translation": {"kind": "text"}})
+        predicting.answers_to(Export(), question, lines, [])
     assert asked == [3, 1, 0]

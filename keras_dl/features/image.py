@@ -1,0 +1,295 @@
+"""Pictures: the one pre-processing of training, `predict` and every export, and the features that are pictures.
+
+Shapes: B pictures, h x w pixels as they come, H x W as the model takes them, C channels.
+"""
+
+import base64
+import dataclasses
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+import numpy as np
+from msgspec import Meta
+
+from keras_dl.atomic import atomic_file
+from keras_dl.errors import UserError
+from keras_dl.features.base import Feature, Source
+from keras_dl.imports import tensorflow as tf
+
+WHITE = 255.0
+FITS = ("crop", "pad", "stretch")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
+DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
+Finite = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
+# A grey picture of one pixel, for examples that anybody can paste.
+ONE_PIXEL = (
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0\0\2\0\1H\xaf\xa4q"
+    b"\0\0\0\0IEND\xaeB`\x82"
+)
+
+
+class ImageConfig(TypedDict):
+    input_shape: Annotated[list[Annotated[int, Meta(ge=1, lt=2**31)]], Meta(min_length=3, max_length=3)]
+    mean: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
+    std: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
+    border: Finite
+    fit: NotRequired[Literal["crop", "pad", "stretch"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocess:
+    """The one pre-processing, in the pipeline and inside the export: resize, then standardise per channel.
+
+    Attributes:
+        input_shape: (H, W, C) of the model's input.
+        mean, std: (C,) of the training split's pixels, in grey levels 0..255.
+        border: mean grey level of the training pictures' outermost pixels, 0..255.
+        fit: how a picture of another shape becomes H x W: "crop" keeps its middle, "pad" keeps all of it between black
+            bars, "stretch" (cards that do not say) keeps all of it and distorts it.
+
+    Raises:
+        UserError: fit is none of these.
+    """
+
+    input_shape: tuple
+    mean: tuple
+    std: tuple
+    border: float
+    fit: str = "stretch"
+
+    def __post_init__(self):
+        if self.fit not in FITS:
+            raise UserError(f"images.load: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
+
+    @classmethod
+    def of(cls, images, input_shape, fit="stretch"):
+        """Measure `images`, uint8 (N, h, w, C), the training split alone."""
+        blank = cls(tuple(input_shape), (0.0,), (1.0,), 0.0, fit)
+        total, squares, edge, count = 0.0, 0.0, 0.0, 0
+        for start in range(0, len(images), 1024):
+            x = blank.resize(images[start : start + 1024]).numpy().astype(np.float64)
+            total, squares, count = total + x.sum((0, 1, 2)), squares + (x**2).sum((0, 1, 2)), count + len(x)
+            edge += np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1).mean((1, 2)).sum()
+        pixels = count * input_shape[0] * input_shape[1]
+        mean = total / pixels
+        std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # a channel without contrast is left as it is
+        return cls(tuple(input_shape), tuple(mean.tolist()), tuple(std.tolist()), float(edge / count), fit)
+
+    def __call__(self, images):
+        """uint8 (B, h, w, C) -> float32 (B, H, W, C) with mean 0 and variance 1 per channel."""
+        return self.standardise(self.resize(images))
+
+    def decode(self, data):
+        """The bytes of a picture file -> uint8 (h, w, C), as pictures.decode has it."""
+        from keras_dl.features import pictures
+
+        return pictures.decode(data, self.input_shape[2])
+
+    def resize(self, images):
+        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, fitted where the shape differs."""
+        images = tf.convert_to_tensor(images)
+        height, width = self.input_shape[:2]
+        if images.shape[-3:-1].as_list() != [height, width]:
+            shape = images.shape[:-3] + [height, width, images.shape[-1]]
+            size = (height, width)
+            if self.fit == "crop":
+                images = _middle(images, height, width)
+            elif self.fit == "pad":
+                size = _inside(images, height, width)
+            images = tf.image.resize(images, size, antialias=True)
+            images = tf.clip_by_value(tf.round(images), 0, WHITE)
+            if self.fit == "pad":
+                images = _with_bars(images, height, width)
+            images = tf.ensure_shape(images, shape)
+        return tf.cast(images, tf.float32)
+
+    def standardise(self, images):
+        # Times the inverse: a graph would make that of a division, and differ in the last bit from the same op alone.
+        inverse_std = tf.constant([1 / std for std in self.std], tf.float32)
+        return (images - tf.constant(self.mean, tf.float32)) * inverse_std
+
+    def inverse(self, images):
+        """float32 (..., H, W, C), standardised -> uint8: what the model was shown."""
+        levels = images * tf.constant(self.std, tf.float32) + tf.constant(self.mean, tf.float32)
+        return tf.cast(tf.clip_by_value(tf.round(levels), 0, WHITE), tf.uint8)
+
+    def config(self):
+        return {"kind": "image", **dataclasses.asdict(self)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Image(Feature):
+    """Pixels: uint8 (B, h, w, C) of any size, one size a request.
+
+    Attributes:
+        preprocess: what makes of them a model's input.
+        examples: uint8 (n, h, w, C) with which an export is tried; None for noise.
+    """
+
+    preprocess: Preprocess
+    examples: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    kind = "image"
+    dtype = "uint8"
+    suffixes = SUFFIXES
+    plural = "pictures"
+    unreadable = UNREADABLE
+    written_as = (".png",)
+    CONFIG = ImageConfig
+
+    @property
+    def shape(self):
+        return (None, None, None, self.preprocess.input_shape[2])
+
+    def config(self):
+        return {name: value for name, value in self.preprocess.config().items() if name != "kind"}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(Preprocess(**{**config, **{name: tuple(config[name]) for name in ("input_shape", "mean", "std")}}))
+
+    def read(self, source):
+        """Pixels uint8 (h, w, C) of a file, as the export's own graph decodes them."""
+        return self._decoded(source, _bytes(source.content))
+
+    def batch(self, values):
+        return np.stack(values)
+
+    def remarks(self, place, values):
+        """Grey pictures, such as digits, come in ink on paper and in chalk on slate; a model knows one of the two."""
+        preprocess = self.preprocess
+        if preprocess.input_shape[2] != 1 or DARK <= preprocess.border <= LIGHT:
+            return []
+        levels = preprocess.resize(self._pixels(values[0])).numpy()
+        border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).mean()
+        if not (min(border, preprocess.border) < DARK and max(border, preprocess.border) > LIGHT):
+            return []
+        here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
+        return [
+            f"{place}: its border is {here} where the training pictures' is {there}: it looks inverted, and the answer "
+            "means little; invert the picture and ask again."
+        ]
+
+    def write(self, value, path, like=None):
+        """Write uint8 (h, w, C) as PNG."""
+        with atomic_file(path) as file:
+            file.write(tf.io.encode_png(np.asarray(value, np.uint8)).numpy())
+
+    def show(self, value):
+        height, width, channels = np.shape(value)
+        return f"{height} x {width} pixels, {'grey' if channels == 1 else 'colour'}"
+
+    def summary(self, tag, values, titles=()):
+        tf.summary.image(tag, np.stack(values), max_outputs=len(values))
+
+    def example(self):
+        if self.examples is not None:
+            return np.asarray(self.examples)
+        return np.random.default_rng(0).integers(0, 256, (2, *self.preprocess.input_shape), np.uint8)
+
+    def preprocessed_example(self):
+        """The example as the model takes it: float32 (n, H, W, C)."""
+        return self.preprocess(Image.example(self))
+
+    def in_python(self):
+        return f"tf.zeros([1, 1, 1, {self.shape[-1]}], tf.uint8)"
+
+    def in_rest(self):
+        return [[[0] * self.shape[-1]]]
+
+    def on_command_line(self):
+        return "PICTURE.png"
+
+    def _pixels(self, value):
+        return value
+
+    def _decoded(self, source, data):
+        from keras_dl.features import pictures
+
+        try:
+            return self.preprocess.decode(data).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            reason = pictures.reason(error)
+            why = UNREADABLE if reason == pictures.DAMAGED else f"{UNREADABLE}: {reason}"
+            raise UserError(f"{source.place} {why}.") from error
+
+
+class EncodedImage(Image):
+    """The bytes of JPEG, PNG, GIF, BMP or WebP files: strings (B,)."""
+
+    kind = "image_bytes"
+    dtype = "string"
+    shape = (None,)
+    written_as = ()
+
+    def read(self, source):
+        return _bytes(source.content)
+
+    def batch(self, values):
+        return np.array(values, object)
+
+    def write(self, value, path, like=None):
+        with atomic_file(path) as file:
+            file.write(value)
+
+    def show(self, value):
+        return f"{len(value)} bytes"
+
+    def summary(self, tag, values, titles=()):
+        super().summary(tag, [self._pixels(value) for value in values])
+
+    def example(self):
+        return np.array([tf.io.encode_png(image).numpy() for image in Image.example(self)], object)
+
+    def in_python(self):
+        return 'tf.constant([open("PICTURE.png", "rb").read()])'
+
+    def in_rest(self):
+        return {"b64": base64.b64encode(ONE_PIXEL).decode()}
+
+    def _pixels(self, value):
+        return self._decoded(Source(None, "a picture", ""), value)
+
+
+def _bytes(path):
+    """The bytes of a picture file, of no more than a picture may have."""
+    from keras_dl.features import pictures
+
+    try:
+        data = pictures.read(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except UserError as error:
+        raise UserError(f"{path} is refused: {error}.".replace("a picture may", "it may")) from error
+    if not data:
+        raise UserError(f"{path} is empty: it has 0 bytes.")
+    return data
+
+
+def _middle(images, height, width):
+    """The largest part of (..., h, w, C) in the middle that has the shape height : width."""
+    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
+    rows = tf.clip_by_value(_rounded(w, height, width), 1, h)
+    columns = tf.clip_by_value(_rounded(h, width, height), 1, w)
+    top, left = (h - rows) // 2, (w - columns) // 2
+    return images[..., top : top + rows, left : left + columns, :]
+
+
+def _inside(images, height, width):
+    """(2,) the largest size with the shape of (..., h, w, C) that has room in height x width."""
+    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
+    rows = tf.clip_by_value(_rounded(h, width, w), 1, height)
+    columns = tf.clip_by_value(_rounded(w, height, h), 1, width)
+    return tf.stack([rows, columns])
+
+
+def _rounded(number, times, by):
+    return (2 * number * times + by) // (2 * by)
+
+
+def _with_bars(images, height, width):
+    """(..., h, w, C) -> (..., height, width, C), black around."""
+    room = [height, width] - tf.shape(images)[-3:-1]
+    before = room // 2
+    around = tf.concat([tf.stack([before, room - before], 1), [[0, 0]]], 0)
+    return tf.pad(images, tf.pad(around, [[tf.rank(images) - 3, 0], [0, 0]]))

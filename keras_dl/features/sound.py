@@ -1,0 +1,59 @@
+"""A piano-roll becomes a MIDI file, or sound."""
+
+import importlib
+
+import numpy as np
+
+from keras_dl.atomic import atomic_file
+from keras_dl.errors import UserError
+from keras_dl.features.midi import LOWEST, NOTES
+
+WRITING = "writing MIDI and sound"
+TICKS = 120  # of a MIDI file that is written, a step
+VELOCITY = 80
+
+
+def write_midi(roll, path, *, steps_per_beat, beats_per_minute):
+    """Write a roll (T, 88) as a MIDI file for a piano; a key that is on in consecutive steps is one held note.
+
+    midi.read with the same steps_per_beat gives the roll again, but for silence at its end, of which a MIDI file
+    keeps nothing. The file is written whole or not at all.
+    """
+    with atomic_file(path) as file:
+        _midi(roll, steps_per_beat, beats_per_minute).write(file)
+
+
+def sound(roll, *, steps_per_beat, beats_per_minute, rate=16_000):
+    """A roll (T, 88) as sine tones: float32 samples in [-1, 1], mono, T steps long and `rate` a second."""
+    roll = np.asarray(roll)
+    samples = np.zeros(round(len(roll) * 60 / (steps_per_beat * beats_per_minute) * rate), np.float32)
+    if roll.any():
+        heard = _midi(roll, steps_per_beat, beats_per_minute).synthesize(fs=rate)[: len(samples)]
+        samples[: len(heard)] = heard
+    return samples
+
+
+def needs(package, what):
+    """Import a package of the extra `music`.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        name = package.partition(".")[0]
+        raise UserError(f"music: {what} needs {name}: pip install 'keras_dl[music]'.") from error
+
+
+def _midi(roll, steps_per_beat, beats_per_minute):
+    pretty_midi = needs("pretty_midi", WRITING)
+    piece = pretty_midi.PrettyMIDI(resolution=TICKS * steps_per_beat, initial_tempo=beats_per_minute)
+    piano = pretty_midi.Instrument(program=0)
+    seconds = 60 / (steps_per_beat * beats_per_minute)  # a step
+    edges = np.diff(np.pad(np.asarray(roll, np.int8), [(1, 1), (0, 0)]), axis=0)
+    for key in range(NOTES):
+        for start, end in zip(np.flatnonzero(edges[:, key] > 0), np.flatnonzero(edges[:, key] < 0), strict=True):
+            piano.notes.append(pretty_midi.Note(VELOCITY, key + LOWEST, start * seconds, end * seconds))
+    piece.instruments.append(piano)
+    return piece

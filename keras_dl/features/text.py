@@ -1,0 +1,96 @@
+"""Texts, as a language model reads and writes them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Literal, NotRequired, TypedDict
+
+import numpy as np
+
+from keras_dl.atomic import write_atomic
+from keras_dl.features import words
+from keras_dl.features.base import Feature
+from keras_dl.features.tokens import Tokens
+
+
+class TextConfig(TypedDict):
+    level: NotRequired[Literal["character", "word"]]
+    vocabulary: NotRequired[list[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Text(Feature):
+    """Texts: strings (B,). A text file, standard input or words are one text.
+
+    Attributes:
+        tokens: the vocabulary, by which it is said what a model does not know; None for any text.
+        examples: strings with which an export is tried.
+    """
+
+    tokens: Tokens | None = None
+    examples: tuple = dataclasses.field(default=("some text", "text"), compare=False, repr=False)
+
+    kind = "text"
+    dtype = "string"
+    suffixes = (".txt",)
+    plural = "texts"
+    naming = "one or more, or files, or - for standard input"
+    written_as = (".txt",)
+    PLACEHOLDER = "some text"
+    CONFIG = TextConfig
+
+    def config(self):
+        return {} if self.tokens is None else {"level": self.tokens.level, "vocabulary": list(self.tokens.vocabulary)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(Tokens(config["level"], tuple(config["vocabulary"])) if config else None)
+
+    def check(self, name):
+        return words.one_text(name)
+
+    def read(self, source):
+        return source.content
+
+    def batch(self, values):
+        return np.array([value.encode() for value in values], object)
+
+    def remarks(self, place, values):
+        """What of the texts is not in the vocabulary."""
+        from keras_dl.features import unknown
+
+        if self.tokens is None:
+            return []
+        counts = self.tokens.unknowns("\n".join(values))
+        read_as = self.tokens.vocabulary[self.tokens.unknown]
+        return [unknown.sentence(place, counts, self.tokens.level, read_as)] if counts else []
+
+    def write(self, value, path, like=None):
+        write_atomic(Path(path), _printable(value))
+
+    def show(self, value):
+        return value if isinstance(value, str) else super().show(value)
+
+    def example(self):
+        return np.array([text.encode() for text in self.examples], object)
+
+    def in_python(self):
+        return f"tf.constant([{json.dumps(self.PLACEHOLDER)}])"
+
+    def in_rest(self):
+        return self.PLACEHOLDER
+
+    def on_command_line(self):
+        return f'"{self.PLACEHOLDER}"'
+
+
+class Texts(Feature):
+    """Several texts a row, the best first: strings (B, R)."""
+
+    kind = "texts"
+    dtype = "string"
+    shape = (None, None)
+
+
+def _printable(text):
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -63,7 +63,7 @@ def main(argv=None):
     def compiled(hp):
         model = build(info.input_shape, info.num_classes, **arguments(hp))
         model.compile(
-            optimizer=optimizers.drawn(hp, config, train.steps()),
+            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )

@@ -32,8 +32,7 @@ class Config(settings.Training):
     weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
     epochs: settings.Count = 100  # epochs of the final fit
     batch_size: settings.Count = 16  # pieces a step
-    learning_rate: settings.Rate = 1e-2  # the largest of the schedule
-    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=1e-2, clipnorm=1.0)
     sample_beats: Annotated[int, Whole(1, 600)] = 32  # length of a sample behind its prime, quarter notes
 
 
@@ -85,7 +84,7 @@ def main(argv=None):
         network = build((None, info.notes), info.notes, **arguments(hp))
         model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
         model.compile(
-            optimizer=optimizers.drawn(hp, config, train.steps()),
+            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
             loss=objectives.SequenceLoss("bernoulli"),
             weighted_metrics=[objectives.NatsPerStep("bernoulli")],
         )

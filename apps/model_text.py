@@ -47,8 +47,7 @@ class Config(settings.Training):
     trial_epochs: settings.Count = 1  # epochs of a trial
     epochs: settings.Count = 8  # epochs of the final fit
     batch_size: settings.Count = 32  # rows of contiguous text
-    learning_rate: settings.Rate = 2e-3  # the largest of the schedule
-    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, clipnorm=1.0)
     prime: str | None = None  # what the samples begin with; if not given, a word that lines of the text begin with
     sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
 
@@ -139,7 +138,7 @@ def main(argv=None):
             scheduled_sampling=config.scheduled_sampling, seed=config.seed,
         )  # fmt: skip
         model.compile(
-            optimizer=optimizers.drawn(hp, config, train.steps()),
+            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
             loss=objectives.SequenceLoss("categorical", over=config.loss_over),
             weighted_metrics=metrics(),
             jit_compile=not any(random),

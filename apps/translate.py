@@ -62,12 +62,9 @@ class Config(settings.Training):
     epochs: settings.Count = 5  # epochs of the final fit
     batch_tokens: settings.Count = 1024  # sub-words of a batch, padding counted, of the longer side
     batch_size: settings.Count = 64  # sentences that are translated at once
-    learning_rate: settings.Rate = 2e-3  # the largest of the schedule
-    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "onecycle"  # of the learning rate
-    warmup: settings.Count = 400  # noam: updates until the largest learning rate
-    beta_2: settings.Beta = 0.98  # adam: how slowly the mean square of the gradient is forgotten
-    epsilon: settings.Epsilon = 1e-9  # adam: added to its root
-    clipnorm: settings.Norm = 1.0  # largest norm of the whole gradient; 0: it is not clipped
+    optimizer: settings.OptimizerFlags = settings.Optimizer(
+        learning_rate=2e-3, schedule="onecycle", warmup=400, beta_2=0.98, epsilon=1e-9, clipnorm=1.0
+    )
 
 
 def main(argv=None):
@@ -141,7 +138,7 @@ def main(argv=None):
     def compiled(hp):
         model = build(**dict.fromkeys(vocabularies, len(subwords.pieces)), **arguments(hp))
         model.compile(
-            optimizer=optimizers.drawn(hp, config, train.steps()),
+            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
             loss=objectives.SequenceLoss("categorical", label_smoothing=config.label_smoothing),
             weighted_metrics=[
                 objectives.NatsPerStep(), objectives.Perplexity(), objectives.StepAccuracy(),

@@ -39,7 +39,7 @@ class Arguments:
 
     def of(self, hp):
         """All arguments of the builder, and those of the optimizer that it looks at: {name: value}."""
-        return self.defaults | self(hp) | optimizers.arguments(hp, self.config)
+        return self.defaults | self(hp) | optimizers.arguments(hp, self.config.optimizer)
 
     def varied(self, hp):
         """The part of `of(hp)` that the search varies."""
@@ -56,7 +56,7 @@ class Arguments:
         """The command line, a list of words, that builds the same model and optimizer again without a search."""
         untouched = self(type(hp)())
         values = {name: v for name, v in self(hp).items() if name in self.chosen or v != untouched[name]}
-        values |= {"learning_rate": optimizers.arguments(hp, self.config)["learning_rate"], "trials": 0}
+        values |= {"learning_rate": optimizers.arguments(hp, self.config.optimizer)["learning_rate"], "trials": 0}
         return shlex.split(settings.flags(dataclasses.replace(self.config, resume="", smoke=False), values))
 
     def _combined(self, hp):

@@ -74,29 +74,31 @@ def build(
     return SGDL2(weight_decay, **shared) if weight_decay else SGD(**shared)
 
 
-def drawn(hp, settings, steps_per_epoch):
+def drawn(hp, asked, epochs, steps_per_epoch, prefix=""):
     """The optimizer that a command line asks for, its learning rate drawn from `hp`: up to three times less or more.
 
     Args:
         hp: keras_tuner.HyperParameters; untouched, they give the rate that was asked for.
-        settings: a settings.Training.
+        asked: a settings.Optimizer.
+        epochs: how many the schedule lasts.
         steps_per_epoch: updates an epoch.
+        prefix: of the hyperparameter's name, where a model has several optimizers.
     """
-    steps = {"steps": settings.epochs * steps_per_epoch, "steps_per_epoch": steps_per_epoch}
-    return build(**arguments(hp, settings), **steps)
+    steps = {"steps": epochs * steps_per_epoch, "steps_per_epoch": steps_per_epoch}
+    return build(**arguments(hp, asked, prefix), **steps)
 
 
-def arguments(hp, settings):
+def arguments(hp, asked, prefix=""):
     """{argument: value} with which `drawn` calls `build`: those that its optimizer and its schedule look at."""
-    asked = settings.learning_rate
+    rate = asked.learning_rate
     values = {
-        "optimizer": settings.optimizer,
-        "learning_rate": hp.Float("learning_rate", asked / 3, asked * 3, sampling="log", default=asked),
+        "optimizer": asked.name,
+        "learning_rate": hp.Float(f"{prefix}learning_rate", rate / 3, rate * 3, sampling="log", default=rate),
     }
     names = ["schedule", "weight_decay", "clipnorm"]
-    names += {"decay": ["decay_after", "decay_factor"], "noam": ["warmup"]}.get(settings.schedule, [])
-    names += ["beta_2", "epsilon"] if settings.optimizer == "adam" else []
-    return values | {name: getattr(settings, name) for name in names}
+    names += {"decay": ["decay_after", "decay_factor"], "noam": ["warmup"]}.get(asked.schedule, [])
+    names += ["beta_2", "epsilon"] if asked.name == "adam" else []
+    return values | {name: getattr(asked, name) for name in names}
 
 
 class _WholeGradients:

@@ -59,12 +59,18 @@ def as_trained(path, settings):
     return settings | {"epochs": max(settings["epochs"], _trained(path))} if "epochs" in settings else settings
 
 
+def asks_for_more(path, settings):
+    """Whether the settings ask for more than a finished run in `path` has done: epochs, or formats of the export."""
+    config = records.read(path / "config.json", records.Config)
+    done = _finished_epochs(path, config)
+    more_epochs = done is not None and settings.get("epochs", done) > done
+    return more_epochs or not set(settings.get("formats", ())) <= set(config["settings"].get("formats", ()))
+
+
 def go_on(path, settings):
     """Note in config.json what this start changes; a finished run with more to do is no longer finished."""
     config = records.read(path / "config.json", records.Config)
-    done = _finished_epochs(path, config)
-    more = done is not None and settings.get("epochs", done) > done
-    more |= not set(settings.get("formats", ())) <= set(config["settings"].get("formats", ()))
+    more = asks_for_more(path, settings)
     now = {name: settings[name] for name in KEPT_UP_TO_DATE if name in settings}
     if now != {name: config["settings"].get(name) for name in now}:
         write_atomic(path / "config.json", json.dumps(config | {"settings": config["settings"] | now}, indent=2))

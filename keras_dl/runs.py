@@ -17,6 +17,11 @@ from keras_dl import lock as locks
 from keras_dl.atomic import write_atomic
 from keras_dl.errors import UserError, printable
 
+# Settings that were flags of their own before they were of the optimizer.
+OPTIMIZER_BEFORE = {
+    "learning_rate", "schedule", "decay_after", "decay_factor", "warmup", "beta_2", "epsilon", "weight_decay",
+    "clipnorm",
+}  # fmt: skip
 # What may differ between a run and its resumption: none of it moves a bit of the result.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
 
@@ -122,18 +127,50 @@ class Run:
             self.lock.release()
 
 
-def start(machine, *, app, name, data=None):
-    """Take or find the folder of a run.
+def finished(settings, app):
+    """What the run that --resume means has ended with, where it has ended and nothing more is asked of it; says so.
+
+    It is known without TensorFlow, and without the data.
+
+    Args:
+        settings: the settings.Common of the command line.
+        app: name of the app.
+
+    Returns:
+        {name: float}, the metrics of the test split; None where there is something to do.
+
+    Raises:
+        UserError: there is no such run, or it was made with other settings.
+    """
+    from keras_dl import resuming
+
+    if not settings.resume:
+        return None
+    path = run_to_resume(settings.out, app, settings.resume)
+    if not os.path.lexists(path / "finished.json"):
+        return None
+    asked = json.loads(json.dumps(dataclasses.asdict(settings)))
+    _same_settings(path, asked)
+    resuming.check(path, asked, None)
+    if resuming.asks_for_more(path, asked):
+        return None
+    metrics = records.read(path / "finished.json", records.Finished)["metrics"]
+    print(printable(f"{path.name} is finished: {metrics}"), flush=True)
+    return metrics
+
+
+def start(machine, *, app, name, data=None, notes=()):
+    """Take or find the folder of a run, and say where it is.
 
     Args:
         machine: the machine.Machine that machine.prepare returned, with the settings.
         app: name of the app; its runs stand in runs/<app>/.
         name: "<model>-<dataset>".
         data: data.fingerprint of the splits; a run is resumed only with the same. None: it is not checked.
+        notes: sentences on the data that the user should read first.
 
     Returns:
-        A Run. A finished run that is resumed comes back with `finished` true, unless there is more to do (--epochs,
-        --formats): the app says so and returns.
+        A Run. That a finished one has nothing more to do, `finished` says before.
 
     Raises:
         UserError: an --out or a run that cannot be written, a run to resume that is not there, one on which another
@@ -142,13 +179,13 @@ def start(machine, *, app, name, data=None):
     from keras_dl import resuming
 
     console.steady()
-    settings, notes = machine.settings, ()
+    settings, notes_on_resuming = machine.settings, ()
     asked = json.loads(json.dumps(dataclasses.asdict(settings)))
     root = paths.temporary("keras_dl-") if _throwaway(settings) else paths.out(settings.out)
     if settings.resume:
         path = run_to_resume(root, app, settings.resume)
         _same_settings(path, asked)
-        notes = resuming.check(path, asked, data)
+        notes_on_resuming = resuming.check(path, asked, data)
         asked = resuming.as_trained(path, asked)
     else:
         path = new_folder(root, app, name)
@@ -160,8 +197,6 @@ def start(machine, *, app, name, data=None):
     )  # fmt: skip
     if settings.resume:
         resuming.go_on(path, asked)
-        for note in notes:
-            run.say(note)
     else:
         config = {"settings": asked, "command": run.command, "versions": provenance.versions()}
         config |= {} if data is None else {"data": data}
@@ -174,6 +209,8 @@ def start(machine, *, app, name, data=None):
         import atexit
 
         atexit.register(shutil.rmtree, root, ignore_errors=True)
+    for sentence in (*notes_on_resuming, f"run: {run.path}", *notes):
+        run.say(sentence)
     return run
 
 
@@ -253,11 +290,35 @@ def settings_of(path):
     config = records.run(path)
     if "settings" not in config:
         raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
-    return config["settings"]
+    return _grouped(config["settings"])
+
+
+def _grouped(settings):
+    """The settings of a run that was made before the optimizer's were a group of their own, as they are now."""
+    if not isinstance(settings.get("optimizer"), str):
+        return settings
+    group = {"name": settings["optimizer"]}
+    group |= {name: settings[name] for name in OPTIMIZER_BEFORE if name in settings}
+    return {name: value for name, value in settings.items() if name not in group} | {"optimizer": group}
+
+
+def _flat(settings):
+    """{name: value} without groups: {"optimizer": {"name": "sgd"}} is {"optimizer": "sgd"}."""
+    flat = {}
+    for name, value in settings.items():
+        inner = value if isinstance(value, dict) else {"name": value}
+        flat |= {_short(name, key): inner[key] for key in inner}
+    return flat
+
+
+def _short(group, name):
+    if name == "name":
+        return group
+    return name if group == "optimizer" else f"{group}.{name}"
 
 
 def _same_settings(path, asked):
-    made = settings_of(path)
+    made, asked = _flat(settings_of(path)), _flat(asked)
     free, schedule = set(FREE_ON_RESUME), made.get("schedule", "constant")
     if schedule not in ("constant", "decay", "noam"):
         free.discard("epochs")  # the schedule is spread over that many

@@ -28,8 +28,31 @@ NEWEST = "newest"  # what a bare --resume means
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
+class Checked:
+    """A dataclass of settings whose values are checked against their annotations."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):  # NumPy's numbers become Python's: JSON and Keras take no others
+            value = getattr(self, field.name)
+            if hasattr(value, "item") and getattr(value, "shape", None) == ():
+                object.__setattr__(self, field.name, value.item())
+
+    def validate(self, group=""):
+        """Raise UserError where a value does not fit its annotation, or another value.
+
+        Args:
+            group: the field of another dataclass that it is.
+        """
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            value = getattr(self, name)
+            if isinstance(value, Checked):
+                value.validate(name)
+            elif kind := _kind(hint):
+                arguments.check(f"{flag_of(name, group)}:", kind, value)
+
+
 @dataclasses.dataclass(frozen=True)
-class Common:
+class Common(Checked):
     """What every app's command line has."""
 
     device: str = "auto"  # auto, cpu, gpu or gpu:N; what is not there is an error, never silently the CPU
@@ -42,18 +65,6 @@ class Common:
     resume: str = ""  # go on with a run: its name, or nothing for the newest unfinished one
     smoke: bool = False  # seconds, a few examples, in a temporary folder: is everything in place?
 
-    def __post_init__(self):
-        for field in dataclasses.fields(self):  # NumPy's numbers become Python's: JSON and Keras take no others
-            value = getattr(self, field.name)
-            if hasattr(value, "item") and getattr(value, "shape", None) == ():
-                object.__setattr__(self, field.name, value.item())
-
-    def validate(self):
-        """Raise UserError where a value does not fit its annotation, or another value."""
-        for name, hint in get_type_hints(type(self), include_extras=True).items():
-            if kind := _kind(hint):
-                arguments.check(f"--{name.replace('_', '-')}:", kind, getattr(self, name))
-
 
 Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 Count = Annotated[int, Whole(1, 1_000_000)]
@@ -62,6 +73,28 @@ Rate = Annotated[float, Number("[1e-10, 100]")]
 Norm = Annotated[float, Number("[0, 1e6]")]
 Beta = Annotated[float, Number("[0, 0.999999]")]  # what is nearer to 1 is 1 in float32
 Epsilon = Annotated[float, Number("[1e-20, 1]")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer(Checked):
+    """An optimizer and the schedule of its learning rate. An app may have several such groups of flags."""
+
+    name: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam"] = "adam"  # momentum is 0.9
+    learning_rate: Rate = 1e-3  # the largest of the schedule
+    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"  # of the learning rate
+    decay_after: CountOrZero = 4  # decay: whole epochs before it begins
+    # decay: by what the learning rate is multiplied, each epoch from then on
+    decay_factor: Annotated[float, Number("[1e-6, 1]")] = 0.5
+    warmup: Count = 4000  # noam: updates until the largest learning rate
+    beta_2: Beta = 0.999  # adam: how slowly the mean square of the gradient is forgotten
+    epsilon: Epsilon = 1e-7  # adam: added to its root
+    weight_decay: Annotated[float, Number("[0, 10]")] = 0.0  # L2 in the gradient; decoupled for adam
+    clipnorm: Norm = 0.0  # largest norm of the whole gradient; 0: it is not clipped
+
+
+SHORT = "optimizer"  # the group whose flags have short names too: --learning-rate, and --optimizer for its name
+ABOUT = "each of these has a short name too, such as --optimizer sgd or --learning-rate 0.1"
+OptimizerFlags = Annotated[Optimizer, tyro.conf.arg(help=ABOUT)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +107,7 @@ class Training(Common):
     trial_epochs: Count = 5  # epochs of a trial
     epochs: Count = 20  # epochs of the final fit
     batch_size: Count = 64  # examples a step
-    optimizer: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam"] = "adam"  # momentum is 0.9
-    learning_rate: Rate = 1e-3  # the largest of the schedule
-    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"  # of the learning rate
-    decay_after: CountOrZero = 4  # decay: whole epochs before it begins
-    # decay: by what the learning rate is multiplied, each epoch from then on
-    decay_factor: Annotated[float, Number("[1e-6, 1]")] = 0.5
-    warmup: Count = 4000  # noam: updates until the largest learning rate
-    beta_2: Beta = 0.999  # adam: how slowly the mean square of the gradient is forgotten
-    epsilon: Epsilon = 1e-7  # adam: added to its root
-    weight_decay: Annotated[float, Number("[0, 10]")] = 0.0  # L2 in the gradient; decoupled for adam
-    clipnorm: Norm = 0.0  # largest norm of the whole gradient; 0: it is not clipped
+    optimizer: OptimizerFlags = Optimizer()
     patience: CountOrZero = 0  # stop after so many epochs without a better validation; 0 never
     # halve the learning rate after so many epochs without a better validation; 0 never
     reduce_on_plateau: CountOrZero = 0
@@ -94,13 +117,22 @@ class Training(Common):
     save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint
     histograms: bool = False  # weight histograms in TensorBoard
 
-    def validate(self):
-        super().validate()
+    def validate(self, group=""):
+        super().validate(group)
         check(not self.average_last or self.keep == "last", "--average-last needs --keep last; got best.")
         check(
-            self.schedule == "constant" or not self.reduce_on_plateau,
-            f"--reduce-on-plateau needs --schedule constant; got {self.schedule}.",
+            self.optimizer.schedule == "constant" or not self.reduce_on_plateau,
+            f"--reduce-on-plateau needs --schedule constant; got {self.optimizer.schedule}.",
         )
+
+    def of_fit(self):
+        """What training.fit is told by flags: {argument: value}."""
+        names = ("epochs", "patience", "reduce_on_plateau", "keep", "average_last", "save_minutes")
+        return {name: getattr(self, name) for name in names}
+
+    def of_search(self):
+        """What tuning.search is told by flags: {argument: value}."""
+        return {"trials": self.trials, "tuner": self.tuner, "epochs": self.trial_epochs}
 
     def shortened(self):
         """Itself, or with --smoke what takes seconds."""
@@ -109,13 +141,14 @@ class Training(Common):
         return dataclasses.replace(self, trials=min(self.trials, 2), trial_epochs=1, epochs=min(self.epochs, 2))
 
 
-def parse(config_class, argv=None, *, app):
+def parse(config_class, argv=None, *, app, options=None):
     """Read a command line into `config_class`; with --resume, what is not said is as the run was made.
 
     Args:
         config_class: a frozen dataclass, a Common.
         argv: list of arguments; None takes those of the process.
         app: name of the app; its runs stand in runs/<app>/.
+        options: function of the model's name that gives {argument: default}, what --set may say of its builder.
 
     Returns:
         An instance of `config_class`.
@@ -124,7 +157,7 @@ def parse(config_class, argv=None, *, app):
         errors.UserError: a flag or a value is wrong; the message is one line and names the nearest right one.
         SystemExit: --help was asked for (status 0).
     """
-    argv = _bare_resume(list(sys.argv[1:] if argv is None else argv))
+    argv = _in_full(_bare_resume(list(sys.argv[1:] if argv is None else argv)), config_class)
     config = _parse(config_class, argv)
     paths.out(config.out)
     if config.resume:
@@ -140,13 +173,17 @@ def parse(config_class, argv=None, *, app):
         said = {word.split("=")[0].replace("_", "-") for word in argv}
         # What is said takes the place of what was; tyro would append it.
         values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
-        saved = config_class(**{k: v for k, v in values.items() if k in known})
+        types = get_type_hints(config_class)
+        values = {k: types[k](**v) if isinstance(v, dict) else v for k, v in values.items() if k in known}
+        saved = config_class(**values)
         try:
             saved.validate()
         except errors.UserError as error:
             raise errors.UserError(f"{where} is damaged: {error}") from error
-        config = _parse(config_class, argv, default=saved)
-    return config
+        config = dataclasses.replace(_parse(config_class, argv, default=saved), resume=folder.name)
+    if options is not None:
+        assignments(config.set, options(config.model), f"build_{config.model}")
+    return config.shortened() if isinstance(config, Training) else config
 
 
 def run(main):
@@ -236,15 +273,29 @@ def flags(config, values):
     >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
     '--device cpu --seed 3 --set depth=20'
     """
-    words, fields = [], {field.name: field for field in dataclasses.fields(config)}
-    for name, field in fields.items():
-        value = values.get(name, getattr(config, name))
-        if name != "set" and value != field.default:
-            words += _flag(f"--{name.replace('_', '-')}", value)
+    words, fields = [], [field.name for field in dataclasses.fields(config)]
+    for name, value, default in _flat(config):
+        value = values.get(name.removeprefix(f"{SHORT}."), value)
+        if name != "set" and value != default:
+            words += _flag(flag_of(*reversed(name.split("."))), value)
+    known = {*fields, *(field.name for field in dataclasses.fields(Optimizer))}
     for name, value in values.items():
-        if name not in fields:
+        if name not in known:
             words += _flag("--set", f"{name}={_literal(value)}")
     return shlex.join(words)
+
+
+def flag_of(name, group=""):
+    """The flag of a field, of a group of flags or of none.
+
+    >>> flag_of("batch_size"), flag_of("learning_rate", "optimizer"), flag_of("name", "optimizer")
+    ('--batch-size', '--learning-rate', '--optimizer')
+    >>> flag_of("learning_rate", "generator_optimizer")
+    '--generator-optimizer.learning-rate'
+    """
+    if group == SHORT:
+        name, group = (group if name == "name" else name), ""
+    return "--" + f"{group}.{name}".lstrip(".").replace("_", "-")
 
 
 def check(holds, sentence):
@@ -293,6 +344,42 @@ def _parse(config_class, argv, **default):
     raise errors.UserError(f"command line: {_one_line(complaint.getvalue(), config_class, argv)}")
 
 
+def _flat(config):
+    """(name, value, default) of every field; those of a group as "group.name"."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Checked):
+            for inner in dataclasses.fields(value):
+                default = getattr(field.default, inner.name)
+                yield f"{field.name}.{inner.name}", getattr(value, inner.name), default
+        else:
+            yield field.name, value, field.default
+
+
+def _names(config_class):
+    """{flag: its name in full} of all flags; of those with a short name both."""
+    names = {}
+    for field in dataclasses.fields(config_class):
+        if isinstance(field.default, Checked):
+            for inner in dataclasses.fields(field.default):
+                full = "--" + f"{field.name}.{inner.name}".replace("_", "-")
+                names |= {full: full, flag_of(inner.name, field.name): full}
+        else:
+            names[flag_of(field.name)] = flag_of(field.name)
+    return names
+
+
+def _in_full(argv, config_class):
+    """The command line with every short name of a flag in full, as tyro reads it."""
+    names = _names(config_class)
+    words = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        full = names.get(flag.replace("_", "-")) if flag.startswith("--") else None
+        words.append(word if full is None or full == flag else f"{full}{equals}{value}")
+    return words
+
+
 def _bare_resume(argv):
     """tyro has no flag with an optional value: a bare --resume gets one."""
     for at, word in enumerate(argv):
@@ -315,7 +402,7 @@ def _one_line(panel, config_class, argv):
             sections[-1].append(text)
     boxed = panel.startswith("╭")
     message = " ".join(sections[0] if boxed or len(sections) == 1 else sections[1]) or "the arguments do not fit"
-    known = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config_class)] + ["--help"]
+    known = [*_names(config_class), "--help"]
     for word in argv:
         flag = word.split("=")[0].replace("_", "-")
         if word.startswith("--") and flag not in known and not flag.startswith("--no-"):
@@ -327,6 +414,7 @@ def _one_line(panel, config_class, argv):
         if arguments.LONGEST_SHOWN < len(value) < LONGEST_WORD:  # the panel breaks it, anywhere
             broken = r"\s*".join(map(re.escape, value))
             message = re.sub(f"'?{broken}'?", lambda found, value=value: arguments.shown(value), message)
+    message = message.replace(f"--{SHORT}.name", f"--{SHORT}").replace(f"--{SHORT}.", "--")
     choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
     near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""
     message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."

@@ -67,7 +67,7 @@ def test_ranges_switches_and_spaces_of_too_many_values_are_drawn_from_as_well(mo
 
 
 def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
-    config = settings.Training(optimizer="sgd", learning_rate=0.1, schedule="noam")
+    config = settings.Training(optimizer=settings.Optimizer("sgd", 0.1, "noam"))
     arguments = hyperparameters.Arguments(
         config, models.resnet_cifar_space, {"depth": 8}, models.options("resnet_cifar")
     )
@@ -80,7 +80,7 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
     }  # fmt: skip
     assert arguments.varied(hp) == {"filters": 8, "learning_rate": 0.123456789012345}
     again = settings.parse(settings.Training, arguments.words(hp), app="job")
-    assert (again.learning_rate, again.trials, again.optimizer) == (0.123456789012345, 0, "sgd")
+    assert (again.optimizer.learning_rate, again.trials, again.optimizer.name) == (0.123456789012345, 0, "sgd")
     assert settings.assignments(again.set, models.options("resnet_cifar"), "x") == {"depth": 8, "filters": 8}
 
 

@@ -103,13 +103,21 @@ def config_of(app, monkeypatch):
 @pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)
 def test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it(app, monkeypatch):
     config = config_of(app, monkeypatch)
-    numbers = {name: hint for name, hint in get_type_hints(config).items() if hint in (int, float, tuple[int, int])}
-    kinds = get_type_hints(config, include_extras=True)
-    assert len(numbers) > 10
-    for name, hint in numbers.items():
-        kind = kinds[name].__metadata__[0]
+    numbers = {
+        (name, group): hint
+        for group, owner in (("", config), ("optimizer", settings.Optimizer))
+        for name, hint in get_type_hints(owner).items()
+        if hint in (int, float, tuple[int, int])
+    }
+    kinds = {
+        group: get_type_hints(owner, include_extras=True)
+        for group, owner in (("", config), ("optimizer", settings.Optimizer))
+    }
+    assert len(numbers) > 15
+    for (name, group), hint in numbers.items():
+        kind = kinds[group][name].__metadata__[0]
         assert isinstance(kind, arguments.Kind), name
-        flag = f"--{name.replace('_', '-')}"
+        flag = settings.flag_of(name, group)
         for text in ("nan", "inf", "-inf", "1e20", "-1", "-1e-9", "9" * 400, "", "x", "True"):
             words = [flag, text, text] if hint == tuple[int, int] else [f"{flag}={text}"]
             with pytest.raises(errors.UserError, match=flag) as caught:
@@ -117,7 +125,8 @@ def test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it(app, mon
             assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
         at_zero = [flag, "0", "0"] if hint == tuple[int, int] else [flag, "0"]
         try:
-            zero = getattr(settings.parse(config, at_zero, app="job"), name)
+            parsed = settings.parse(config, at_zero, app="job")
+            zero = getattr(parsed.optimizer if group else parsed, name)
         except errors.UserError as refused:
             assert str(refused).startswith(f"{flag}: must be ")
         else:
@@ -187,7 +196,7 @@ def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
     was = Config(units=77, seed=5, set=("a=1",))
     (made / "config.json").write_text(json.dumps({"settings": dataclasses.asdict(was)}))
     config = parse("--resume", "--out", str(tmp_path))
-    assert (config.units, config.seed, config.resume, config.set) == (77, 5, "newest", ("a=1",))
+    assert (config.units, config.seed, config.resume, config.set) == (77, 5, "mlp-digits-1", ("a=1",))
     assert parse("--set", "a=1", "--resume", "--out", str(tmp_path)).set == ("a=1",)  # once, not twice
     assert parse("--out", str(tmp_path), "--resume", "mlp-digits-1", "--units", "5").units == 5  # refused by start
     with pytest.raises(errors.UserError, match="no run 'x' in .*Runs there: mlp-digits-1"):
@@ -195,8 +204,9 @@ def test_resume_takes_what_is_not_said_from_the_run(tmp_path):
 
 
 def test_numbers_of_numpy_are_python_s():
-    given = settings.Training(seed=np.int64(3), learning_rate=np.float32(0.5), histograms=np.bool_(True))
-    assert [type(v) for v in (given.seed, given.learning_rate, given.histograms)] == [int, float, bool]
+    optimizer = settings.Optimizer(learning_rate=np.float32(0.5))
+    given = settings.Training(seed=np.int64(3), optimizer=optimizer, histograms=np.bool_(True))
+    assert [type(v) for v in (given.seed, given.optimizer.learning_rate, given.histograms)] == [int, float, bool]
     assert json.loads(json.dumps(dataclasses.asdict(given)))["seed"] == 3
     given.validate()
 
@@ -252,8 +262,50 @@ def test_what_training_cannot_be_told_is_one_sentence(argv, said):
 def test_what_training_can_be_told():
     argv = ["--average-last=5", "--keep=last", "--schedule=noam", "--warmup=40", "--beta-2=0.98", "--epsilon=1e-9"]
     said = settings.parse(settings.Training, argv, app="job")
-    assert (said.average_last, said.warmup, said.beta_2, said.epsilon) == (5, 40, 0.98, 1e-9)
+    asked = said.optimizer
+    assert (said.average_last, asked.warmup, asked.beta_2, asked.epsilon) == (5, 40, 0.98, 1e-9)
     assert settings.parse(settings.Training, ["--average-last", "0"], app="job").keep == "best"
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoOptimizers(settings.Training):
+    """A model of two parts."""
+
+    generator_optimizer: settings.OptimizerFlags = settings.Optimizer("rmsprop", beta_2=0.9)  # its own
+
+
+def test_the_optimizers_flags_have_a_name_in_full_and_a_short_one():
+    for argv in (
+        ["--optimizer", "sgd", "--learning-rate=0.5"],
+        ["--optimizer.name", "sgd", "--optimizer.learning_rate", "0.5"],
+    ):
+        said = settings.parse(settings.Training, argv, app="job")
+        assert said.optimizer == settings.Optimizer("sgd", 0.5)
+        assert settings.flags(said, {}) == "--optimizer sgd --learning-rate 0.5"
+
+
+def test_an_app_may_have_two_optimizers():
+    argv = ["--generator-optimizer.learning-rate", "0.25", "--learning-rate", "0.5", "--generator_optimizer.name=adam"]
+    said = settings.parse(TwoOptimizers, argv, app="job")
+    assert said.optimizer == settings.Optimizer(learning_rate=0.5)
+    assert said.generator_optimizer == settings.Optimizer("adam", 0.25, beta_2=0.9)
+    line = settings.flags(said, {})
+    assert settings.parse(TwoOptimizers, shlex.split(line), app="job") == said
+    with pytest.raises(errors.UserError, match="--generator-optimizer.learning-rate: must be a number"):
+        settings.parse(TwoOptimizers, ["--generator-optimizer.learning-rate", "nan"], app="job")
+    with pytest.raises(errors.UserError, match="no flag --generator-optimizer.rate. Nearest: --generator-optimizer"):
+        settings.parse(TwoOptimizers, ["--generator-optimizer.rate", "1"], app="job")
+
+
+def test_a_run_of_before_the_optimizers_group_is_resumed_as_it_was(tmp_path):
+    made = tmp_path / "runs" / "job" / "mlp-digits-1"
+    made.mkdir(parents=True)
+    now = dataclasses.asdict(settings.Training(optimizer=settings.Optimizer("sgd", 0.125, "noam", warmup=7)))
+    group = now.pop("optimizer")
+    before = now | {"optimizer": group.pop("name"), **group}
+    (made / "config.json").write_text(json.dumps({"settings": before}))
+    said = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+    assert said.optimizer == settings.Optimizer("sgd", 0.125, "noam", warmup=7)
 
 
 def test_a_defect_keeps_its_traceback_and_a_full_disk_is_one_line(capsys):

@@ -334,17 +334,17 @@ def test_a_mistyped_command_line_names_the_nearest(words, complaint):
     assert complaint in mistake(*words)
 
 
-def test_the_shell_lines_of_the_readme_make_a_request_of_a_large_picture(tmp_path):
+def test_the_shell_lines_of_the_page_on_serving_make_a_request_of_a_large_picture(tmp_path):
     """A command's argument may have 128 kB at most: a picture goes through a file."""
     picture = np.random.default_rng(0).bytes(400_000)
     (tmp_path / "picture.png").write_bytes(picture)
-    readme = (ROOT / "README.md").read_text()
-    (line,) = [line.strip() for line in readme.splitlines() if line.strip().startswith("printf")]
+    page = (ROOT / "docs" / "serving.md").read_text()
+    (line,) = [line.strip() for line in page.splitlines() if line.strip().startswith("printf")]
     for shell in ("sh", "bash"):
         subprocess.run([shell, "-e", "-c", line], cwd=tmp_path, check=True)
         body = json.loads((tmp_path / "request.json").read_text())
         assert base64.b64decode(body["instances"][0]["image_bytes"]["b64"]) == picture
-    assert "curl -d @request.json " in readme
+    assert "curl -d @request.json " in page
 
 
 @pytest.mark.parametrize("name", ["plain", "my pics [2024]", 'it\'s "quoted" $HOME `x`', "back\\slash", "line\nend"])

@@ -85,9 +85,15 @@ def test_list_needs_no_tensorflow(folder):
     )
     for row in models.catalogue():
         assert f"{row.name}\t{row.parameters:,}\t{row.source}\t{row.file}\n" in text
+        assert f"\n{row.name}\ttest_laws_" in text
     assert f"{folder}\tclassify_images\taccuracy 0.5\t2,855\t20" in text
     for app in (ROOT / "apps").glob("*.py"):
         assert f"apps/{app.name}\t" in text
+
+
+def test_list_of_one_architecture_needs_no_tensorflow():
+    text = light(["list", "lstm"], 0, out="file\tkeras_dl/models/lstm.py\n")
+    assert "\ntest_laws_recurrent_layers.py\t" in text and "\nptb\tlstm_small\tperplexity (a word)\t" in text
 
 
 @pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["list", "--help"], ["show", "--help"]])
@@ -325,7 +331,8 @@ def test_a_truncated_export_is_one_line(folder, two, tmp_path):
     [
         (["predct"], "Nearest: predict."),
         (["list", "--saved-model", "x"], "unrecognized arguments: --saved-model. Nearest: --saved-models."),
-        (["list", "extra"], "unrecognized arguments: extra"),
+        (["list", "convnt"], "list: no architecture 'convnt'. Nearest: convnet. There are: linear, mlp, convnet,"),
+        (["list", "convnet", "extra"], "unrecognized arguments: extra"),
         ([], "required: list|predict|show"),
         (["predict"], "required: EXPORT"),
     ],

@@ -18,6 +18,9 @@ translate (transformer, attention_gru) in step_time_translation.py.
 Contenders are processes that live throughout and run blocks of 0.3-0.6 s in turn, A B C D A B C D ... A block in which
 other processes took more than 20 % of the processor's time is dropped from every ratio. A ratio is our median over the
 peer's, over the rounds in which both were clean, with a 95 % bootstrap interval over these rounds.
+
+share_of_peak: the floating-point operations a second of our step (operations.py counts them), divided by those of a
+1,500 x 1,500 float32 product in TensorFlow with as many threads. Blocks of such products run in turn with the others.
 """
 
 import argparse
@@ -33,6 +36,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import operations
 
 from keras_dl import imports, models, runs, settings
 from keras_dl.errors import UserError
@@ -66,6 +70,11 @@ class Network:
         rng = np.random.default_rng(SEED)
         pixels = rng.integers(0, 256, (self.images, *self.input_shape), np.uint8)
         return pixels, rng.integers(0, 10, self.images).astype(np.int32)
+
+    def operations(self):
+        """Of a training step."""
+        count = {"resnet": operations.resnet34}.get(self.architecture) or getattr(operations, self.architecture)
+        return count(self.batch_size)
 
     @property
     def contenders(self):
@@ -108,7 +117,7 @@ def main(argv=None):
 
 
 def measure(name, smoke=False):
-    """{"metrics": ratios, "details": milliseconds a step and how they came about} of one network."""
+    """{"metrics": ratios and the share of the peak, "details": milliseconds a step and what was run} of one network."""
     file, rows = next(((file, rows) for file, rows in OTHERS.items() if name in rows), (__file__, {}))
     contenders = rows.get(name) or NETWORKS[name].contenders
     script = Path(__file__).with_name(Path(file).name)
@@ -116,9 +125,10 @@ def measure(name, smoke=False):
     with contextlib.ExitStack() as stack:
         workers = {who: stack.enter_context(Worker(script, who, name)) for who in contenders}
         counts = {who: worker.ready["parameters"] for who, worker in workers.items()}
+        workers["product"] = stack.enter_context(Worker(__file__, "product", name))
         if len(set(counts.values())) > 1:
             raise UserError(f"step_time: every contender must have the same weights; got {counts}.")
-        blocks = interleave(workers, [("ours", who) for who in contenders if who != "ours"], smoke)
+        blocks = interleave(workers, [("ours", who) for who in workers if who != "ours"], smoke)
         lengths = {who: worker.steps for who, worker in workers.items()}
         ready = {who: worker.ready for who, worker in workers.items()}
     metrics, details = {}, {"parameters": counts["ours"], "threads": THREADS, "steps_per_block": lengths}
@@ -133,6 +143,8 @@ def measure(name, smoke=False):
         inside = {**blocks["keras"], "seconds": blocks["keras"]["inside"]}
         metrics["ratio_to_keras_inside"] = ratio(blocks["ours"], inside)
         details["keras_inside_ms"] = quartiles(1000 * inside["seconds"][inside["clean"]])
+    metrics["share_of_peak"] = share_of_peak(ready["ours"]["operations"], blocks["ours"], blocks["product"])
+    details["operations"] = ready["ours"]["operations"]
     details |= {"torch_best": best, "torch": ready["torch"]["torch"], **shares(blocks)}
     return {"metrics": metrics, "details": details}
 
@@ -254,6 +266,13 @@ def ratio(ours, theirs):
     return {"value": float(np.median(a) / np.median(b)), "spread": spread.tolist()}
 
 
+def share_of_peak(count, ours, product):
+    """Operations a second of our step, of which one has `count`, over those of the product, with its interval."""
+    times = ratio(product, ours)
+    share = count / operations.PEAK_OPERATIONS
+    return {"value": share * times["value"], "spread": [share * end for end in times["spread"]]}
+
+
 def quartiles(values):
     """[25 %, median, 75 %]"""
     return np.percentile(values, [25, 50, 75]).tolist()
@@ -268,8 +287,8 @@ def shares(blocks):
 
 
 def print_result(result):
-    for name, found in result["metrics"].items():
-        print(f"{name} {found['value']:.4g} [{found['spread'][0]:.4g}, {found['spread'][1]:.4g}]")
+    for name, metric in result["metrics"].items():
+        print(f"{name} {metric['value']:.4g} [{metric['spread'][0]:.4g}, {metric['spread'][1]:.4g}]")
     for name, value in result["details"].items():
         print(f"  {name}: {[float(f'{v:.4g}') for v in value] if isinstance(value, list) else value}")
 
@@ -342,13 +361,32 @@ class Ours:
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
         preprocess = Preprocess.of(pixels[:1024], network.input_shape)
-        return cls(model, data.Examples({"image": pixels, "label": labels}), network.batch_size, preprocess)
+        ours = cls(model, data.Examples({"image": pixels, "label": labels}), network.batch_size, preprocess)
+        ours.about["operations"] = network.operations()
+        return ours
 
     def run(self, steps):
         for _ in range(steps // self.block):
             bad, _ = self.steps(self.iterator, self.size)
             if int(bad) >= 0:
                 raise RuntimeError("the loss is no longer finite")
+
+
+class Product:
+    """A float32 matrix product that is large enough to reach what the processor can do; a step is one product."""
+
+    def __init__(self):
+        with imports.quiet_tensorflow():
+            import tensorflow as tf
+        side = (operations.PEAK_SIDE, operations.PEAK_SIDE)
+        one, other = (tf.random.stateless_normal(side, [SEED, k]) for k in (0, 1))
+        multiply = tf.function(lambda: tf.linalg.matmul(one, other)[0, 0], autograph=False)
+        self.multiply = multiply.get_concrete_function()
+        self.about = {}
+
+    def run(self, steps):
+        for _ in range(steps):
+            self.multiply().numpy()
 
 
 class PlainKeras:
@@ -455,6 +493,8 @@ def trainable(model):
 
 
 def _contender(who, name):
+    if who == "product":
+        return Product()
     network = NETWORKS[name]
     if who == "ours":
         return Ours.of(network)

@@ -26,6 +26,7 @@ import sys
 import types
 
 import numpy as np
+import operations
 from step_time import RATE, SEED, Ours, PlainKeras, import_torch, random_batches, serve, trainable
 
 from keras_dl import imports, models
@@ -57,6 +58,10 @@ class WordModel:
 
         lstms = [layers.LSTM(200, return_sequences=True) for _ in range(2)]
         return Sequential([Input((self.steps,)), layers.Embedding(WORDS, 200), *lstms, layers.Dense(WORDS)])
+
+    def operations(self):
+        """Of a training step."""
+        return operations.word_lstm(self.batch_size, self.steps, WORDS)
 
     def vocabulary(self):
 
@@ -103,6 +108,10 @@ class WordModel:
 class Writer(WordModel):
     """A row: the same network writes."""
 
+    def operations(self):
+        """Of a token that is written: nothing is trained."""
+        return operations.word_lstm(1, 1, WORDS, times=operations.FORWARD)
+
     def ours(self):
         return OurWriter(self)
 
@@ -134,6 +143,11 @@ class VectorModel:
 
         recurrent = [getattr(layers, self.keras_layer)(512, return_sequences=True) for _ in range(2)]
         return Sequential([Input((self.steps, self.width)), *recurrent, layers.Dense(self.width)])
+
+    def operations(self):
+        """Of a training step."""
+        gates = {"gru": 3, "rnn": 1}[self.architecture]
+        return operations.recurrent(self.batch_size, self.steps, self.width, gates)
 
     def data(self):
         """(inputs, targets), each (N, T, D) float32"""
@@ -288,10 +302,12 @@ def contender(who, name):
     with imports.quiet_tensorflow():
         import keras
     keras.utils.set_random_seed(SEED)
-    made = getattr(row, who)()
+    one = getattr(row, who)()
+    if who == "ours":
+        one.about["operations"] = row.operations()
     if who == "ours" and name != "lstm_generation":
-        made.about["details"] = {"jit_compile": row.jit_compile, "implementation": row.implementation}
-    return made
+        one.about["details"] = {"jit_compile": row.jit_compile, "implementation": row.implementation}
+    return one
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import dataclasses
 import sys
 
 import numpy as np
+import operations
 from step_time import SEED, Ours, PlainKeras, import_torch, random_batches, serve
 
 from keras_dl import imports, models
@@ -92,6 +93,10 @@ class Transformer(Pairs):
     smoothing: float = SMOOTHING
     layers: int = 4
 
+    def operations(self):
+        """Of a training step."""
+        return operations.transformer(self.batch_size, self.tokens, self.tokens, WORDS, self.layers)
+
     def build(self):
         return models.build_transformer(
             WORDS,
@@ -121,6 +126,10 @@ class Transformer(Pairs):
 class AttentionGru(Pairs):
     tokens: int = 20
     clip: float | None = 1.0
+
+    def operations(self):
+        """Of a training step."""
+        return operations.attention_gru(self.batch_size, self.tokens, self.tokens, WORDS)
 
     def build(self):
         return models.build_attention_seq2seq(
@@ -212,10 +221,10 @@ def contender(who, name):
     with imports.quiet_tensorflow():
         import keras
     keras.utils.set_random_seed(SEED)
-    made = getattr(row, who)()
+    one = getattr(row, who)()
     if who == "ours":
-        made.about["details"] = {"jit_compile": row.jit_compile}
-    return made
+        one.about |= {"operations": row.operations(), "details": {"jit_compile": row.jit_compile}}
+    return one
 
 
 if __name__ == "__main__":

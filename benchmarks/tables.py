@@ -122,8 +122,11 @@ def _step_time(network, metrics_and_bars, architecture=None):
     command = f"benchmarks/step_time.py {network}"
     architecture = architecture or network
     return [
-        Row(network, metric, "ours / theirs", command, bar=bar, architecture=architecture)
-        for metric, bar in metrics_and_bars.items()
+        *(
+            Row(network, metric, "ours / theirs", command, bar=bar, architecture=architecture)
+            for metric, bar in metrics_and_bars.items()
+        ),
+        Row(network, "share_of_peak", "of a product's operations/s", command, architecture=architecture),
     ]
 
 

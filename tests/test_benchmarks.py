@@ -1,5 +1,6 @@
 """Figures can be traced: what reproduce.py lists, refuses, records and writes; and the peers are the same networks."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -24,6 +25,9 @@ import reproduce  # noqa: E402
 import tables  # noqa: E402
 
 OPTIONAL = {"spread", "details"}
+# Rows of step_time, of which the graphs of the slow ones take seconds to build.
+QUICK_STEPS = ("linear", "mlp", "convnet", "resnet20", "lstm", "lstm_generation")
+SLOW_STEPS = ("resnet34", "gru", "rnn", "transformer", "attention_gru")
 
 # A project with two tables, whose commands do what a measuring script or an app does.
 FAKE_TABLES = """
@@ -293,6 +297,90 @@ def test_a_ratio_counts_the_rounds_in_which_both_were_quiet():
     assert step_time.ratio(ours, theirs) == {"value": 0.5, "spread": [0.5, 0.5]}
 
 
+def test_the_share_of_the_peak_is_operations_a_second_over_those_of_the_product():
+    import operations
+    import step_time
+
+    quiet = np.ones(3, bool)
+    ours, product = ({"seconds": np.full(3, seconds), "clean": quiet} for seconds in (4.0, 1.0))
+    share = step_time.share_of_peak(2 * operations.PEAK_OPERATIONS, ours, product)
+    assert share == {"value": 0.5, "spread": [0.5, 0.5]}  # twice as much in four times the time
+    rows = tables.TABLES["step_time"].rows
+    assert {row.name for row in rows if row.metric == "share_of_peak"} == {*QUICK_STEPS, *SLOW_STEPS}
+    assert {row.name for row in rows} == {*QUICK_STEPS, *SLOW_STEPS}
+
+
+def row_of_step_time(name, **changes):
+    """A row of step_time.py, wherever it stands."""
+    import step_time
+    import step_time_recurrent
+    import step_time_translation
+
+    rows = step_time.NETWORKS | step_time_recurrent.ROWS | step_time_translation.ROWS
+    return dataclasses.replace(rows[name], **changes)
+
+
+@pytest.mark.parametrize("name", [*QUICK_STEPS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_STEPS)])
+def test_operations_counted_by_hand_are_those_of_the_kernels_that_tensorflow_runs(name, monkeypatch):
+    """Within 1 %, with or without the gradient of the data, which TensorFlow computes for some networks."""
+    import operations
+    import tensorflow as tf
+
+    recurrent = {"implementation": "scan"} if name in ("lstm", "gru", "rnn", "lstm_generation") else {}
+    row = row_of_step_time(name, batch_size=2, **recurrent)
+    model = row.build()
+    x = {
+        tensor.name: tf.ones(
+            [2, *(n or getattr(row, "steps", None) or row.tokens for n in tensor.shape[1:])], tensor.dtype
+        )
+        for tensor in tf.nest.flatten(model.inputs)
+    }
+    with products_that_run() as counted:
+        if name == "lstm_generation":
+            model(tf.ones((1, 1), tf.int32))
+        else:
+            with tf.GradientTape() as tape:
+                total = tf.reduce_sum(model(x if len(x) > 1 else x.popitem()[1], training=True))
+            tape.gradient(total, model.trainable_variables)
+    by_hand = row.operations()
+    monkeypatch.setattr(operations, "OF_DATA", operations.TRAINED)
+    with_the_gradient_of_the_data = row.operations()
+    assert min(abs(sum(counted) / hand - 1) for hand in (by_hand, with_the_gradient_of_the_data)) < 0.01
+    assert by_hand <= sum(counted) * 1.0001
+
+
+@contextlib.contextmanager
+def products_that_run():
+    """A list of the floating-point operations of each product and convolution that TensorFlow runs within it."""
+    import tensorflow as tf
+    from tensorflow.python.framework import op_callbacks
+
+    counts = []
+
+    def count(op_type, inputs, attributes, outputs, op_name=None, graph=None):
+        kind = op_type.decode() if isinstance(op_type, bytes) else op_type
+        options = dict(zip(attributes[::2], attributes[1::2], strict=True)) if attributes else {}
+        if kind == "MatMul":
+            counts.append(2 * math.prod(outputs[0].shape) * inputs[0].shape[0 if options["transpose_a"] else 1])
+        elif kind.startswith("BatchMatMul"):
+            counts.append(2 * math.prod(outputs[0].shape) * inputs[0].shape[-2 if options["adj_x"] else -1])
+        elif kind == "Conv2D":
+            counts.append(2 * math.prod(outputs[0].shape) * math.prod(inputs[1].shape[:3]))
+        elif kind in ("Conv2DBackpropInput", "Conv2DBackpropFilter"):
+            kernel = inputs[1] if kind == "Conv2DBackpropInput" else outputs[0]
+            counts.append(2 * math.prod(inputs[2].shape) * math.prod(kernel.shape[:3]))
+        else:
+            assert not re.search("Conv|Einsum|LSTM|GRU|RNN", kind), f"{kind} is not counted"
+
+    tf.config.run_functions_eagerly(True)  # loops run their body step by step, each operation through the callback
+    op_callbacks.add_op_callback(count)
+    try:
+        yield counts
+    finally:
+        op_callbacks.remove_op_callback(count)
+        tf.config.run_functions_eagerly(False)
+
+
 def test_a_busy_machine_is_refused(monkeypatch):
     import step_time
 
@@ -426,7 +514,7 @@ def test_the_contenders_of_a_recurrent_row_run(name, monkeypatch):
         contender.run(contender.about.get("unit", 2))
         counts.add(contender.about["parameters"])
     assert len(counts) == 1
-    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name}
+    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name} - {"share_of_peak"}
     assert {m.removeprefix("ratio_to_").split("_")[0] for m in metrics} < {"torch", "keras", "ours"}
 
 
@@ -577,7 +665,7 @@ def test_the_contenders_of_a_translation_row_run(name, monkeypatch):
     assert len(counts) == 1
     source, target, after = row.arrays()
     assert (source[:, -1] == 2).all() and (target[:, 0] == 1).all() and (target[:, 1:] == after[:, :-1]).all()
-    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name}
+    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name} - {"share_of_peak"}
     assert {m.removeprefix("ratio_to_").split("_")[0] for m in metrics} < {"torch", "keras", "ours"}
 
 

@@ -96,7 +96,7 @@ def measure(name, names=()):
 
 
 def write_docs():
-    """Write what stands between the marks of each page from the newest rows, and the pictures of the curves."""
+    """Write the tables between the marks of each page from the newest records, and draw the pictures of the curves."""
     texts = {page: _marked_text(page) for page in PAGES if (ROOT / page).is_file()}
     if not texts:
         raise UserError(f"reproduce: none of {', '.join(PAGES)} is in {ROOT}.")
@@ -154,7 +154,7 @@ def _measure(name, command, rows):
 
 
 def _run(command):
-    """{"metrics", "details", "curves"} that the command reports, whatever its exit status."""
+    """{"metrics", "details", "curves"} as the command reports them, whatever its exit status."""
     words = shlex.split(command)
     with tempfile.TemporaryDirectory(prefix="keras_dl-reproduce-") as folder:
         report = Path(folder) / "report.json"
@@ -168,7 +168,7 @@ def _run(command):
                 f"reproduce: `python {command}` ended with {status} and left no figure; nothing was written."
             )
         result = json.loads(report.read_text())
-    if "metrics" not in result:  # one flat dict: what is a number is the figure, and says more of it
+    if "metrics" not in result:  # one flat dict: its numbers are metrics and details
         result = {"metrics": result, "details": {k: v for k, v in result.items() if isinstance(v, (int, float))}}
     return {"details": {}, "curves": {}} | result
 
@@ -189,7 +189,7 @@ def _reported(result, row):
 
 
 def _clean_commit():
-    """The commit that stands here, if the tree is that commit but for what this script writes."""
+    """The current commit; the tree may differ from it only in what this script writes."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         raise UserError(f"reproduce: {ROOT} must be a git checkout with a commit, so that a figure can name its code.")

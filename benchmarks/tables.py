@@ -1,13 +1,13 @@
-"""What is measured: tables of rows, each with its command, the published figure beside it and the bar it must pass.
+"""What is measured: tables of rows, each with its command, the published figure and the bar that ours must reach.
 
-A row's command is what follows `python` in the project's root. An app's result is its run's finished.json; every other
-script takes `--json FILE` and writes {"metrics": {name: number or {"value", "spread"}}, "details": {}, "curves": {}}.
-Rows of one command are measured by one run of it. Nothing here imports TensorFlow.
+A row's command is written without `python`, to be run in the project's root. An app's result is its run's
+finished.json; every other script has a flag `--json FILE` and writes {"metrics": {name: number or {"value", "spread"}},
+"details": {}, "curves": {}}. Rows with the same command are measured by one run of it. Nothing here imports TensorFlow.
 """
 
 import dataclasses
 
-# The recipes: flags of apps/classify_images.py and apps/model_text.py, the paper's model where nothing is --set.
+# The recipes: flags of the apps; without --set the model is the paper's.
 RECIPES = {
     "mnist linear": "--epochs 20 --batch-size 128 --optimizer adam --learning-rate 0.001 --schedule onecycle",
     "mnist mlp": (
@@ -57,7 +57,7 @@ class Row:
     Attributes:
         name, metric, unit: what it is; (name, metric) is unique in its table.
         command: what measures it.
-        published: the paper's figure; source: where it stands; unverified: quoted from memory.
+        published: the paper's figure; source: where it is given; unverified: it is quoted from memory.
         bar: (">=" or "<=", figure), what it must reach; set before it is measured.
         architecture: the network that is measured, by its builder's name; "" where the figure is not of one.
     """

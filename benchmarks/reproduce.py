@@ -26,7 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from figures import RESULTS, bar, beside_its_bar, figure, headline, newest, of_architecture, published, reaches
+from recorded import RESULTS, bar, beside_its_bar, figure, headline, newest, of_architecture, published, reaches
 from tables import DERIVED, TABLES
 
 from keras_dl import atomic, provenance, settings

@@ -91,10 +91,10 @@ def list_architecture(name):
         return
     laws = [[file, test, text] for file, tests in evidence.laws(model).items() for test, text in tests.items()]
     tables.show("Laws: python -m pytest tests/<file> -k <test>", ["file", "test", ""], laws)
-    figures, rows = evidence.figures(), []
-    for table, row, record in figures.of_architecture(name):
-        ours = figures.figure(record) if record else "not measured"
-        rows.append([table, row.name, f"{row.metric} ({row.unit})", ours, figures.published(row), figures.bar(row)])
+    recorded, rows = evidence.recorded(), []
+    for table, row, record in recorded.of_architecture(name):
+        ours = recorded.figure(record) if record else "not measured"
+        rows.append([table, row.name, f"{row.metric} ({row.unit})", ours, recorded.published(row), recorded.bar(row)])
     if rows:
         columns = ["table", "row", "metric", "ours", "published", "bar"]
         tables.show("Figures: docs/results.md, python benchmarks/reproduce.py <table> <row>", columns, rows)
@@ -187,13 +187,13 @@ def _task(file):
 def _evidence(model):
     """The fields of an architecture in the table of laws and figures."""
     laws = ", ".join(f"{file} ({len(tests)})" for file, tests in evidence.laws(model).items())
-    figures = evidence.figures()
-    shown = figures.headline(model.name)
+    recorded = evidence.recorded()
+    shown = recorded.headline(model.name)
     if shown is None:
         return [model.name, laws, "", "not measured", "-"]
     headline, row, record = shown
-    ours = figures.figure(record) if record else "not measured"
-    return [model.name, laws, headline.data, ours, figures.published(row)]
+    ours = recorded.figure(record) if record else "not measured"
+    return [model.name, laws, headline.data, ours, recorded.published(row)]
 
 
 def _metric(card):

@@ -49,11 +49,11 @@ def laws(architecture):
     return laws_by_file
 
 
-def figures():
-    """benchmarks/figures.py, which reads the recorded figures."""
+def recorded():
+    """benchmarks/recorded.py, which reads the recorded figures."""
     sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
     try:
-        return importlib.import_module("figures")
+        return importlib.import_module("recorded")
     finally:
         sys.path.remove(str(BENCHMARKS))
 

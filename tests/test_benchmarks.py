@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
-import figures  # noqa: E402 (they are found through the line above)
+import recorded  # noqa: E402 (they are found through the line above)
 import reproduce  # noqa: E402
 import tables  # noqa: E402
 
@@ -71,7 +71,7 @@ def project(tmp_path):
     for file in (ROOT / "keras_dl").glob("*.py"):
         shutil.copy(file, tmp_path / "keras_dl")
     shutil.copy(BENCHMARKS / "reproduce.py", tmp_path / "benchmarks")
-    shutil.copy(BENCHMARKS / "figures.py", tmp_path / "benchmarks")
+    shutil.copy(BENCHMARKS / "recorded.py", tmp_path / "benchmarks")
     shutil.copy(BENCHMARKS / "tables.py", tmp_path / "benchmarks" / "tables_of_the_project.py")
     (tmp_path / "benchmarks" / "tables.py").write_text(FAKE_TABLES)
     (tmp_path / "benchmarks" / "script.py").write_text(FAKE_SCRIPT)
@@ -283,7 +283,7 @@ def test_every_architecture_has_its_line_in_readme_and_rows_of_architectures_tha
     named = {row.architecture for table in tables.TABLES.values() for row in table.rows} - {""}
     assert named <= set(builders) and set(tables.HEADLINES) <= set(builders)
     for name in tables.HEADLINES:
-        chosen, row, record = figures.headline(name)
+        chosen, row, record = recorded.headline(name)
         assert (
             row.architecture == name and record["value"] == figures.newest(chosen.table)[row.name, row.metric]["value"]
         )

@@ -90,8 +90,8 @@ def test_a_model_file_says_how_its_laws_and_figures_are_listed(name):
 
 
 def test_figures_of_an_architecture_are_those_that_were_recorded():
-    figures = evidence.figures()
-    rows = {(table, row.name, row.metric): record for table, row, record in figures.of_architecture("lstm")}
+    recorded = evidence.recorded()
+    rows = {(table, row.name, row.metric): record for table, row, record in recorded.of_architecture("lstm")}
     assert rows["ptb", "lstm_small", "perplexity"]["value"] > 1
     assert rows["memory", "pixel_mnist_lstm", "test_accuracy"] is None  # in the table, but not measured
 

@@ -2,10 +2,10 @@
 
     python benchmarks/alignment.py transformer --json FILE      # of the export in saved_models/
 
-Read are the exports of Multi30k's recipes (tables.py), which must be in saved_models/. Drawn is the first sentence of
-the test set that has 10 to 12 words, its reference as the target; of the Transformer, head by head, the last layer but
-one. The figure of a row is the mean entropy of the weights, in nats a target sub-word, over 200 test pairs (of all
-heads of that layer): 0 looks at one sub-word alone.
+The models are the exports of Multi30k's recipes (tables.py), which must be in saved_models/. The picture shows the
+first sentence of the test set that has 10 to 12 words, with its reference as the target; of the Transformer it shows
+each head of the last layer but one. The figure of a row is the mean entropy of the weights, in nats a target sub-word,
+over 200 test pairs (and all heads of that layer). An entropy of 0 means that all weight is on one sub-word.
 """
 
 import argparse
@@ -46,10 +46,10 @@ def alignment(row):
     subwords = Subwords(tuple(exported.card["preprocess"]["pieces"]))
     test = data.load("multi30k", lengths.SEED, kind="pairs", vocabulary_size=500).test.features
     pairs = [tuple(text.decode() for text in two) for two in zip(test["source_text"], test["target_text"], strict=True)]
-    found = [samples.attention_of(looking, subwords, *pair) for pair in pairs[:PAIRS]]
+    alignments = [samples.attention_of(looking, subwords, *pair) for pair in pairs[:PAIRS]]
     shown = samples.attention_of(looking, subwords, *next(p for p in pairs if len(p[0].split()) in WORDS))
     shown["weights"] = np.round(shown["weights"], 3).tolist()
-    entropies = np.concatenate([entropy(one["weights"]).ravel() for one in found])
+    entropies = np.concatenate([entropy(one["weights"]).ravel() for one in alignments])
     return {
         "metrics": {"entropy": float(entropies.mean())},
         "details": {"export": lengths.made_by(exported), "export_commit": exported.card["git_commit"], "pairs": PAIRS},

@@ -3,19 +3,20 @@
     python benchmarks/bad_inputs.py                       # all parts: 6,000 inputs, some 15 minutes
     python benchmarks/bad_inputs.py --part builders --limit 300
 
-An answer is clear if the input works (a builder's model gives finite logits, a loader's first batch is finite) or if it
-is refused in one line by an error that the project raises on purpose, a ValueError (errors.UserError is one), which
-names what was wrong. Everything else is a fault:
+An answer is clear in two cases: the input works (a builder's model gives finite logits, a loader's first batch is
+finite), or it is refused in one line that names what was wrong, by a ValueError that the project raises on purpose
+(errors.UserError is one). Everything else is a fault:
 
-    traceback   another exception, or a ValueError of TensorFlow, Keras, NumPy or Python that came through
+    traceback   another exception, or a ValueError that TensorFlow, Keras, NumPy or Python raised
     lines       a refusal of several lines, or of more than a thousand characters
     unnamed     a refusal that does not say what was wrong
-    accepted    a wrong value was taken: it does not work, or it is not of the argument's type
+    accepted    a wrong value was accepted: it does not work, or it is not of the argument's type
     left        a refused command left something behind
     printed     control characters reached the terminal
     hang        no answer within the time;  memory: more memory than was allowed;  crash: the process died
 
-The inputs are drawn by --seed. They run in worker processes, which are ended where an input hangs or takes all memory.
+The inputs are drawn by --seed. They run in worker processes, which are killed when an input hangs or uses too much
+memory.
 """
 
 import argparse
@@ -59,10 +60,10 @@ class BadInput:
     """One input.
 
     Attributes:
-        place: what takes it, such as "build_lstm units"; faults are counted by place.
+        place: where it is given, such as "build_lstm units"; faults are counted by place.
         text: the input as one would write it.
-        call: gives the input to its place; raises what that raises, Fault where the answer is one, else returns.
-        names: words of which a refusal must have at least one.
+        call: gives the input to its place. It raises what is raised there, or a Fault where the answer is one.
+        names: a refusal must contain at least one of these words.
     """
 
     place: str
@@ -72,7 +73,7 @@ class BadInput:
 
 
 class Fault(Exception):
-    """What `call` raises where it sees by itself that an answer is no clear one: Fault(kind, sentence)."""
+    """Raised by `call` where it finds that an answer is not clear: Fault(kind, sentence)."""
 
 
 def main(argv=None):
@@ -93,7 +94,7 @@ def main(argv=None):
 
 
 def summary(results):
-    """{"metrics", "details"} of {part: [record]}: the share of clear answers, tracebacks, hangs, and all by part."""
+    """{"metrics", "details"} of {part: [record]}: the share of clear answers, and the counts of all outcomes."""
     records = [record for part in results.values() for record in part]
     kinds = collections.Counter(record["outcome"] for record in records)
     faults = sum(kinds[kind] for kind in FAULTS)
@@ -103,7 +104,7 @@ def summary(results):
         "details": {
             "inputs": len(records),
             "outcomes": dict(kinds),
-            "parts": {part: dict(collections.Counter(r["outcome"] for r in found)) for part, found in results.items()},
+            "parts": {part: dict(collections.Counter(r["outcome"] for r in rows)) for part, rows in results.items()},
         },
     }
 
@@ -138,7 +139,7 @@ def run(part, asked, scratch):
 
 
 class _Worker:
-    """A process that answers every `jobs`-th input; a new one takes over where it hangs, dies or takes all memory."""
+    """A process that runs every `jobs`-th input; a new one goes on where it hangs, dies or uses too much memory."""
 
     def __init__(self, part, asked, scratch, number):
         self.asked, self.at = asked, number
@@ -167,7 +168,7 @@ class _Worker:
             while True:
                 if selector.select(0.5):
                     data = os.read(process.stdout.fileno(), 1 << 16)
-                    if not data:  # it ended: with all inputs answered, or it died
+                    if not data:  # the process ended: after all its inputs, or because it died
                         status = process.wait()
                         if given is None and status == 0:
                             self.at = None
@@ -187,7 +188,7 @@ class _Worker:
                 if given is not None and (held := _memory(process.pid)) > self.asked.memory:
                     return self._lost(given, "memory", f"the process holds {held:,} MB", records)
                 allowed = START if given is None else self.asked.seconds
-                # What it waits for a processor, on a busy machine, is no time of its own.
+                # On a busy machine, the time in which it waits for a processor does not count.
                 waited = time.monotonic() - heard - (_queued_seconds(process.pid) - queued)
                 if waited > allowed:
                     if given is None:
@@ -200,7 +201,7 @@ class _Worker:
 
 
 def work(asked):
-    """A worker: answer the inputs from --first on, every --jobs-th, and write a line before and after each."""
+    """A worker: run every --jobs-th input from --first on, and write a line before and after each."""
     channel = os.fdopen(os.dup(1), "w")
     with open(os.devnull, "w") as nowhere:  # what inputs print goes nowhere
         os.dup2(nowhere.fileno(), 1)
@@ -261,7 +262,7 @@ def _plain(text):
 
 
 def _ours(error):
-    """Did the project raise it? An error whose sentence is its cause's is that one."""
+    """Did the project raise it? An error that repeats its cause's sentence counts as its cause."""
     cause = error.__cause__
     if cause is not None and " ".join(str(cause).split()) == str(error):
         return _ours(cause)

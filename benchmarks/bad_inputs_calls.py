@@ -1,7 +1,7 @@
-"""Bad inputs for bad_inputs.py: arguments of the builders and of the library's verbs, of every wrong type and range.
+"""Bad inputs for bad_inputs.py: arguments of builders and of the library's functions, of every wrong type and range.
 
-An argument's type is that of its default. A value that is plainly of another type must be refused; any other value
-must be refused or work: a builder's model is built and asked once, an optimizer updates once, a pipeline gives a batch.
+An argument's type is that of its default. A value that is clearly of another type must be refused. Any other value must
+be refused or work: a builder's model is built and called once, an optimizer updates once, a pipeline gives a batch.
 """
 
 import functools
@@ -55,14 +55,14 @@ MOST_WEIGHTS = 2**22  # of a model that is asked at all
 
 
 class Strange:
-    """An object of no type that anything takes."""
+    """An object of a type that no argument accepts."""
 
     def __repr__(self):
         return "Strange()"
 
 
 def values(rng):
-    """Values of every type, and of every range within a type; the odd numbers are drawn."""
+    """Values of every type, and of every range within a type; some numbers are drawn at random."""
     small, large = rng.randint(2, 9), rng.randint(10**6, 10**9)
     return [
         None, True, False, "", "nosuch", "8", "8\n9", b"relu", 0, 1, -1, -small, 1.5, -0.5, float(small), 1e-300,
@@ -75,7 +75,7 @@ def values(rng):
 
 
 def is_wrong(kind, value, optional=False):
-    """Is the value plainly of another type than the argument, or out of every range?"""
+    """Is the value clearly of another type than the argument, or out of every range?"""
     if value is None:
         return not optional
     if kind is bool:
@@ -108,7 +108,7 @@ def kind_of(name, default):
 
 
 def builders(rng, scratch):
-    """Every argument of every builder with every value, and some arguments two by two."""
+    """Every argument of every builder with every value, and some pairs of arguments."""
     inputs, pool = [], []
     for architecture in models.catalogue():
         for name, default in architecture.arguments.items():
@@ -215,7 +215,7 @@ def _written(value):
 
 
 def library(rng, scratch):
-    """Every argument of the library's verbs with every value."""
+    """Every argument of the library's functions with every value."""
     inputs = []
     for verb, call, arguments in _verbs(scratch):
         for name, (good, kind, optional) in arguments.items():
@@ -238,7 +238,7 @@ def _ask(call, given, name, value, wrong):
 
 
 def _verbs(scratch):
-    """[(what is called, function, {argument: (a good value, its type, may it be None?)})]."""
+    """[(name of the call, function, {argument: (a good value, its type, may it be None?)})]."""
     few = data.load("digits", limit=12)
     stream = data.Examples({"tokens": np.arange(200, dtype=np.int32) % 7})
 

@@ -1,7 +1,7 @@
 """Bad inputs for bad_inputs.py: command lines of the apps and of `python -m keras_dl`, and files given to predict.
 
-A command line runs in this process, through settings.run as from a shell. An app goes as far as its training: there,
-two steps on the first batches must give a finite loss. A refusal must leave nothing behind.
+A command line runs in this process, through settings.run as from a shell. An app runs until its training, where two
+steps on the first batches must give a finite loss. After a refusal no file may be left behind.
 """
 
 import contextlib
@@ -51,11 +51,11 @@ ALWAYS = ("--trials", "0", "--epochs", "1", "--device", "cpu")
 
 
 class Reached(Exception):
-    """An app's command line is good: it came to its training."""
+    """Raised where an app's command line is right: the app has reached its training."""
 
 
 def apps(rng, scratch):
-    """Words for every flag of every app, values for every argument of every architecture, and flags that are none."""
+    """Words for every flag of every app, values for every argument of every architecture, and unknown flags."""
     folder = fixtures.data_folder(scratch.parent / "shared")
     tuning.search, training.fit = _search, _fit  # for this process: what runs here is not trained
     os.chdir(scratch)
@@ -127,7 +127,7 @@ def _fit(model, train, *_, **__):
 
 
 def _two_steps(model, train):
-    """Two steps of training, in the open, where a loss that is not finite shows that a value does not work."""
+    """Two steps of training; a loss that is not finite shows that a value does not work."""
     model.run_eagerly, model.jit_compile = True, False
     for x, y, *weight in train.dataset().take(2):
         loss = model.train_on_batch(x, y, *weight)
@@ -137,7 +137,7 @@ def _two_steps(model, train):
 
 
 def through_run(main):
-    """Call `main` as an app's last line does. Raises the ValueError that was said as one line, or what came through."""
+    """Call `main` as an app's last line does. Raises the ValueError that was printed in one line, or another error."""
     raised, out, err = [], io.StringIO(), io.StringIO()
 
     def noting():
@@ -218,7 +218,7 @@ def _run_command(words, scratch, stdin):
 
 
 def trusted(words):
-    """The words; predict loads an export of strange origin, and one whose card was changed, with --trust alone."""
+    """The words, with --trust for predict, which loads another user's export or a changed card only with it."""
     return [*words, "--trust"] if words[0] == "predict" else words
 
 
@@ -226,7 +226,7 @@ def trusted(words):
 
 
 def predict(rng, scratch):
-    """Damaged files, and files of another kind, for every endpoint that takes files."""
+    """Damaged files, and files of another kind, for every endpoint that reads files."""
     folders = fixtures.exports(scratch.parent / "shared")
     data = fixtures.data_folder(scratch.parent / "shared")
     place = scratch / "files"

@@ -25,7 +25,7 @@ keras.config.disable_traceback_filtering()
 
 
 def cards(rng, scratch):
-    """card.json of each kind of export, and its other files, as show, list and predict meet them."""
+    """card.json of each kind of export, and its other files, as show, list and predict read them."""
     shared = scratch.parent / "shared"
     folders, sets = fixtures.exports(shared), fixtures.data_folder(shared)
     given = {
@@ -68,7 +68,7 @@ def _meet(verb, words, folder, files, scratch):
 
 
 def runs(rng, scratch):
-    """Every file of a run's folder, as --resume meets it: the run goes on or is refused, and its export is made."""
+    """Every file of a run's folder, as --resume reads it: it is refused, or the run goes on to its export."""
     out = fixtures.a_run(scratch.parent / "shared")
     folder = next((out / "runs" / "classify_images").iterdir())
     main = fixtures.app("classify_images").main
@@ -95,7 +95,7 @@ def runs(rng, scratch):
 
 
 def _wrong_arrays(path):
-    """A checkpoint that is whole, with arrays of another shape, type or number."""
+    """A checkpoint that can be read, but has arrays of another shape, type or number."""
     import io
 
     with np.load(path) as archive:

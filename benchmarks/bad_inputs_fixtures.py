@@ -1,6 +1,6 @@
-"""What the parts of bad_inputs.py have in common: small data, a small export of each kind, a small run, damaged files.
+"""What the parts of bad_inputs.py share: small data, a small export of each kind, a small run, damaged files.
 
-They are made in the folder of all workers, once: who comes first makes them, the others wait for the lock.
+They are created once, in a folder that all workers use: the first worker creates them, the others wait for its lock.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ SENTENCES = ["a dog runs", "two men see a dog", "she reads", "the men run to a h
 
 @contextlib.contextmanager
 def once(folder):
-    """Within it, True for the one process that is to make `folder`; the others wait, and get False."""
+    """Within it, True for the one process that has to create `folder`; the others wait, and get False."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -136,7 +136,7 @@ def app(name):
 
 @contextlib.contextmanager
 def loaded_once():
-    """Within it, a SavedModel is loaded once, also where copies of its folder share its files by hard links."""
+    """Within it, a SavedModel is loaded only once, also where copies of its folder share its files by hard links."""
     load, loaded = tf.saved_model.load, {}
 
     def from_memory(path, *rest, **options):
@@ -168,13 +168,13 @@ def linked(folder, copy):
 
 
 def replaced(path, data):
-    """Write a file anew that may be a hard link to one that must stay."""
+    """Write a file again without changing another one to which it may be a hard link."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
 
 
 def damaged(rng, data):
-    """[(what was done, bytes)] of a file's bytes: cut, flipped, emptied, doubled, or something else altogether."""
+    """[(what was done, bytes)] of a file's bytes: cut, with flipped bits, empty, doubled, or of another kind."""
     done = [("empty", b""), ("one byte", data[:1]), ("zeros", bytes(len(data))), ("doubled", data + data)]
     done += [("text", b"hello\n"), ("not UTF-8", b"\xff\xfe\x00\xd8"), ("newline", b"\n"), ("null", b"null")]
     done += [("a page", b"<!DOCTYPE html><html><body>404</body></html>"), ("with a BOM", b"\xef\xbb\xbf" + data)]
@@ -192,7 +192,7 @@ def damaged(rng, data):
 
 
 def wrong_documents(rng, text, count):
-    """[(what was done, bytes)] of a JSON file's text: damaged as any file, and whole but wrong inside."""
+    """[(what was done, bytes)] of a JSON file's text: damaged as any file, or valid JSON with wrong content."""
     done = damaged(rng, text.encode())
     document, paths = json.loads(text), []
 
@@ -234,7 +234,7 @@ def wrong_documents(rng, text, count):
 
 
 def a_png(width, height):
-    """A PNG that says it is so large, and has next to no pixels."""
+    """A PNG whose header claims this size, with almost no pixels behind it."""
 
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -244,7 +244,7 @@ def a_png(width, height):
 
 
 def strange_paths(scratch):
-    """Names of files that are none, or that no file is behind."""
+    """Names that no file can have, and names of files that do not exist."""
     (scratch / "folder").mkdir(exist_ok=True)
     loop = scratch / "loop"
     if not loop.is_symlink():

@@ -1,4 +1,4 @@
-"""Files of few bytes that unfold to gigabytes where nobody looks at their size first.
+"""Small files that decode to gigabytes in a program that does not check their declared size first.
 
 Each function returns (the file's suffix, its bytes).
 """
@@ -17,13 +17,13 @@ def webp():
 
 
 def png():
-    """40,000 x 40,000 pixels of one bit, which a decoder unfolds to a byte and more each."""
+    """40,000 x 40,000 pixels of one bit, which a decoder expands to a byte or more each."""
     side = 40_000
     return ".png", png_file(side, side, 1, 0, bytes(1 + side // 8))
 
 
 def jpeg():
-    """A picture of 16 x 16 pixels whose header says 65,500 x 65,500."""
+    """A picture of 16 x 16 pixels whose header claims 65,500 x 65,500."""
     data = bytearray(_saved(16, "JPEG"))
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = struct.pack(">HH", 65_500, 65_500)
@@ -38,7 +38,7 @@ def gif_screen():
 
 
 def gif_frames():
-    """300 frames of 2,000 x 2,000 pixels: 3.6 GB in colour, each frame within every bound."""
+    """300 frames of 2,000 x 2,000 pixels: 3.6 GB in colour, though each frame alone is within the limits."""
     data = _saved(2_000, "GIF")
     first = 13 + 3 * 2 ** ((data[10] & 7) + 1)  # behind the header and its colours
     return ".gif", data[:first] + data[first:-1] * FRAMES + data[-1:]
@@ -51,7 +51,7 @@ def midi():
 
 
 def png_file(height, width, bits, colour, row):
-    """A PNG file whose rows are all alike.
+    """A PNG file with identical rows.
 
     Args:
         bits, colour: IHDR's bit depth and colour type.

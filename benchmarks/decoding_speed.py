@@ -1,21 +1,23 @@
-"""Beam search with a Transformer: with kept keys and values, without, and in PyTorch, interleaved on one machine.
+"""The speed of beam search with a Transformer: with keys and values kept, without, and in PyTorch.
 
     python benchmarks/decoding_speed.py transformer_beam5 --json FILE
 
-Every contender translates the same 100 sentences of 8 to 24 tokens in one batch, with the same weights, a beam of 5
-and the same search: of the best K continuations of a sentence those that end are complete, the best K that do not end
-live on. float32, 2 threads. The network has the sizes of the one of the table multi30k, untrained. Such weights end a
-sentence anywhere or nowhere, so the end is a token that is never drawn, and every contender takes 40 steps: about as
-many as the longest of a hundred translations of Multi30k, which is what a batch waits for.
-- ours: decoding.beam_search over models.decoder_of, one call of one graph, as the export has it: in two halves side by
-  side (decoding.in_halves).
-- uncached: the same search, in halves as well; its state is the tokens so far, and at each step the decoder, output
-  layer included, runs on all of them again. The source is encoded once, and a sentence's hypotheses share that.
-  uncached_last is the same, with logits of the last position alone.
-- torch: a loop in Python under inference_mode; of each layer the target's keys and values are kept in one tensor each,
-  to which a step's are joined, and which index_select puts in the order of the hypotheses; those of the source are made
-  once.
-What they find is compared before they are timed. Turns, clean rounds and ratios are step_time.py's.
+Every contender translates the same 100 sentences of 8 to 24 tokens in one batch, with the same weights, a beam of
+K = 5 and the same search: among the best K continuations of a sentence, those that end are complete hypotheses, and the
+best K that do not end are continued. float32, 2 threads. The network has the sizes of the one in the table multi30k and
+is not trained. Because untrained weights end sentences at arbitrary places, the end is a token that the search never
+chooses, and every contender runs 40 steps: about as many as the longest of a hundred translations of Multi30k, for
+which a batch has to wait.
+- ours: decoding.beam_search over models.decoder_of, one call of one graph, as in the export, which searches two halves
+  of the batch side by side (decoding.in_halves).
+- uncached: the same search, also in halves; its state is the tokens so far, and at each step the decoder with its
+  output layer runs on all of them again. The source is encoded once, and all hypotheses of a sentence share it.
+  uncached_last is the same, but computes only the last position's logits.
+- torch: a loop in Python under inference_mode; each layer keeps the target's keys and values in one tensor each, to
+  which the new step's are concatenated, and index_select reorders them with the hypotheses; the keys and values of the
+  source are computed once.
+Their translations are compared before they are timed. The contenders run in turn, and rounds and ratios are computed,
+as in step_time.py.
 """
 
 import argparse
@@ -48,13 +50,13 @@ from keras_dl.errors import UserError
 ROUNDS = 20
 BOS = 1
 CONTENDERS = ("ours", "uncached", "uncached_last", "torch")
-CLOSE = 1e-3  # largest difference of two contenders' log-probabilities where they found the same, in nats
+CLOSE = 1e-3  # largest difference of two contenders' log-probabilities for the same translation, in nats
 EQUAL = 0.95  # share of the sentences that must have the same translation: a near tie may fall either way
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """A row: the network, the sentences, the beam."""
+    """A row of the table: the network, the sentences, the beam."""
 
     words: int = 10_000
     layers: int = 4
@@ -93,24 +95,24 @@ class Search:
         return model.eval()
 
     def weights(self):
-        """{layer: arrays}. The last norm is scaled by -3: of even chances every second step would be a tie, and with a
-        positive one every token would follow itself, since the embedding is the output's matrix."""
-        rng, d, found = np.random.default_rng(SEED), self.width, {}
+        """{layer: arrays}. The last norm is scaled by -3: with nearly equal probabilities every second step would be a
+        tie, and with a positive scale every token would follow itself, since the embedding is the output's matrix."""
+        rng, d, weights = np.random.default_rng(SEED), self.width, {}
 
         def matrix(rows, columns, deviation=None):
             return rng.normal(0.0, deviation or (2 / (rows + columns)) ** 0.5, (rows, columns)).astype(np.float32)
 
-        found["embedding"] = [matrix(self.words, d, d**-0.5)]
+        weights["embedding"] = [matrix(self.words, d, d**-0.5)]
         for side, attentions in (("encoder", ("attention",)), ("decoder", ("attention", "cross_attention"))):
             for layer in (f"{side}{n}" for n in range(1, self.layers + 1)):
                 for name in attentions:
-                    found[f"{layer}_{name}"] = [matrix(d, d) for _ in range(4)]
+                    weights[f"{layer}_{name}"] = [matrix(d, d) for _ in range(4)]
                 for name in (*attentions, "feed_forward"):
-                    found[f"{layer}_{name}_norm"] = [np.ones(d, np.float32), np.zeros(d, np.float32)]
+                    weights[f"{layer}_{name}_norm"] = [np.ones(d, np.float32), np.zeros(d, np.float32)]
                 for name, rows, columns in (("up", d, self.inner), ("down", self.inner, d)):
-                    found[f"{layer}_{name}"] = [matrix(rows, columns), np.zeros(columns, np.float32)]
-        found[f"decoder{self.layers}_feed_forward_norm"][0] *= -3
-        return found
+                    weights[f"{layer}_{name}"] = [matrix(rows, columns), np.zeros(columns, np.float32)]
+        weights[f"decoder{self.layers}_feed_forward_norm"][0] *= -3
+        return weights
 
     def source(self):
         """(B, S) int32: tokens, then padding."""
@@ -142,7 +144,7 @@ def main(argv=None):
 
 
 def measure(name, smoke=False):
-    """{"metrics": ratios, "details": milliseconds of the whole search and how they came about}."""
+    """{"metrics": ratios, "details": milliseconds of the whole search and what was run}."""
     row, words = _row(name, smoke), ("smoke",) if smoke else ()
     warn_of_load()
     with contextlib.ExitStack() as stack:
@@ -157,10 +159,10 @@ def measure(name, smoke=False):
     return {"metrics": metrics, "details": details | shares(blocks)}
 
 
-def compare(found):
-    """{peer: share of the sentences whose best translation is ours}; refuse what is no search of the same model."""
-    ours, shares = found["ours"], {}
-    for who, theirs in found.items():
+def compare(results):
+    """{peer: share of the sentences whose best translation is ours}; refuse contenders whose results differ."""
+    ours, shares = results["ours"], {}
+    for who, theirs in results.items():
         if who == "ours":
             continue
         same = np.array([a == b for a, b in zip(ours["tokens"], theirs["tokens"], strict=True)])
@@ -235,8 +237,8 @@ class Uncached:
 
         def cross(n, layer, x):  # all rows of a sentence ask its one memory
             queries = tf.reshape(x, [tf.shape(memory["read"])[0], -1, x.shape[-1]])
-            made, _ = layer(queries, memory["read"], attention_mask=memory["mask"])
-            return tf.reshape(made, [rows, steps, x.shape[-1]])
+            attended, _ = layer(queries, memory["read"], attention_mask=memory["mask"])
+            return tf.reshape(attended, [rows, steps, x.shape[-1]])
 
         x = self.model.get_layer("target_positions")(self.decoder.embedding(tokens))
         x = self.decoder.parts.decoder(x, self.decoder.num_layers, own, cross)
@@ -277,23 +279,23 @@ class Torch:
                 logits, cache = self.decoder.step(tokens, cache, memory)
                 scores = live[:, :, None] + torch.log_softmax(logits, -1).view(batch, width, -1)
                 top, at = scores.flatten(1).topk(2 * width)
-                parents, drawn = at // scores.shape[-1], at % scores.shape[-1]
-                ended = drawn == end
+                parents, tokens = at // scores.shape[-1], at % scores.shape[-1]
+                ended = tokens == end
                 if ended[:, :width].any():
-                    open_ = torch.isneginf(best[:, -1:])  # what has `width` complete hypotheses takes no more
-                    found = torch.where(ended[:, :width] & open_, top[:, :width], -torch.inf)
+                    open_ = torch.isneginf(best[:, -1:])  # a sentence with `width` complete hypotheses keeps those
+                    scores_of_new = torch.where(ended[:, :width] & open_, top[:, :width], -torch.inf)
                     new = torch.full_like(complete, end)
                     new[:, :, :t] = _taken(written, parents[:, :width])
-                    best, order = torch.cat([best, found], 1).topk(width)
+                    best, order = torch.cat([best, scores_of_new], 1).topk(width)
                     complete = _taken(torch.cat([complete, new], 1), order)
                     if not torch.isneginf(best[:, -1]).any():
                         break
                 live, order = top.masked_fill(ended, -torch.inf).topk(width)
-                parents, drawn = parents.gather(1, order), drawn.gather(1, order)
+                parents, tokens = parents.gather(1, order), tokens.gather(1, order)
                 rows = (begin + parents).flatten()
                 cache = [[x.index_select(0, rows) for x in pair] for pair in cache]
-                written = torch.cat([_taken(written, parents), drawn[:, :, None]], 2)
-                tokens = drawn.flatten()
+                written = torch.cat([_taken(written, parents), tokens[:, :, None]], 2)
+                tokens = tokens.flatten()
             none = torch.isneginf(best[:, 0])
             if none.any():  # none of its hypotheses has ended
                 complete[none, 0, :], best[none, 0] = written[none, 0], live[none, 0]
@@ -301,7 +303,7 @@ class Torch:
 
 
 def _taken(hypotheses, order):
-    """Those of (B, K, T) whose numbers are `order` (B, K')."""
+    """The entries of (B, K, T) with the indices `order` (B, K')."""
     return hypotheses.gather(1, order[:, :, None].expand(-1, -1, hypotheses.shape[2]))
 
 

@@ -1,18 +1,18 @@
-"""Two demonstrations of the lecture, through keras_dl's own verbs: degradation, and batch normalisation.
+"""Two demonstrations of the lecture, run with keras_dl's own functions: degradation, and batch normalisation.
 
     python benchmarks/experiments.py degradation plain56 --json FILE
     python benchmarks/experiments.py batchnorm with --json FILE
 
-Degradation (He et al. 2015, section 4.2, figure 6): a deeper plain network has the higher training error, a residual
-one of the same depth does not, for equal epochs, schedule and width. Deviations: a quarter of the paper's width, and a
-schedule that lasts DEGRADATION["epochs"] epochs, not 64k steps. The error is that of the mini-batches as they come,
-augmented and in training mode; beside it stand the norms of the loss' gradient with respect to each layer's weights,
-before the first step and after the last.
+Degradation (He et al. 2015, section 4.2, figure 6): with the same epochs, schedule and width, a deeper plain network
+has a higher training error than a shallow one, and a residual network of the same depth has not. Deviations: a quarter
+of the paper's width, and a schedule of DEGRADATION["epochs"] epochs, not 64k steps. The training error is measured on
+the mini-batches of training itself, augmented and in training mode; the norms of the loss' gradient with respect to
+each layer's weights, before the first step and after the last, are recorded beside it.
 
 Batch normalisation (Ioffe and Szegedy 2015, section 4.1, figure 1a): three hidden layers of 100 sigmoid units, batch
 60, weights from a small Gaussian, 50,000 steps, with and without normalisation. Deviations: 54 whole epochs (49,518
 steps) of the 55,000 training images; the Gaussian's width and the learning rate are ours. The curve is the test
-accuracy, as the paper's; no choice is made by it.
+accuracy, as in the paper; nothing is chosen by it.
 """
 
 import argparse
@@ -167,7 +167,7 @@ def _fit(model, train, watched, epochs):
 
 
 def _gradient_norms(model, batch):
-    """Of the convolutions and the last layer, in order."""
+    """The gradient's norms of the convolutions and the last layer, in their order."""
     from keras_dl import summaries
 
     norms = summaries.gradient_norms(model, batch)
@@ -179,7 +179,7 @@ def _in_order(curves, rows):
 
 
 class _figure:
-    """`count` axes side by side; leaving it draws their grids and legends and writes the picture."""
+    """`count` axes side by side; at its end, grids and legends are drawn and the picture is written."""
 
     def __init__(self, path, count):
         self.path, self.count = path, count

@@ -2,12 +2,12 @@
 
     python benchmarks/influence.py lstm --json FILE
 
-Every network reads the characters of Python's own library and predicts the next. The influence of an input is the norm
-of the gradient of one output, the log-probability of the character that follows, by that input's vector, at the last
-of 64 characters; it is averaged over 256 places of the validation text, and shown for one of them character by
-character. tanh, lstm, gru: one layer of 128. convnet: four causal convolutions of 128 maps, 5 characters wide, so that
-17 characters are seen. mlp: one layer of 128 over a window of 10 characters. All have vectors of 64 values a character
-and are trained alike, on windows of 64 characters with nothing before them.
+Every network reads the characters of Python's own library and predicts the next one. The influence of an input
+character is the norm of a gradient: that of the log-probability of the character after the last of 64, with respect to
+the input character's vector. It is averaged over 256 places of the validation text, and shown character by character
+for one of them. tanh, lstm, gru: one layer of 128 units. convnet: four causal convolutions of 128 maps, 5 characters
+wide, which see 17 characters. mlp: one layer of 128 units over a window of 10 characters. All have vectors of 64 values
+a character and are trained in the same way, on windows of 64 characters with no state carried in from before.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def measure(row, smoke=False):
             model, train, validation, run, epochs=1 if smoke else PLAN["epochs"], monitor="val_bits", keep="best",
             checkpoint=False, verbose=1,
         )  # fmt: skip
-    found = training.evaluate(model, test)
+    metrics = training.evaluate(model, test)
     stream = splits.validation.features["tokens"]
     starts = np.linspace(0, len(stream) - PLAN["steps"] - 1, PLACES).astype(int)
     places = np.stack([stream[s : s + PLAN["steps"] + 1] for s in starts])
@@ -77,7 +77,7 @@ def measure(row, smoke=False):
     shown = PLACES // 3
     characters = [splits.preprocess.vocabulary[i] for i in places[shown]]
     return {
-        "metrics": {"test_bits": found["bits"]},
+        "metrics": {"test_bits": metrics["bits"]},
         "details": {**PLAN, "parameters": model.count_params()},
         "curves": {
             "by_distance": norms.mean(0)[::-1].tolist(), "place": norms[shown].tolist(), "characters": characters,
@@ -104,7 +104,7 @@ def network(row, vocabulary_size):
 
 
 def influence(model, places):
-    """(N, T) norms of the gradient of log p(the last token | all before) by the vector of each token before.
+    """(N, T) norms of the gradient of log p(the last token | all before) with respect to the vector of each of them.
 
     Args:
         places: int32 (N, T + 1).

@@ -2,12 +2,12 @@
 
     python benchmarks/kills.py --kills 20 --seed 0
 
-The job is the image app with all that carries state: a search, dropout, augmentation, batch norm, ReduceLROnPlateau,
-EarlyStopping, checkpoints inside epochs, an export. A kill's moment is drawn uniformly over the unbroken run's time,
-start of Python and the export included; every fifth kill, at least, falls inside the writing of a checkpoint, at a
-byte drawn uniformly over the file. Compared by SHA-256: every variable of the last checkpoint (weights, optimizer, seed
-generators, metrics), the callbacks' state, the history, the search's journal, the exported weights, the test metrics,
-TensorBoard's scalars.
+The job is the image app with everything that has a state: a search, dropout, augmentation, batch normalisation,
+ReduceLROnPlateau, EarlyStopping, checkpoints inside epochs, an export. The time of a kill is drawn uniformly over the
+time of the unbroken run, with the start of Python and the export; at least every fifth kill happens while a checkpoint
+is being written, at a byte that is drawn uniformly over the file. These are compared by SHA-256: every variable of the
+last checkpoint (weights, optimizer, seed generators, metrics), the callbacks' state, the history, the search's journal,
+the exported weights, the test metrics and TensorBoard's scalars.
 """
 
 import argparse
@@ -95,18 +95,18 @@ def measure(folder, kills, seed, jobs):
 
 
 def digest(out):
-    """{what: SHA-256} of everything that a run under `out` leaves, but clocks and names."""
+    """{what: SHA-256} of everything that a run under `out` leaves, except times and names."""
     (run,) = (out / "runs" / "classify_images").iterdir()
     (export,) = (p for p in (out / "saved_models").glob("*/*") if p.name.isdigit())  # exactly one version
-    found = {"history": _sha((run / "history.csv").read_bytes())}
+    digests = {"history": _sha((run / "history.csv").read_bytes())}
     with np.load(sorted((run / "checkpoints").glob("*.npz"))[-1]) as last:
-        found |= {f"checkpoint {name}": _sha(last[name].tobytes()) for name in last.files}
+        digests |= {f"checkpoint {name}": _sha(last[name].tobytes()) for name in last.files}
     for name in ("tuner/trials.json", "tuner/best.json", "finished.json"):
-        found[name] = _sha(json.dumps(_timeless(json.loads((run / name).read_text()))).encode())
-    found["metrics"] = _sha(json.dumps(json.loads((export / "card.json").read_text())["metrics"]).encode())
+        digests[name] = _sha(json.dumps(_timeless(json.loads((run / name).read_text()))).encode())
+    digests["metrics"] = _sha(json.dumps(json.loads((export / "card.json").read_text())["metrics"]).encode())
     with zipfile.ZipFile(export / "model.keras") as model:
-        found |= _weights(model.read("model.weights.h5"))
-    return found | _scalars(run / "tensorboard")
+        digests |= _weights(model.read("model.weights.h5"))
+    return digests | _scalars(run / "tensorboard")
 
 
 def _run(out, env, *more):
@@ -135,7 +135,7 @@ def _killed(out, env, moment):
 
 
 def _resumed(out, env):
-    """As a user would: --resume, or the command again where the kill came before there was a run."""
+    """Go on as a user would: with --resume, or with the command again where the kill came before there was a run."""
     runs = out / "runs" / "classify_images"
     begun = [p for p in runs.glob("*") if (p / "config.json").exists()]
     if not begun:
@@ -147,7 +147,7 @@ def _resumed(out, env):
 
 
 def _state(out):
-    """How far the killed run had come."""
+    """What the killed run had reached."""
     for run in (out / "runs" / "classify_images").glob("*"):
         if (run / "finished.json").exists():
             return "the end"
@@ -185,14 +185,14 @@ def _inside(write, share, argv):
 def _weights(data):
     import h5py
 
-    found = {}
+    digests = {}
     with h5py.File(io.BytesIO(data)) as file:
         file.visititems(
             lambda name, item: (
-                found.update({f"export {name}": _sha(item[()].tobytes())}) if hasattr(item, "shape") else None
+                digests.update({f"export {name}": _sha(item[()].tobytes())}) if hasattr(item, "shape") else None
             )
         )
-    return found
+    return digests
 
 
 def _scalars(folder):
@@ -201,14 +201,14 @@ def _scalars(folder):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
         from tensorboard.util.tensor_util import make_ndarray
 
-    found = {}
+    digests = {}
     for part in ("train", "validation"):
         events = EventAccumulator(str(folder / part), size_guidance={"tensors": 0}).Reload()
         for tag in events.Tags()["tensors"]:
             if not TIMED & set(tag.split("/")) and "images" not in tag:
                 values = [(e.step, make_ndarray(e.tensor_proto).tolist()) for e in events.Tensors(tag)]
-                found[f"tensorboard {part} {tag}"] = _sha(repr(values).encode())
-    return found
+                digests[f"tensorboard {part} {tag}"] = _sha(repr(values).encode())
+    return digests
 
 
 def _timeless(value):

@@ -1,6 +1,6 @@
-"""The largest requests that endpoints take, by the limits in an export's card.
+"""The largest requests that endpoints accept, by the limits in an export's card.
 
-Rows of the table `safety`: REQUESTS[row](card) gives {case: {input: value}}, each answered by the row's endpoint.
+Rows of the table `safety`: REQUESTS[row](card) gives {case: {input: value}}, requests to the row's endpoint.
 """
 
 import io
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def image_bytes(card):
-    """A picture of as many pixels as there may be, in each format; as many pixels as may be; as many pictures."""
+    """The largest picture in each format; the most pixels in one request; the most pictures in one request."""
     limits = card["endpoints"]["serving_default"]["limits"]
     height, width = _sides(limits)
     together = max(1, limits["pixels_of_all"] // (height * width))
@@ -31,7 +31,7 @@ def image_bytes(card):
 
 
 def image(card):
-    """Raw pictures: one of as many pixels as there may be, as many such as may be, and as many pictures."""
+    """Raw pictures: the largest one, as many of these as are allowed, and the most pictures in one request."""
     serve = card["endpoints"]["serve"]
     limits, channels = serve["limits"], serve["inputs"]["image"]["shape"][3]
     height, width = _sides(limits)
@@ -42,7 +42,7 @@ def image(card):
 
 
 def music_score(card):
-    """As many pieces as there may be, and as many steps."""
+    """The most pieces, and the most time steps."""
     return {
         f"{pieces} x {steps} steps": {"roll": _roll(pieces, steps), "steps": [steps] * pieces}
         for pieces, steps in _rolls(card["endpoints"]["score"]["limits"], "steps")
@@ -50,7 +50,7 @@ def music_score(card):
 
 
 def music_generate(card):
-    """All drawn, and all but the last step given."""
+    """All steps drawn, and all steps but the last given."""
     limits, defaults, cases = card["endpoints"]["generate"]["limits"], _defaults(card, "generate"), {}
     for pieces, steps in _rolls(limits, "steps"):
         request = {"prime": _roll(pieces, steps - 1), "length": 1}
@@ -62,7 +62,7 @@ def music_generate(card):
 
 
 def text_score(card):
-    """As many texts as there may be, and one that is as long as possible."""
+    """The most texts, and the longest text."""
     return {
         f"{texts} x {tokens} tokens": {"text": [_text(card, tokens)] * texts}
         for texts, tokens in _shapes(card, "score", "texts")
@@ -70,7 +70,7 @@ def text_score(card):
 
 
 def text_generate(card):
-    """All of a text drawn, with and without a restriction, and all but its last token given."""
+    """All tokens drawn, with and without top_p, and all tokens but the last given."""
     cases = {}
     for texts, tokens in _shapes(card, "generate", "texts"):
         for what, length, more in (
@@ -84,7 +84,7 @@ def text_generate(card):
 
 
 def translate(card):
-    """As many sentences as there may be, and one that is as long as possible."""
+    """The most sentences, and the longest sentence."""
     return {
         f"{sentences} x {tokens} tokens": _defaults(card, "translate")
         | {"source": [_sentence(card, tokens)] * sentences}
@@ -137,7 +137,7 @@ def _picture(height, width, form):
 
 
 def _with_scans(jpeg, count):
-    """A progressive JPEG with so many scans: its last one stands there again and again."""
+    """A progressive JPEG with so many scans: the last one is repeated."""
     start = jpeg.rindex(b"\xff\xda")  # start of scan
     return jpeg[:-2] + jpeg[start:-2] * (count - jpeg.count(b"\xff\xda")) + jpeg[-2:]
 
@@ -160,7 +160,7 @@ def _of_sentences(card, endpoint):
 
 
 def _shapes(card, endpoint, rows):
-    """(rows, tokens of each): as many rows as there may be, the longest row, and the most of it side by side."""
+    """(rows, tokens of each): the most rows, the longest row, and as many of the longest as are allowed."""
     from keras_dl.endpoints.translation import BEYOND
 
     limits = card["endpoints"][endpoint]["limits"]

@@ -3,15 +3,14 @@
     python benchmarks/lengths.py dates transformer --json FILE
     python benchmarks/lengths.py multi30k transformer --json FILE      # of the export in saved_models/
 
-dates. Each model is trained by apps/translate.py on sources of 1 to 8 dates and amounts, and its export translates
-1,000 test sources of 1 to 17, up to some 60 words: BLEU of those as long as the ones in training, and of the longer
-ones. All three are of about one size, and have the same pairs, learning rate and beam; nothing was tuned. The models
-with attention have two epochs, the one without has ten: after two it had learnt next to nothing. The paper trains on
-sentences of at most 30 or 50 words, which this stands for.
+dates. Each model is trained by apps/translate.py on sources of 1 to 8 dates and amounts. Its export translates 1,000
+test sources of 1 to 17 of them, up to about 60 words; reported are the BLEU of the sources that are as long as those in
+training, and that of the longer ones. All three models are of about the same size and have the same pairs, learning
+rate and beam; nothing was tuned. The models with attention train for two epochs, the one without for ten, because after
+two it had learnt next to nothing. The paper's counterpart is training on sentences of at most 30 or 50 words.
 
-multi30k. The sentences are short, so that the curve is given with intervals and no claim rests on it. What is read is
-the export of the recipe in tables.py, which must be in saved_models/: its BLEU is the card's, to 0.05, or nothing is
-reported.
+multi30k. Its sentences are short: the curve is given with intervals, and no claim rests on it. The model is the export
+of the recipe in tables.py, which must be in saved_models/; nothing is reported unless its BLEU is the card's, to 0.05.
 
 Intervals hold 95 % of 1,000 resampled test sets (Koehn 2004). The exports run with TensorFlow alone.
 """
@@ -64,7 +63,7 @@ def dates(row, smoke=False):
     """Train on sources of a few items, then translate longer ones too."""
     with imports.quiet_tensorflow():
         from keras_dl import export
-        from keras_dl.data import dates as made
+        from keras_dl.data import dates as generator
 
     model, sizes = MODELS[row]
     words = shlex.split(f"apps/translate.py --model {model} {DATES} {sizes}") + ["--smoke"] * smoke
@@ -72,9 +71,9 @@ def dates(row, smoke=False):
         if subprocess.run([sys.executable, *words, "--out", folder], cwd=ROOT).returncode:
             raise UserError(f"lengths: `python {shlex.join(words)}` failed.")
         exported = export.load(Path(folder) / "saved_models" / f"{model}-dates")
-        sources, references = made.generate(20 if smoke else 1000, SEED, part="test", chained=TESTED)
+        sources, references = generator.generate(20 if smoke else 1000, SEED, part="test", chained=TESTED)
         hypotheses = translated(exported, sources)
-    items = [source.count(made.JOINT) + 1 for source in sources]
+    items = [source.count(generator.JOINT) + 1 for source in sources]
     within = [count <= TRAINED[1] for count in items]
     of = {"bleu_trained": within, "bleu_longer": [not inside for inside in within]}
     metrics = {name: _score(sources, hypotheses, references, chosen) for name, chosen in of.items()}
@@ -141,12 +140,12 @@ def translated(exported, sources):
     from keras_dl.endpoints.translation import MOST_SENTENCES
 
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
-    found = {}
+    translations = {}
 
     def ask(rows):
         try:
             answer = exported.call("translate", source=[sources[i] for i in rows], length_penalty=0.6)["translation"]
-            found.update(zip(rows, answer, strict=True))
+            translations.update(zip(rows, answer, strict=True))
         except Refused:  # together they are too much for one request
             if len(rows) == 1:
                 raise
@@ -155,7 +154,7 @@ def translated(exported, sources):
 
     for start in range(0, len(order), MOST_SENTENCES):
         ask(order[start : start + MOST_SENTENCES])
-    return [found[i].decode(errors="replace") for i in range(len(sources))]
+    return [translations[i].decode(errors="replace") for i in range(len(sources))]
 
 
 def draw(curves, path):

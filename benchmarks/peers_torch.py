@@ -1,6 +1,6 @@
 """The networks of the step_time scripts as users of PyTorch write them: the same layers, weights and non-linearities.
 
-Names of modules follow those of our layers, so that a test can copy our weights over and compare the logits.
+Modules have the names of our layers, so that a test can copy our weights into them and compare the logits.
 """
 
 import functools
@@ -16,14 +16,14 @@ STAGE = 3  # blocks of each stage of ResNet-20
 def build(network, **arguments):
     """A network of NETWORKS, in PyTorch's default layout and initialisation.
 
-    Of images: (B, C, H, W) float32 -> logits (B, 10). The recurrent ones say what they take; batch_first=True puts the
-    batch before the time.
+    Of images: (B, C, H, W) float32 -> logits (B, 10). The recurrent classes state their inputs; with batch_first=True
+    the batch axis is before the time axis.
     """
     return NETWORKS[network](**arguments)
 
 
 def redundant(model):
-    """Weights that say nothing of their own: nn.LSTM and nn.RNN add two biases where the equations have one."""
+    """The number of redundant weights: nn.LSTM and nn.RNN add two biases where the equations have one."""
     layers = [module for module in model.modules() if isinstance(module, nn.LSTM | nn.RNN)]
     return sum(w.numel() for layer in layers for name, w in layer.named_parameters() if name.startswith("bias_hh"))
 

@@ -1,7 +1,7 @@
 """The translation models of step_time_translation.py and decoding_speed.py as users of PyTorch write them.
 
 Shapes: B sentences, S and T tokens of source and target, d width, n units, V words; token 0 is padding. With
-batch_first=False the time stands before the batch in everything that a model takes and gives.
+batch_first=False the time axis is before the batch axis in all inputs and outputs of a model.
 """
 
 import math
@@ -12,10 +12,10 @@ from torch.nn import functional
 
 
 class Transformer(nn.Module):
-    """nn.Transformer after the published equations: a norm behind every sum, none more at the end of a stack.
+    """nn.Transformer after the published equations: a norm after every sum, and no further norm at the end of a stack.
 
-    It drops out what ours does, and besides, as nn.Transformer has it, weights of the attention and values within the
-    feed-forward layers; with same_dropout=True these two are left out.
+    Dropout is applied where ours applies it, and also, as nn.Transformer does, to the attention's weights and within
+    the feed-forward layers; same_dropout=True switches these two off.
 
     Args:
         words: V, of both sides; one matrix for both embeddings and the output.
@@ -55,11 +55,11 @@ class Transformer(nn.Module):
         rows = [tokens if self.batch_first else tokens.t() for tokens in (source, target)]
         hidden, closed = [rows[k] == 0 for k in (0, 1)]
         later = torch.ones(rows[1].shape[1], rows[1].shape[1], dtype=torch.bool).triu(1)
-        made = self.transformer(
+        features = self.transformer(
             self.embedded(source), self.embedded(target), tgt_mask=later, src_key_padding_mask=hidden,
             tgt_key_padding_mask=closed, memory_key_padding_mask=hidden,
         )  # fmt: skip
-        return functional.linear(made, self.embedding.weight)
+        return functional.linear(features, self.embedding.weight)
 
     def embedded(self, tokens, start=0):
         """tokens (B, T) -> (B, T, d), their first at position `start`."""
@@ -69,14 +69,14 @@ class Transformer(nn.Module):
 
 
 class CachedDecoder:
-    """Writes with a Transformer (batch_first) a token at a time; keys and values of what is past are kept."""
+    """Generates with a Transformer (batch_first) token by token; keys and values of earlier tokens are kept."""
 
     def __init__(self, model):
         self.model, self.layers = model, model.transformer.decoder.layers
         self.heads = self.layers[0].self_attn.num_heads
 
     def begin(self, source):
-        """(B, S) -> what never changes: of each layer the source's keys and values (B, h, S, d / h), and the mask."""
+        """(B, S) -> what stays the same: each layer's keys and values of the source (B, h, S, d / h), and the mask."""
         hidden = source == 0
         memory = self.model.transformer.encoder(self.model.embedded(source), src_key_padding_mask=hidden)
         read = []
@@ -86,10 +86,14 @@ class CachedDecoder:
         return read, ~hidden[:, None, None]
 
     def step(self, tokens, cache, memory):
-        """Tokens (N,), of each layer keys and values (N, h, t, d / h) or None, N a multiple of B.
+        """One step for tokens (N,), N a multiple of B.
+
+        Args:
+            cache: each layer's keys and values (N, h, t, d / h) of the tokens before; None at the first step.
+            memory: of `begin`.
 
         Returns:
-            logits (N, V), cache
+            logits (N, V), and the cache with this step's keys and values.
         """
         read, seen = memory
         x = self.model.embedded(tokens[:, None], 0 if cache is None else cache[0][0].shape[2])
@@ -102,13 +106,13 @@ class CachedDecoder:
             x = layer.norm1(x + self._attended(layer.self_attn, queries, *new))
             queries = self._projected(layer.multihead_attn, x, 0, 1)
             queries = self._heads(queries.view(sentences, -1, x.shape[-1]))  # rows of a sentence ask its one memory
-            made = self._attended(layer.multihead_attn, queries, *read[k], seen)
-            x = layer.norm2(x + made.view(x.shape))
+            context = self._attended(layer.multihead_attn, queries, *read[k], seen)
+            x = layer.norm2(x + context.view(x.shape))
             x = layer.norm3(x + layer.linear2(functional.relu(layer.linear1(x))))
         return functional.linear(x[:, 0], self.model.embedding.weight), written
 
     def _projected(self, attention, x, first, last):
-        """Of query, key and value those from `first` to before `last`, as one product."""
+        """The projections `first` to `last` - 1 of query (0), key (1) and value (2), as one product."""
         rows, bias = slice(first * x.shape[-1], last * x.shape[-1]), attention.in_proj_bias
         return functional.linear(x, attention.in_proj_weight[rows], None if bias is None else bias[rows])
 
@@ -117,14 +121,14 @@ class CachedDecoder:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _attended(self, attention, queries, keys, values, mask=None):
-        made = functional.scaled_dot_product_attention(queries, keys, values, mask)
-        return attention.out_proj(made.transpose(1, 2).flatten(2))
+        contexts = functional.scaled_dot_product_attention(queries, keys, values, mask)
+        return attention.out_proj(contexts.transpose(1, 2).flatten(2))
 
 
 class AttentionGru(nn.Module):
-    """Bahdanau et al.'s model: nn.GRU reads both ways, a loop over nn.GRUCell looks back, maxout behind the loop.
+    """Bahdanau et al.'s model: a bidirectional nn.GRU, a loop over nn.GRUCell with attention, maxout after the loop.
 
-    nn.GRU and nn.GRUCell have their reset gate behind the recurrent matrix, and two biases where the paper has one.
+    nn.GRU and nn.GRUCell apply the reset gate after the recurrent matrix, and have two biases where the paper has one.
     The encoder reads padding, too: for sentences of one length there is no need to pack them.
 
     tokens (B, S) and (B, T) -> logits (B, T, V).

@@ -1,12 +1,12 @@
-"""Is the input pipeline ever waited for? Images a second, the wait between two epochs, and what LeNet-5 consumes.
+"""Does training ever wait for the input pipeline? Its images a second, the wait between two epochs, LeNet-5's need.
 
     python benchmarks/pipeline.py mnist --json FILE
 
 The pipeline is data.batches over the training split, batch 128, shuffled, read inside a graph as training.fit reads
-it. Its blocks and those of a training LeNet-5 (step_time's "ours", fed by the same pipeline) are interleaved on one
-machine; ratio_to_convnet is images a second of the pipeline alone over those of the training. The wait at an epoch's
-end is the longest of 8 times between the last batch of an epoch and the first of the next, in an iterator that is read
-as fast as it goes, so that nothing is ready ahead.
+it. Its blocks run in turn with those of a LeNet-5 in training (step_time's "ours", over the same pipeline) on one
+machine; ratio_to_convnet is the images a second of the pipeline alone, divided by those of the training. The wait at an
+epoch's end is the longest of 8 times between the last batch of an epoch and the first of the next; the iterator is read
+as fast as possible, so that no batch is ready in advance.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def _waits(worker, smoke):
 
 
 class Pipeline:
-    """data.batches, read and thrown away."""
+    """data.batches, read without using what is read."""
 
     def __init__(self, batches):
         import tensorflow as tf

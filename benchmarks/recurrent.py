@@ -4,18 +4,18 @@
     python benchmarks/recurrent.py music_chung gru_jsb_chorales --json FILE
     python benchmarks/recurrent.py music_deep dts_nottingham --json FILE
 
-memory. adding: two numbers of a sequence are marked, their sum is to be said at its end (Hochreiter and Schmidhuber
-1997, section 5.4, in the form of Bai et al., arXiv:1803.01271: values in [0, 1], one mark in each half, 200 steps);
-saying 1 has a mean squared error of 1/6. row_mnist: an image row by row, 28 steps. pixel_mnist: pixel by pixel, at 14 x
-14 (2 x 2 pixels averaged), 196 steps; the paper's task has 784.
+memory. adding: two numbers of a sequence are marked, and their sum is the target at its end (Hochreiter and Schmidhuber
+1997, section 5.4, in the form of Bai et al., arXiv:1803.01271: values in [0, 1], one mark in each half, 200 steps); a
+model that always answers 1 has a mean squared error of 1/6. row_mnist: an image is read row by row, in 28 steps.
+pixel_mnist: pixel by pixel, at 14 x 14 (2 x 2 pixels averaged), in 196 steps; the paper's task has 784.
 
 music_chung. Chung et al., arXiv:1412.3555, section 4: tanh, GRU and LSTM units of about 20,000 weights each, RMSProp,
 weight noise of 0.075, gradients rescaled to norm 1, early stopping. The paper draws ten learning rates; here each cell
-tries four on seed 0, and the best of them by validation runs on seeds 0, 1 and 2; the figure is the mean of three test
-likelihoods, the spread their least and largest. Batches hold 16 pieces, padded steps count for nothing.
+is trained with four on seed 0, and with the best of them by validation on seeds 0, 1 and 2. The figure is the mean of
+the three test likelihoods, the spread their lowest and highest. Batches hold 16 pieces; padded steps do not count.
 
-music_deep. Pascanu et al., arXiv:1312.6026, section 5.1: RNN, sRNN, DT(S) and DOT(S) of the paper's sizes, seed 0, one
-recipe for all four.
+music_deep. Pascanu et al., arXiv:1312.6026, section 5.1: RNN, sRNN, DT(S) and DOT(S) in the paper's sizes, on seed 0,
+all four trained in the same way.
 """
 
 import argparse
@@ -85,8 +85,8 @@ def adding(cell, smoke=False):
     )
     model = _build(cell, (plan["steps"], 2), 1, units=(plan["units"],), return_sequences=False)
     model.compile(keras.optimizers.Adam(plan["learning_rate"], global_clipnorm=plan["clipnorm"]), "mean_squared_error")
-    history, found = _trained(model, plan, train, validation, test, _Pairs("sequence", "sum"), "loss")
-    return {"metrics": {"mse": found["loss"]}, "details": plan, "curves": {"mse": history["val_loss"]}}
+    history, metrics = _trained(model, plan, train, validation, test, _Pairs("sequence", "sum"), "loss")
+    return {"metrics": {"mse": metrics["loss"]}, "details": plan, "curves": {"mse": history["val_loss"]}}
 
 
 def mnist(cell, by, smoke=False):
@@ -104,9 +104,9 @@ def mnist(cell, by, smoke=False):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    history, found = _trained(model, plan, splits.train, splits.validation, splits.test, read, "accuracy")
+    history, metrics = _trained(model, plan, splits.train, splits.validation, splits.test, read, "accuracy")
     details = plan | {"validation_accuracy": [round(100 * a, 2) for a in history["val_accuracy"]]}
-    return {"metrics": {"test_accuracy": 100 * found["accuracy"]}, "details": details}
+    return {"metrics": {"test_accuracy": 100 * metrics["accuracy"]}, "details": details}
 
 
 def chung(cell, name, smoke=False):
@@ -180,11 +180,11 @@ def _trained(model, plan, train, validation, test, preprocess, metric):
     """(history, metrics of the test examples with the weights of the best epoch by validation)."""
     from keras_dl import data, training
 
-    made = data.batches(train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=preprocess)
+    batches = data.batches(train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=preprocess)
     others = (data.batches(part, 500, preprocess=preprocess) for part in (validation, test))
     validation, test = others
     mode = "min" if metric == "loss" else "max"
-    history = _fit(model, made, validation, plan["epochs"], monitor=f"val_{metric}", mode=mode)
+    history = _fit(model, batches, validation, plan["epochs"], monitor=f"val_{metric}", mode=mode)
     return history, training.evaluate(model, test)
 
 

@@ -1,16 +1,17 @@
-"""Measure again what the README claims: the paper's figure beside ours.
+"""Measure again what docs/results.md says: the paper's figure beside ours.
 
     python benchmarks/reproduce.py                      # tables, rows, published figures, newest measured ones
     python benchmarks/reproduce.py mnist convnet        # run a row again; no rows named: the whole table
-    python benchmarks/reproduce.py --readme             # write README's tables and docs' pictures from the results
+    python benchmarks/reproduce.py --docs               # write the tables of README.md and docs/, and the pictures
 
-A figure is one line of benchmarks/results/<table>.jsonl, with the commit that made it: only a clean tree is measured,
-with seed 0, each command in a process of its own, and no line is ever deleted. What may differ from the commit is what
-this script writes itself: the results, the tables in README.md between <!-- table:NAME --> and <!-- end -->, and the
-pictures drawn from results/<table>_curves.json.
+A figure is one line of benchmarks/results/<table>.jsonl, with the commit that it was measured on: only a clean tree is
+measured, with seed 0, each command in a process of its own, and no line is ever deleted. What may differ from the
+commit is what this script writes itself: the results, what stands in the pages (PAGES) between <!-- table:NAME --> and
+<!-- end -->, and the pictures drawn from results/<table>_curves.json.
 """
 
 import argparse
+import ast
 import datetime
 import importlib.metadata
 import json
@@ -25,14 +26,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from recorded import RESULTS, bar, beside_its_bar, figure, headline, newest, of_architecture, published, reaches
 from tables import DERIVED, TABLES
 
 from keras_dl import atomic, provenance, settings
 from keras_dl.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
-README = ROOT / "README.md"
+PAGES = ("README.md", "docs/results.md", "docs/recipes.md")  # what --docs writes into
 MARKED = re.compile(r"(<!-- table:(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SEED = 0
 KEYS = (
@@ -42,16 +43,16 @@ KEYS = (
 
 
 def main(argv=None):
-    """List, measure, or write the README's tables.
+    """List, measure, or write the tables of the pages.
 
     Raises:
         UserError: an unknown table or row, a tree that differs from its commit, a command that leaves no figure.
     """
     asked = _parser().parse_args(argv)
-    if asked.readme and asked.table:
-        raise UserError(f"reproduce: --readme writes every table and takes no names; got {asked.table}.")
-    if asked.readme:
-        write_readme()
+    if asked.docs and asked.table:
+        raise UserError(f"reproduce: --docs writes every table and takes no names; got {asked.table}.")
+    if asked.docs:
+        write_docs()
     elif asked.table:
         measure(asked.table, asked.rows)
     else:
@@ -61,19 +62,21 @@ def main(argv=None):
 def list_tables():
     """Every table with the published and the newest measured figure of its rows."""
     for name, table in TABLES.items():
-        newest = _newest(name)
+        records = newest(name)
         lines = [("row", "metric", "published", "bar", "measured", "date")]
         for row in table.rows:
-            record = newest.get((row.name, row.metric))
-            measured = (_figure(record) + _missed(row, record), record["date"][:10]) if record else ("-", "")
-            bar = f"{row.bar[0]} {row.bar[1]:g}" if row.bar else ""
-            lines.append((row.name, f"{row.metric} ({row.unit})", _published(row), bar, *measured))
+            record = records.get((row.name, row.metric))
+            measured = ("-", "")
+            if record:
+                missed = "" if reaches(row, record["value"]) else ", misses its bar"
+                measured = (figure(record) + missed, record["date"][:10])
+            lines.append((row.name, f"{row.metric} ({row.unit})", published(row), bar(row), *measured))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         print(f"{name}: {table.title}")
         for line in lines:
             print("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
         print()
-    print("python benchmarks/reproduce.py TABLE [ROW ...] measures again; --readme writes README.md's tables.")
+    print("python benchmarks/reproduce.py TABLE [ROW ...] measures again; --docs writes README.md and docs/.")
 
 
 def measure(name, names=()):
@@ -92,37 +95,25 @@ def measure(name, names=()):
         _measure(name, command, [row for row in rows if row.command == command])
 
 
-def write_readme():
-    """Write each marked table of README.md from the newest rows, and the pictures of the tables that have curves."""
-    if not README.is_file():
-        raise UserError(f"reproduce: no {README.name} in {ROOT}.")
-    text = README.read_text(encoding="utf-8")
-    if text.count("<!-- table:") != len(MARKED.findall(text)):
-        raise UserError("reproduce: every <!-- table:NAME --> line of README.md must be followed by an <!-- end -->.")
-    for _, name, _ in MARKED.findall(text):
-        if name not in TABLES:
-            raise UserError(f"reproduce: README.md marks a table {name!r}.{settings.nearest(name, TABLES)}")
-    atomic.write_atomic(README, MARKED.sub(lambda found: found[1] + _markdown(found[2]) + found[3], text))
+def write_docs():
+    """Write the tables between the marks of each page from the newest records, and draw the pictures of the curves."""
+    texts = {page: _marked_text(page) for page in PAGES if (ROOT / page).is_file()}
+    if not texts:
+        raise UserError(f"reproduce: none of {', '.join(PAGES)} is in {ROOT}.")
+    for page, text in texts.items():
+        atomic.write_atomic(ROOT / page, MARKED.sub(lambda mark: mark[1] + _written(mark[2]) + mark[3], text))
     for name in TABLES:
         if _curves(name).exists():
-            import alignment
-            import experiments
-            import influence
-            import lengths
-            import recurrent
-
-            modules = (alignment, experiments, influence, lengths, recurrent)
-            draw = next(module.PICTURES[name] for module in modules if name in module.PICTURES)
             _picture(name).parent.mkdir(exist_ok=True)
-            draw(json.loads(_curves(name).read_text()), _picture(name))
+            _drawer(name)(json.loads(_curves(name).read_text()), _picture(name))
 
 
 def machine():
     """What a time depends on: the processor's model, cores that this process may use, memory."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists() and (found := re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)):
-        model = found[1].strip()
+    if cpuinfo.exists() and (line := re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)):
+        model = line[1].strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
 
@@ -152,7 +143,7 @@ def _measure(name, command, rows):
         record |= {"spread": spread} if spread else {}
         record |= {"details": result["details"]} if result["details"] else {}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
-        print(f"{name} {row.name}: {row.metric} {_figure(record)} {row.unit}{_beside(row, value)}", flush=True)
+        print(f"{name} {row.name}: {row.metric} {figure(record)} {row.unit}{_beside(row, value)}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
         file.writelines(lines)
@@ -163,7 +154,7 @@ def _measure(name, command, rows):
 
 
 def _run(command):
-    """{"metrics", "details", "curves"} that the command reports, whatever its exit status."""
+    """{"metrics", "details", "curves"} as the command reports them, whatever its exit status."""
     words = shlex.split(command)
     with tempfile.TemporaryDirectory(prefix="keras_dl-reproduce-") as folder:
         report = Path(folder) / "report.json"
@@ -177,7 +168,7 @@ def _run(command):
                 f"reproduce: `python {command}` ended with {status} and left no figure; nothing was written."
             )
         result = json.loads(report.read_text())
-    if "metrics" not in result:  # one flat dict: what is a number is the figure, and says more of it
+    if "metrics" not in result:  # one flat dict: its numbers are metrics and details
         result = {"metrics": result, "details": {k: v for k, v in result.items() if isinstance(v, (int, float))}}
     return {"details": {}, "curves": {}} | result
 
@@ -186,19 +177,19 @@ def _reported(result, row):
     """(value, spread or None) of a row's metric."""
     metrics = result["metrics"]
     try:
-        found = metrics[row.metric] if row.metric in metrics else DERIVED[row.metric](metrics)
+        reported = metrics[row.metric] if row.metric in metrics else DERIVED[row.metric](metrics)
     except KeyError as error:
         raise UserError(
             f"reproduce: {row.name} reports {', '.join(metrics)}, but not {error}; nothing was written."
         ) from None
-    value, spread = (found["value"], found["spread"]) if isinstance(found, dict) else (found, None)
+    value, spread = (reported["value"], reported["spread"]) if isinstance(reported, dict) else (reported, None)
     if not math.isfinite(value):
         raise UserError(f"reproduce: {row.name}'s {row.metric} must be finite; got {value}. Nothing was written.")
     return value, spread
 
 
 def _clean_commit():
-    """The commit that stands here, if the tree is that commit but for what this script writes."""
+    """The current commit; the tree may differ from it only in what this script writes."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         raise UserError(f"reproduce: {ROOT} must be a git checkout with a commit, so that a figure can name its code.")
@@ -220,9 +211,10 @@ def _clean_commit():
 
 
 def _generated(path):
-    if path == README.name and README.exists():
+    """Is this changed file one that this script writes, and changed only where it writes?"""
+    if path in PAGES and (ROOT / path).exists():
         committed = _git("show", f"HEAD:{path}") or ""
-        return MARKED.sub(r"\1\3", committed) == MARKED.sub(r"\1\3", README.read_text(encoding="utf-8"))
+        return MARKED.sub(r"\1\3", committed) == MARKED.sub(r"\1\3", (ROOT / path).read_text(encoding="utf-8"))
     return path.startswith("benchmarks/results/") or path in [str(_picture(name).relative_to(ROOT)) for name in TABLES]
 
 
@@ -235,86 +227,123 @@ def _git(*words):
     return done.stdout
 
 
-def _newest(name):
-    """{(row, metric): its newest record}."""
-    file = RESULTS / f"{name}.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    records = [json.loads(line) for line in lines]
-    return {(record["row"], record["metric"]): record for record in records}
+def _marked_text(page):
+    """The text of a page whose marks are complete and known."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if text.count("<!-- table:") != len(MARKED.findall(text)):
+        raise UserError(f"reproduce: every <!-- table:NAME --> line of {page} must be followed by an <!-- end -->.")
+    known = [*SPECIAL, *TABLES]
+    for _, name, _ in MARKED.findall(text):
+        if name not in known:
+            raise UserError(f"reproduce: {page} marks a table {name!r}.{settings.nearest(name, known)}")
+    return text
 
 
-def _markdown(name):
+def _written(name):
+    return SPECIAL[name]() if name in SPECIAL else _table(name)
+
+
+def _table(name):
     """A row for each row of the table, a column for each metric, and where the figures come from."""
-    table, newest = TABLES[name], _newest(name)
+    table, records_of_table = TABLES[name], newest(name)
     metrics = list(dict.fromkeys((row.metric, row.unit) for row in table.rows))
     cited = any(row.source for row in table.rows)
     head = ["", *(f"{metric} ({unit})" for metric, unit in metrics)]
     head += ["published", "source"] if cited else []
-    head += ["seconds", "date, commit"]
-    lines = [head, ["---"] * len(head)]
+    head += ["command, seconds", "date, commit"]
+    lines = []
     for row_name in dict.fromkeys(row.name for row in table.rows):
         rows = {row.metric: row for row in table.rows if row.name == row_name}
-        records = {metric: newest.get((row_name, metric)) for metric, _ in metrics}
-        line = [row_name, *(_cell(records[metric], rows.get(metric)) for metric, _ in metrics)]
+        records = {metric: records_of_table.get((row_name, metric)) for metric, _ in metrics}
+        line = [row_name, *(beside_its_bar(rows[m], records[m]) if m in rows else "" for m, _ in metrics)]
         if cited:
-            figures = [_published(row) for row in rows.values() if row.published is not None]
+            figures = [published(row) for row in rows.values() if row.published is not None]
             sources = dict.fromkeys(row.source for row in rows.values() if row.source)
             line += [", ".join(figures) or "-", "; ".join(sources)]
         last = max(filter(None, records.values()), key=lambda record: record["date"], default=None)
         line += [f"{last['seconds']:.0f}", f"{last['date'][:10]}, {last['commit'][:7]}"] if last else ["", ""]
         lines.append(line)
-    text = f"{table.title}.\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    machines = dict.fromkeys(_made_on(newest[key]) for key in sorted(newest))
+    text = f'<a id="table-{name}"></a>{table.title}.\n\n{_grid(head, lines)}'
+    machines = dict.fromkeys(_measured_on(records_of_table[key]) for key in sorted(records_of_table))
     if machines:
-        text += "\n" + "".join(f"Measured on {made_on}.\n" for made_on in machines)
+        text += "\n" + "".join(f"Measured on {machine_and_versions}.\n" for machine_and_versions in machines)
     if _curves(name).exists():
-        text += f"\n![{table.title}]({_picture(name).relative_to(ROOT)})\n"
+        text += f"\n![{table.title}]({_picture(name).name})\n"
     return text
 
 
-def _cell(record, row):
-    """A figure as a table shows it, marked where it misses its bar; "" where the table has no such row."""
-    if row is None:
-        return ""
-    return _figure(record) + _missed(row, record) if record else "not measured"
+def _architectures():
+    """README's table: each architecture with the apps that train it and one figure beside the published one."""
+    from keras_dl import models
+
+    apps = _apps()
+    lines = []
+    for architecture in models.catalogue():
+        name = architecture.name
+        tables_of_it = dict.fromkeys(table for table, _, record in of_architecture(name) if record)
+        line = [name, ", ".join(f"[{app}](apps/{app}.py)" for app in apps[name])]
+        shown = headline(name)
+        if shown is None:
+            line += ["no figure of its quality yet", "-", "-"]
+        else:
+            chosen, row, record = shown
+            line += [chosen.data, figure(record) if record else "not measured", published(row)]
+        lines.append([*line, ", ".join(f"[{table}](docs/results.md#table-{table})" for table in tables_of_it)])
+    return _grid(["architecture", "app", "data and measure", "ours", "published", "its tables"], lines)
 
 
-def _missed(row, record):
-    return "" if _reaches(row, record["value"]) else f", misses its bar of {row.bar[1]:g}"
+def _recipes():
+    """The command of every row that an app trains, ready to paste."""
+    lines = []
+    for name, table in TABLES.items():
+        for row in table.rows:
+            command = f"    python {row.command}"
+            if row.command.startswith("apps/") and command not in lines:
+                lines += ["", f"{name}, {row.name}:", "", command]
+    return "\n".join(lines[1:]) + "\n"
 
 
-def _made_on(record):
+SPECIAL = {"architectures": _architectures, "recipes": _recipes}  # what is written from more than one table
+
+
+def _apps():
+    """{architecture: the apps whose --model takes it}, read from the apps' sources."""
+    apps = {}
+    for file in sorted((ROOT / "apps").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "model":
+                for architecture in ast.literal_eval(node.annotation.slice):
+                    apps.setdefault(architecture, []).append(file.stem)
+    return apps
+
+
+def _grid(head, lines):
+    """A table in Markdown."""
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *lines])
+
+
+def _drawer(name):
+    """The function that draws a table's curves; these modules import TensorFlow or Matplotlib."""
+    import alignment
+    import experiments
+    import influence
+    import lengths
+    import recurrent
+
+    modules = (alignment, experiments, influence, lengths, recurrent)
+    return next(module.PICTURES[name] for module in modules if name in module.PICTURES)
+
+
+def _measured_on(record):
     shown = ("python", "tensorflow", "keras", "torch")
     return ", ".join([record["machine"], *(f"{p} {v}" for p, v in record["versions"].items() if p in shown)])
 
 
-def _figure(record):
-    spread = f" [{_number(record['spread'][0])}, {_number(record['spread'][1])}]" if "spread" in record else ""
-    return _number(record["value"]) + spread
-
-
-def _published(row):
-    if row.published is None:
-        return "-"
-    return _number(row.published) + (" (unverified)" if row.unverified else "")
-
-
 def _beside(row, value):
-    text = "" if row.published is None else f"; published {_published(row)}"
+    text = "" if row.published is None else f"; published {published(row)}"
     if row.bar:
-        sign, bar = row.bar
-        text += f"; bar {sign} {bar:g}: {'reached' if _reaches(row, value) else 'missed'}"
+        text += f"; bar {bar(row)}: {'reached' if reaches(row, value) else 'missed'}"
     return text
-
-
-def _reaches(row, value):
-    """Does a figure reach its row's bar? True where there is none."""
-    sign, bar = row.bar or ("<=", math.inf)
-    return value <= bar if sign == "<=" else value >= bar
-
-
-def _number(value):
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _curves(name):
@@ -334,7 +363,7 @@ def _parser():
     parser = _Parser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("table", nargs="?", metavar="TABLE", help="which table to measure; none lists them all")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="which of its rows; none measures all")
-    parser.add_argument("--readme", action="store_true", help="write README.md's tables and the pictures")
+    parser.add_argument("--docs", action="store_true", help=f"write the tables of {', '.join(PAGES)}, and the pictures")
     return parser
 
 

@@ -1,15 +1,15 @@
-"""Peak memory and time of the worst that strangers can send: files made to burst memory, and each endpoint's largest
-requests.
+"""Peak memory and time of hostile inputs: files made to exhaust memory, and the largest requests of each endpoint.
 
     python benchmarks/safety.py png
     python benchmarks/safety.py music_score
 
-The models are those that the apps make by default, exported by the apps themselves after a smoke run: architecture and
-sizes are the default's, the weights are hardly trained. A file is sent by every way that it can go: to the served
-endpoint, through `predict`, and in a folder that is to be trained on. An endpoint's largest requests are made of the
+The models are those that the apps train by default, exported by the apps themselves after a smoke run: architecture and
+sizes are the defaults, the weights are hardly trained. A file is sent in every way in which one can be given: to the
+served endpoint, through `predict`, and in a folder of training data. An endpoint's largest requests follow from the
 limits in its card. Each case has a process of its own, which loads the model, answers a small request first, and then
-resets the kernel's mark of its largest resident size (VmHWM); the peak is that mark above what was resident at that
-moment, the request and the answer counted. A row's figures are the worst of its cases; "refused" stands in the details.
+resets the kernel's record of its highest resident size (VmHWM). The peak is that record minus the resident size at that
+moment, so that the request and the answer are counted. A row's figures are the worst of its cases; the details say
+which of them were refused.
 """
 
 import argparse
@@ -69,14 +69,14 @@ def main(argv=None):
 
 
 def app_of(row):
-    """The app whose export a row asks."""
+    """The app whose export answers a row's requests."""
     if row in ENDPOINTS:
         return ENDPOINTS[row][0]
     return "model_music" if row == "midi" else "classify_images"
 
 
 def exported(app, folder):
-    """The export that an app makes by default, but for the training, which is a smoke test's."""
+    """The export that an app writes by default, after the short training of --smoke."""
     done = subprocess.run(
         [sys.executable, ROOT / "apps" / f"{app}.py", "--smoke", "--trials", "0", "--out", folder],
         capture_output=True, text=True, cwd=ROOT, env=_environment(),
@@ -90,7 +90,7 @@ def measure(row, export):
     """{case: {"peak_mb", "seconds", "outcome"}} of all cases of a row.
 
     Raises:
-        UserError: every request that should be the largest which an endpoint takes is refused by it.
+        UserError: an endpoint refuses all requests that should be the largest that it accepts.
     """
     with tempfile.TemporaryDirectory(prefix="keras_dl-safety-") as folder:
         if row in BOMBS:
@@ -102,12 +102,12 @@ def measure(row, export):
             ways = list(largest_requests.REQUESTS[row](card))
         cases = {way: _in_a_process(row, way, export, folder) for way in ways}
     if row in ENDPOINTS and all(result["outcome"].startswith("refused") for result in cases.values()):
-        raise UserError(f"safety: {row} takes none of its largest requests: {cases}.")
+        raise UserError(f"safety: {row} refuses all of its largest requests: {cases}.")
     return cases
 
 
 def _in_a_process(row, way, export, folder):
-    """What a case takes: {"peak_mb", "seconds", "outcome"}."""
+    """What a case costs: {"peak_mb", "seconds", "outcome"}."""
     report = Path(folder) / "report.json"
     report.unlink(missing_ok=True)
     command = [sys.executable, __file__, "--case", row, way, str(export), str(folder), str(report)]
@@ -129,7 +129,7 @@ def _in_a_process(row, way, export, folder):
 
 
 def _case(row, way, export, folder, report):
-    """The process of one case: warm up, reset the mark, ask, report."""
+    """The process of one case: warm up, reset the record, send the request, report."""
     from keras_dl import imports
 
     with imports.quiet_tensorflow():
@@ -155,11 +155,11 @@ def measured(ask):
     """{"peak_mb", "seconds", "outcome"} of a call: the largest resident size above that before it.
 
     Args:
-        ask: called without arguments; a UserError of it is an outcome.
+        ask: called without arguments; if it raises a UserError, the outcome is that it was refused.
     """
     with contextlib.suppress(OSError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the kernel's mark goes back to what is resident now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the highest resident size to the present one
     before, outcome, began = _status("VmRSS"), "answered", time.monotonic()
     try:
         ask()
@@ -170,7 +170,7 @@ def measured(ask):
 
 
 def _small(request, inputs):
-    """A request of one row that is soon answered, before the mark is reset."""
+    """A request of one row that is answered quickly, before the record is reset."""
     cuts = {
         "roll": lambda value: value[:1, :1],
         "roll_steps": lambda value: [1],
@@ -187,7 +187,7 @@ def _small(request, inputs):
 
 
 def _bomb(row, way, export, folder, exports):
-    """(a small request, the request with the bomb) of one way that a file goes."""
+    """(a small request, the request with the hostile file) for one way in which a file is given."""
     from keras_dl import __main__ as command
     from keras_dl import data
 
@@ -218,7 +218,7 @@ def _bomb(row, way, export, folder, exports):
 
 
 def _folder(path, harmless, kind):
-    """A folder to train on, of nothing but one harmless file many times."""
+    """A folder of training data that holds one harmless file many times."""
     for part in ("a", "b"):
         (path / part).mkdir(parents=True)
         for number in range(8):

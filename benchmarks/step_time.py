@@ -1,23 +1,26 @@
-"""One training step: ours, PyTorch's and plain Keras' `fit`, interleaved on one machine.
+"""The time of a training step: ours, PyTorch's and that of plain Keras' `fit`, measured in turn on one machine.
 
     python benchmarks/step_time.py convnet --json FILE
 
-Every contender trains the same network (the same count of weights, checked) with SGD, of images with momentum 0.9 on
-the cross-entropy, and keeps the running loss, nothing else; float32, the same batch, 2 threads.
-- ours: the graph of steps that training.fit runs, in the block length that fit itself settles on this machine, over a
-  data.batches pipeline that gathers, casts and standardises (its cost is in the figure).
+Every contender trains the same network (its count of weights is checked) with SGD, for images with momentum 0.9 on the
+cross-entropy, and computes the running loss and nothing else; float32, the same batch size, 2 threads.
+- ours: the graph of steps that training.fit runs, with as many steps a call as fit itself chooses on this machine, over
+  a data.batches pipeline that gathers, casts and standardises (its cost is part of the figure).
 - torch: eager, as its users write it: images in memory, a random batch by index, cast, standardise, forward, backward,
   step; zero_grad with set_to_none. torch_channels_last: the same in its faster layout, for networks of convolutions.
-- keras: the stock layers, compile and fit with their defaults on float32 NumPy arrays (no progress bar), a call of
-  about half a second and at least 8 steps. Timed twice: the whole call as its user waits for it, arrays made into
-  tensors and tf.data's wait at the deletion of an iterator included (ratio_to_keras), and from fit's on_train_begin to
-  its on_train_end, without both (ratio_to_keras_inside).
-The recurrent rows (lstm, gru, rnn, lstm_generation) and what they train are in step_time_recurrent.py, those that
-translate (transformer, attention_gru) in step_time_translation.py.
+- keras: the stock layers, compile and fit with their defaults on float32 NumPy arrays (no progress bar), in calls of
+  about half a second and at least 8 steps. It is timed twice: the whole call, as its user waits for it, with the
+  conversion of arrays to tensors and tf.data's wait when an iterator is deleted (ratio_to_keras); and from fit's
+  on_train_begin to its on_train_end, without these two (ratio_to_keras_inside).
+step_time_recurrent.py has the recurrent rows (lstm, gru, rnn, lstm_generation), step_time_translation.py those that
+translate (transformer, attention_gru).
 
-Contenders are processes that live throughout and run blocks of 0.3-0.6 s in turn, A B C D A B C D ... A block in which
-other processes took more than 20 % of the processor's time is dropped from every ratio. A ratio is our median over the
-peer's, over the rounds in which both were clean, with a 95 % bootstrap interval over these rounds.
+Each contender is a process that runs during the whole measurement; they run blocks of 0.3-0.6 s in turn, A B C D A B C
+D ... A block in which other processes took more than 20 % of the processor's time does not count. A ratio is the median
+of our times divided by that of the peer's, over the rounds in which both blocks count, with a 95 % bootstrap interval.
+
+share_of_peak: the floating-point operations a second of our step (operations.py counts them), divided by those of a
+1,500 x 1,500 float32 product in TensorFlow with as many threads. Blocks of such products run in turn with the others.
 """
 
 import argparse
@@ -33,14 +36,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import operations
 
 from keras_dl import imports, models, runs, settings
 from keras_dl.errors import UserError
 from keras_dl.features.image import Preprocess
 
 THREADS = 2
-ROUNDS = 30  # clean ones
-MOST = 3  # times as many rounds, and it counts as hopeless
+ROUNDS = 30  # that must count
+MOST = 3  # after so many times ROUNDS the measurement is given up
 BLOCK = 0.45  # seconds
 FIT_STEPS = 8  # at least so many in a call of plain Keras' fit: its fixed costs are an epoch's, not a step's
 FOREIGN = 0.2  # largest share of the processor's time that others may have in a clean block
@@ -50,7 +54,7 @@ SEED = 0
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A row: how many images stand in memory, and our builder with its arguments."""
+    """A row of the table: our builder with its arguments, and how many images there are."""
 
     architecture: str
     input_shape: tuple
@@ -62,10 +66,15 @@ class Network:
         return getattr(models, f"build_{self.architecture}")(self.input_shape, 10, **self.arguments)
 
     def data(self):
-        """(uint8 images (N, H, W, C), int32 labels (N,)): what the pixels are moves no step's time."""
+        """(uint8 images (N, H, W, C), int32 labels (N,)), random: a step's time does not depend on the pixels."""
         rng = np.random.default_rng(SEED)
         pixels = rng.integers(0, 256, (self.images, *self.input_shape), np.uint8)
         return pixels, rng.integers(0, 10, self.images).astype(np.int32)
+
+    def operations(self):
+        """Of a training step."""
+        count = {"resnet": operations.resnet34}.get(self.architecture) or getattr(operations, self.architecture)
+        return count(self.batch_size)
 
     @property
     def contenders(self):
@@ -80,13 +89,13 @@ NETWORKS = {
     "resnet20": Network("resnet_cifar", (32, 32, 3), 128, 50_000, {"depth": 20}),
     "resnet34": Network("resnet", (64, 64, 3), 32, 10_000, {"depth": 34}),
 }
-RECURRENT = {  # row -> contenders, whose script is another: step_time_recurrent.py
+RECURRENT = {  # row -> contenders, which are in step_time_recurrent.py
     "lstm": ("ours", "torch", "torch_batch_first", "keras"),
     "gru": ("ours", "torch", "torch_batch_first", "keras"),
     "rnn": ("ours", "torch", "torch_batch_first", "keras"),
     "lstm_generation": ("ours", "torch"),
 }
-TRANSLATION = {  # as well: step_time_translation.py
+TRANSLATION = {  # row -> contenders, which are in step_time_translation.py
     "transformer": (
         "ours", "torch", "torch_batch_first", "torch_same_dropout", "torch_same_dropout_batch_first", "keras",
     ),
@@ -108,7 +117,7 @@ def main(argv=None):
 
 
 def measure(name, smoke=False):
-    """{"metrics": ratios, "details": milliseconds a step and how they came about} of one network."""
+    """{"metrics": ratios and the share of the peak, "details": milliseconds a step and what was run} of one network."""
     file, rows = next(((file, rows) for file, rows in OTHERS.items() if name in rows), (__file__, {}))
     contenders = rows.get(name) or NETWORKS[name].contenders
     script = Path(__file__).with_name(Path(file).name)
@@ -116,9 +125,10 @@ def measure(name, smoke=False):
     with contextlib.ExitStack() as stack:
         workers = {who: stack.enter_context(Worker(script, who, name)) for who in contenders}
         counts = {who: worker.ready["parameters"] for who, worker in workers.items()}
+        workers["product"] = stack.enter_context(Worker(__file__, "product", name))
         if len(set(counts.values())) > 1:
             raise UserError(f"step_time: every contender must have the same weights; got {counts}.")
-        blocks = interleave(workers, [("ours", who) for who in contenders if who != "ours"], smoke)
+        blocks = interleave(workers, [("ours", who) for who in workers if who != "ours"], smoke)
         lengths = {who: worker.steps for who, worker in workers.items()}
         ready = {who: worker.ready for who, worker in workers.items()}
     metrics, details = {}, {"parameters": counts["ours"], "threads": THREADS, "steps_per_block": lengths}
@@ -133,15 +143,17 @@ def measure(name, smoke=False):
         inside = {**blocks["keras"], "seconds": blocks["keras"]["inside"]}
         metrics["ratio_to_keras_inside"] = ratio(blocks["ours"], inside)
         details["keras_inside_ms"] = quartiles(1000 * inside["seconds"][inside["clean"]])
+    metrics["share_of_peak"] = share_of_peak(ready["ours"]["operations"], blocks["ours"], blocks["product"])
+    details["operations"] = ready["ours"]["operations"]
     details |= {"torch_best": best, "torch": ready["torch"]["torch"], **shares(blocks)}
     return {"metrics": metrics, "details": details}
 
 
-# The measuring side: workers, turns, what else the machine did.
+# The measuring side: worker processes, their turns, and what other processes did meanwhile.
 
 
 class Worker:
-    """A process that holds one contender and runs what it is asked to."""
+    """A process with one contender, which runs blocks of steps on request."""
 
     def __init__(self, script, *words):
         self.words = [sys.executable, str(script), "--worker", *words]
@@ -195,16 +207,16 @@ class Worker:
 
 
 def interleave(workers, pairs, smoke=False, rounds=ROUNDS):
-    """Blocks of every worker in turn, until each pair has so many rounds in which both were clean.
+    """Run blocks of every worker in turn, until each pair has `rounds` rounds in which both blocks were undisturbed.
 
     Args:
         workers: {name: Worker}, in the order of their turns.
         pairs: [(name, name)] that will be compared.
-        smoke: two rounds that count whatever the load.
-        rounds: how many; after MOST times as many it is given up.
+        smoke: two rounds, which count however busy the machine is.
+        rounds: how many; after MOST times as many, the measurement is given up.
 
     Returns:
-        {name: {"seconds": (R,) a step, "clean": (R,) bool, "foreign": (R,), and what else it reports a block}}.
+        {name: {"seconds": (R,) a step, "clean": (R,) bool, "foreign": (R,), and whatever else a block reports}}.
     """
     rows = {who: [] for who in workers}
     for number in range(1, 3 if smoke else MOST * rounds + 1):
@@ -233,7 +245,7 @@ def interleave(workers, pairs, smoke=False, rounds=ROUNDS):
 
 
 def warn_of_load(seconds=1.0):
-    """Say it when something else runs: a quiet machine is asked for before the minutes are spent."""
+    """Warn, before minutes are spent, when other processes use the machine."""
     busy, cpu = _busy(), time.process_time()
     time.sleep(seconds)
     foreign = (_busy() - busy - (time.process_time() - cpu)) / (seconds * os.cpu_count())
@@ -246,12 +258,19 @@ def warn_of_load(seconds=1.0):
 
 
 def ratio(ours, theirs):
-    """Median time of ours over that of theirs, with the 2.5 and 97.5 % points of a bootstrap over the rounds."""
+    """Median time of ours divided by that of theirs, with the 2.5 and 97.5 % points of a bootstrap over the rounds."""
     both = ours["clean"] & theirs["clean"]
     a, b = ours["seconds"][both], theirs["seconds"][both]
     draws = np.random.default_rng(SEED).integers(0, len(a), (2000, len(a)))
     spread = np.percentile(np.median(a[draws], 1) / np.median(b[draws], 1), [2.5, 97.5])
     return {"value": float(np.median(a) / np.median(b)), "spread": spread.tolist()}
+
+
+def share_of_peak(count, ours, product):
+    """Operations a second of our step, of which one has `count`, over those of the product, with its interval."""
+    times = ratio(product, ours)
+    share = count / operations.PEAK_OPERATIONS
+    return {"value": share * times["value"], "spread": [share * end for end in times["spread"]]}
 
 
 def quartiles(values):
@@ -260,7 +279,7 @@ def quartiles(values):
 
 
 def shares(blocks):
-    """How quiet it was: clean blocks of all, and the mean share of foreign work in the clean ones, by contender."""
+    """By contender: how many blocks count, and the mean share of other processes' work in these."""
     return {
         "clean_blocks": {who: f"{int(b['clean'].sum())} of {len(b['clean'])}" for who, b in blocks.items()},
         "foreign_share": {who: round(float(b["foreign"][b["clean"]].mean()), 3) for who, b in blocks.items()},
@@ -268,8 +287,8 @@ def shares(blocks):
 
 
 def print_result(result):
-    for name, found in result["metrics"].items():
-        print(f"{name} {found['value']:.4g} [{found['spread'][0]:.4g}, {found['spread'][1]:.4g}]")
+    for name, metric in result["metrics"].items():
+        print(f"{name} {metric['value']:.4g} [{metric['spread'][0]:.4g}, {metric['spread'][1]:.4g}]")
     for name, value in result["details"].items():
         print(f"  {name}: {[float(f'{v:.4g}') for v in value] if isinstance(value, list) else value}")
 
@@ -284,7 +303,7 @@ def _busy():
 
 
 def serve(make):
-    """Be a worker: make the contender, say that it is ready, and run what is asked until standard input ends."""
+    """Run as a worker: create the contender, report that it is ready, and run requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print does not mix with the answers
 
@@ -342,7 +361,9 @@ class Ours:
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
         preprocess = Preprocess.of(pixels[:1024], network.input_shape)
-        return cls(model, data.Examples({"image": pixels, "label": labels}), network.batch_size, preprocess)
+        ours = cls(model, data.Examples({"image": pixels, "label": labels}), network.batch_size, preprocess)
+        ours.about["operations"] = network.operations()
+        return ours
 
     def run(self, steps):
         for _ in range(steps // self.block):
@@ -351,8 +372,25 @@ class Ours:
                 raise RuntimeError("the loss is no longer finite")
 
 
+class Product:
+    """A float32 matrix product that is large enough to reach what the processor can do; a step is one product."""
+
+    def __init__(self):
+        with imports.quiet_tensorflow():
+            import tensorflow as tf
+        side = (operations.PEAK_SIDE, operations.PEAK_SIDE)
+        one, other = (tf.random.stateless_normal(side, [SEED, k]) for k in (0, 1))
+        multiply = tf.function(lambda: tf.linalg.matmul(one, other)[0, 0], autograph=False)
+        self.multiply = multiply.get_concrete_function()
+        self.about = {}
+
+    def run(self, steps):
+        for _ in range(steps):
+            self.multiply().numpy()
+
+
 class PlainKeras:
-    """Stock layers, compile and fit with their defaults, arrays straight into fit."""
+    """Stock layers, compile and fit with their defaults, on arrays."""
 
     def __init__(self, model, x, y, batch_size):
         import keras
@@ -438,7 +476,7 @@ def import_torch():
 
 
 def stock(network):
-    """Our network of Keras' own layers: its batch normalisation in the place of ours, with the same settings."""
+    """Our network with Keras' own batch normalisation in place of ours, with the same settings."""
     import keras
 
     from keras_dl.layers.normalization import BatchNormalization
@@ -455,6 +493,8 @@ def trainable(model):
 
 
 def _contender(who, name):
+    if who == "product":
+        return Product()
     network = NETWORKS[name]
     if who == "ours":
         return Ours.of(network)

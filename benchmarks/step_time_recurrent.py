@@ -2,21 +2,20 @@
 
 lstm: the small word model of Zaremba et al. (arXiv:1409.2329): an embedding of 10,000 words, two LSTMs of 200 without
 peepholes, batch 20, 20 steps, SGD with rate 1, the gradient's norm clipped at 5, the loss summed over the steps and
-averaged over the batch. Our state and PyTorch's go on from batch to batch, along the same stream.
+averaged over the batch. Our state and PyTorch's are carried from batch to batch, along the same stream of words.
 - ours: what apps/model_text.py trains, without its metrics: models.SequenceModel over text.windows.
 - torch: the loop of PyTorch's example word_language_model, time before batch; torch_batch_first: batch before time. (An
   embedding with sparse gradients is no contender: clip_grad_norm_ refuses them.)
-- keras: stock layers, windows in random order, each from a state of zeros: there carrying it over takes more than
-  compile and fit.
+- keras: stock layers, windows in random order, each from a state of zeros: plain compile and fit cannot carry it over.
 
 gru, rnn: two layers of 512 and a linear one over 64 steps of 64 real values, batch 32; mean squared error at every
-step, SGD with rate 0.01, whole sequences in random order. The GRU has its reset gate behind the recurrent matrix, the
-one that nn.GRU and keras.layers.GRU compute.
+step, SGD with rate 0.01, whole sequences in random order. The GRU applies its reset gate after the recurrent matrix, as
+nn.GRU and keras.layers.GRU do.
 
-nn.LSTM and nn.RNN have two biases where the equations, Keras and we have one. The peer keeps its second one; it is left
-out of the comparison of counts, and noted as torch_redundant_biases.
+nn.LSTM and nn.RNN have two biases where the equations, Keras and we have one. The peer keeps its second one, which is
+not compared with our count of weights; the details give its size as torch_redundant_biases.
 
-lstm_generation: the word model writes at batch 1; what is timed is a token.
+lstm_generation: the word model generates text at batch 1; the time is that of a token.
 - ours: the function behind the export's `generate`, 1,000 tokens a call, in the signature that the export gives it.
 - torch: a loop over the network, under inference_mode: softmax, multinomial, state kept.
 """
@@ -26,6 +25,7 @@ import sys
 import types
 
 import numpy as np
+import operations
 from step_time import RATE, SEED, Ours, PlainKeras, import_torch, random_batches, serve, trainable
 
 from keras_dl import imports, models
@@ -33,12 +33,15 @@ from keras_dl.features.tokens import EOS, UNKNOWN, Tokens
 
 WORDS = 10_000
 CLIP = 5.0
-CALL = 1000  # tokens that ours writes in a call
+CALL = 1000  # tokens that ours generates in a call
 
 
 @dataclasses.dataclass(frozen=True)
 class WordModel:
-    """A row: the word model over a stream of words as frequent as a language's (Zipf), about Penn Treebank's length."""
+    """A row of the table: the word model over a stream of words, which are as frequent as a language's (Zipf).
+
+    The stream is about as long as Penn Treebank's.
+    """
 
     batch_size: int = 20
     steps: int = 20
@@ -57,6 +60,10 @@ class WordModel:
 
         lstms = [layers.LSTM(200, return_sequences=True) for _ in range(2)]
         return Sequential([Input((self.steps,)), layers.Embedding(WORDS, 200), *lstms, layers.Dense(WORDS)])
+
+    def operations(self):
+        """Of a training step."""
+        return operations.word_lstm(self.batch_size, self.steps, WORDS)
 
     def vocabulary(self):
 
@@ -101,7 +108,11 @@ class WordModel:
 
 @dataclasses.dataclass(frozen=True)
 class Writer(WordModel):
-    """A row: the same network writes."""
+    """A row of the table: the same network generates."""
+
+    def operations(self):
+        """Of a generated token: nothing is trained."""
+        return operations.word_lstm(1, 1, WORDS, times=operations.FORWARD)
 
     def ours(self):
         return OurWriter(self)
@@ -112,7 +123,7 @@ class Writer(WordModel):
 
 @dataclasses.dataclass(frozen=True)
 class VectorModel:
-    """A row: our builder with its arguments, and Keras' layer."""
+    """A row of the table: our builder with its arguments, and Keras' layer."""
 
     architecture: str
     keras_layer: str
@@ -134,6 +145,11 @@ class VectorModel:
 
         recurrent = [getattr(layers, self.keras_layer)(512, return_sequences=True) for _ in range(2)]
         return Sequential([Input((self.steps, self.width)), *recurrent, layers.Dense(self.width)])
+
+    def operations(self):
+        """Of a training step."""
+        gates = {"gru": 3, "rnn": 1}[self.architecture]
+        return operations.recurrent(self.batch_size, self.steps, self.width, gates)
 
     def data(self):
         """(inputs, targets), each (N, T, D) float32"""
@@ -263,7 +279,7 @@ class TorchVectors(_Torch):
 
 
 class TorchWriter(_Torch):
-    """The word model writes, a token after the other."""
+    """The word model generates, one token after the other."""
 
     def __init__(self):
         super().__init__("lstm")
@@ -288,10 +304,12 @@ def contender(who, name):
     with imports.quiet_tensorflow():
         import keras
     keras.utils.set_random_seed(SEED)
-    made = getattr(row, who)()
+    one = getattr(row, who)()
+    if who == "ours":
+        one.about["operations"] = row.operations()
     if who == "ours" and name != "lstm_generation":
-        made.about["details"] = {"jit_compile": row.jit_compile, "implementation": row.implementation}
-    return made
+        one.about["details"] = {"jit_compile": row.jit_compile, "implementation": row.implementation}
+    return one
 
 
 if __name__ == "__main__":

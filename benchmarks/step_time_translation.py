@@ -1,31 +1,32 @@
 """The contenders of step_time.py's translation rows; `step_time.py transformer` runs them.
 
-Both rows translate between sentences of one length (nothing is padded; the masks are there and cost what they cost)
-with words as frequent as a language's, with Adam, 32 sentences a batch in random order. Ours are the builders' models
-as apps/translate.py trains them, over its pipeline, without its metrics.
+Both rows train with Adam on sentences of one length (there is no padding, but the masks are computed) whose words are
+as frequent as a language's, in batches of 32 in random order. Ours are the builders' models as apps/translate.py trains
+them, over its pipeline, without its metrics.
 
 transformer: width 256, 4 + 4 layers, 4 heads, 1024 units within the feed-forward layers, dropout 0.1, label smoothing
 0.1; 64 tokens on each side, 8,000 words. One matrix for both embeddings and the output, biases in the attention, no
-norm at the end of a stack: as many weights in every contender.
-- torch: nn.Transformer with masks for what comes later and for padding, F.cross_entropy; time before batch, its
-  default. torch_batch_first: batch before time. nn.Transformer drops out weights of the attention and values within
-  the feed-forward layers too, which the paper does not and ours does not; torch_same_dropout and
-  torch_same_dropout_batch_first have the dropout of ours, and with it PyTorch's fused attention. (Its fused Adam is no
-  contender of its own: the step's time is the same.)
+norm at the end of a stack, so that every contender has the same number of weights.
+- torch: nn.Transformer with masks for later tokens and for padding, F.cross_entropy; the time axis before the batch
+  axis, its default. torch_batch_first: the batch axis first. nn.Transformer also applies dropout to the attention's
+  weights and within the feed-forward layers, which the paper and ours do not; torch_same_dropout and
+  torch_same_dropout_batch_first apply dropout where ours does, which lets PyTorch use its fused attention. (Its fused
+  Adam is not a further contender: the step takes the same time with it.)
 - keras: stock layers (MultiHeadAttention, ReversibleEmbedding), the loss of one-hot targets, which has label smoothing.
 
 attention_gru: Bahdanau et al.'s model, a GRU of 256 units each way, 256 for all other widths, 20 tokens on each side,
 8,000 words each, the gradient's norm clipped at 1.
-- torch: nn.GRU, a loop over nn.GRUCell and the attention, in which the source's keys are made once; the output layers
-  behind the loop. torch_batch_first: batch before time. Keras has no such decoder.
-Its GRUs have the reset gate behind the recurrent matrix and two biases, ours has the paper's. The second ones are left
-out of the comparison of counts, and noted as torch_redundant_biases.
+- torch: nn.GRU, a loop over nn.GRUCell and the attention with the source's keys computed once, and the output layers
+  after the loop. torch_batch_first: the batch axis first. Keras has no such decoder.
+PyTorch's GRUs apply the reset gate after the recurrent matrix and have two biases; ours are the paper's. The second
+biases are not compared with our count of weights; the details give their size as torch_redundant_biases.
 """
 
 import dataclasses
 import sys
 
 import numpy as np
+import operations
 from step_time import SEED, Ours, PlainKeras, import_torch, random_batches, serve
 
 from keras_dl import imports, models
@@ -39,10 +40,10 @@ BOS, EOS, FIRST = 1, 2, 4  # FIRST: of the tokens that are words
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """What both rows share: the sentences, and how they are trained.
+    """What both rows of the table share: the sentences, and how they are trained.
 
     Attributes:
-        tokens: of a source, its end counted, and of a target, its begin or end counted.
+        tokens: of a source with its end, and of a target with its begin or its end.
     """
 
     tokens: int
@@ -56,8 +57,8 @@ class Pairs:
         """(sources, targets), int32 (N, tokens - 1) each: words as frequent as a language's (Zipf)."""
         frequency = 1 / np.arange(1, WORDS - FIRST + 1)
         rng = np.random.default_rng(SEED)
-        drawn = rng.choice(WORDS - FIRST, (2, self.pairs, self.tokens - 1), p=frequency / frequency.sum())
-        return (drawn + FIRST).astype(np.int32)
+        words = rng.choice(WORDS - FIRST, (2, self.pairs, self.tokens - 1), p=frequency / frequency.sum())
+        return (words + FIRST).astype(np.int32)
 
     def arrays(self):
         """(source, target, what follows each of the target's tokens), int32 (N, tokens) each, as in the pipeline."""
@@ -92,6 +93,10 @@ class Transformer(Pairs):
     smoothing: float = SMOOTHING
     layers: int = 4
 
+    def operations(self):
+        """Of a training step."""
+        return operations.transformer(self.batch_size, self.tokens, self.tokens, WORDS, self.layers)
+
     def build(self):
         return models.build_transformer(
             WORDS,
@@ -121,6 +126,10 @@ class Transformer(Pairs):
 class AttentionGru(Pairs):
     tokens: int = 20
     clip: float | None = 1.0
+
+    def operations(self):
+        """Of a training step."""
+        return operations.attention_gru(self.batch_size, self.tokens, self.tokens, WORDS)
 
     def build(self):
         return models.build_attention_seq2seq(
@@ -175,7 +184,7 @@ class Torch:
 
 
 def stock_transformer(tokens, stacked=4, words=WORDS, width=256, inner=1024, heads=4, dropout=0.1):
-    """The Transformer of Keras' own layers, which are called as ours are."""
+    """The Transformer of Keras' own layers, which have the names of ours."""
     from keras import Input, Model, layers, ops
 
     from keras_dl.layers.attention import sinusoids
@@ -212,10 +221,10 @@ def contender(who, name):
     with imports.quiet_tensorflow():
         import keras
     keras.utils.set_random_seed(SEED)
-    made = getattr(row, who)()
+    one = getattr(row, who)()
     if who == "ours":
-        made.about["details"] = {"jit_compile": row.jit_compile}
-    return made
+        one.about |= {"operations": row.operations(), "details": {"jit_compile": row.jit_compile}}
+    return one
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What is measured: tables of rows, each with its command, the published figure beside it and the bar it must pass.
+"""What is measured: tables of rows, each with its command, the published figure and the bar that ours must reach.
 
-A row's command is what follows `python` in the project's root. An app's result is its run's finished.json; every other
-script takes `--json FILE` and writes {"metrics": {name: number or {"value", "spread"}}, "details": {}, "curves": {}}.
-Rows of one command are measured by one run of it. Nothing here imports TensorFlow.
+A row's command is written without `python`, to be run in the project's root. An app's result is its run's
+finished.json; every other script has a flag `--json FILE` and writes {"metrics": {name: number or {"value", "spread"}},
+"details": {}, "curves": {}}. Rows with the same command are measured by one run of it. Nothing here imports TensorFlow.
 """
 
 import dataclasses
 
-# The recipes: flags of apps/classify_images.py and apps/model_text.py, the paper's model where nothing is --set.
+# The recipes: flags of the apps; without --set the model is the paper's.
 RECIPES = {
     "mnist linear": "--epochs 20 --batch-size 128 --optimizer adam --learning-rate 0.001 --schedule onecycle",
     "mnist mlp": (
@@ -57,8 +57,9 @@ class Row:
     Attributes:
         name, metric, unit: what it is; (name, metric) is unique in its table.
         command: what measures it.
-        published: the paper's figure; source: where it stands; unverified: quoted from memory.
-        bar: (">=" or "<=", figure), what it must reach.
+        published: the paper's figure; source: where it is given; unverified: it is quoted from memory.
+        bar: (">=" or "<=", figure), what it must reach; set before it is measured.
+        architecture: the network that is measured, by its builder's name; "" where the figure is not of one.
     """
 
     name: str
@@ -69,6 +70,22 @@ class Row:
     source: str = ""
     unverified: bool = False
     bar: tuple | None = None
+    architecture: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """The figure that README shows of an architecture.
+
+    Attributes:
+        table, row, metric: where it stands.
+        data: what is measured on which data, in words.
+    """
+
+    table: str
+    row: str
+    metric: str
+    data: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +99,13 @@ class Table:
 
 def _image_app(dataset, model, metric, published, source, bar):
     flags = f"--model {model} --dataset {dataset} --trials 0 --seed 0 {RECIPES[f'{dataset} {model}']}"
-    return Row(model, metric, "percent", f"apps/classify_images.py {flags}", published, source, bar=bar)
+    command = f"apps/classify_images.py {flags}"
+    return Row(model, metric, "percent", command, published, source, bar=bar, architecture=model)
 
 
 def _text_app(dataset, row, model, metric, unit, published, source, bar):
     flags = f"--model {model} --dataset {dataset} --trials 0 --seed 0 {RECIPES[f'{dataset} {row}']}"
-    return Row(row, metric, unit, f"apps/model_text.py {flags}", published, source, bar=bar)
+    return Row(row, metric, unit, f"apps/model_text.py {flags}", published, source, bar=bar, architecture=model)
 
 
 def _translation(row, model, published=None, source="", bar=None, more=""):
@@ -95,36 +113,39 @@ def _translation(row, model, published=None, source="", bar=None, more=""):
     command = f"apps/translate.py --model {model} --dataset multi30k --trials 0 --seed 0 {recipe} {more}".rstrip()
     unverified = published is not None
     return [
-        Row(row, "bleu", "BLEU", command, bar=bar),
-        Row(row, "bleu_lowercase", "BLEU", command, published, source, unverified=unverified),
+        Row(row, "bleu", "BLEU", command, bar=bar, architecture=model),
+        Row(row, "bleu_lowercase", "BLEU", command, published, source, unverified=unverified, architecture=model),
     ]
 
 
-def _step_time(network, to_torch, to_keras=None):
+def _step_time(network, metrics_and_bars, architecture=None):
     command = f"benchmarks/step_time.py {network}"
+    architecture = architecture or network
     return [
-        Row(network, "ratio_to_torch", "ours / theirs", command, bar=("<=", to_torch)),
-        Row(network, "ratio_to_torch_best", "ours / theirs", command),
-        Row(network, "ratio_to_keras", "ours / theirs", command, bar=to_keras and ("<=", to_keras)),
-        Row(network, "ratio_to_keras_inside", "ours / theirs", command),
+        *(
+            Row(network, metric, "ours / theirs", command, bar=bar, architecture=architecture)
+            for metric, bar in metrics_and_bars.items()
+        ),
+        Row(network, "share_of_peak", "of a product's operations/s", command, architecture=architecture),
     ]
 
 
-def _step_time_translation(network, to_torch, metrics=("ratio_to_torch_best",)):
-    command = f"benchmarks/step_time.py {network}"
-    return [
-        Row(network, "ratio_to_torch", "ours / theirs", command, bar=("<=", to_torch)),
-        *(Row(network, metric, "ours / theirs", command) for metric in metrics),
-    ]
+def _against_torch_and_keras(network, to_torch, to_keras=None, architecture=None):
+    bars = {
+        "ratio_to_torch": ("<=", to_torch),
+        "ratio_to_torch_best": None,
+        "ratio_to_keras": to_keras and ("<=", to_keras),
+        "ratio_to_keras_inside": None,
+    }
+    return _step_time(network, bars, architecture)
 
 
 def _decoding_speed(name, bars):
     command = f"benchmarks/decoding_speed.py {name}"
-    return [Row(name, f"ratio_to_{peer}", "ours / theirs", command, bar=bar) for peer, bar in bars.items()]
-
-
-def _generation(network, to_torch):
-    return [Row(network, "ratio_to_torch", "ours / theirs", f"benchmarks/step_time.py {network}", bar=("<=", to_torch))]
+    return [
+        Row(name, f"ratio_to_{peer}", "ours / theirs", command, bar=bar, architecture="transformer")
+        for peer, bar in bars.items()
+    ]
 
 
 def _pipeline(name):
@@ -136,39 +157,36 @@ def _pipeline(name):
     ]
 
 
-def _experiment(table, name, metric, source):
-    return Row(name, metric, "percent", f"benchmarks/experiments.py {table} {name}", source=source)
+def _experiment(table, name, metric, source, architecture):
+    command = f"benchmarks/experiments.py {table} {name}"
+    return Row(name, metric, "percent", command, source=source, architecture=architecture)
 
 
-def _recurrent(table, name, metric, unit, published, source, bar=None, unverified=True):
+def _recurrent(table, name, architecture, metric, unit, published, source, bar=None, unverified=True):
     command = f"benchmarks/recurrent.py {table} {name}"
-    return Row(name, metric, unit, command, published, source, unverified=unverified and published is not None, bar=bar)
+    unverified = unverified and published is not None
+    return Row(name, metric, unit, command, published, source, unverified, bar, architecture)
 
 
 def _memory():
-    adding = "Bai et al. 2018, table 1, at 600 steps; saying 1 has 0.167"
+    adding = "Bai et al. 2018, table 1, at 600 steps; always answering 1 gives 0.167"
     published = {"lstm": 0.164, "gru": 5.3e-5, "rnn": 0.177}
     bars = {"lstm": ("<=", 0.01), "gru": ("<=", 0.01), "rnn": None}
-    rows = [
-        _recurrent("memory", f"adding_{c}", "mse", "squared", published[c], adding, bars[c], unverified=False)
-        for c in ("lstm", "gru", "rnn")
-    ]
+    for cell, error in published.items():
+        yield _recurrent("memory", f"adding_{cell}", cell, "mse", "squared", error, adding, bars[cell], False)
     for cell in ("lstm", "gru"):
-        rows.append(_recurrent("memory", f"row_mnist_{cell}", "test_accuracy", "percent", None, "", (">=", 97.0)))
+        yield _recurrent("memory", f"row_mnist_{cell}", cell, "test_accuracy", "percent", None, "", (">=", 97.0))
     pixels = "Bai et al. 2018, table 1, 784 pixels, 70,000 weights"
-    for cell, figure in (("lstm", 87.2), ("gru", 96.2), ("rnn", 21.5)):
-        rows.append(
-            _recurrent("memory", f"pixel_mnist_{cell}", "test_accuracy", "percent", figure, pixels, unverified=False)
-        )
-    return tuple(rows)
+    for cell, accuracy in (("lstm", 87.2), ("gru", 96.2), ("rnn", 21.5)):
+        name = f"pixel_mnist_{cell}"
+        yield _recurrent("memory", name, cell, "test_accuracy", "percent", accuracy, pixels, unverified=False)
 
 
 def _music(table, published, source):
-    return tuple(
-        _recurrent(table, f"{name}_{dataset}", "nats_per_step", "nats", figure, source)
-        for dataset, figures in published.items()
-        for name, figure in figures.items()
-    )
+    for dataset, figures in published.items():
+        for network, nats in figures.items():
+            architecture = network if network in ("lstm", "gru") else "rnn"  # deep ones are arguments of build_rnn
+            yield _recurrent(table, f"{network}_{dataset}", architecture, "nats_per_step", "nats", nats, source)
 
 
 def _safety():
@@ -194,6 +212,9 @@ DEEP = {
     "nottingham": {"rnn": 3.225, "srnn": 3.258, "dts": 3.206, "dots": 3.215},
     "jsb_chorales": {"rnn": 8.338, "srnn": 8.367, "dts": 8.278, "dots": 8.437},
 }
+
+TRANSLATORS = {"transformer": "transformer", "attention_gru": "attention_seq2seq", "seq2seq": "seq2seq"}
+INFLUENCE = {"tanh": "rnn", "lstm": "lstm", "gru": "gru", "convnet": "", "mlp": ""}  # "": a network of the script's own
 
 TABLES = {
     "mnist": Table(
@@ -230,15 +251,18 @@ TABLES = {
     ),
     "degradation": Table(
         "Degradation on CIFAR-10: training error at a quarter of the paper's width, equal epochs",
-        tuple(_experiment("degradation", n, "train_error", DEGRADATION) for n in ("plain20", "plain56", "resnet56")),
+        tuple(
+            _experiment("degradation", name, "train_error", DEGRADATION, "resnet_cifar")
+            for name in ("plain20", "plain56", "resnet56")
+        ),
     ),
     "batchnorm": Table(
         "Batch normalisation on MNIST: three layers of 100 sigmoid units, after the last step",
-        tuple(_experiment("batchnorm", name, "test_accuracy", BATCHNORM) for name in ("without", "with")),
+        tuple(_experiment("batchnorm", name, "test_accuracy", BATCHNORM, "mlp") for name in ("without", "with")),
     ),
     "reliability": Table(
-        "Runs killed by SIGKILL and resumed that end bit-equal to one that was not killed; bad inputs that get a clear "
-        "answer: they work, or one line says what is wrong",
+        "Runs that were killed by SIGKILL, resumed, and ended bit-equal to a run that was not killed; bad inputs that "
+        "get a clear answer: they work, or one line says what is wrong",
         (
             Row("kills", "equal_of_20", "runs", "benchmarks/kills.py --kills 20 --seed 0", bar=(">=", 20)),
             Row(
@@ -255,8 +279,9 @@ TABLES = {
         ),
     ),
     "safety": Table(
-        "What strangers can send: memory above the loaded model and time, of files made to burst it (all refused or "
-        "read within the bars) and of each endpoint's largest requests, the apps' default models, two cores",
+        "Hostile files and the largest requests: memory above that of the loaded model, and time, of files made to "
+        "exhaust it (each is refused, or read within the bars) and of the largest requests that each endpoint takes, "
+        "with the apps' default models, two cores",
         tuple(_safety()),
     ),
     "ptb": Table(
@@ -269,10 +294,11 @@ TABLES = {
         ),
     ),
     "dates": Table(
-        "Dates and amounts, English to ISO form: translations that are right to the letter, 1,000 of held-out years",
+        "Dates and amounts, English to ISO form: how many of 1,000 translations, of held-out years, are exact",
         (
             Row(
                 "transformer", "exact_match", "percent", "apps/translate.py --seed 0", bar=(">=", 99.0),
+                architecture="transformer",
             ),
         ),
         packages=("sacrebleu", "sentencepiece", "babel"),
@@ -298,9 +324,12 @@ TABLES = {
     "lengths": Table(
         "BLEU and the source's length: dates of 1 to 8 items as in training and of 9 to 17; Multi30k, test2016",
         tuple(
-            Row(f"{dataset}_{model}", metric, "BLEU", f"benchmarks/lengths.py {dataset} {model}")
+            Row(
+                f"{dataset}_{model}", metric, "BLEU", f"benchmarks/lengths.py {dataset} {model}",
+                architecture=TRANSLATORS[model],
+            )
             for dataset, metrics in (("dates", ("bleu_trained", "bleu_longer")), ("multi30k", ("bleu",)))
-            for model in ("transformer", "attention_gru", "seq2seq")
+            for model in TRANSLATORS
             for metric in metrics
         ),
         packages=("sacrebleu", "sentencepiece", "babel"),
@@ -308,26 +337,28 @@ TABLES = {
     "alignment": Table(
         "Where a translation looks: mean entropy of the alignment's weights on Multi30k, nats a target sub-word",
         tuple(
-            Row(name, "entropy", "nats", f"benchmarks/alignment.py {name}") for name in ("transformer", "attention_gru")
+            Row(name, "entropy", "nats", f"benchmarks/alignment.py {name}", architecture=TRANSLATORS[name])
+            for name in ("transformer", "attention_gru")
         ),
         packages=("sentencepiece",),
     ),
     "memory": Table(
-        "Memory: the adding problem at 200 steps; MNIST read row by row, and pixel by pixel at 14 x 14", _memory()
+        "Memory: the adding problem at 200 steps; MNIST read row by row, and pixel by pixel at 14 x 14",
+        tuple(_memory()),
     ),
     "music_chung": Table(
         "Music, about 20,000 weights each: test nats a time step, mean and range of three seeds",
-        _music("music_chung", CHUNG, "Chung et al. 2014, table 2"),
+        tuple(_music("music_chung", CHUNG, "Chung et al. 2014, table 2")),
     ),
     "music_deep": Table(
         "Music, deep recurrent networks: test nats a time step, one seed",
-        _music("music_deep", DEEP, "Pascanu et al. 2014, table 2"),
+        tuple(_music("music_deep", DEEP, "Pascanu et al. 2014, table 2")),
     ),
     "influence": Table(
-        "Which inputs moved a prediction: one text, five networks, bits a character of the test text",
+        "Which inputs moved a prediction: one text, five networks; figures in bits a character of the test text",
         tuple(
-            Row(name, "test_bits", "bits", f"benchmarks/influence.py {name}")
-            for name in ("tanh", "lstm", "gru", "convnet", "mlp")
+            Row(name, "test_bits", "bits", f"benchmarks/influence.py {name}", architecture=architecture)
+            for name, architecture in INFLUENCE.items()
         ),
     ),
     "pipeline": Table(
@@ -338,14 +369,20 @@ TABLES = {
         "Training step: our time divided by the peer's (below 1 is faster); batch 128, resnet34, gru, rnn, "
         "transformer and attention_gru 32, lstm 20; lstm_generation: a token at batch 1",
         (
-            *_step_time("linear", 1.0, 0.5), *_step_time("mlp", 1.0, 1.0), *_step_time("convnet", 1.0, 1.0),
-            *_step_time("resnet20", 1.0, 1.0), *_step_time("resnet34", 1.1, 1.0),
-            *_step_time("lstm", 1.05), *_step_time("gru", 0.8), *_step_time("rnn", 1.05),
-            *_generation("lstm_generation", 0.25),
-            *_step_time_translation(
-                "transformer", 0.9, ("ratio_to_torch_best", "ratio_to_keras", "ratio_to_keras_inside")
+            *_against_torch_and_keras("linear", 1.0, 0.5),
+            *_against_torch_and_keras("mlp", 1.0, 1.0),
+            *_against_torch_and_keras("convnet", 1.0, 1.0),
+            *_against_torch_and_keras("resnet20", 1.0, 1.0, architecture="resnet_cifar"),
+            *_against_torch_and_keras("resnet34", 1.1, 1.0, architecture="resnet"),
+            *_against_torch_and_keras("lstm", 1.05),
+            *_against_torch_and_keras("gru", 0.8),
+            *_against_torch_and_keras("rnn", 1.05),
+            *_step_time("lstm_generation", {"ratio_to_torch": ("<=", 0.25)}, architecture="lstm"),
+            *_against_torch_and_keras("transformer", 0.9),
+            *_step_time(
+                "attention_gru", {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": None},
+                architecture="attention_seq2seq",
             ),
-            *_step_time_translation("attention_gru", 1.0),
         ),
         packages=("torch",),
     ),
@@ -361,7 +398,21 @@ TABLES = {
     ),
 }  # fmt: skip
 
-# A metric that is made of what the command reports under another name.
+# The figure of each architecture that README shows; resnet and transformer_lm have none yet.
+HEADLINES = {
+    "linear": Headline("mnist", "linear", "test_error", "MNIST, test error in percent"),
+    "mlp": Headline("mnist", "mlp", "test_error", "MNIST, test error in percent"),
+    "convnet": Headline("mnist", "convnet", "test_error", "MNIST, test error in percent"),
+    "resnet_cifar": Headline("fashion_mnist", "resnet_cifar", "test_accuracy", "Fashion-MNIST, accuracy in percent"),
+    "rnn": Headline("music_chung", "rnn_jsb_chorales", "nats_per_step", "JSB chorales, nats a time step"),
+    "lstm": Headline("ptb", "lstm_small", "perplexity", "Penn Treebank, perplexity a word"),
+    "gru": Headline("music_chung", "gru_jsb_chorales", "nats_per_step", "JSB chorales, nats a time step"),
+    "seq2seq": Headline("multi30k", "seq2seq", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
+    "attention_seq2seq": Headline("multi30k", "attention_gru", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
+    "transformer": Headline("multi30k", "transformer_tiny", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
+}
+
+# A metric that is computed from what the command reports under another name.
 DERIVED = {
     "test_error": lambda reported: 100 * (1 - reported["accuracy"]),
     "test_accuracy": lambda reported: 100 * reported["accuracy"],

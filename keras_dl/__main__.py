@@ -1,6 +1,7 @@
 """python -m keras_dl: what there is, what an export says, and what it answers.
 
     python -m keras_dl list
+    python -m keras_dl list convnet
     python -m keras_dl show saved_models/convnet-digits
     python -m keras_dl predict saved_models/convnet-digits picture.png other.jpg --out answers.csv
     python -m keras_dl predict saved_models/transformer-multi30k "A dog runs." more.txt --out translations.txt
@@ -16,7 +17,7 @@ import os
 import re
 from pathlib import Path
 
-from keras_dl import cards, models, predicting, settings, tables, verification
+from keras_dl import cards, evidence, models, predicting, settings, tables, verification
 from keras_dl.errors import UserError, printable
 
 APPS = Path(__file__).resolve().parents[1] / "apps"  # in a checkout
@@ -24,6 +25,7 @@ INPUTS = "picture or MIDI files, or folders of them; texts or sentences, files o
 STATUS = """\
 exit status: 0 where every INPUT was answered; 1 where some were, and the others are named on stderr with the reason;
 2 where none was, or the command line is wrong"""
+NO_CHECKOUT = "Laws and figures: tests/ and docs/results.md of the project's sources, which are not installed here."
 TRUST = "load an export that this user did not write: it is a program, and loading it runs it"
 
 
@@ -39,9 +41,18 @@ def main(argv=None):
 
 
 def list_everything(asked):
-    """What can be built, trained and used."""
-    rows = [[m.name, f"{m.parameters:,}", m.source, m.file] for m in models.catalogue()]
+    """What can be built, trained and used; or, where a name is given, one architecture with its laws and figures."""
+    if asked.name:
+        list_architecture(asked.name)
+        return
+    catalogue = models.catalogue()
+    rows = [[m.name, f"{m.parameters:,}", m.source, m.file] for m in catalogue]
     tables.show("Models: keras_dl.build_<name>", ["name", "parameters", "source", "file"], rows)
+    if evidence.in_checkout():
+        columns = ["name", "laws", "figure", "ours", "published"]
+        tables.show("Laws and figures: python -m keras_dl list <name>", columns, [_evidence(m) for m in catalogue])
+    else:
+        print(NO_CHECKOUT)
     apps = sorted(path for path in APPS.glob("*.py") if not path.name.startswith("_"))
     if apps:
         tables.show("Apps: python <file> --help", ["file", "task"], [[os.path.relpath(a), _task(a)] for a in apps])
@@ -54,10 +65,41 @@ def list_everything(asked):
             count = "" if parameters is None else f"{parameters:,}"
             rows.append([str(folder), card.get("app", ""), _metric(card), count, card.get("created", "")[:10]])
     if rows:
-        columns = ["folder", "app", "metric", "parameters", "made"]
+        columns = ["folder", "app", "metric", "parameters", "created"]
         tables.show("Exports: python -m keras_dl predict <folder>", columns, rows)
     else:
         print(printable(f"Exports: none in {asked.saved_models}."))
+
+
+def list_architecture(name):
+    """One architecture: its file, arguments, laws and figures.
+
+    Raises:
+        UserError: there is no such architecture.
+    """
+    known = {m.name: m for m in models.catalogue()}
+    if name not in known:
+        raise UserError(
+            f"list: no architecture {printable(name)!r}.{settings.nearest(name, known)} There are: {', '.join(known)}."
+        )
+    model = known[name]
+    arguments = ", ".join(f"{argument}={value!r}" for argument, value in model.arguments.items())
+    rows = [["file", model.file], ["source", model.source], ["parameters", f"{model.parameters:,} at these arguments"]]
+    tables.show(f"keras_dl.build_{name}", ["", ""], [*rows, ["arguments", arguments]])
+    if not evidence.in_checkout():
+        print(NO_CHECKOUT)
+        return
+    laws = [[file, test, text] for file, tests in evidence.laws(model).items() for test, text in tests.items()]
+    tables.show("Laws: python -m pytest tests/<file> -k <test>", ["file", "test", ""], laws)
+    recorded, rows = evidence.recorded(), []
+    for table, row, record in recorded.of_architecture(name):
+        ours = recorded.figure(record) if record else "not measured"
+        rows.append([table, row.name, f"{row.metric} ({row.unit})", ours, recorded.published(row), recorded.bar(row)])
+    if rows:
+        columns = ["table", "row", "metric", "ours", "published", "bar"]
+        tables.show("Figures: docs/results.md, python benchmarks/reproduce.py <table> <row>", columns, rows)
+    else:
+        print("Figures: none yet.")
 
 
 def show(asked):
@@ -120,7 +162,8 @@ def _parser():
         sub.set_defaults(command=function, parser=sub)
         return sub
 
-    sub = command(list_everything, "list", "Models, apps and exports.")
+    sub = command(list_everything, "list", "Models with their laws and figures, apps and exports.")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="one architecture, with all its laws and figures")
     sub.add_argument("--saved-models", default="saved_models", metavar="DIR", help="where exports stand (%(default)s)")
     about = "Ask an export about pictures, texts, sentences or MIDI files."
     sub = command(predicting.predict, "predict", about, epilog=STATUS)
@@ -139,6 +182,18 @@ def _task(file):
     """The first paragraph of an app's docstring."""
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     return " ".join(docstring.partition("\n\n")[0].split())
+
+
+def _evidence(model):
+    """The fields of an architecture in the table of laws and figures."""
+    laws = ", ".join(f"{file} ({len(tests)})" for file, tests in evidence.laws(model).items())
+    recorded = evidence.recorded()
+    shown = recorded.headline(model.name)
+    if shown is None:
+        return [model.name, laws, "", "not measured", "-"]
+    headline, row, record = shown
+    ours = recorded.figure(record) if record else "not measured"
+    return [model.name, laws, headline.data, ours, recorded.published(row)]
 
 
 def _metric(card):

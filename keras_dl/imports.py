@@ -2,8 +2,9 @@
 
 `import keras_dl` imports neither. It sets what they read from the environment, and puts a finder before Python's own:
 when `tensorflow` or `keras` is imported later, from here or from a user's program, the lines that TensorFlow writes
-straight to file descriptor 2 go nowhere, and what a user's keras.json says is set back to Keras' defaults. The models,
-their tests and their exports are made for channels_last, float32 and TensorFlow.
+straight to file descriptor 2 go nowhere, what a user's keras.json says is set back to Keras' defaults, and Keras learns
+the names of our classes in saved models (registration.py). The models, their tests and their exports are made for
+channels_last, float32 and TensorFlow.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from keras_dl import console
+from keras_dl import console, registration
 from keras_dl.errors import UserError
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
@@ -110,6 +111,7 @@ def _set_up_keras(keras):
     keras.config.set_floatx(FLOATX)
     keras.config.set_epsilon(EPSILON)
     keras.config.set_image_data_format(IMAGE_DATA_FORMAT)
+    registration.register(keras)
 
 
 SET_UP = {"tensorflow": _set_up_tensorflow, "keras": _set_up_keras}

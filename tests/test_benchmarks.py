@@ -1,5 +1,6 @@
 """Figures can be traced: what reproduce.py lists, refuses, records and writes; and the peers are the same networks."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -19,17 +20,21 @@ ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
-import reproduce  # noqa: E402 (they are found through the line above)
+import recorded  # noqa: E402 (they are found through the line above)
+import reproduce  # noqa: E402
 import tables  # noqa: E402
 
 OPTIONAL = {"spread", "details"}
+# Rows of step_time, of which the graphs of the slow ones take seconds to build.
+QUICK_STEPS = ("linear", "mlp", "convnet", "resnet20", "lstm", "lstm_generation")
+SLOW_STEPS = ("resnet34", "gru", "rnn", "transformer", "attention_gru")
 
 # A project with two tables, whose commands do what a measuring script or an app does.
 FAKE_TABLES = """
 from pathlib import Path
 import tables_of_the_project as real
 
-Row, Table, DERIVED = real.Row, real.Table, real.DERIVED
+Row, Table, DERIVED, HEADLINES = real.Row, real.Table, real.DERIVED, {}
 speed = "benchmarks/script.py"
 TABLES = {
     "speed": Table("Speed", (
@@ -55,23 +60,25 @@ run = pathlib.Path(sys.argv[4]) / "runs" / "app" / "convnet-digits-1"
 run.mkdir(parents=True)
 (run / "finished.json").write_text(json.dumps({"metrics": {"accuracy": 0.9917, "loss": 0.03}}))
 """
-README = "# Top\n<!-- table:digits -->\nold\n<!-- end -->\nbetween\n<!-- table:speed -->\n<!-- end -->\nbottom\n"
+PAGE = "# Top\n<!-- table:digits -->\nold\n<!-- end -->\nbetween\n<!-- table:speed -->\n<!-- end -->\nbottom\n"
 
 
 @pytest.fixture
 def project(tmp_path):
     """A committed project of its own; project(*words) runs its reproduce.py."""
-    for folder in ("benchmarks", "apps", "keras_dl"):
+    for folder in ("benchmarks", "apps", "docs", "keras_dl"):
         (tmp_path / folder).mkdir()
     for file in (ROOT / "keras_dl").glob("*.py"):
         shutil.copy(file, tmp_path / "keras_dl")
     shutil.copy(BENCHMARKS / "reproduce.py", tmp_path / "benchmarks")
+    shutil.copy(BENCHMARKS / "recorded.py", tmp_path / "benchmarks")
     shutil.copy(BENCHMARKS / "tables.py", tmp_path / "benchmarks" / "tables_of_the_project.py")
     (tmp_path / "benchmarks" / "tables.py").write_text(FAKE_TABLES)
     (tmp_path / "benchmarks" / "script.py").write_text(FAKE_SCRIPT)
     (tmp_path / "benchmarks" / "broken.py").write_text("raise SystemExit(3)")
     (tmp_path / "apps" / "app.py").write_text(FAKE_APP)
-    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "README.md").write_text("# Project\n")
+    (tmp_path / "docs" / "results.md").write_text(PAGE)
     (tmp_path / ".gitignore").write_text("__pycache__/\n")
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
@@ -144,7 +151,7 @@ def test_a_measured_row_is_appended_with_all_keys_and_nothing_is_deleted(project
     assert (second["metric"], second["value"], second["unit"]) == ("wait", 12345.6, "ms")
     assert first["commit"] == git(project.path, "rev-parse", "HEAD")
     assert first["command"] == "python benchmarks/script.py"  # without the temporary folder
-    assert "ratio 0.5 [0.4, 0.6] ours / theirs; bar <= 1: reached" in done.stdout
+    assert "ratio 0.5 [0.4, 0.6] ours / theirs; bar at most 1: reached" in done.stdout
 
 
 def test_an_apps_metrics_are_read_from_its_finished_run(project):
@@ -166,7 +173,9 @@ def test_every_recorded_figure_has_the_keys():
 
 
 @pytest.mark.parametrize(
-    "change", ["apps/app.py", "benchmarks/new.py", "README.md"], ids=["changed", "untracked", "readme's text"]
+    "change",
+    ["apps/app.py", "benchmarks/new.py", "README.md", "docs/results.md"],
+    ids=["changed", "untracked", "readme", "a page's text"],
 )
 def test_a_dirty_tree_is_refused(project, change):
     with open(project.path / change, "a") as file:
@@ -191,36 +200,39 @@ def test_a_package_of_another_checkout_is_refused(project):
 
 def test_what_it_writes_itself_does_not_make_the_tree_dirty(project):
     assert project("speed", "small").returncode == 0
-    assert project("--readme").returncode == 0
-    assert "0.5 [0.4, 0.6]" in (project.path / "README.md").read_text()
+    assert project("--docs").returncode == 0
+    assert "0.5 [0.4, 0.6] (bar: at most 1)" in (project.path / "docs/results.md").read_text()
     assert project("speed", "small").returncode == 0
 
 
-def test_readme_tables_are_written_from_the_newest_rows(project):
+def test_tables_are_written_from_the_newest_rows(project):
     assert project("digits").returncode == 0
     file = project.path / "benchmarks/results/digits.jsonl"
     (old,) = records(file)
     file.write_text("".join(json.dumps({**old, "value": value}) + "\n" for value in (7.25, 0.75)))
-    assert project("--readme").returncode == 0
-    text = (project.path / "README.md").read_text()
+    assert project("--docs").returncode == 0
+    text = (project.path / "docs/results.md").read_text()
     when = f"{old['date'][:10]}, {old['commit'][:7]}"
     assert f"| convnet | 0.75 | 0.95 (unverified) | A paper | {old['seconds']:.0f} | {when} |" in text
     assert "old" not in text and "7.25" not in text and old["machine"] in text
-    assert re.sub(r"(table:\w+ -->\n).*?(<!-- end)", r"\1\2", text, flags=re.DOTALL) == README.replace("old\n", "")
-    assert "| small | not measured | not measured |" in text
-    assert project("--readme").returncode == 0
-    assert (project.path / "README.md").read_text() == text  # written again, it is the same
+    assert re.sub(r"(table:\w+ -->\n).*?(<!-- end)", r"\1\2", text, flags=re.DOTALL) == PAGE.replace("old\n", "")
+    assert "| small | not measured (bar: at most 1) | not measured |" in text
+    assert '<a id="table-digits"></a>Digits.' in text
+    assert project("--docs").returncode == 0
+    assert (project.path / "docs/results.md").read_text() == text  # written again, it is the same
 
 
-@pytest.mark.parametrize(("value", "shown"), [(1.0, "1"), (1.25, "1.25, misses its bar of 1")])
-def test_a_missed_bar_is_marked_in_readme_and_in_the_list(project, value, shown):
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1.0, "1 (bar: at most 1)"), (1.25, "1.25 **misses its bar: at most 1**")]
+)
+def test_a_missed_bar_is_marked_in_the_page_and_in_the_list(project, value, shown):
     assert project("speed", "small").returncode == 0
     file = project.path / "benchmarks/results/speed.jsonl"
     ratio, wait = records(file)
     del ratio["spread"]
     file.write_text("".join(json.dumps(record) + "\n" for record in ({**ratio, "value": value}, wait)))
-    assert project("--readme").returncode == 0
-    assert f"| small | {shown} | 12,346 |" in (project.path / "README.md").read_text()
+    assert project("--docs").returncode == 0
+    assert f"| small | {shown} | 12,346 |" in (project.path / "docs/results.md").read_text()
     assert ("misses its bar" in project().stdout) == ("misses" in shown)
 
 
@@ -230,8 +242,8 @@ def test_a_missed_bar_is_marked_in_readme_and_in_the_list(project, value, shown)
         (["sped"], "no table 'sped'. Nearest: speed. Tables: speed, digits."),
         (["speed", "smal"], "speed has no row 'smal'. Nearest: small. Rows: small, broken."),
         (["speed", "broken"], "`python benchmarks/broken.py` ended with 3 and left no figure; nothing was written."),
-        (["--readme", "speed"], "--readme writes every table and takes no names; got speed."),
-        (["--redme"], "unrecognized arguments: --redme"),
+        (["--docs", "speed"], "--docs writes every table and takes no names; got speed."),
+        (["--dosc"], "unrecognized arguments: --dosc"),
     ],
 )
 def test_mistakes_are_one_line(project, words, message):
@@ -240,15 +252,39 @@ def test_mistakes_are_one_line(project, words, message):
     assert message in done.stderr
 
 
-def test_a_readme_with_an_unknown_table_or_no_end_is_refused(project):
+def test_a_page_with_an_unknown_table_or_no_end_is_refused(project):
     for text, message in (
         ("<!-- table:digit -->\n<!-- end -->\n", "Nearest: digits."),
         ("<!-- table:digits -->\n", "must be followed by an <!-- end -->"),
     ):
-        (project.path / "README.md").write_text(text)
-        done = project("--readme")
+        (project.path / "docs/results.md").write_text(text)
+        done = project("--docs")
         assert done.returncode == 2 and message in done.stderr
-        assert (project.path / "README.md").read_text() == text
+        assert (project.path / "docs/results.md").read_text() == text
+
+
+def test_the_pages_show_every_table_and_are_as_the_results_say(tmp_path, monkeypatch):
+    """A page that was edited by hand between its marks, or not written again after a measurement, differs."""
+    pages = {page: (ROOT / page).read_text(encoding="utf-8") for page in reproduce.PAGES}
+    marks = {page: [name for _, name, _ in reproduce.MARKED.findall(text)] for page, text in pages.items()}
+    assert marks["README.md"] == ["architectures"] and marks["docs/recipes.md"] == ["recipes"]
+    assert sorted(marks["docs/results.md"]) == sorted(tables.TABLES)
+    for page, text in pages.items():
+        written = reproduce.MARKED.sub(lambda mark: mark[1] + reproduce._written(mark[2]) + mark[3], text)
+        assert written == text, f"{page}: run python benchmarks/reproduce.py --docs"
+
+
+def test_every_architecture_has_its_line_in_readme_and_rows_of_architectures_that_are_there():
+    from keras_dl import models
+
+    builders = [architecture.name for architecture in models.catalogue()]
+    (_, _, *lines) = reproduce._architectures().splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == builders
+    named = {row.architecture for table in tables.TABLES.values() for row in table.rows} - {""}
+    assert named <= set(builders) and set(tables.HEADLINES) <= set(builders)
+    for name in tables.HEADLINES:
+        _, row, record = recorded.headline(name)
+        assert row.architecture == name and record is not None
 
 
 def test_a_ratio_counts_the_rounds_in_which_both_were_quiet():
@@ -257,6 +293,90 @@ def test_a_ratio_counts_the_rounds_in_which_both_were_quiet():
     ours = {"seconds": np.array([1.0, 9.0, 1.0, 1.0]), "clean": np.array([True, False, True, True])}
     theirs = {"seconds": np.array([2.0, 2.0, 99.0, 2.0]), "clean": np.array([True, True, False, True])}
     assert step_time.ratio(ours, theirs) == {"value": 0.5, "spread": [0.5, 0.5]}
+
+
+def test_the_share_of_the_peak_is_operations_a_second_over_those_of_the_product():
+    import operations
+    import step_time
+
+    quiet = np.ones(3, bool)
+    ours, product = ({"seconds": np.full(3, seconds), "clean": quiet} for seconds in (4.0, 1.0))
+    share = step_time.share_of_peak(2 * operations.PEAK_OPERATIONS, ours, product)
+    assert share == {"value": 0.5, "spread": [0.5, 0.5]}  # twice as much in four times the time
+    rows = tables.TABLES["step_time"].rows
+    assert {row.name for row in rows if row.metric == "share_of_peak"} == {*QUICK_STEPS, *SLOW_STEPS}
+    assert {row.name for row in rows} == {*QUICK_STEPS, *SLOW_STEPS}
+
+
+def row_of_step_time(name, **changes):
+    """A row of step_time.py, wherever it stands."""
+    import step_time
+    import step_time_recurrent
+    import step_time_translation
+
+    rows = step_time.NETWORKS | step_time_recurrent.ROWS | step_time_translation.ROWS
+    return dataclasses.replace(rows[name], **changes)
+
+
+@pytest.mark.parametrize("name", [*QUICK_STEPS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_STEPS)])
+def test_operations_counted_by_hand_are_those_of_the_kernels_that_tensorflow_runs(name, monkeypatch):
+    """Within 1 %, with or without the gradient of the data, which TensorFlow computes for some networks."""
+    import operations
+    import tensorflow as tf
+
+    recurrent = {"implementation": "scan"} if name in ("lstm", "gru", "rnn", "lstm_generation") else {}
+    row = row_of_step_time(name, batch_size=2, **recurrent)
+    model = row.build()
+    x = {
+        tensor.name: tf.ones(
+            [2, *(n or getattr(row, "steps", None) or row.tokens for n in tensor.shape[1:])], tensor.dtype
+        )
+        for tensor in tf.nest.flatten(model.inputs)
+    }
+    with products_that_run() as counted:
+        if name == "lstm_generation":
+            model(tf.ones((1, 1), tf.int32))
+        else:
+            with tf.GradientTape() as tape:
+                total = tf.reduce_sum(model(x if len(x) > 1 else x.popitem()[1], training=True))
+            tape.gradient(total, model.trainable_variables)
+    by_hand = row.operations()
+    monkeypatch.setattr(operations, "OF_DATA", operations.TRAINED)
+    with_the_gradient_of_the_data = row.operations()
+    assert min(abs(sum(counted) / hand - 1) for hand in (by_hand, with_the_gradient_of_the_data)) < 0.01
+    assert by_hand <= sum(counted) * 1.0001
+
+
+@contextlib.contextmanager
+def products_that_run():
+    """A list of the floating-point operations of each product and convolution that TensorFlow runs within it."""
+    import tensorflow as tf
+    from tensorflow.python.framework import op_callbacks
+
+    counts = []
+
+    def count(op_type, inputs, attributes, outputs, op_name=None, graph=None):
+        kind = op_type.decode() if isinstance(op_type, bytes) else op_type
+        options = dict(zip(attributes[::2], attributes[1::2], strict=True)) if attributes else {}
+        if kind == "MatMul":
+            counts.append(2 * math.prod(outputs[0].shape) * inputs[0].shape[0 if options["transpose_a"] else 1])
+        elif kind.startswith("BatchMatMul"):
+            counts.append(2 * math.prod(outputs[0].shape) * inputs[0].shape[-2 if options["adj_x"] else -1])
+        elif kind == "Conv2D":
+            counts.append(2 * math.prod(outputs[0].shape) * math.prod(inputs[1].shape[:3]))
+        elif kind in ("Conv2DBackpropInput", "Conv2DBackpropFilter"):
+            kernel = inputs[1] if kind == "Conv2DBackpropInput" else outputs[0]
+            counts.append(2 * math.prod(inputs[2].shape) * math.prod(kernel.shape[:3]))
+        else:
+            assert not re.search("Conv|Einsum|LSTM|GRU|RNN", kind), f"{kind} is not counted"
+
+    tf.config.run_functions_eagerly(True)  # loops run their body step by step, each operation through the callback
+    op_callbacks.add_op_callback(count)
+    try:
+        yield counts
+    finally:
+        op_callbacks.remove_op_callback(count)
+        tf.config.run_functions_eagerly(False)
 
 
 def test_a_busy_machine_is_refused(monkeypatch):
@@ -392,7 +512,7 @@ def test_the_contenders_of_a_recurrent_row_run(name, monkeypatch):
         contender.run(contender.about.get("unit", 2))
         counts.add(contender.about["parameters"])
     assert len(counts) == 1
-    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name}
+    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name} - {"share_of_peak"}
     assert {m.removeprefix("ratio_to_").split("_")[0] for m in metrics} < {"torch", "keras", "ours"}
 
 
@@ -543,7 +663,7 @@ def test_the_contenders_of_a_translation_row_run(name, monkeypatch):
     assert len(counts) == 1
     source, target, after = row.arrays()
     assert (source[:, -1] == 2).all() and (target[:, 0] == 1).all() and (target[:, 1:] == after[:, :-1]).all()
-    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name}
+    metrics = {row.metric for row in tables.TABLES["step_time"].rows if row.name == name} - {"share_of_peak"}
     assert {m.removeprefix("ratio_to_").split("_")[0] for m in metrics} < {"torch", "keras", "ours"}
 
 

@@ -29,6 +29,9 @@ class config:
     set_floatx = staticmethod(lambda value: config.said.update(floatx=value))
     set_image_data_format = staticmethod(lambda value: config.said.update(image_data_format=value))
     set_epsilon = staticmethod(lambda value: config.said.update(epsilon=value))
+class saving:
+    custom_objects = {}
+    get_custom_objects = staticmethod(lambda: saving.custom_objects)
 """
 SET_BACK = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
 

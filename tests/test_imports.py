@@ -18,7 +18,9 @@ MAY_IMPORT = {
     "lock": set(),
     "errors": set(),
     "console": set(),
-    "imports": {"console", "errors"},
+    "imports": {"console", "errors", "registration"},
+    "registration": set(),
+    "evidence": {"registration"},
     "atomic": set(),
     "records": {"errors"},
     "paths": {"errors"},
@@ -97,7 +99,7 @@ MAY_IMPORT = {
         "settings",
         "tables",
     },
-    "__main__": {"settings", "models", "cards", "errors", "predicting", "tables", "verification"},
+    "__main__": {"settings", "models", "cards", "errors", "evidence", "predicting", "tables", "verification"},
     "__init__": {"imports"},
 }
 

@@ -85,9 +85,15 @@ def test_list_needs_no_tensorflow(folder):
     )
     for row in models.catalogue():
         assert f"{row.name}\t{row.parameters:,}\t{row.source}\t{row.file}\n" in text
+        assert f"\n{row.name}\ttest_laws_" in text
     assert f"{folder}\tclassify_images\taccuracy 0.5\t2,855\t20" in text
     for app in (ROOT / "apps").glob("*.py"):
         assert f"apps/{app.name}\t" in text
+
+
+def test_list_of_one_architecture_needs_no_tensorflow():
+    text = light(["list", "lstm"], 0, out="file\tkeras_dl/models/lstm.py\n")
+    assert "\ntest_laws_recurrent_layers.py\t" in text and "\nptb\tlstm_small\tperplexity (a word)\t" in text
 
 
 @pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["list", "--help"], ["show", "--help"]])
@@ -325,7 +331,8 @@ def test_a_truncated_export_is_one_line(folder, two, tmp_path):
     [
         (["predct"], "Nearest: predict."),
         (["list", "--saved-model", "x"], "unrecognized arguments: --saved-model. Nearest: --saved-models."),
-        (["list", "extra"], "unrecognized arguments: extra"),
+        (["list", "convnt"], "list: no architecture 'convnt'. Nearest: convnet. There are: linear, mlp, convnet,"),
+        (["list", "convnet", "extra"], "unrecognized arguments: extra"),
         ([], "required: list|predict|show"),
         (["predict"], "required: EXPORT"),
     ],
@@ -334,17 +341,17 @@ def test_a_mistyped_command_line_names_the_nearest(words, complaint):
     assert complaint in mistake(*words)
 
 
-def test_the_shell_lines_of_the_readme_make_a_request_of_a_large_picture(tmp_path):
+def test_the_shell_lines_of_the_page_on_serving_make_a_request_of_a_large_picture(tmp_path):
     """A command's argument may have 128 kB at most: a picture goes through a file."""
     picture = np.random.default_rng(0).bytes(400_000)
     (tmp_path / "picture.png").write_bytes(picture)
-    readme = (ROOT / "README.md").read_text()
-    (line,) = [line.strip() for line in readme.splitlines() if line.strip().startswith("printf")]
+    page = (ROOT / "docs" / "serving.md").read_text()
+    (line,) = [line.strip() for line in page.splitlines() if line.strip().startswith("printf")]
     for shell in ("sh", "bash"):
         subprocess.run([shell, "-e", "-c", line], cwd=tmp_path, check=True)
         body = json.loads((tmp_path / "request.json").read_text())
         assert base64.b64decode(body["instances"][0]["image_bytes"]["b64"]) == picture
-    assert "curl -d @request.json " in readme
+    assert "curl -d @request.json " in page
 
 
 @pytest.mark.parametrize("name", ["plain", "my pics [2024]", 'it\'s "quoted" $HOME `x`', "back\\slash", "line\nend"])

@@ -8,6 +8,7 @@ Deviations: where the paper leaves biases out of its equations, each product tha
 scores keep this model's encoder and first state (his are stacked LSTMs that read one way); "dot", which needs
 annotations as wide as the state, adds the encoder's two directions where the others lay them side by side.
 Shapes: B sentences, S tokens of a source, T of a target, V target tokens; n units, m entries of a token's vector.
+Laws and figures: python -m keras_dl list attention_seq2seq
 """
 
 import dataclasses

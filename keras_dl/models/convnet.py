@@ -6,6 +6,7 @@ Deviations: pooling has no trainable coefficient and no non-linearity after it; 
 Euclidean radial basis units; the squashing function is tanh(a), not 1.7159 tanh(2a / 3). The paper's 32 x 32 input is
 28 x 28 with a border of two: here C1 pads ("same").
 Shapes: B images, H x W pixels, C channels, K classes.
+Laws and figures: python -m keras_dl list convnet
 """
 
 import math

@@ -6,6 +6,7 @@ Keras' and cuDNN's GRU puts r behind it: reset_after=True. The defaults are the 
 Deviations: the paper's equations omit the biases; here each gate has one. The weights of z are kept with the other
 sign, as layers.recurrent.GRU says: the same network, which begins with the same distribution.
 Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+Laws and figures: python -m keras_dl list gru
 """
 
 import functools

@@ -3,6 +3,7 @@
 Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), section III.C.1.
 Deviation: the paper's linear classifier is trained on the squared error; here the outputs are the logits of a softmax.
 Shapes: B images, H x W pixels, C channels, K classes.
+Laws and figures: python -m keras_dl list linear
 """
 
 import math

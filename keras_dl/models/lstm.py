@@ -6,6 +6,7 @@ medium and large word models of Zaremba et al. (arXiv:1409.2329) are arguments a
 Deviations: the forget gate's bias starts at 1 (Jozefowicz et al. 2015); layers of a stack see the layer below alone,
 without Graves' connections that skip layers.
 Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+Laws and figures: python -m keras_dl list lstm
 """
 
 import functools

@@ -4,6 +4,7 @@ Source: Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural N
 Deviations: two hidden layers of 512 rectified units (the paper: one layer of 800 units); dropout (arXiv:1207.0580) and
 batch normalisation (arXiv:1502.03167) as options, off by default.
 Shapes: B images, H x W pixels, C channels, K classes.
+Laws and figures: python -m keras_dl list mlp
 """
 
 import math

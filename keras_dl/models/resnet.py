@@ -8,6 +8,7 @@ paper has it (PyTorch's networks have it on the bottleneck's 3 x 3; the weights 
 Deviation: starting the last scale of a block at zero (arXiv:1706.02677, section 5.1) is an option, off by default.
 Weight decay, which the paper has on all weights, is the optimizer's.
 Shapes: B images, H x W pixels, C channels, K classes.
+Laws and figures: python -m keras_dl list resnet
 """
 
 import keras

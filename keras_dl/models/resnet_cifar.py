@@ -7,6 +7,7 @@ Batch normalisation stands after each convolution and before the rectifier, as t
 Deviation: zero channels stand on both sides of the old ones, half and half (the paper does not say where).
 Weight decay, which the paper has on all weights, is the optimizer's.
 Shapes: B images, H x W pixels, C channels, K classes.
+Laws and figures: python -m keras_dl list resnet_cifar
 """
 
 import keras

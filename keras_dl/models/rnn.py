@@ -12,6 +12,7 @@ section 3; a maxout unit is Goodfellow et al., arXiv:1302.4389. The paper's netw
 The paper prints 465K, 550K, 585K and 745K, unverified here; the counts leave out the biases. DT(S) has its count when
 the input enters every layer of the transition.
 Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+Laws and figures: python -m keras_dl list rnn
 """
 
 import functools

@@ -9,6 +9,7 @@ would be another, so here it has none. The target begins with a token of its own
 end be read by the decoder. Dropout (Zaremba et al., arXiv:1409.2329), residual connections (Wu et al.,
 arXiv:1609.08144, section 3.1) and tied weights (arXiv:1608.05859) are not in the paper and off.
 Shapes: B sentences, S tokens of a source, T of a target, V target tokens; H units of a layer.
+Laws and figures: python -m keras_dl list seq2seq
 """
 
 import dataclasses

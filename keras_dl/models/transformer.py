@@ -6,6 +6,7 @@ The paper's 65 and 213 million parameters are rounded and of its 37,000 sub-word
 one matrix for both embeddings and the output, and no biases in the attention, they are 63.0 and 214.2 million.
 Options beyond it: norm_first, learned positions, biases in the attention, an output of its own.
 Shapes: B sentences, S and T steps of source and target, d hidden_dim, V sub-words.
+Laws and figures: python -m keras_dl list transformer
 """
 
 import functools

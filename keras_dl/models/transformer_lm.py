@@ -5,6 +5,7 @@ attends to a source is left out as Liu et al. (arXiv:1801.10198, section 4.2.3) 
 The defaults are the base model's sizes.
 Deviations: none by default. norm_first, learned positions and biases in the attention are options.
 Shapes: B sequences, T steps, K tokens.
+Laws and figures: python -m keras_dl list transformer_lm
 """
 
 import keras

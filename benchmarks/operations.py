@@ -1,0 +1,116 @@
+"""The floating-point operations of a training step of each row of step_time.py, counted by hand from its sizes.
+
+Counted are matrix products and convolutions, an addition and a multiplication for each pair of an input and a weight: a
+product of (m, k) and (k, n) is 2 m k n, and a convolution is the product of all its windows with its kernel, zeros of
+the border included. A training step does each of them three times: forward, for the gradient of the weights and for
+the gradient of the inputs; twice where the inputs are the data, which need no gradient; once where nothing is trained.
+
+Not counted is all that costs few operations, though it takes time: biases, activations, normalisation, pooling,
+softmax and loss, dropout, the rows that an embedding looks up, the optimizer, and what an implementation does twice to
+save memory. So the share of the peak says how much of the machine's arithmetic the network's own products use.
+tests/test_benchmarks.py counts the products in TensorFlow's graphs of the same steps.
+"""
+
+PEAK_SIDE = 1500  # rows and columns of both matrices in the product that stands for the machine's limit
+PEAK_OPERATIONS = 2 * PEAK_SIDE**3
+TRAINED, OF_DATA, FORWARD = 3, 2, 1  # how often a product is computed: inputs are hidden values; are data; no training
+
+
+def product(rows, inputs, outputs, times=TRAINED):
+    """(rows, inputs) x (inputs, outputs)"""
+    return times * 2 * rows * inputs * outputs
+
+
+def convolution(batch, side, kernel, inputs, outputs, times=TRAINED):
+    """A square kernel, over square maps whose result has `side` pixels a side."""
+    return product(batch * side**2, kernel**2 * inputs, outputs, times)
+
+
+def linear(batch, pixels=784, classes=10):
+    return product(batch, pixels, classes, OF_DATA)
+
+
+def mlp(batch, pixels=784, units=(512, 512), classes=10):
+    first, second = units
+    return product(batch, pixels, first, OF_DATA) + product(batch, first, second) + product(batch, second, classes)
+
+
+def convnet(batch):
+    """LeNet-5 on 28 x 28: C1 keeps the size, S2 halves it, C3 takes four pixels, S4 halves to 5 x 5 of 16 maps."""
+    return (
+        convolution(batch, 28, 5, 1, 6, OF_DATA)
+        + convolution(batch, 10, 5, 6, 16)
+        + product(batch, 5 * 5 * 16, 120)
+        + product(batch, 120, 84)
+        + product(batch, 84, 10)
+    )
+
+
+def resnet_cifar(batch, depth=20, filters=16, classes=10):
+    """Three stages on 32, 16 and 8 pixels a side; shortcuts without weights."""
+    total, inputs = convolution(batch, 32, 3, 3, filters, OF_DATA), filters
+    for stage in range(3):
+        side, width = 32 // 2**stage, filters * 2**stage
+        for _ in range((depth - 2) // 6):
+            total += convolution(batch, side, 3, inputs, width) + convolution(batch, side, 3, width, width)
+            inputs = width
+    return total + product(batch, inputs, classes)
+
+
+def resnet34(batch, classes=10):
+    """On 64 pixels a side: the stem's convolution halves them and its pooling too; later stages have projections."""
+    total, inputs = convolution(batch, 32, 7, 3, 64, OF_DATA), 64
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        side, width = 16 // 2**stage, 64 * 2**stage
+        for _ in range(blocks):
+            total += convolution(batch, side, 3, inputs, width) + convolution(batch, side, 3, width, width)
+            if inputs != width:
+                total += convolution(batch, side, 1, inputs, width)
+            inputs = width
+    return total + product(batch, inputs, classes)
+
+
+def word_lstm(batch, steps, words, units=200, times=TRAINED):
+    """Two layers; in each step a layer's four gates read its input and its state."""
+    tokens = batch * steps
+    return 2 * product(tokens, 2 * units, 4 * units, times) + product(tokens, units, words, times)
+
+
+def recurrent(batch, steps, width, gates, units=512):
+    """Two layers of `gates` matrices a step (GRU 3, simple 1) on vectors of `width`, and as wide an output."""
+    tokens = batch * steps
+    first = product(tokens, width, gates * units, OF_DATA) + product(tokens, units, gates * units)
+    second = product(tokens, 2 * units, gates * units)
+    return first + second + product(tokens, units, width)
+
+
+def transformer(batch, source, target, words, layers, width=256, inner=1024):
+    """Every query is multiplied with every key, also with those that the mask hides."""
+
+    def attention(queries, keys):
+        query_and_output = 2 * product(batch * queries, width, width)
+        key_and_value = 2 * product(batch * keys, width, width)
+        scores_and_sums = 2 * product(batch * queries, width, keys)
+        return query_and_output + key_and_value + scores_and_sums
+
+    def feed_forward(steps):
+        return product(batch * steps, width, inner) + product(batch * steps, inner, width)
+
+    encoder = attention(source, source) + feed_forward(source)
+    decoder = attention(target, target) + attention(target, source) + feed_forward(target)
+    return layers * (encoder + decoder) + product(batch * target, width, words)
+
+
+def attention_gru(batch, source, target, words, width=256):
+    """Bahdanau's network; all sizes are `width`, the annotations are of both directions together."""
+    annotation = 2 * width
+    encoder = 2 * product(batch * source, 2 * width, 3 * width)
+    first_state = product(batch, width, width)
+    keys = product(batch * source, annotation, width)
+    query = product(batch * target, width, width)
+    score = product(batch * target * source, width, 1)
+    context = product(batch * target, source, annotation)
+    decoder = product(batch * target, width + width + annotation, 3 * width)  # of the token, the state, the context
+    maxout = product(batch * target, width + annotation + width, 2 * width)
+    logits = product(batch * target, width, words)
+    return encoder + first_state + keys + query + score + context + decoder + maxout + logits

@@ -1,0 +1,140 @@
+"""`import keras_dl` is enough for keras.models.load_model, in a fresh process and in both orders of the two imports."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dl import models, objectives, optimizers, registration
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKENS = {"input_shape": (None,), "num_classes": 9, "vocabulary_size": 9, "embedding_dim": 4, "tied": True}
+SENTENCES = {"source_vocabulary_size": 9, "target_vocabulary_size": 9, "embedding_dim": 4}
+SMALL = {  # builder -> arguments of a small model; a builder that is not named is small by default
+    "resnet": {"input_shape": (32, 32, 3), "num_classes": 2, "depth": 18, "filters": 4},
+    "resnet_cifar": {"depth": 8, "filters": 4},
+    "rnn": {"units": (4,), "transition_units": (3,), "shortcut": True, "output_units": (3,)},
+    "lstm": {"units": (4, 3)},
+    "gru": {"units": (4,), **TOKENS},
+    "seq2seq": {**SENTENCES, "units": (4,)},
+    "attention_seq2seq": {**SENTENCES, "units": 4, "attention_units": 3, "output_units": 4},
+    "transformer": {"vocabulary_size": 9, "num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
+    "transformer_lm": {"num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
+}
+BUILDERS = [architecture.name for architecture in models.catalogue()]
+IMPORTS = ("import keras_dl, keras", "import keras, keras_dl")
+# Loads each model, and prints {name: its logits' sum, or what went wrong}.
+PROGRAM = """
+import json, sys
+import numpy as np
+heavy = ("keras_dl.layers.", "keras_dl.models", "keras_dl.objectives", "keras_dl.optimizers")
+early = [name for name in sys.modules if name.startswith(heavy)]
+logits, said = {}, {"early": early}
+for name in sys.argv[2:]:
+    try:
+        model = keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
+        example = dict(np.load(f"{sys.argv[1]}/{name}.npz"))
+        logits[name] = np.asarray(model(example if len(example) > 1 else example.popitem()[1]))
+        said[name] = f"{type(model.optimizer).__module__} {type(model.loss).__module__}"
+    except Exception as error:
+        said[name] = repr(error)
+np.savez(f"{sys.argv[1]}/logits.npz", **logits)
+print(json.dumps(said))
+"""
+
+
+def example(model):
+    """{input: ones, of batch 2 and 5 steps}"""
+    inputs = model.inputs if isinstance(model.inputs, list) else list(model.inputs.values())
+    return {x.name: np.ones([5 if n is None else n for n in (2, *x.shape[1:])], x.dtype) for x in inputs}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """(folder of every builder's saved model and example, {builder: its logits})."""
+    folder, logits = tmp_path_factory.mktemp("saved"), {}
+    for name in BUILDERS:
+        model = getattr(models, f"build_{name}")(**SMALL.get(name, {}))
+        model.compile(
+            optimizers.Adam(optimizers.Noam(1e-3, 10)),
+            loss=objectives.SequenceLoss("categorical"),
+            weighted_metrics=[objectives.Perplexity()],
+        )
+        model.save(folder / f"{name}.keras")
+        inputs = example(model)
+        np.savez(folder / f"{name}.npz", **inputs)
+        logits[name] = np.asarray(model(inputs if len(inputs) > 1 else inputs.popitem()[1]))
+    return folder, logits
+
+
+@pytest.fixture(scope="module", params=IMPORTS)
+def loaded(saved, request):
+    """What a fresh process says of the models that it loaded after this line of imports, and their logits."""
+    folder, _ = saved
+    words = [sys.executable, "-c", f"{request.param}\n{PROGRAM}", str(folder), *BUILDERS]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1]), dict(np.load(folder / "logits.npz"))
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_saved_model_loads_after_the_import_alone(name, saved, loaded):
+    (said, logits), (_, before) = loaded, saved
+    assert said["early"] == []  # the import has brought none of what the file needs
+    assert said[name] == "keras_dl.optimizers keras_dl.objectives"
+    np.testing.assert_array_equal(logits[name], before[name])
+
+
+def test_the_files_name_their_classes_as_the_table_does(saved):
+    """Keras writes a module's path beside the registered name; it looks only the name up."""
+
+    def ours(config):
+        if isinstance(config, dict):
+            if str(config.get("module")).startswith("keras_dl"):
+                yield config["registered_name"], config["module"], config["class_name"]
+            for value in config.values():
+                yield from ours(value)
+        elif isinstance(config, list):
+            for value in config:
+                yield from ours(value)
+
+    folder, _ = saved
+    names, classes = registration.names(), set()
+    for name in BUILDERS:
+        config = json.loads(zipfile.ZipFile(folder / f"{name}.keras").read("config.json"))
+        for registered, module, class_name in ours(config):
+            assert (registered, names[class_name]) == (f"keras_dl>{class_name}", module)
+            classes.add(class_name)
+    assert {"LSTM", "GRU", "Transition", "AttentionDecoder", "MultiHeadAttention", "SequenceLoss", "Noam"} <= classes
+
+
+def test_every_class_that_is_registered_is_in_the_table():
+    """A class that the search of the sources misses would load only after its module was imported."""
+    for file in (ROOT / "keras_dl").rglob("*.py"):
+        text = file.read_text()
+        if file.name != "registration.py":
+            assert text.count("register_keras_serializable(") == len(registration.REGISTERED.findall(text)), file
+    for name, module in registration.names().items():
+        cls = getattr(__import__(module, fromlist=[name]), name)
+        assert keras.saving.get_registered_name(cls) == f"keras_dl>{name}"
+        assert keras.saving.get_registered_object(f"keras_dl>{name}") is cls  # which took its stand-in's place
+
+
+def test_the_import_is_light():
+    program = (
+        "import sys, time; began = time.process_time(); import keras_dl; "
+        "print(time.process_time() - began, 'keras' in sys.modules, 'tensorflow' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    outputs = [
+        subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True).stdout.split()
+        for _ in range(3)
+    ]
+    assert all(words[1:] == ["False", "False"] for words in outputs)
+    assert min(float(words[0]) for words in outputs) < 0.2

@@ -182,9 +182,7 @@ FEW = ("mlp", "convnet", "lstm", "transformer")
 @pytest.mark.parametrize("row", FEW)
 def test_numbers_of_numpy_and_lists_build_the_same_model(row):
     case = CASES[row]
-    given = {name: alike(value) for name, value in case.kwargs.items()}
-    if not case.translates:
-        given["input_shape"] = alike(next(iter(case.inputs.values())))
+    given = {name: alike(value) for name, value in case.arguments.items()}
     keras.backend.clear_session()  # operations are numbered through the process
     model = case.build(**given)
     keras.backend.clear_session()

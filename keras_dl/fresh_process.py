@@ -24,18 +24,21 @@ answers_to = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
-calls, answers = {}, tf.train.Example()
-for key, value in tf.train.Example.FromString(sys.stdin.buffer.read()).features.feature.items():
-    call, name = key.rsplit("/", 1)
-    tensor = tensor_pb2.TensorProto.FromString(value.bytes_list.value[0])
-    calls.setdefault(call, {})[name] = tf.constant(tf.make_ndarray(tensor), tensor.dtype)
-loaded = tf.saved_model.load(".")
-for call, inputs in calls.items():
-    for name, value in loaded.signatures[call.split("/")[0]](**inputs).items():
-        tensor = tf.make_tensor_proto(value.numpy()).SerializeToString()
-        answers.features.feature[f"{call}/{name}"].bytes_list.value.append(tensor)
-answers_to.write(answers.SerializeToString())
+
+def answer(questions):
+    calls, answers = {}, tf.train.Example()
+    for key, value in tf.train.Example.FromString(questions).features.feature.items():
+        call, name = key.rsplit("/", 1)
+        tensor = tensor_pb2.TensorProto.FromString(value.bytes_list.value[0])
+        calls.setdefault(call, {})[name] = tf.constant(tf.make_ndarray(tensor), tensor.dtype)
+    loaded = tf.saved_model.load(".")
+    for call, inputs in calls.items():
+        for name, value in loaded.signatures[call.split("/")[0]](**inputs).items():
+            tensor = tf.make_tensor_proto(value.numpy()).SerializeToString()
+            answers.features.feature[f"{call}/{name}"].bytes_list.value.append(tensor)
+    return answers.SerializeToString()
 """
+ONCE = "answers_to.write(answer(sys.stdin.buffer.read()))"
 
 
 def answers(folder, calls):
@@ -56,19 +59,34 @@ def answers(folder, calls):
         for name, value in inputs.items():
             tensor = tf.make_tensor_proto(value).SerializeToString()
             questions.features.feature[f"{call}/{name}"].bytes_list.value.append(tensor)
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    process = subprocess.run(
-        [sys.executable, "-P", "-c", RELOAD, *_search_path()],
-        input=questions.SerializeToString(), capture_output=True, cwd=folder, env=environment,
-    )  # fmt: skip
-    if process.returncode:
-        said = process.stderr.decode(errors="replace").strip()
-        raise RuntimeError(f"export.save: the export does not work in a fresh process:\n{said}")
     found = {call: {} for call in calls}
-    for key, value in tf.train.Example.FromString(process.stdout).features.feature.items():
+    for key, value in tf.train.Example.FromString(ask(folder, questions.SerializeToString())).features.feature.items():
         call, name = key.rsplit("/", 1)
         found[call][name] = tf.make_ndarray(tensor_pb2.TensorProto.FromString(value.bytes_list.value[0]))
     return found
+
+
+def ask(folder, questions):
+    """A process that starts in `folder`, is asked, and ends: serialised questions -> serialised answers.
+
+    Raises:
+        RuntimeError: it fails; says what the process said.
+    """
+    process = subprocess.run(command(ONCE), input=questions, capture_output=True, cwd=folder, env=environment())
+    if process.returncode:
+        said = process.stderr.decode(errors="replace").strip()
+        raise RuntimeError(f"export.save: the export does not work in a fresh process:\n{said}")
+    return process.stdout
+
+
+def command(then):
+    """The words that start a process of TensorFlow alone, which runs RELOAD and the line `then`."""
+    return [sys.executable, "-P", "-c", RELOAD + then, *_search_path()]
+
+
+def environment():
+    """Its environment: quiet, and of a GPU it takes what it needs."""
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 
 def _search_path():

@@ -1,16 +1,142 @@
 """The table of models: one row a builder, and a row more where an argument changes the parts.
 
-Each row is the smallest model that still has every part, with its weights counted by hand. The laws run over all rows.
+Each row is the smallest model that still has every part, with its weights counted by hand. The laws run over all rows,
+or over those that have a capability.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
 
-import keras
 import numpy as np
+from seeds import reseed
 
 from keras_dl import models
+
+PAD, BOS, EOS = 0, 1, 2
+
+# What a model may be able to do beyond answering: each has laws of its own, which run over the rows that name it.
+CAPABILITIES = {
+    "autoregressive": "logits of step t depend on the inputs of steps up to t, on each of them, and on no later one",
+    "recurrent": "a state can be handed over: two halves one after the other give what the whole gives",
+    "translates": "a source and the target so far give the target's next tokens; padding behind either is not seen",
+    "dense": "logits of every pixel or voxel, of the input's own size",
+    "latent": "a code is drawn and decoded: a bound on the likelihood, samples",
+    "invertible": "what comes out gives back what went in, and the log-determinant is that of the Jacobian",
+    "several parts": "a loss and an optimizer a part, and a step of one part leaves the weights of the others alone",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Pictures (B, height, width, channels) float32, and a class each."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def shapes(self):
+        """{name of the input: its shape without the batch axis}."""
+        return {"image": (self.height, self.width, self.channels)}
+
+    @property
+    def arguments(self):
+        """{argument of the builder: value} that the data decide."""
+        return {"input_shape": (self.height, self.width, self.channels)}
+
+    def example(self, batch, rng):
+        return rng.normal(size=(batch, *self.shapes["image"])).astype("float32")
+
+    def labels(self, example, output, rng):
+        """(B, ...) int: a class for each of the logits' vectors, which have the shape `output`."""
+        return rng.integers(0, output[-1], (len(example), *output[:-1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """Vectors over time (B, steps, features) float32, and a class a step, or one of the whole."""
+
+    steps: int
+    features: int
+
+    @property
+    def shapes(self):
+        return {"sequence": (self.steps, self.features)}
+
+    @property
+    def arguments(self):
+        return {"input_shape": (self.steps, self.features)}
+
+    def example(self, batch, rng):
+        return rng.normal(size=(batch, self.steps, self.features)).astype("float32")
+
+    def labels(self, example, output, rng):
+        return rng.integers(0, output[-1], (len(example), *output[:-1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """Tokens (B, steps) int32 below `vocabulary`, and as labels what the last two say together: equal beginnings have
+    equal labels."""
+
+    steps: int
+    vocabulary: int
+
+    @property
+    def shapes(self):
+        return {"tokens": (self.steps,)}
+
+    @property
+    def arguments(self):
+        return {"input_shape": (self.steps,), "num_classes": self.vocabulary}
+
+    def example(self, batch, rng):
+        return rng.integers(0, self.vocabulary, (batch, self.steps)).astype("int32")
+
+    def labels(self, example, output, rng):
+        before = np.roll(example, 1, 1) * (np.arange(self.steps) > 0)
+        return (example + before) % output[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """Pairs of sentences, {"source": (B, 6), "target": (B, 5)} int32: sources of several lengths, each with EOS after
+    its tokens and PAD behind it. Labels: what a token of the source and one of the target say together."""
+
+    source_vocabulary_size: int
+    target_vocabulary_size: int
+
+    shapes = {"source": (None,), "target": (None,)}
+    source_steps = 6
+    target_steps = 5
+
+    @property
+    def arguments(self):
+        return dataclasses.asdict(self)
+
+    def example(self, batch, rng):
+        tokens = rng.integers(EOS + 1, self.source_vocabulary_size, (batch, self.source_steps))
+        lengths = rng.integers(2, self.source_steps, (batch, 1))
+        place = np.arange(self.source_steps)
+        source = np.where(place < lengths, tokens, np.where(place == lengths, EOS, PAD))
+        target = rng.integers(BOS, self.target_vocabulary_size, (batch, self.target_steps))
+        return {"source": source.astype("int32"), "target": target.astype("int32")}
+
+    def labels(self, example, output, rng):
+        return (example["source"][:, : self.target_steps] + example["target"]) % output[-1]
+
+
+class SentencesOfOneVocabulary(Sentences):
+    """Pairs of sentences whose two languages share their tokens."""
+
+    def __init__(self, vocabulary_size):
+        super().__init__(vocabulary_size, vocabulary_size)
+
+    @property
+    def arguments(self):
+        return {"vocabulary_size": self.source_vocabulary_size}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,34 +144,41 @@ class Case:
     """A row of the table.
 
     Attributes:
-        build: a builder; kwargs: its arguments beyond input_shape.
-        inputs: name of each input -> its shape without the batch axis.
+        build: a builder; kwargs: its arguments beyond those that the data decide.
+        inputs: what the model takes: Images, Sequences, Tokens, Sentences.
         output: shape of the logits without the batch axis.
         weights: trainable parameters, counted by hand.
-        slow: building and tracing it takes seconds, so that the dear laws are marked slow.
-        mute: how the names of the weights end that can change no answer: a key's bias adds to all scores of a query
-            the same, which softmax takes away.
+        capabilities: of CAPABILITIES.
+        without_gradient: how the names of the weights end that can change no answer: a key's bias adds to all scores
+            of a query the same, which softmax takes away.
     """
 
     build: Callable
     kwargs: dict
-    inputs: dict
+    inputs: Images | Sequences | Tokens | Sentences
     output: tuple
     weights: int
-    slow: bool = False
-    mute: str = "-"
+    capabilities: tuple = ()
+    without_gradient: str = "-"
 
-    def built(self, input_shape=None, **changes):
+    @property
+    def arguments(self):
+        """All arguments of the builder."""
+        return self.inputs.arguments | self.kwargs
+
+    @property
+    def without_dropout(self):
+        """The arguments that switch dropout off."""
+        return {name: 0.0 for name in self.kwargs if "dropout" in name}
+
+    def built(self, **changes):
         """What the builder makes, with some arguments changed."""
-        if self.translates:  # sentences of any length
-            return self.build(**self.kwargs | changes)
-        (shape,) = self.inputs.values()
-        return self.build(input_shape or shape, **self.kwargs | changes)
+        return self.build(**self.arguments | changes)
 
-    def make(self, seed=0, input_shape=None):
+    def make(self, seed=0, **changes):
         """A new model: every weight is drawn by `seed`, the running statistics too, as if it had been trained."""
-        keras.utils.set_random_seed(seed)
-        model = self.built(input_shape)
+        reseed(seed)
+        model = self.built(**changes)
         rng = np.random.default_rng(seed)
         for variable in model.weights:
             if variable.path.endswith(("moving_mean", "beta", "bias")):
@@ -59,55 +192,60 @@ class Case:
         """One model shared by the laws that leave its weights alone."""
         return self.make()
 
-    @property
-    def translates(self):
-        return "source" in self.inputs
+    @contextlib.contextmanager
+    def borrowed(self):
+        """The shared model for a law that changes its variables: they are put back."""
+        before = [np.asarray(variable) for variable in self.model.variables]
+        try:
+            yield self.model
+        finally:
+            for variable, value in zip(self.model.variables, before, strict=True):
+                variable.assign(value)
 
     def example(self, batch, seed=0):
-        """Images (batch, H, W, C) or sequences (batch, T, D) float32, or tokens (batch, T) int32; of a model that
-        translates {"source": (batch, SOURCE), "target": (batch, T)}: sources of several lengths, each with EOS after
-        its tokens and PAD behind it."""
-        rng = np.random.default_rng(seed)
-        if self.translates:
-            source = rng.integers(EOS + 1, self._vocabulary("source"), (batch, SOURCE)).astype("int32")
-            lengths, place = rng.integers(2, SOURCE, (batch, 1)), np.arange(SOURCE)
-            source = np.where(place < lengths, source, np.where(place == lengths, EOS, PAD)).astype("int32")
-            target = rng.integers(BOS, self._vocabulary("target"), (batch, self.output[0])).astype("int32")
-            return {"source": source, "target": target}
-        ((name, shape),) = self.inputs.items()
-        if name == "tokens":
-            return rng.integers(0, self.output[-1], (batch, *shape)).astype("int32")
-        return rng.normal(size=(batch, *shape)).astype("float32")
+        """What the model takes: an array, or {name: array} where it has several inputs."""
+        return self.inputs.example(batch, np.random.default_rng(seed))
 
     def labels(self, batch, seed=0):
-        """One for each of the logits' vectors; of tokens, what the last two make: equal beginnings, equal labels; of
-        a translation, what a token of the source and one of the target make."""
-        if self.translates:
-            given = self.example(batch, seed)
-            return (given["source"][:, : self.output[0]] + given["target"]) % self.output[-1]
-        if "tokens" in self.inputs:
-            tokens = self.example(batch, seed)
-            return (tokens + np.roll(tokens, 1, 1) * (np.arange(tokens.shape[1]) > 0)) % self.output[-1]
-        return np.random.default_rng(seed).integers(0, self.output[-1], (batch, *self.output[:-1]))
-
-    def _vocabulary(self, side):
-        return self.kwargs.get(f"{side}_vocabulary_size") or self.kwargs["vocabulary_size"]
+        """The classes of `example(batch, seed)`, one for each of the logits' vectors."""
+        return self.inputs.labels(self.example(batch, seed), self.output, np.random.default_rng(seed))
 
 
-PAD, BOS, EOS = 0, 1, 2
-SOURCE = 6  # steps of an example's source
-SENTENCES = {"source": (None,), "target": (None,)}
+def having(capability):
+    """The names of the rows that have a capability."""
+    if capability not in CAPABILITIES:
+        raise KeyError(f"{capability!r} is no capability of tests/cases.py: {', '.join(CAPABILITIES)}")
+    return [name for name, case in CASES.items() if capability in case.capabilities]
+
+
+def first_rows():
+    """The first row of each builder."""
+    firsts = {}
+    for name, case in CASES.items():
+        firsts.setdefault(case.build, name)
+    return list(firsts.values())
+
+
+RECURRENT = ("autoregressive", "recurrent")
+TRANSLATES = ("translates",)
+ATTENTIVE = {
+    "units": 4,
+    "embedding_dim": 3,
+    "attention_units": 5,
+    "output_units": 6,
+    "initializer": "glorot_uniform",
+}
 
 CASES = {
     # 5 * 4 pixels * 3 classes + 3
-    "linear": Case(models.build_linear, {"num_classes": 3}, {"image": (5, 4, 1)}, (3,), 63),
+    "linear": Case(models.build_linear, {"num_classes": 3}, Images(5, 4, 1), (3,), 63),
     # (20 + 1) * 8 + (8 + 1) * 6 + (6 + 1) * 3
-    "mlp": Case(models.build_mlp, {"num_classes": 3, "units": (8, 6)}, {"image": (5, 4, 1)}, (3,), 243),
+    "mlp": Case(models.build_mlp, {"num_classes": 3, "units": (8, 6)}, Images(5, 4, 1), (3,), 243),
     # without biases, with gamma and beta: 20 * 8 + 2 * 8, 8 * 6 + 2 * 6, (6 + 1) * 3
     "mlp-batch_norm": Case(
         models.build_mlp,
         {"num_classes": 3, "units": (8, 6), "activation": "gelu", "batch_norm": True, "dropout": 0.2},
-        {"image": (5, 4, 1)},
+        Images(5, 4, 1),
         (3,),
         257,
     ),
@@ -115,7 +253,7 @@ CASES = {
     "convnet": Case(
         models.build_convnet,
         {"num_classes": 4, "filters": (2, 3), "units": (8, 6)},
-        {"image": (12, 12, 1)},
+        Images(12, 12, 1),
         (4,),
         52 + 153 + 32 + 54 + 28,
     ),
@@ -132,7 +270,7 @@ CASES = {
             "batch_norm": True,
             "dropout": 0.2,
         },
-        {"image": (9, 8, 2)},
+        Images(9, 8, 2),
         (4,),
         60 + 116 + 48 + 36,
     ),
@@ -144,7 +282,7 @@ CASES = {
     "resnet-18": Case(
         models.build_resnet,
         {"num_classes": 5, "depth": 18, "filters": 4},
-        {"image": (33, 33, 3)},
+        Images(33, 33, 3),
         (5,),
         596 + 608 + 2_128 + 8_352 + 33_088 + 165,
     ),
@@ -157,17 +295,16 @@ CASES = {
     "resnet-50": Case(
         models.build_resnet,
         {"num_classes": 3, "depth": 50, "filters": 2},
-        {"image": (32, 32, 1)},
+        Images(32, 32, 1),
         (3,),
         102 + 296 + 1_408 + 7_552 + 15_296 + 195,
-        slow=True,
     ),
     # stem 27 * 4 + 8; stage 1: 2 * (9 * 16 + 8); stage 2: 9 * 32 + 16 + 9 * 64 + 16
     # stage 3: 9 * 128 + 32 + 9 * 256 + 32; logits (16 + 1) * 10
     "resnet_cifar-8": Case(
         models.build_resnet_cifar,
         {"depth": 8, "filters": 4},
-        {"image": (9, 9, 3)},
+        Images(9, 9, 3),
         (10,),
         116 + 304 + 896 + 3_520 + 170,
     ),
@@ -175,27 +312,29 @@ CASES = {
     "plain-8": Case(
         models.build_resnet_cifar,
         {"depth": 8, "filters": 4, "shortcut": "none"},
-        {"image": (9, 9, 3)},
+        Images(9, 9, 3),
         (10,),
         116 + 304 + 896 + 3_520 + 170,
     ),
     # (3 + 8 + 1) * 8; (8 + 1) * 5
-    "rnn": Case(models.build_rnn, {"num_classes": 5, "units": (8,)}, {"sequence": (4, 3)}, (4, 5), 96 + 45),
+    "rnn": Case(models.build_rnn, {"num_classes": 5, "units": (8,)}, Sequences(4, 3), (4, 5), 96 + 45, RECURRENT),
     # sRNN of tokens: 7 * 4; (4 + 6 + 1) * 6; (6 + 5 + 1) * 5; (5 + 1) * 7
     "rnn-stacked": Case(
         models.build_rnn,
-        {"num_classes": 7, "units": (6, 5), "embedding_dim": 4, "activation": "relu", "init_scale": 0.3},
-        {"tokens": (4,)},
+        {"units": (6, 5), "embedding_dim": 4, "activation": "relu", "init_scale": 0.3},
+        Tokens(4, 7),
         (4, 7),
         28 + 66 + 60 + 42,
+        RECURRENT,
     ),
     # DT of maxout units, each the larger of two: (3 + 8 + 1) * 12; (6 + 1) * 8; (8 + 1) * 5
     "rnn-deep_transition": Case(
         models.build_rnn,
         {"num_classes": 5, "units": (8,), "transition_units": (6,), "transition_activation": "maxout"},
-        {"sequence": (4, 3)},
+        Sequences(4, 3),
         (4, 5),
         144 + 56 + 45,
+        RECURRENT,
     ),
     # DOT(S): input to both layers (3 + 1) * 13, 8 * 5 and 5 * 8 between, 8 * 8 past; (8 + 1) * 12 of maxout; 7 * 5
     "rnn-deep_output": Case(
@@ -209,17 +348,19 @@ CASES = {
             "output_units": (6,),
             "output_activation": "maxout",
         },
-        {"sequence": (4, 3)},
+        Sequences(4, 3),
         (4, 5),
         52 + 80 + 64 + 108 + 35,
+        RECURRENT,
     ),
     # 4 * 6 * (3 + 6 + 1) + 3 * 6; 4 * 5 * (6 + 5 + 1) + 3 * 5; (5 + 1) * 5
-    "lstm": Case(models.build_lstm, {"num_classes": 5, "units": (6, 5)}, {"sequence": (4, 3)}, (4, 5), 258 + 255 + 30),
+    "lstm": Case(
+        models.build_lstm, {"num_classes": 5, "units": (6, 5)}, Sequences(4, 3), (4, 5), 258 + 255 + 30, RECURRENT
+    ),
     # 7 * 5; 4 * 9 * (5 + 9 + 1); (9 + 1) * 7
     "lstm-dropout": Case(
         models.build_lstm,
         {
-            "num_classes": 7,
             "units": (9,),
             "peephole": False,
             "embedding_dim": 5,
@@ -227,66 +368,76 @@ CASES = {
             "recurrent_dropout": 0.2,
             "variational": True,
         },
-        {"tokens": (4,)},
+        Tokens(4, 7),
         (4, 7),
         35 + 540 + 70,
+        RECURRENT,
     ),
     # 7 * 8, both ways; 4 * 8 * (8 + 8 + 1) + 3 * 8; 7
     "lstm-tied": Case(
         models.build_lstm,
-        {"num_classes": 7, "units": (8,), "tied": True, "implementation": "scan"},
-        {"tokens": (4,)},
+        {"units": (8,), "tied": True, "implementation": "scan"},
+        Tokens(4, 7),
         (4, 7),
         56 + 568 + 7,
+        RECURRENT,
     ),
     # of the last step: 3 * 6 * (3 + 6 + 1); (6 + 1) * 5
     "gru": Case(
         models.build_gru,
         {"num_classes": 5, "units": (6,), "return_sequences": False},
-        {"sequence": (4, 3)},
+        Sequences(4, 3),
         (5,),
         180 + 35,
+        ("recurrent",),
     ),
     # 6 * 8; 3 * 8 * (8 + 8 + 2); (8 + 1) * 6
     "gru-reset_after": Case(
         models.build_gru,
-        {"num_classes": 6, "units": (8,), "reset_after": True},
-        {"tokens": (4,)},
+        {"units": (8,), "reset_after": True},
+        Tokens(4, 6),
         (4, 6),
         48 + 432 + 54,
+        RECURRENT,
     ),
     # An LSTM without peepholes from a to n has 4n (a + n + 1). 9 * 3 and 7 * 3; twice 180 + 160; (4 + 1) * 7
     "seq2seq": Case(
         models.build_seq2seq,
         {
-            "source_vocabulary_size": 9,
-            "target_vocabulary_size": 7,
             "units": (5, 4),
             "embedding_dim": 3,
             "init_scale": 0.5,
         },
-        SENTENCES,
+        Sentences(9, 7),
         (5, 7),
         27 + 21 + 2 * 340 + 35,
+        TRANSLATES,
     ),
-    # 9 * 6 and, both ways, 7 * 6; four of 4 * 6 * (6 + 6 + 1); 7
+    # 9 * 4 and, both ways, 7 * 4; six of 4 * 4 * (4 + 4 + 1); 7
     "seq2seq-tied": Case(
         models.build_seq2seq,
         {
-            "source_vocabulary_size": 9,
-            "target_vocabulary_size": 7,
-            "units": (6, 6),
-            "embedding_dim": 6,
-            "reverse_source": False,
+            "units": (4, 4, 4),
+            "embedding_dim": 4,
             "residual": True,
             "dropout": 0.2,
             "tied": True,
             "forget_bias": 1.0,
             "init_scale": None,
         },
-        SENTENCES,
+        Sentences(9, 7),
         (5, 7),
-        54 + 42 + 4 * 312 + 7,
+        36 + 28 + 6 * 144 + 7,
+        TRANSLATES,
+    ),
+    # 9 * 5 and 7 * 5; twice 4 * 4 * (5 + 4 + 1); (4 + 1) * 7
+    "seq2seq-one_layer": Case(
+        models.build_seq2seq,
+        {"units": (4,), "embedding_dim": 5, "reverse_source": False, "init_scale": 0.5},
+        Sentences(9, 7),
+        (5, 7),
+        45 + 35 + 2 * 160 + 35,
+        TRANSLATES,
     ),
     # 9 * 3 and 7 * 3; two GRUs 3 * 4 * (3 + 4 + 1); first state (4 + 1) * 4
     # decoder: 3 * 12 + 12, recurrent 4 * 12, what it sees 8 * 12; score 8 * 5 + 5, 4 * 5, 5
@@ -294,25 +445,22 @@ CASES = {
     "attention_seq2seq": Case(
         models.build_attention_seq2seq,
         {
-            "source_vocabulary_size": 9,
-            "target_vocabulary_size": 7,
             "units": 4,
             "embedding_dim": 3,
             "attention_units": 5,
             "output_units": 2,
             "initializer": "glorot_uniform",
         },
-        SENTENCES,
+        Sentences(9, 7),
         (5, 7),
         27 + 21 + 192 + 20 + 192 + 70 + 64 + 21,
+        TRANSLATES,
     ),
     # 9 * 3 and 7 * 3; two GRUs 3 * 5 * (3 + 5 + 1); first state (5 + 1) * 5
     # decoder: 3 * 15 + 15, recurrent 5 * 15, what it saw 6 * 15; score 10 * 5; t (10 + 5 + 1) * 6; logits (6 + 1) * 7
     "attention_seq2seq-general": Case(
         models.build_attention_seq2seq,
         {
-            "source_vocabulary_size": 9,
-            "target_vocabulary_size": 7,
             "units": 5,
             "embedding_dim": 3,
             "attention": "general",
@@ -320,33 +468,60 @@ CASES = {
             "dropout": 0.2,
             "initializer": "glorot_uniform",
         },
-        SENTENCES,
+        Sentences(9, 7),
         (5, 7),
         27 + 21 + 270 + 30 + 60 + 75 + 90 + 50 + 96 + 49,
-        slow=True,
+        TRANSLATES,
+    ),
+    # As above with 4 units: 27 + 21 + 192 + 20 = 260. decoder, which sees 6 values: 3 * 12 + 12, 4 * 12, 6 * 12
+    # t (4 + 4 + 1) * 6; logits (6 + 1) * 7
+    "attention_seq2seq-dot": Case(
+        models.build_attention_seq2seq,
+        ATTENTIVE | {"attention": "dot"},
+        Sentences(9, 7),
+        (5, 7),
+        260 + 168 + 54 + 49,
+        TRANSLATES,
+    ),
+    # score 8 * 5 + 4 * 5 + 5, 5; t (8 + 4 + 1) * 6
+    "attention_seq2seq-concat": Case(
+        models.build_attention_seq2seq,
+        ATTENTIVE | {"attention": "concat"},
+        Sentences(9, 7),
+        (5, 7),
+        260 + 168 + 70 + 78 + 49,
+        TRANSLATES,
+    ),
+    # decoder 3 * 12 + 12, 4 * 12; score 8 * 4
+    "attention_seq2seq-not_fed": Case(
+        models.build_attention_seq2seq,
+        ATTENTIVE | {"attention": "general", "input_feeding": False},
+        Sentences(9, 7),
+        (5, 7),
+        260 + 96 + 32 + 78 + 49,
+        TRANSLATES,
     ),
     # One matrix 11 * 8. Attention 4 * 8 * 8 = 256; feed-forward 8 * 12 + 12 + 12 * 8 + 8 = 212; a norm 16.
     # An encoder's layer 256 + 212 + 32, a decoder's 512 + 212 + 48
     "transformer": Case(
         models.build_transformer,
         {
-            "vocabulary_size": 11,
             "num_layers": 1,
             "hidden_dim": 8,
             "intermediate_dim": 12,
             "num_heads": 2,
             "dropout": 0.1,
         },
-        SENTENCES,
+        SentencesOfOneVocabulary(11),
         (5, 11),
         88 + 500 + 772,
+        TRANSLATES,
     ),
     # Two embeddings and an output 9 * 6, positions twice 7 * 6. Attention 4 * (6 * 6 + 6) = 168; feed-forward
     # 6 * 10 + 10 + 10 * 6 + 6 = 136; a norm 12. A layer 168 + 136 + 24 and one 336 + 136 + 36, two norms at the ends
     "transformer-norm_first": Case(
         models.build_transformer,
         {
-            "vocabulary_size": 9,
             "num_layers": 1,
             "hidden_dim": 6,
             "intermediate_dim": 10,
@@ -358,25 +533,25 @@ CASES = {
             "tied": False,
             "use_bias": True,
         },
-        SENTENCES,
+        SentencesOfOneVocabulary(9),
         (5, 9),
         3 * 54 + 84 + 328 + 508 + 24,
-        slow=True,
-        mute="key_bias",
+        TRANSLATES,
+        without_gradient="key_bias",
     ),
     # 7 * 8; the layer of an encoder above
     "transformer_lm": Case(
         models.build_transformer_lm,
-        {"num_classes": 7, "num_layers": 1, "hidden_dim": 8, "intermediate_dim": 12, "num_heads": 2, "dropout": 0.1},
-        {"tokens": (4,)},
+        {"num_layers": 1, "hidden_dim": 8, "intermediate_dim": 12, "num_heads": 2, "dropout": 0.1},
+        Tokens(4, 7),
         (4, 7),
         56 + 500,
+        ("autoregressive",),
     ),
     # Twice 7 * 6, positions 5 * 6; a layer as above, a norm at the end
     "transformer_lm-norm_first": Case(
         models.build_transformer_lm,
         {
-            "num_classes": 7,
             "num_layers": 1,
             "hidden_dim": 6,
             "intermediate_dim": 10,
@@ -388,11 +563,11 @@ CASES = {
             "tied": False,
             "use_bias": True,
         },
-        {"tokens": (4,)},
+        Tokens(4, 7),
         (4, 7),
         84 + 30 + 328 + 12,
-        slow=True,
-        mute="key_bias",
+        ("autoregressive",),
+        without_gradient="key_bias",
     ),
 }
 

@@ -106,6 +106,21 @@ def fresh_keras():
     keras.mixed_precision.set_dtype_policy("float32")
 
 
+@pytest.fixture(scope="session")
+def answering_process():
+    from answering import AnsweringProcess  # imports TensorFlow
+
+    return AnsweringProcess()
+
+
+@pytest.fixture
+def one_process_answers(answering_process, monkeypatch):
+    """Exports are asked in a process that is there already: to start one for each takes seconds."""
+    from keras_dl import fresh_process
+
+    monkeypatch.setattr(fresh_process, "ask", answering_process.ask)
+
+
 _loaded = {}
 
 
@@ -132,13 +147,20 @@ def run(tmp_path):
 
 
 def pytest_runtest_logreport(report):
+    name = report.nodeid
+    file, group = name.partition("::")[0], name[name.rfind("]") + 1 :].partition("@")[2]  # xdist adds the group
+    _seconds[group or file] += report.duration
+    note_skip(report)
+
+
+def note_skip(report):
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2].removeprefix("Skipped: ")
         if not reason.startswith(ALLOWED_SKIPS):
             _skipped.append(f"{report.nodeid}: {reason}")
 
 
-pytest_collectreport = pytest_runtest_logreport  # a module that skips itself
+pytest_collectreport = note_skip  # a module that skips itself
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
@@ -157,8 +179,28 @@ def pytest_collection_modifyitems(items):
             long[name] += 1
             if long[name] > LONG_ROWS[name]:
                 item.add_marker(pytest.mark.exhaustive)
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
     rank = {f"{name}.py": k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable
+
+
+def group_of(item):
+    """What one process runs as a whole: the laws of a row of tests/cases.py, which share its model, or a file."""
+    from cases import CASES  # imports TensorFlow, which the process that hands out the tests does without
+
+    row = item.callspec.params.get("row") if hasattr(item, "callspec") else None
+    return row if isinstance(row, str) and row in CASES else item.path.name
+
+
+_seconds = collections.Counter()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Which rows and files take longest, what is made for several of their tests counted."""
+    total = sum(_seconds.values())
+    terminalreporter.section(f"slowest of {len(_seconds)} rows and files, {total:.0f} s together")
+    for group, seconds in _seconds.most_common(10):
+        terminalreporter.write_line(f"{seconds:6.1f} s  {group}")
 
 
 def pytest_sessionfinish(session):

@@ -1,14 +1,28 @@
 """The apps of music, text and translation: every option, files of one's own, published sets, mistakes."""
 
 import json
+import math
 import re
 import runpy
 import subprocess
 import sys
 
+import keras
 import pytest
 import tensorflow as tf
 from test_apps import ROOT, main_of
+
+from keras_dl import cards
+
+
+def assert_something_is_known(metrics, root):
+    """Fewer nats a step than of a model that knows nothing, and not so few that it must have been shown the answer."""
+    (export,) = (root / "saved_models").glob("*/1")
+    outputs = keras.saving.load_model(export / "model.keras", compile=False).output_shape[-1]
+    of_nothing = outputs * math.log(2) if cards.read(export)["app"] == "model_music" else math.log(outputs)
+    assert 0.1 * of_nothing < metrics["nats"] < of_nothing
+    if "perplexity" in metrics:
+        assert metrics["perplexity"] == pytest.approx(math.exp(metrics["nats"]), rel=1e-3)
 
 
 @pytest.mark.slow
@@ -27,11 +41,10 @@ from test_apps import ROOT, main_of
     ],
     ids=lambda v: v if isinstance(v, str) else " ".join(v),
 )  # fmt: skip
-def test_every_option_of_the_sequence_apps(app, flags, tmp_path):
+def test_every_option_of_the_sequence_apps(app, flags, tmp_path, one_process_answers):
     argv = ["--smoke", "--out", str(tmp_path), "--epochs", "1", "--trials", "0"]
     metrics = main_of(ROOT / "apps" / f"{app}.py")([*argv, *flags])
-    assert 0 < metrics["nats"] < 70
-    assert list((tmp_path / "saved_models").glob("*/1/card.json"))
+    assert_something_is_known(metrics, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +140,12 @@ def test_published_sets_through_tfds(app, name, flags, nats, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["attention_seq2seq", "seq2seq"])
-def test_every_model_of_the_translation_app(model, tmp_path, capsys):
+def test_every_model_of_the_translation_app(model, tmp_path, capsys, one_process_answers):
     flags = ["--smoke", "--out", str(tmp_path), "--model", model, "--epochs", "1"]
     metrics = main_of(ROOT / "apps" / "translate.py")([*flags, "--dataset", "dates/de-en", "--chained", "2", "2"])
     (shown,) = re.findall(r"keras_dl predict \S+ (.*)", capsys.readouterr().out)
     assert shown.count("; ") == 1  # two items, whatever the language
-    assert 0 <= metrics["bleu"] <= 100 and metrics["perplexity"] > 1
+    assert_something_is_known(metrics, tmp_path)
     (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
     outputs = json.loads(card.read_text())["endpoints"]["translate"]["outputs"]
     assert ("alignment" in outputs) == (model == "attention_seq2seq")
@@ -154,7 +167,7 @@ def test_what_the_export_would_not_translate_is_said_before_the_training(tmp_pat
 
 
 @pytest.mark.slow
-def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path, capsys):
+def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path, capsys, one_process_answers):
     pairs = [(f"the {a} {b}", f"{b} {a}") for a in "abcdefgh" for b in "ijklmnop"] + [("", ""), ("", "")]
     pairs += [("the " + " ".join((a, b) * 150), a) for a in "abc" for b in "ijk"]  # of them most are for training
     for name, lines in zip(("my.xx", "my.yy"), zip(*pairs, strict=True), strict=True):
@@ -163,7 +176,7 @@ def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path, capsys
     metrics = main_of(ROOT / "apps" / "translate.py")(
         ["--smoke", "--out", str(tmp_path), "--trials", "0", "--precision", "mixed_bfloat16", *own]
     )
-    assert metrics["perplexity"] > 1
+    assert_something_is_known(metrics, tmp_path)
     said = capsys.readouterr().out
     assert "left out, empty on both sides: 2 pairs" in said and "left out of train, longer than 200 sub-words: " in said
     (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
@@ -171,7 +184,7 @@ def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path, capsys
 
 
 @pytest.mark.slow
-def test_a_transformer_models_text(tmp_path):
+def test_a_transformer_models_text(tmp_path, one_process_answers):
     flags = ["--smoke", "--out", str(tmp_path), "--model", "transformer_lm", "--trials", "0", "--epochs", "1"]
     metrics = main_of(ROOT / "apps" / "model_text.py")([*flags, "--sequence-length", "16"])
-    assert metrics["nats"] > 0
+    assert_something_is_known(metrics, tmp_path)

@@ -130,32 +130,50 @@ def test_every_argument_of_every_builder_has_a_kind_and_its_default_is_one():
 
 
 def beyond(kind):
-    """Values that a kind refuses, made of what it says of itself."""
+    """Values of another type and values out of range, made of what a kind says of itself."""
     if isinstance(kind, Optional):
-        return beyond(kind.kind)
+        return [value for value in beyond(kind.kind) if value is not None]
     if isinstance(kind, Whole):
-        return [kind.least - 1, kind.most + 1, kind.least + 0.5, None, str(kind.least)]
+        return [kind.least - 1, kind.most + 1, kind.least + 0.5, None, True, str(kind.least), (kind.least,)]
     if isinstance(kind, Number):
-        return [kind.least - 1, kind.most + 1, float("nan"), None, str(kind.most)]
+        ends = [end for end, is_open in zip((kind.least, kind.most), kind.open, strict=True) if is_open]
+        return [*ends, kind.least - 1, kind.most + 1, float("nan"), None, True, str(kind.most), (kind.least,)]
     if isinstance(kind, OneOf):
-        return [f"{kind.choices[0]}x", None, kind.choices]
+        return [f"{kind.choices[0]}x", None, True, kind.choices]
     if isinstance(kind, Tuple):
-        return [(wrong,) * max(1, kind.least) for wrong in beyond(kind.of)] + [(kind.of.least,) * (kind.most + 1), 1]
+        lengths = [(kind.of.least,) * (kind.most + 1)] + [(kind.of.least,) * (kind.least - 1)] * bool(kind.least)
+        return [(wrong,) * max(1, kind.least) for wrong in beyond(kind.of)] + [*lengths, kind.of.least, None, "1"]
     if isinstance(kind, Shape):
-        return [(wrong,) * len(form) for form in kind.forms for wrong in (0, -1, kind.size.most + 1, 1.5, "1")] + [()]
-    return ["", 3, None] if kind is arguments.ModelName else [0, 1, "yes", None]
+        wrong = [(size,) * len(form) for form in kind.forms for size in (0, -1, kind.size.most + 1, 1.5, True, "1")]
+        return [*wrong, (), (1,) * 9, 1, None]
+    if kind is arguments.ModelName:
+        return ["", "a b", "_x", 3, None]
+    if kind is arguments.YesOrNo:
+        return [0, 1, "yes", None]
+    if kind is arguments.Text:
+        return ["\0", b"x", 3, None]
+    if isinstance(kind, arguments.Function):
+        return ["print", 3, None]
+    raise NotImplementedError(f"beyond: say what {kind!r} refuses")
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_every_argument_beyond_its_range_is_refused_by_name(builder, monkeypatch):
+def test_every_argument_of_another_type_or_out_of_range_gets_the_sentence(builder, monkeypatch):
+    """Who, what must hold, what came, and the nearest value, which is one."""
     monkeypatch.setattr(keras, "Input", Built.here)
     for _, parameter in (row for row in PARAMETERS if row[0] == builder):
-        for value in beyond(parameter.annotation):
-            if value is None and isinstance(parameter.annotation, Optional):
-                continue
-            with pytest.raises(ArgumentError, match=f"^{builder}: {parameter.name} must be ") as error:
+        kind = parameter.annotation
+        example = f", such as {parameter.default}" if isinstance(parameter.default, tuple) and parameter.default else ""
+        for value in beyond(kind):
+            with pytest.raises(ArgumentError) as error:
                 getattr(models, builder)(**{parameter.name: value})
-            assert one_sentence(error), error.value
+            said, _, nearest = str(error.value).partition(" Nearest: ")
+            assert said == f"{builder}: {parameter.name} must be {kind.must}{example}; got {arguments.shown(value)}."
+            assert one_sentence(error)
+            if nearest:
+                kind.convert(ast.literal_eval(nearest.removesuffix(".")))
+            elif isinstance(kind, (Whole, Number, OneOf)):
+                raise AssertionError(f"no nearest value is named: {error.value}")
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
@@ -182,9 +200,7 @@ FEW = ("mlp", "convnet", "lstm", "transformer")
 @pytest.mark.parametrize("row", FEW)
 def test_numbers_of_numpy_and_lists_build_the_same_model(row):
     case = CASES[row]
-    given = {name: alike(value) for name, value in case.kwargs.items()}
-    if not case.translates:
-        given["input_shape"] = alike(next(iter(case.inputs.values())))
+    given = {name: alike(value) for name, value in case.arguments.items()}
     keras.backend.clear_session()  # operations are numbered through the process
     model = case.build(**given)
     keras.backend.clear_session()

@@ -50,6 +50,18 @@ def assert_apart(weights):
                 assert abs(correlation) < 0.9, (name, other_name)
 
 
+def assert_blocks_apart(weights, width):
+    """No gate, no head and no unit's part of a weight begins as another one of the layer: blocks of `width` columns."""
+    blocks = {}
+    for name, value in weights.items():
+        for k in range(value.shape[-1] // width):
+            blocks[name, k] = value[..., k * width : (k + 1) * width]
+    values = list(blocks.items())
+    for i, (name, one) in enumerate(values):
+        for other_name, other in values[:i]:
+            assert one.shape != other.shape or not np.allclose(one, other), (name, other_name)
+
+
 def test_every_layer_that_takes_an_initializer_is_in_the_table():
     classes = [getattr(layers, name) for name in layers.EXPORTS]
     classes += [c for _, c in inspect.getmembers(outputs, inspect.isclass) if c.__module__ == outputs.__name__]
@@ -67,6 +79,7 @@ def test_one_seeded_initializer_draws_every_weight_of_a_layer_apart(name, kind):
     made = type(keras.initializers.get(kind))
     weights, same, other = (built(name, made(seed=seed)) for seed in (1, 1, 2))
     assert_apart(weights)
+    assert_blocks_apart(weights, 3 if name == "MultiHeadAttention" else N)
     for key, value in weights.items():
         np.testing.assert_array_equal(value, same[key])
         assert not np.allclose(value, other[key]), key
@@ -168,4 +181,6 @@ def test_all_weights_of_a_model_begin_apart(name):
     variants = next((choices for argument, choices in DRAWN.items() if argument in parameters), ({},))
     for variant in variants:
         model = case.built(**ALIKE[name] | variant)
-        assert_apart({v.path: v.numpy() for v in model.trainable_variables if len(np.unique(v)) > 2})
+        weights = {v.path: v.numpy() for v in model.trainable_variables if len(np.unique(v)) > 2}
+        assert_apart(weights)
+        assert_blocks_apart(weights, N)

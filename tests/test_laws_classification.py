@@ -64,12 +64,11 @@ SHIFTS = [
 @pytest.mark.parametrize(("row", "size", "layer", "stride", "border"), SHIFTS)
 def test_feature_maps_shift_with_the_image_by_the_total_stride(row, size, layer, stride, border, axis):
     case = CASES[row]
-    (shape,) = case.inputs.values()
     size = size if axis == 1 else size[::-1]
-    model = case.make(input_shape=(*size, shape[-1]))
+    model = case.make(input_shape=(*size, case.inputs.channels))
     maps = inside(model, layer)
     rng = np.random.default_rng(0)
-    long = rng.normal(size=(1, *(n + stride * (a == axis) for a, n in enumerate(size, start=1)), shape[-1]))
+    long = rng.normal(size=(1, *(n + stride * (a == axis) for a, n in enumerate(size, start=1)), case.inputs.channels))
     windows = (np.take(long, range(start, start + size[axis - 1]), axis).astype("float32") for start in (0, stride))
     here, moved = (np.moveaxis(np.asarray(maps(window, training=False)), axis, 0) for window in windows)
     assert len(here) == -(-size[axis - 1] // stride) or row.startswith("convnet")
@@ -109,7 +108,7 @@ def test_the_plain_network_has_the_residual_network_s_weights_and_no_shortcut():
 
 @pytest.mark.parametrize("row", ["resnet-18", "resnet-50"])
 def test_a_residual_block_adds_its_input_by_option_b(row):
-    model = CASES[row].make(input_shape=(64, 40, CASES[row].inputs["image"][-1]))
+    model = CASES[row].make(input_shape=(64, 40, CASES[row].inputs.channels))
     last = "2_bn" if row == "resnet-18" else "3_bn"
     names = [
         "stage1_block2_relu",
@@ -146,7 +145,7 @@ def test_the_stride_of_a_stage_is_on_the_first_convolution_of_its_first_block(de
 @pytest.mark.parametrize("row", ["resnet_cifar-8", "resnet-18", "resnet-50"])
 def test_a_stride_only_subsamples_so_the_padding_is_the_same_on_every_side(row):
     """Convolving and pooling with stride 2 keep every second pixel of what stride 1 gives, from the first on."""
-    model = CASES[row].make(input_shape=(64, 48, CASES[row].inputs["image"][-1]))  # even, where Keras' "same" differs
+    model = CASES[row].make(input_shape=(64, 48, CASES[row].inputs.channels))  # even, where Keras' "same" differs
     pads = {layer.output.name: layer.input for layer in model.layers if layer.name.endswith("pad")}
     strided = [layer for layer in model.layers if getattr(layer, "strides", (1, 1)) == (2, 2)]
     sources = [pads.get(layer.input.name, layer.input) for layer in strided]

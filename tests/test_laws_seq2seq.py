@@ -1,14 +1,17 @@
 """Laws of the recurrent translation models: they equal their papers' equations, in NumPy; and what follows."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from cases import BOS, CASES, EOS, PAD, having
 
+from keras_dl import models
 from keras_dl.layers.alignment import SCORES, AttentionDecoder, OrthogonalBlocks
 from keras_dl.models import attention_seq2seq, seq2seq
 
-PAD, BOS, EOS = 0, 1, 2
 SOURCE = np.array([[5, 6, 7, 4, 2], [4, 2, 0, 0, 0], [8, 6, 6, 2, 0]], np.int32)
 TARGET = np.array([[1, 4, 5, 6], [1, 6, 0, 0], [1, 3, 3, 4]], np.int32)
 
@@ -22,41 +25,14 @@ def attentive(score="bahdanau", **kwargs):
     return attention_seq2seq.build_attention_seq2seq(9, 7, attention=score, **{**sizes, **kwargs})
 
 
-# name -> (file, builder, arguments, trainable weights by hand)
-SIZE = 9 * 3 + 7 * 3 + 2 * 3 * 4 * (3 + 4 + 1) + 4 * (4 + 1)  # embeddings, encoder, first state
-LUONG = SIZE + (6 + 1) * 7
-MODELS = {
-    # 9 * 5 + 7 * 5; twice 4 * 4 * (5 + 4 + 1) + 4 * 3 * (4 + 3 + 1); (3 + 1) * 7
-    "seq2seq": (seq2seq, deep, {}, 80 + 2 * (160 + 96) + 28),
-    # 16 * 4; six layers of 4 * 4 * (4 + 4 + 1); 7
-    "seq2seq, residual, tied": (
-        seq2seq, deep, {"units": (4, 4, 4), "embedding_dim": 4, "residual": True, "tied": True, "dropout": 0.3},
-        64 + 6 * 144 + 7,
-    ),
-    "seq2seq, one layer": (seq2seq, deep, {"units": (4,), "reverse_source": False}, 80 + 2 * 160 + 35),
-    # GRU 3 * 4 * (3 + 8 + 4 + 1); W_a, U_a and bias (4 + 8 + 1) * 5, v 5; maxout (4 + 8 + 3 + 1) * 12; (6 + 1) * 7
-    "bahdanau": (attention_seq2seq, attentive, {"dropout": 0.3}, SIZE + 192 + 70 + 192 + 49),
-    # GRU 3 * 4 * (3 + 6 + 4 + 1); W_c (4 + 4 + 1) * 6
-    "dot": (attention_seq2seq, attentive, {"score": "dot"}, LUONG + 168 + 54),
-    # GRU the same; W_a 8 * 4; W_c (8 + 4 + 1) * 6
-    "general": (attention_seq2seq, attentive, {"score": "general"}, LUONG + 168 + 32 + 78),
-    # W_a, U_a and bias (4 + 8 + 1) * 5, v 5
-    "concat": (attention_seq2seq, attentive, {"score": "concat"}, LUONG + 168 + 70 + 78),
-    # GRU 3 * 4 * (3 + 4 + 1)
-    "general, nothing fed": (
-        attention_seq2seq, attentive, {"score": "general", "input_feeding": False}, LUONG + 96 + 32 + 78
-    ),
-}  # fmt: skip
-ATTENTIVE = [name for name in MODELS if not name.startswith("seq2seq")]
-_built = {}
+RECURRENT = [name for name in having("translates") if not name.startswith("transformer")]  # those have laws of theirs
+ATTENTIVE = [name for name in RECURRENT if name.startswith("attention")]
 
 
+@functools.cache
 def made(name):
-    """The model of a row, every weight drawn at random, biases too; made once."""
-    if name not in _built:
-        _, build, kwargs, _ = MODELS[name]
-        _built[name] = drawn(build(**kwargs))
-    return _built[name]
+    """The model of a row of the table, every weight drawn at random, biases too."""
+    return drawn(CASES[name].built())
 
 
 def drawn(model, scale=0.7):
@@ -79,12 +55,7 @@ def padded(values, more):
     return np.pad(values, [(0, 0), (0, more)])
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_weights_are_those_counted_by_hand(name):
-    assert sum(int(np.prod(w.shape)) for w in made(name).trainable_variables) == MODELS[name][3]
-
-
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RECURRENT)
 def test_padding_behind_a_source_changes_nothing(name):
     model, wanted = made(name), logits(made(name))
     np.testing.assert_allclose(logits(model, padded(SOURCE, 3)), wanted, atol=1e-6)
@@ -93,7 +64,7 @@ def test_padding_behind_a_source_changes_nothing(name):
         np.testing.assert_allclose(logits(model, alone, TARGET[row : row + 1]), wanted[row : row + 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RECURRENT)
 def test_every_token_of_a_source_matters_to_every_logit(name):
     rows, places = np.nonzero(SOURCE > EOS)
     changed = SOURCE[rows]
@@ -102,7 +73,7 @@ def test_every_token_of_a_source_matters_to_every_logit(name):
     assert moved.min() > 1e-6
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RECURRENT)
 def test_a_token_of_the_target_moves_the_logits_from_its_own_on(name):
     wanted = logits(made(name))
     changed = np.repeat(TARGET, 4, 0)  # (3 * 4, 4): in each copy another place
@@ -113,13 +84,13 @@ def test_a_token_of_the_target_moves_the_logits_from_its_own_on(name):
     np.testing.assert_allclose(logits(made(name), SOURCE, padded(TARGET, 2))[:, :4], wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RECURRENT)
 @pytest.mark.parametrize("rows", [1, 3])
 def test_step_by_step_equals_the_model_whatever_each_row_has_written(name, rows):
     model = made(name)
     written = np.random.default_rng(0).integers(1, 7, (3 * rows, 5))
     wanted = logits(model, np.repeat(SOURCE, rows, 0), written)
-    decoder = MODELS[name][0]._Decoder(model)
+    decoder = models.decoder_of(model)
     memory, state = decoder.begin(tf.constant(SOURCE))
     assert all(len(tensor) == 3 for tensor in tf.nest.flatten((memory, state)))
     state = tf.nest.map_structure(lambda s: tf.repeat(s, rows, 0), state)
@@ -131,10 +102,10 @@ def test_step_by_step_equals_the_model_whatever_each_row_has_written(name, rows)
         np.testing.assert_allclose(step, wanted[:, t], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RECURRENT)
 @pytest.mark.parametrize("batch", [1, pytest.param(None, marks=pytest.mark.slow)])
 def test_a_step_keeps_the_states_shapes_so_that_a_loop_can_run_it(name, batch):
-    decoder = MODELS[name][0]._Decoder(made(name))
+    decoder = models.decoder_of(made(name))
 
     @tf.function(input_signature=[tf.TensorSpec([batch, None], tf.int32)], autograph=False)
     def write(source):
@@ -153,33 +124,33 @@ def test_a_step_keeps_the_states_shapes_so_that_a_loop_can_run_it(name, batch):
     assert int(write(SOURCE[:1])[0]) == tokens[0][-1]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_saved_model_comes_back(name, tmp_path):
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_loaded_model_writes_as_before(name, tmp_path):
     made(name).save(tmp_path / "model.keras")
-    back = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(logits(back), logits(made(name)), atol=1e-6)
-    memory, state = MODELS[name][0]._Decoder(back).begin(tf.constant(SOURCE))
-    assert back.name == made(name).name and state is not None
+    steps = []
+    for model in (made(name), keras.models.load_model(tmp_path / "model.keras")):
+        decoder = models.decoder_of(model)
+        memory, state = decoder.begin(tf.constant(SOURCE))
+        steps.append(decoder.step(tf.constant(TARGET[:, 0]), state, memory)[0])
+    np.testing.assert_allclose(*steps, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_training_reaches_every_weight_and_dropout_is_on_in_training_alone(name):
+PLACES = {
+    "seq2seq-tied": [f"{kind}{n}_dropout" for kind in ("encoder", "decoder") for n in (1, 2, 3)],
+    "attention_seq2seq-general": ["source_dropout", "target_dropout"],
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_dropout_has_its_places_and_is_on_in_training_alone(name):
     model, x = made(name), {"source": SOURCE, "target": TARGET}
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model(x, training=False) ** 2)
-    for weight, gradient in zip(
-        model.trainable_variables, tape.gradient(loss, [w.value for w in model.trainable_variables]), strict=True
-    ):
-        assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, weight.path
-    if "dropout" in MODELS[name][2]:
-        assert np.abs(np.asarray(model(x, training=True)) - logits(model)).max() > 1e-2
-        names = {layer.name for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
-        numbers = [f"{kind}{n}_dropout" for kind in ("encoder", "decoder") for n in (1, 2, 3)]
-        places = numbers if name.startswith("seq2seq") else ["source_dropout", "target_dropout"]
-        assert names == {*places, "output_dropout"}
+    names = {layer.name for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    assert names == {*PLACES[name], "output_dropout"}
+    assert np.abs(np.asarray(model(x, training=True)) - logits(model)).max() > 1e-2
+    np.testing.assert_array_equal(model(x, training=False), logits(model))
 
 
-@pytest.mark.parametrize("name", ["seq2seq", "bahdanau", "general"])
+@pytest.mark.parametrize("name", ["seq2seq", "attention_seq2seq", "attention_seq2seq-general"])
 def test_a_row_of_nothing_but_padding_does_no_harm(name):
     model, x = made(name), {"source": np.where([[True], [False], [True]], SOURCE, 0), "target": TARGET}
     with tf.GradientTape() as tape:
@@ -188,16 +159,15 @@ def test_a_row_of_nothing_but_padding_does_no_harm(name):
     assert np.isfinite(loss) and all(np.isfinite(tf.convert_to_tensor(g)).all() for g in gradients)
 
 
-@pytest.mark.parametrize("name", ["seq2seq", "bahdanau", "concat", "dot"])
+@pytest.mark.parametrize("name", ["seq2seq", "attention_seq2seq", "attention_seq2seq-concat", "attention_seq2seq-dot"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_mixed_precision_gives_about_the_same(name, policy):
-    _, build, kwargs, _ = MODELS[name]
     keras.mixed_precision.set_dtype_policy(policy)
-    model = drawn(build(**kwargs))
+    model = drawn(CASES[name].built(**CASES[name].without_dropout))
     x = {"source": SOURCE, "target": TARGET}
     assert model.output.dtype == "float32"
     np.testing.assert_allclose(model(x), logits(made(name)), atol=0.2)
-    decoder = MODELS[name][0]._Decoder(model)
+    decoder = models.decoder_of(model)
     memory, state = decoder.begin(tf.constant(SOURCE))
     step, _ = decoder.step(tf.constant(TARGET[:, 0]), state, memory)
     np.testing.assert_allclose(step, np.asarray(model(x))[:, 0], atol=0.1)
@@ -243,7 +213,7 @@ def test_the_deep_model_is_sutskevers(residual):
 
 
 def test_a_model_that_reverses_equals_one_that_is_given_the_reverse():
-    forwards = drawn(deep(reverse_source=False))
+    forwards = drawn(CASES["seq2seq"].built(reverse_source=False))
     given = np.array([[4, 7, 6, 5, 2], [4, 2, 0, 0, 0], [6, 6, 8, 2, 0]])
     np.testing.assert_allclose(logits(made("seq2seq")), logits(forwards, given), atol=1e-6)
     cut = np.array([[5, 6, 7, 4, 8]])  # a sentence without its end is turned as a whole
@@ -270,8 +240,10 @@ def read(model, row):
     vectors = model.get_layer("source_embedding").get_weights()[0][tokens]
     made = []
     for layer, turn in (("forward_layer", 1), ("backward_layer", -1)):
-        weights, h, states = getattr(model.get_layer("encoder"), layer).get_weights(), np.zeros(4), []
-        weights = [np.concatenate([-w[..., :4], w[..., 4:]], -1) for w in weights]  # the layer has Keras' sign of z
+        weights, states = getattr(model.get_layer("encoder"), layer).get_weights(), []
+        n = len(weights[1])  # units
+        weights = [np.concatenate([-w[..., :n], w[..., n:]], -1) for w in weights]  # the layer has Keras' sign of z
+        h = np.zeros(n)
         for x in vectors[::turn]:
             h = gru(*weights, x, h)
             states.append(h)
@@ -310,7 +282,7 @@ def luong(model, row, score, feeding=True):
     forward, backward = read(model, row)
     h = forward + backward if score == "dot" else np.concatenate([forward, backward], -1)
     w_s, b_s = layer("first_state").get_weights()
-    s, t, made, looked = np.tanh(backward[0] @ w_s + b_s), np.zeros(6), [], []
+    s, t, made, looked = np.tanh(backward[0] @ w_s + b_s), np.zeros(len(w["output_bias"])), [], []
     w_o, b_o = layer("logits").get_weights()
     scores = {
         "dot": lambda s, hj: s @ hj,
@@ -336,10 +308,11 @@ def luong(model, row, score, feeding=True):
 def test_the_model_with_attention_is_the_papers(name):
     model, ours, looked = made(name), logits(made(name)), alignment(made(name))
     for row in range(3):
-        if name == "bahdanau":
+        score = CASES[name].kwargs.get("attention", "bahdanau")
+        if score == "bahdanau":
             wanted, weights = bahdanau(model, row)
         else:
-            wanted, weights = luong(model, row, name.split(",")[0], feeding="nothing" not in name)
+            wanted, weights = luong(model, row, score, CASES[name].kwargs.get("input_feeding", True))
         np.testing.assert_allclose(ours[row], wanted, atol=1e-5)
         np.testing.assert_allclose(looked[row, :, : weights.shape[-1]], weights, atol=1e-5)
 

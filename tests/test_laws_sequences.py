@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import CASES
+from cases import CASES, having
 
 from keras_dl import checkpoint, data, decoding, export, models, objectives, runs, training
 from keras_dl.data import text
@@ -16,13 +16,13 @@ from keras_dl.errors import Refused
 from keras_dl.features.piano_roll import PianoRoll
 from keras_dl.features.tokens import Tokens
 
-RECURRENT = [name for name in CASES if name.startswith(("rnn", "lstm", "gru"))]
+RECURRENT = having("recurrent")
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
 
 
 def stepper_of(case):
     stepper = models.with_state(case.model)
-    return stepper, next(iter(case.inputs)), stepper.output["state"].shape[-1]
+    return stepper, next(iter(case.inputs.shapes)), stepper.output["state"].shape[-1]
 
 
 @pytest.mark.parametrize("row", RECURRENT)

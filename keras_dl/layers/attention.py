@@ -29,7 +29,7 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
             one. What a step holds that is hidden from all queries does not matter, be it NaN.
 
     Returns:
-        (B, Q, d), and the weights (B, h, Q, M) float32.
+        (B, Q, d), and the weights (B, h, Q, M) float32, or float64 where the layer computes in it.
     """
 
     def __init__(self, num_heads, key_dim, *, use_bias=False, kernel_initializer="glorot_uniform", **kwargs):
@@ -75,9 +75,10 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
         """The attention of what is projected already."""
         queries, keys, values = (self._heads(x) for x in (queries, keys, values))  # (B, h, Q or M, d_k)
         scores = tf.matmul(queries * self.key_dim**-0.5, keys, transpose_b=True)
-        scores = tf.cast(scores, tf.float32)
+        scores = tf.cast(scores, self.score_dtype)
         if mask is not None:
-            scores -= tf.where(mask, 0.0, -MASKED)[:, None]  # a sum TensorFlow 2.21 makes one with the product, slowly
+            hidden = tf.cast(tf.where(mask, 0.0, -MASKED), scores.dtype)
+            scores -= hidden[:, None]  # a sum TensorFlow 2.21 makes one with the product, slowly
         weights = tf.nn.softmax(scores)
         heads = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), [0, 2, 1, 3])  # (B, Q, h, d_k)
         joined = tf.reshape(heads, [*_lengths(heads)[:2], self.num_heads * self.key_dim])
@@ -97,10 +98,15 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
         """(B, T, h d_k) -> (B, h, T, d_k)."""
         return tf.transpose(tf.reshape(x, [*_lengths(x)[:2], self.num_heads, self.key_dim]), [0, 2, 1, 3])
 
+    @property
+    def score_dtype(self):
+        """Half precision is too coarse for a softmax over many steps."""
+        return keras.backend.result_type(self.compute_dtype, "float32")
+
     def compute_output_spec(self, query, memory=None, attention_mask=None):
         batch, steps = query.shape[:2]
         weights = (batch, self.num_heads, steps, (query if memory is None else memory).shape[1])
-        return keras.KerasTensor(query.shape, self.compute_dtype), keras.KerasTensor(weights, "float32")
+        return keras.KerasTensor(query.shape, self.compute_dtype), keras.KerasTensor(weights, self.score_dtype)
 
     def get_config(self):
         return super().get_config() | {

@@ -24,6 +24,7 @@ from keras_dl.arguments import ArgumentError, Function, Number, OneOf, Text, Who
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
 Count, CountOrZero = Whole(1, 1_000_000), Whole(0, 1_000_000)
+MONITOR = "val_loss"
 TIMED = 6  # single steps by which a block's length is settled
 LONGEST_BLOCK = 0.5  # seconds until a signal is heard
 REFRESH = 0.1  # seconds between two updates of the progress bar
@@ -42,7 +43,7 @@ def fit(
     *,
     epochs: Count,
     callbacks=(),
-    monitor: Text = "val_loss",
+    monitor: Text = MONITOR,
     mode: OneOf("min", "max") = "min",
     measure: Function("model") | None = None,
     keep: OneOf("best", "last") = "best",
@@ -114,7 +115,7 @@ def evaluate(model, batches, run=None):
 def stopping(
     patience: CountOrZero,
     reduce_on_plateau: CountOrZero,
-    monitor: Text = "val_loss",
+    monitor: Text = MONITOR,
     mode: OneOf("min", "max") = "min",
 ):
     """Keras' callbacks that halve the learning rates, and that stop training, when a number no longer improves.
@@ -224,7 +225,7 @@ class _Loop:
             names = [*names, *(f"val_{name}" for name in evaluation.names)]
         names = [*names, *learning_rates(self.model)]
         monitors = {}
-        if self.keep == "best" or evaluation is not None:
+        if self.keep == "best" or self.monitor != MONITOR:  # by default it is not looked at where the last is kept
             monitors[self.monitor] = "monitor"
         for callback in self.callbacks.callbacks:
             if isinstance(callback, (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)):

@@ -483,7 +483,7 @@ def test_a_row_of_the_hparams_page_takes_the_place_of_the_one_before(tmp_path):
 
 
 KILLED = """
-import os, pathlib, signal, sys
+import json, os, pathlib, signal, sys
 import keras_dl
 from keras_dl import atomic, errors, runs, training, tuning
 import test_tuning

@@ -255,7 +255,7 @@ def of(model):
     """[Part] of a compiled model; a plain one is a single part."""
     if isinstance(model, ModelWithParts):
         return model.compiled_parts
-    return [Part("", model.trainable_variables, model.optimizer)]
+    return [Part("", model.trainable_variables, getattr(model, "optimizer", None))]
 
 
 def has_keras_step(model):

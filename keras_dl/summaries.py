@@ -199,12 +199,12 @@ def graph(folder, concrete_function):
 
 
 def weight_norms(model):
-    """{layer: Euclidean norm of its trainable weights}."""
-    squares = {}
-    for variable in model.trainable_variables:
-        values = keras.ops.convert_to_numpy(variable).astype(np.float64)
-        squares[_layer(variable)] = squares.get(_layer(variable), 0.0) + np.sum(values**2)
-    return {layer: float(np.sqrt(square)) for layer, square in squares.items()}
+    """{layer: Euclidean norm of its trainable weights}; where there are several parts, "<part>/<layer>"."""
+    norms = {}
+    for layer, variables in _by_layer(model).items():
+        values = [keras.ops.convert_to_numpy(variable).astype(np.float64) for variable in variables]
+        norms[layer] = float(np.sqrt(sum(np.sum(value**2) for value in values)))
+    return norms
 
 
 def gradient_norms(model, batch):
@@ -230,20 +230,29 @@ def gradient_norms_of(model):
             f"summaries.gradient_norms: {model.name}, which has a train_step of its own, must say what that minimises: "
             "by a method training_loss(batch), or as a parts.ModelWithParts."
         )
-    layers = list(dict.fromkeys(_layer(v) for v in model.trainable_variables))
+    layers = _by_layer(model)
+    # Without this Keras has no value for a regularizer in a StatelessScope.
+    regularized = [v for v in model.trainable_variables if v.regularizer is not None]
 
     @tf.function(autograph=False, reduce_retracing=True)
     def norms(batch):
         # What batch norm, dropout's seeds and metrics would assign stays in this scope and is dropped with it.
-        with keras.StatelessScope(collect_losses=True), tf.GradientTape(persistent=True) as tape:
-            losses = losses_of(batch)
-        by_layer = {layer: [] for layer in layers}
+        with tf.GradientTape(persistent=True) as tape:
+            values = [(variable, tf.convert_to_tensor(variable.value)) for variable in regularized]
+            with keras.StatelessScope(state_mapping=values, collect_losses=True):
+                losses = losses_of(batch)
+        gradients = {}
         for part in parts.of(model):
-            values = [v.value for v in part.variables]
-            gradients = tape.gradient(losses[part.name], values, unconnected_gradients="zero")
-            for variable, gradient in zip(part.variables, gradients, strict=True):
-                by_layer[_layer(variable)].append(tf.cast(gradient, tf.float32))
-        return {layer: tf.linalg.global_norm(values) for layer, values in by_layer.items()}
+            by_variable = tape.gradient(
+                losses[part.name], [v.value for v in part.variables], unconnected_gradients="zero"
+            )
+            for variable, gradient in zip(part.variables, by_variable, strict=True):
+                # An embedding's gradient comes in slices, of which those of one token are to be added up.
+                gradients[id(variable)] = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+        return {
+            layer: tf.linalg.global_norm([gradients[id(variable)] for variable in variables])
+            for layer, variables in layers.items()
+        }
 
     def of_batch(batch):
         strategy = tf.distribute.get_strategy()
@@ -389,8 +398,14 @@ def _inference(model):
     return tf.function(answer, autograph=False)
 
 
-def _layer(variable):
-    return variable.path.rpartition("/")[0]
+def _by_layer(model):
+    """{layer: its trainable variables}; where there are several parts, {"<part>/<layer>": ...}."""
+    several, layers = parts.of(model), {}
+    for part in several:
+        for variable in part.variables:
+            layer = variable.path.rpartition("/")[0]
+            layers.setdefault(f"{part.name}/{layer}" if len(several) > 1 else layer, []).append(variable)
+    return layers
 
 
 def _log_probabilities(model, images):

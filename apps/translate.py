@@ -24,6 +24,7 @@ from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.features import words
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
+SCORED = 32  # sentences of the validation split whose translations are scored after each epoch: a trend, not a result
 # Sizes where nothing is --set: papers' are for millions of sentences. Normalised last, as published, a Transformer did
 # not learn to translate 29,000 of them (benchmarks/results/multi30k.jsonl, the first row).
 SIZES = {
@@ -190,6 +191,19 @@ def main(argv=None):
     lengths = splits.validation.features["source"].lengths[:SHOWN] + 1
     shown = splits.validation.take(np.sort(translation.requests(lengths, most)[0])).features
 
+    def translated(ask, sentences):
+        """(best translations, references) of some pairs; sentences of like lengths go together."""
+        texts, lengths, best = sentences["source_text"], sentences["source"].lengths + 1, {}
+        for rows in translation.requests(lengths, most | {"sentences": config.batch_size}):
+            translations = ask(tf.constant(texts[rows]), config.length_penalty)["translation"].numpy()
+            best |= dict(zip(rows.tolist(), translations, strict=True))
+        hypotheses = [best[i].decode(errors="replace") for i in range(len(texts))]
+        return hypotheses, [text.decode() for text in sentences["target_text"]]
+
+    def bleu(_):
+        few = splits.validation.take(slice(SCORED)).features
+        return {"val_bleu": scores.of_translations(*translated(ask, few))["bleu"]}
+
     def show():
         made = ask(tf.constant(shown["source_text"]), config.length_penalty)
         lines = zip(shown["source_text"], shown["target_text"], made["translation"].numpy(), strict=True)
@@ -200,8 +214,8 @@ def main(argv=None):
             sentences.alignment_summary("alignment", **samples.attention_of(looking, subwords, *first))
 
     training.fit(
-        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
-        average_last=config.average_last, save_minutes=config.save_minutes,
+        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", measure=bleu,
+        keep=config.keep, average_last=config.average_last, save_minutes=config.save_minutes,
         callbacks=[
             summaries.TensorBoard(run, train, validation, histograms=config.histograms),
             samples.Samples(run, show),
@@ -216,19 +230,9 @@ def main(argv=None):
         model.set_weights(trained.get_weights())
     decoder, aligned, ask = asking(model)
 
-    def translated(texts):
-        """The best translations; sentences of like lengths go together."""
-        found = {}
-        lengths = splits.test.features["source"].lengths + 1
-        for rows in translation.requests(lengths, most | {"sentences": config.batch_size}):
-            made = ask(tf.constant(texts[rows]), config.length_penalty)["translation"].numpy()
-            found |= dict(zip(rows.tolist(), made, strict=True))
-        return [found[i].decode(errors="replace") for i in range(len(texts))]
-
-    texts = splits.test.features  # the test split is read here, once
+    # The test split is read here, once.
     found = {name: training.evaluate(model, batches(splits.test), run)[name] for name in ("nats", "perplexity")}
-    hypotheses = translated(texts["source_text"])
-    references = [text.decode() for text in texts["target_text"]]
+    hypotheses, references = translated(ask, splits.test.features)
     judged = scores.of_translations(hypotheses, references)
     signature = judged.pop("signature")
     found |= judged

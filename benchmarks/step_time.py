@@ -329,8 +329,6 @@ class Ours:
     """The graph of training.fit over a pipeline of data.batches, block by block as fit calls it."""
 
     def __init__(self, model, examples, batch_size, preprocess, augment=None, shuffle=True):
-        import tensorflow as tf
-
         from keras_dl import data, training
 
         def batches(part):
@@ -342,9 +340,7 @@ class Ours:
             training.fit(model, few, None, run, epochs=1, keep="last", verbose=0)  # it times steps and notes the block
             self.block = json.loads((run.path / "config.json").read_text())["execution"]["steps_per_execution"]
         self.iterator = iter(batches(examples).dataset(epochs=None))
-        self.size = tf.constant(self.block)
-        steps = training._steps_function(model, model.train_step)
-        self.steps = steps.get_concrete_function(self.iterator, self.size)
+        self.steps = training.Steps(model, model.train_step, self.iterator)
         self.about = {"unit": self.block, "parameters": trainable(model)}
 
     @classmethod
@@ -367,8 +363,8 @@ class Ours:
 
     def run(self, steps):
         for _ in range(steps // self.block):
-            bad, _ = self.steps(self.iterator, self.size)
-            if int(bad) >= 0:
+            self.steps(self.iterator, self.block)
+            if self.steps.diverged is not None:
                 raise RuntimeError("the loss is no longer finite")
 
 

@@ -33,6 +33,7 @@ HEAVY = (
     "hyperparameters",
     "objectives",
     "optimizers",
+    "parts",
     "samples",
     "summaries",
     "training",

@@ -75,17 +75,51 @@ def newest(folder, check=None):
 
 
 def variables(model):
-    """Every variable that moves while `model` is trained: weights, seed generators, optimizers, metrics."""
-    return [*model.variables, *(v for o in optimizers(model) for v in o.variables), *model.metrics_variables]
+    """Every variable that moves while `model` is trained: weights, seed generators, optimizers, metrics; and those of
+    TensorFlow's own (tf.Variable, tf.random.Generator) among the attributes of a model with a train_step of its own."""
+    of_optimizers = [variable for optimizer in optimizers(model).values() for variable in optimizer.variables]
+    every = [*model.variables, *of_optimizers, *model.metrics_variables, *_tensorflow_variables(model)]
+    return list({id(variable): variable for variable in every}.values())
 
 
 def optimizers(model):
-    """All optimizers of `model`: the compiled one, and those that a model with its own train_step holds."""
+    """{name: optimizer} of all that train `model`: its parts' by the part, the compiled one as "", and those among its
+    attributes, and in their lists and dictionaries, by the attribute.
+
+    An optimizer that no step has applied has no variables but its counter, and is left out: it trains nothing.
+    """
     import keras
 
-    held = [model.optimizer, *(v for v in vars(model).values())]
-    found = [o for o in held if isinstance(o, keras.optimizers.Optimizer)]
-    return list({id(o): o for o in found}.values())
+    from keras_dl import parts
+
+    if isinstance(model, parts.ModelWithParts):
+        return {part.name: part.optimizer for part in model.compiled_parts}
+    held = {"": model.optimizer} | dict(_held(vars(model)))
+    used = {name: o for name, o in held.items() if isinstance(o, keras.optimizers.Optimizer) and o.built}
+    first = {id(optimizer): name for name, optimizer in reversed(used.items())}
+    return {name: optimizer for name, optimizer in used.items() if first[id(optimizer)] == name}
+
+
+def _held(attributes):
+    """(name, object) of attributes, and of what their lists and dictionaries hold: ("optimizers/critic", ...)."""
+    for name, value in attributes.items():
+        yield name, value
+        if isinstance(value, dict):
+            yield from _held({f"{name}/{key}": inner for key, inner in value.items()})
+        elif isinstance(value, (list, tuple)):
+            yield from _held({f"{name}/{i}": inner for i, inner in enumerate(value)})
+
+
+def _tensorflow_variables(model):
+    from keras_dl import parts
+
+    if parts.has_keras_step(model):
+        return []
+    import tensorflow as tf
+
+    own = [value for _, value in _held({k: v for k, v in vars(model).items() if not k.startswith("_")})]
+    states = [value.state for value in own if isinstance(value, tf.random.Generator)]
+    return [*(value for value in own if isinstance(value, tf.Variable)), *states]
 
 
 def check_sizes(file, size):

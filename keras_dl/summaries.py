@@ -14,10 +14,10 @@ import rich.console
 import rich.table
 import tensorflow as tf
 
-from keras_dl import tables
+from keras_dl import errors, parts, tables
 from keras_dl.figures import figure_of, png
 
-PLAIN_TAGS = ("learning_rate", "examples_per_second")  # the others are epoch_<name>
+PLAIN_TAGS = ("learning_rate", "examples_per_second")  # and "learning_rate/<part>"; the others are epoch_<name>
 CHUNK = 500  # examples predicted at once
 PICTURES = 25  # misclassified examples drawn
 NAMED = 20  # up to so many classes a confusion matrix shows its numbers
@@ -28,8 +28,9 @@ class TensorBoard(keras.callbacks.Callback):
 
     Args:
         run: the runs.Run; events go to run.tensorboard / "train" and / "validation".
-        train, validation: data.Batches. Where given, the gradient's norm by layer is taken on the first batch of each,
-            in training mode, and the graph of inference is written once.
+        train, validation: data.Batches. Where given, the norm of the gradient by layer is taken on the first batch of
+            each, in training mode, and the graph of inference is written once. A model that does not say what its own
+            train_step minimises (parts.training_losses) has no such norms.
         histograms: also the distribution of every weight.
     """
 
@@ -44,7 +45,8 @@ class TensorBoard(keras.callbacks.Callback):
             self._begin(epoch)
         for name, value in (logs or {}).items():
             part, name = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
-            self._scalar(part, name if name in PLAIN_TAGS else f"epoch_{name}", value, epoch + 1)
+            plain = name.partition("/")[0] in PLAIN_TAGS
+            self._scalar(part, name if plain else f"epoch_{name}", value, epoch + 1)
         for layer, value in weight_norms(self.model).items():
             self._scalar("train", f"norms/weights/{layer}", value, epoch + 1)
         for part, batch in self.first.items():
@@ -71,17 +73,17 @@ class TensorBoard(keras.callbacks.Callback):
         self.purge(epoch)
         if not self.batches:
             return
-        # As many examples of each part: a batch of validation may be larger than training's memory allows.
-        rows = None
-        for part, batches in self.batches.items():
-            batch = next(iter(batches.dataset()))
-            rows = rows or len(batch[1])
-            self.first[part] = tf.nest.map_structure(lambda x, rows=rows: x[:rows], batch)
-        self.norms = gradient_norms_of(self.model)
+        if parts.training_losses(self.model) is not None:
+            # As many examples of each split: a batch of validation may be larger than training's memory allows.
+            rows = None
+            for split, batches in self.batches.items():
+                batch = next(iter(batches.dataset()))
+                rows = rows or len(tf.nest.flatten(batch)[0])
+                self.first[split] = tf.nest.map_structure(lambda x, rows=rows: x[:rows], batch)
+            self.norms = gradient_norms_of(self.model)
         if epoch == 0:
-            spec = next(iter(self.batches.values())).dataset().element_spec[0]
-            infer = tf.function(lambda x: self.model(x, training=False), autograph=False)
-            graph(self.folder / "train", infer.get_concrete_function(spec))
+            spec = next(iter(self.batches.values())).dataset().element_spec
+            graph(self.folder / "train", _inference(self.model).get_concrete_function(spec))
 
     def _scalar(self, part, tag, value, step):
         with self._writer(part).as_default(step=step):
@@ -196,40 +198,60 @@ def graph(folder, concrete_function):
 
 
 def weight_norms(model):
-    """{layer: Euclidean norm of its trainable weights}."""
-    squares = {}
-    for variable in model.trainable_variables:
-        values = keras.ops.convert_to_numpy(variable).astype(np.float64)
-        squares[_layer(variable)] = squares.get(_layer(variable), 0.0) + np.sum(values**2)
-    return {layer: float(np.sqrt(square)) for layer, square in squares.items()}
+    """{layer: Euclidean norm of its trainable weights}; where there are several parts, "<part>/<layer>"."""
+    norms = {}
+    for layer, variables in _by_layer(model).items():
+        values = [keras.ops.convert_to_numpy(variable).astype(np.float64) for variable in variables]
+        norms[layer] = float(np.sqrt(sum(np.sum(value**2) for value in values)))
+    return norms
 
 
 def gradient_norms(model, batch):
-    """{layer: Euclidean norm of the loss' gradient by its weights}, in training mode; no state of the model moves.
+    """{layer: Euclidean norm of the gradient of its part's loss by its weights}, in training mode.
+
+    The loss is the one of a training step (parts.training_losses). No state of the model changes.
 
     Args:
         model: compiled.
-        batch: (x, y) or (x, y, weight).
+        batch: as the pipeline has it: x, (x, y) or (x, y, weight), tensors or dictionaries of them.
+
+    Raises:
+        UserError: the model has a train_step of its own, and does not say what that minimises.
     """
     return gradient_norms_of(model)(batch)
 
 
 def gradient_norms_of(model):
     """The function batch -> gradient_norms(model, batch), traced once for many calls."""
-    variables = model.trainable_variables
-    layers = list(dict.fromkeys(_layer(v) for v in variables))
+    losses_of = parts.training_losses(model)
+    if losses_of is None:
+        raise errors.UserError(
+            f"summaries.gradient_norms: {model.name}, which has a train_step of its own, must say what that minimises: "
+            "by a method training_loss(batch), or as a parts.ModelWithParts."
+        )
+    layers = _by_layer(model)
+    # Without this Keras has no value for a regularizer in a StatelessScope.
+    regularized = [v for v in model.trainable_variables if v.regularizer is not None]
 
     @tf.function(autograph=False, reduce_retracing=True)
     def norms(batch):
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
         # What batch norm, dropout's seeds and metrics would assign stays in this scope and is dropped with it.
-        with keras.StatelessScope(collect_losses=True), tf.GradientTape() as tape:
-            loss = model.compute_loss(x, y, model(x, training=True), weight, training=True)
-        gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
-        by_layer = {layer: [] for layer in layers}
-        for variable, gradient in zip(variables, gradients, strict=True):
-            by_layer[_layer(variable)].append(tf.cast(gradient, tf.float32))
-        return {layer: tf.linalg.global_norm(values) for layer, values in by_layer.items()}
+        with tf.GradientTape(persistent=True) as tape:
+            values = [(variable, tf.convert_to_tensor(variable.value)) for variable in regularized]
+            with keras.StatelessScope(state_mapping=values, collect_losses=True):
+                losses = losses_of(batch)
+        gradients = {}
+        for part in parts.of(model):
+            by_variable = tape.gradient(
+                losses[part.name], [v.value for v in part.variables], unconnected_gradients="zero"
+            )
+            for variable, gradient in zip(part.variables, by_variable, strict=True):
+                # An embedding's gradient comes in slices, of which those of one token are to be added up.
+                gradients[id(variable)] = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+        return {
+            layer: tf.linalg.global_norm([gradients[id(variable)] for variable in variables])
+            for layer, variables in layers.items()
+        }
 
     def of_batch(batch):
         strategy = tf.distribute.get_strategy()
@@ -348,8 +370,26 @@ def misclassified_figure(images, errors, classes):
     return figure
 
 
-def _layer(variable):
-    return variable.path.rpartition("/")[0]
+def _inference(model):
+    """The function of a batch whose graph is drawn: the model's answer, or, of one with parts, all their losses."""
+
+    def answer(batch):
+        if isinstance(model, parts.ModelWithParts):
+            return model.compute_losses(batch, training=False)
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        return model(x, training=False)
+
+    return tf.function(answer, autograph=False)
+
+
+def _by_layer(model):
+    """{layer: its trainable variables}; where there are several parts, {"<part>/<layer>": ...}."""
+    several, layers = parts.of(model), {}
+    for part in several:
+        for variable in part.variables:
+            layer = variable.path.rpartition("/")[0]
+            layers.setdefault(f"{part.name}/{layer}" if len(several) > 1 else layer, []).append(variable)
+    return layers
 
 
 def _log_probabilities(model, images):

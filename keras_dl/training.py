@@ -1,13 +1,15 @@
 """`fit`: epochs that can be killed at any moment and go on bit for bit.
 
-The loop is our own and the step is Keras': it runs model.train_step in blocks of steps inside one graph, over a
+The loop is our own and the step is the model's: it runs model.train_step in blocks of steps inside one graph, over a
 pipeline that never ends (no wait between epochs). After a block the whole state can be written and put back.
+A model may be a plain compiled one, a parts.ModelWithParts, or any keras.Model with a train_step of its own.
 """
 
 import contextlib
 import csv
 import io
 import math
+import random
 import sys
 import time
 
@@ -15,20 +17,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_dl import atomic, errors, records, restoring, signals
+from keras_dl import atomic, errors, parts, records, restoring, signals
 from keras_dl import checkpoint as checkpoints
-from keras_dl.arguments import ArgumentError, Number, OneOf, Text, Whole, YesOrNo, checked
+from keras_dl.arguments import ArgumentError, Function, Number, OneOf, Text, Whole, YesOrNo, checked, shown
 
 # A block's length by the time of one step, in seconds: Python costs about a millisecond a block.
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
 Count, CountOrZero = Whole(1, 1_000_000), Whole(0, 1_000_000)
+MONITOR = "val_loss"
 TIMED = 6  # single steps by which a block's length is settled
 LONGEST_BLOCK = 0.5  # seconds until a signal is heard
 REFRESH = 0.1  # seconds between two updates of the progress bar
 
 
 class Diverged(errors.UserError):
-    """The loss is no longer a finite number."""
+    """A loss, a weight or a number that a step reports is no longer finite."""
 
 
 @checked(who="training.fit")
@@ -40,8 +43,9 @@ def fit(
     *,
     epochs: Count,
     callbacks=(),
-    monitor: Text = "val_loss",
+    monitor: Text = MONITOR,
     mode: OneOf("min", "max") = "min",
+    measure: Function("model") | None = None,
     keep: OneOf("best", "last") = "best",
     average_last: Whole(0, 1000) = 0,
     checkpoint: YesOrNo = True,
@@ -50,28 +54,41 @@ def fit(
 ):
     """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
 
+    Training stops where a number that train_step returns becomes NaN, where a loss (a number with "loss" in its name)
+    becomes infinite, or where a trainable weight is no longer finite at the end of a block of steps. Another number
+    may be infinite for a while, as a perplexity that is too large for float32.
+
     Args:
-        model: compiled; its train_step and test_step report through its metrics.
+        model: compiled. What its train_step and test_step return is logged: {name: scalar}, at an epoch's end the
+            value of its last step, which for Keras metrics is the mean of the epoch. Of a train_step of the model's
+            own, what a resume cannot put back is said in a line before training.
         train, validation: data.Batches; validation may be None.
         run: the runs.Run that holds checkpoints and history.csv.
         epochs: how many in all.
         callbacks: Keras callbacks. State: get_state() and set_state(state) where they have them, else the numbers
             and arrays among their attributes. A callback with purge(epochs) forgets what it logged later.
-        monitor, mode: the quantity, of history's names, by which the best epoch is told, and "min" or "max".
-        keep: "best" ends with the weights of the best epoch, "last" with those of the last.
+        monitor, mode: name of the reported number by which epochs are compared, and whether it should be small ("min")
+            or large ("max").
+        measure: measure(model) -> {name: number}, called at the end of each epoch, behind validation, with the weights
+            of that epoch. Its numbers are logged and monitored like the others. Where `monitor` is not reported by the
+            model it is also called before the first step, to know its names.
+        keep: "best" ends with the weights of the best epoch, "last" with those of the last. An epoch in which the
+            monitored number is NaN is never the best.
         average_last: end with the mean of the weights of so many last epochs (arXiv:1706.03762, section 6.1); 0: not.
         checkpoint: False for runs that are not worth resuming (a trial's).
         save_minutes: longest time without a checkpoint, in minutes.
         verbose: 2 a bar, 1 a line an epoch, 0 nothing; None: a bar on a terminal, else lines.
 
     Returns:
-        History: {name: [float, one an epoch]}.
+        History: {name: [float, one an epoch]}: what the steps report, with "val_" in front for validation, what
+        `measure` returns, and "learning_rate", or "learning_rate/<part>" where there are several optimizers.
 
     Raises:
         ArgumentError: an argument does not fit its annotation, or average_last with keep other than "last".
-        UserError: a monitor that the model does not report, or the run was started by runs.start, and the model is
-            not one that run.build made.
-        Diverged: the loss became infinite or NaN; says the step. No checkpoint holds it.
+        UserError: a monitor (also of a callback) that nothing reports; a step that reports what is no scalar; a
+            `measure` that returns something else, or a name that is taken; the run was started by runs.start, and the
+            model is not one that run.build made.
+        Diverged: a number is no longer finite; says which, and the step. No checkpoint holds it.
         SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
     """
     if average_last and keep != "last":
@@ -84,7 +101,7 @@ def fit(
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
     callbacks = [*([_AverageLast(average_last)] if average_last else []), *callbacks]
     with run.scope():
-        loop = _Loop(model, train, validation, run, callbacks, monitor, mode, keep, checkpoint)
+        loop = _Loop(model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint)
         return loop.run_epochs(epochs, checkpoint and run.resumed, save_minutes * 60, verbose)
 
 
@@ -98,11 +115,19 @@ def evaluate(model, batches, run=None):
 def stopping(
     patience: CountOrZero,
     reduce_on_plateau: CountOrZero,
-    monitor: Text = "val_loss",
+    monitor: Text = MONITOR,
     mode: OneOf("min", "max") = "min",
 ):
-    """Keras' callbacks that halve the learning rate, and that end the fit, after so many epochs without a better
-    validation; 0: never."""
+    """Keras' callbacks that halve the learning rates, and that stop training, when a number no longer improves.
+
+    Args:
+        patience: epochs without a better value until training stops; 0: it does not stop.
+        reduce_on_plateau: epochs without a better value until every optimizer's learning rate is halved; 0: never.
+        monitor, mode: as in `fit`.
+
+    Returns:
+        A list of callbacks.
+    """
     watched = {"monitor": monitor, "mode": mode}
     callbacks = []
     if reduce_on_plateau:
@@ -135,9 +160,10 @@ class _AverageLast(keras.callbacks.Callback):
 class _Loop:
     """The state of one fit."""
 
-    def __init__(self, model, train, validation, run, callbacks, monitor, mode, keep, checkpoint):
+    def __init__(self, model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint):
         self.model, self.train, self.validation, self.run = model, train, validation, run
         self.monitor, self.sign, self.keep, self.checkpoint = monitor, {"min": 1, "max": -1}[mode], keep, checkpoint
+        self.measure = measure
         self.callbacks = keras.callbacks.CallbackList(
             list(callbacks), add_history=False, add_progbar=False, model=model
         )
@@ -147,17 +173,19 @@ class _Loop:
 
     def run_epochs(self, epochs, resumed, save_seconds, verbose):
         iterator = _stream(self.model, self.train.dataset(epochs=None))
-        steps = _steps_function(self.model, self.model.train_step).get_concrete_function(iterator, tf.constant(0))
-        found = self._checkpoint() if resumed else None
-        if found:
-            self.epoch, self.step = found[1]["epoch"], found[1]["step"]
+        steps = Steps(self.model, self.model.train_step, iterator)
+        saved_state = self._checkpoint() if resumed else None
+        if saved_state:
+            self.epoch, self.step = saved_state[1]["epoch"], saved_state[1]["step"]
             iterator = _stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
         evaluation = _Evaluation(self.model, self.validation) if self.validation is not None else None
-        self._check_monitor(list(steps.structured_outputs[1]), evaluation)
+        self._check_monitors(steps.names, evaluation, saved_state)
+        if self.checkpoint and (forgotten := steps.not_saved()):
+            self.run.say(forgotten)
         self.model.stop_training = False
         self.callbacks.on_train_begin()
-        if found:
-            self._restore(*found)
+        if saved_state:
+            self._restore(*saved_state)
         with signals.Signals(self.run, self.checkpoint) as stop:
             saved = time.monotonic()
             while self.epoch < epochs and not self.model.stop_training:
@@ -171,9 +199,9 @@ class _Loop:
                 while self.step < count:
                     size = min(self.block or 1, count - self.step)
                     began = time.monotonic()
-                    bad, logs = steps(iterator, tf.constant(size))
-                    if (bad := int(bad)) >= 0:
-                        raise Diverged(_diverged(self.step + bad, self.epoch, self.model, self.run))
+                    logs = steps(iterator, size)
+                    if steps.diverged is not None:
+                        raise Diverged(_diverged(*steps.diverged, self.step, size, self.epoch, self.model, self.run))
                     self.step += size
                     self._choose_block(size, time.monotonic() - began)
                     progress.update(self.step, logs)
@@ -191,18 +219,50 @@ class _Loop:
         self.callbacks.on_train_end()  # what it draws is of the weights that stay
         return self.history
 
-    def _check_monitor(self, names, evaluation):
-        """Refuse, before the first step, a monitor that nothing reports."""
+    def _check_monitors(self, names, evaluation, saved_state):
+        """Refuse, before the first step, a monitor of a number that nothing reports."""
         if evaluation is not None:
-            names = [*names, *(f"val_{name}" for name in evaluation.names())]
-        names = [*names, "learning_rate"]
-        if self.monitor not in names and (self.keep == "best" or evaluation is not None):
-            raise errors.UserError(f"training.fit: monitor must be one of {', '.join(names)}; got {self.monitor!r}.")
+            names = [*names, *(f"val_{name}" for name in evaluation.names)]
+        names = [*names, *learning_rates(self.model)]
+        monitors = {}
+        if self.keep == "best" or self.monitor != MONITOR:  # by default it is not looked at where the last is kept
+            monitors[self.monitor] = "monitor"
+        for callback in self.callbacks.callbacks:
+            if isinstance(callback, (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)):
+                monitors.setdefault(callback.monitor, f"the monitor of {type(callback).__name__}")
+        if self.measure is not None and not set(monitors) <= set(names):
+            before = saved_state[1]["history"] if saved_state else {}
+            names = [*names, *(before or self._measured(names))]
+        for monitor, whose in monitors.items():
+            if monitor not in names:
+                listed = ", ".join(dict.fromkeys(names))
+                raise errors.UserError(f"training.fit: {whose} must be one of {listed}; got {monitor!r}.")
+
+    def _measured(self, taken):
+        """{name: float} that `measure` returns now, none of them among `taken`."""
+        values = self.measure(self.model)
+        if not isinstance(values, dict) or not all(isinstance(name, str) and name for name in values):
+            raise errors.UserError(f"training.fit: measure must return {{name: number}}; got {shown(values)}.")
+        clash = next((name for name in values if name in (*taken, "examples_per_second")), None)
+        if clash is not None:
+            raise errors.UserError(
+                f"training.fit: measure must name its numbers unlike {', '.join(taken)}, examples_per_second; "
+                f"got {clash!r}."
+            )
+        return {name: _number(name, value) for name, value in values.items()}
 
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
-        logs["learning_rate"] = _rate(self.model)
         if evaluation is not None:
             logs |= {f"val_{name}": value for name, value in evaluation().items()}
+        rates = learning_rates(self.model)
+        if self.measure is not None:
+            logs |= self._measured([*logs, *rates])
+        logs |= rates
+        if self.history and set(logs) != set(self.history):
+            raise errors.UserError(
+                f"training.fit: every epoch must report the same numbers; epoch {self.epoch + 1} has "
+                f"{', '.join(logs)}, those before {', '.join(self.history)}."
+            )
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
         self._judge(logs)
@@ -218,6 +278,7 @@ class _Loop:
         if self.keep != "best":
             return
         value = self.sign * logs[self.monitor]
+        value = math.inf if math.isnan(value) else value
         if self.best is None or value < self.best:
             self.best, self.best_weights = value, _values(self.model.weights)
 
@@ -280,47 +341,189 @@ class _Evaluation:
     def __init__(self, model, batches):
         self.model, self.count = model, batches.steps()
         self.iterator = _stream(model, batches.dataset(epochs=None))
-        self.steps = _steps_function(model, model.test_step)
+        self.steps = Steps(model, model.test_step, self.iterator)
 
+    @property
     def names(self):
-        """What it reports, known without a step."""
-        return list(self.steps.get_concrete_function(self.iterator, tf.constant(0)).structured_outputs[1])
+        return self.steps.names
 
     def __call__(self):
         self.model.reset_metrics()
-        _, logs = self.steps(self.iterator, tf.constant(self.count))
-        return _floats(logs)
+        return _floats(self.steps(self.iterator, self.count))
 
 
-def _steps_function(model, one_step):
-    """A graph of n steps: (iterator, n) -> (index of the first step whose loss is not finite, or -1; logs)."""
-    strategy = tf.distribute.get_strategy()
-    compiled = tf.function(one_step, jit_compile=True) if model.jit_compile else one_step
+class Steps:
+    """A graph of n steps of train_step or test_step: steps(iterator, n) -> {name: tensor}, what the last one reports.
 
-    @tf.function(autograph=False)
-    def steps(iterator, count):
-        def body(i, bad):
-            logs = strategy.run(compiled, args=(next(iterator),))
-            losses = [v for name, v in logs.items() if "loss" in name]
-            values = [v for loss in losses for v in strategy.experimental_local_results(loss)]
-            finite = tf.reduce_all([tf.math.is_finite(tf.cast(v, tf.float32)) for v in values])
-            return i + 1, tf.where((bad < 0) & ~finite, i, bad)
+    Args:
+        model: compiled.
+        one_step: model.train_step or model.test_step.
+        iterator: over batches such as those that will come; the graph is traced with it and no step is made.
 
-        start = (tf.constant(0), tf.constant(-1))
-        _, bad = tf.while_loop(lambda i, _: i < count, body, start, parallel_iterations=1)
-        with tf.control_dependencies([bad]):
-            return bad, {name: tf.identity(value) for name, value in model.get_metrics_result().items()}
+    Attributes:
+        names: of what a step reports.
+        diverged: None, or (index of the first step of the last call that reported what is not finite, its name), or
+            (None, path of a weight that is not finite).
 
-    return steps
+    Raises:
+        UserError: a step reports what is no scalar.
+    """
+
+    def __init__(self, model, one_step, iterator):
+        self.model, self.names, self.diverged = model, [], None
+        self._training = one_step == model.train_step
+        self._last = {}  # of the values that a train_step of its own returns, beside those of metrics
+        strategy = tf.distribute.get_strategy()
+        compiled = tf.function(one_step, jit_compile=True) if model.jit_compile else one_step
+
+        @tf.function(autograph=False)
+        def steps(iterator, count):
+            def body(i, bad, which):
+                logs = strategy.run(compiled, args=(next(iterator),))
+                self._check(logs)
+                values = [strategy.experimental_local_results(value) for value in logs.values()]
+                self._note(logs, strategy)
+                fine = tf.stack([_is_fine(name, each) for name, each in zip(logs, values, strict=True)])
+                stop = (bad < 0) & ~tf.reduce_all(fine)
+                which = tf.where(stop, tf.argmin(tf.cast(fine, tf.int32), output_type=tf.int32), which)
+                return i + 1, tf.where(stop, i, bad), which
+
+            start = (tf.constant(0), tf.constant(-1), tf.constant(0))
+            _, bad, which = tf.while_loop(lambda i, *_: i < count, body, start, parallel_iterations=1)
+            with tf.control_dependencies([bad]):
+                return bad, which, self._weights_are_finite(), self._reported()
+
+        self._graph = steps.get_concrete_function(iterator, tf.constant(0))
+
+    def __call__(self, iterator, count):
+        bad, which, finite, logs = self._graph(iterator, tf.constant(count))
+        self.diverged = None
+        if self._training and int(bad) >= 0:
+            self.diverged = int(bad), self.names[int(which)]
+        elif self._training and not bool(finite):
+            self.diverged = None, next(v.path for v in self.model.trainable_variables if not _is_finite(v))
+        return logs
+
+    def not_saved(self):
+        """A sentence on what a resumed run begins anew; None where a checkpoint holds all that it can see."""
+        model = self.model
+        if parts.has_keras_step(model) or isinstance(model, parts.ModelWithParts):
+            return None
+        saved = {id(v.value if isinstance(v, keras.Variable) else v) for v in checkpoints.variables(model)}
+        saved |= {id(variable) for variable in self._last.values()}
+        hidden = []
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            hidden = [v.name.partition(":")[0] for v in self._graph.graph.variables if id(v) not in saved]
+        attributes = _plain_state(model)
+        if not hidden and not attributes:
+            return None
+        what = [f"the attributes {', '.join(attributes)}"] if attributes else []
+        more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""
+        what += [f"the variable {hidden[0]}{more}, which is in none of its attributes"] if hidden else []
+        return (
+            f"training.fit: {model.name} has a train_step of its own; a checkpoint does not hold {' and '.join(what)}: "
+            "a resumed run begins them anew."
+        )
+
+    def _check(self, logs):
+        self.names = list(logs)
+        for name, value in logs.items():
+            for local in tf.distribute.get_strategy().experimental_local_results(value):
+                if len(tf.convert_to_tensor(local).shape) > 0:
+                    raise errors.UserError(
+                        f"training.fit: what a step of {self.model.name} reports must be scalars; {name!r} is of shape "
+                        f"{tuple(local.shape)}."
+                    )
+
+    def _note(self, logs, strategy):
+        """Keep what a step of the model's own returns: it need not be the result of a metric of the same name."""
+        if parts.has_keras_step(self.model) or isinstance(self.model, parts.ModelWithParts):
+            return
+        several = strategy.num_replicas_in_sync > 1
+        metrics = self.model.get_metrics_result() if several else ()
+        for name, value in logs.items():
+            if name in metrics:
+                continue  # its variables are summed over replicas where it is read
+            if name not in self._last:
+                with tf.init_scope():
+                    self._last[name] = tf.Variable(0.0, trainable=False)
+            local = [tf.cast(v, tf.float32) for v in strategy.experimental_local_results(value)]
+            self._last[name].assign(tf.add_n(local) / len(local))
+
+    def _reported(self):
+        results = self.model.get_metrics_result()
+        return {name: tf.identity(self._last.get(name, results.get(name))) for name in self.names}
+
+    def _weights_are_finite(self):
+        if not self._training:
+            return tf.constant(True)
+        # A sum is finite unless one of its terms is not: one pass, and no copy.
+        sums = [tf.reduce_sum(tf.cast(v.value, tf.float32)) for v in self.model.trainable_variables]
+        return tf.reduce_all(tf.math.is_finite(tf.stack(sums))) if sums else tf.constant(True)
+
+
+def learning_rates(model):
+    """{"learning_rate": float}; of several optimizers {"learning_rate/<part>": float}, in the order of the parts."""
+    optimizers = {}
+    for name, optimizer in checkpoints.optimizers(model).items():
+        several = getattr(optimizer, "optimizers", None)  # keras.optimizers.MultiOptimizer
+        optimizers |= {name: optimizer} if several is None else {f"{name}{i}": o for i, o in enumerate(several)}
+    rates = {name: float(keras.ops.convert_to_numpy(o.learning_rate)) for name, o in optimizers.items()}
+    if len(rates) == 1:
+        return {"learning_rate": next(iter(rates.values()))}
+    return {f"learning_rate/{name or 'optimizer'}": rate for name, rate in rates.items()}
+
+
+def _is_fine(name, values):
+    """Whether the replicas' values of a reported number let training go on: a loss must be finite, others no NaN."""
+    values = tf.stack([tf.cast(value, tf.float32) for value in values])
+    return tf.reduce_all(tf.math.is_finite(values) if "loss" in name else ~tf.math.is_nan(values))
+
+
+def _is_finite(variable):
+    return bool(np.isfinite(np.sum(keras.ops.convert_to_numpy(variable), dtype=np.float32)))
+
+
+def _plain_state(model):
+    """Names of the attributes that may change while it is trained and are in no variable: numbers, arrays, generators.
+
+    What its get_config says is a setting; what every Keras model has is Keras'.
+    """
+    keras_own = keras.Model()
+    keras_own.compile()
+    try:
+        settings = set(model.get_config())
+    except NotImplementedError:
+        settings = set()
+    kinds = (int, float, complex, np.ndarray, np.generic, np.random.Generator, np.random.RandomState, random.Random)
+
+    def changes(value):
+        return (isinstance(value, kinds) and not isinstance(value, bool)) or hasattr(value, "__next__")
+
+    own = {k: v for k, v in vars(model).items() if not k.startswith("_") and k not in vars(keras_own)}
+    return [name for name, value in own.items() if name not in settings and changes(value)]
+
+
+def _number(name, value):
+    """A number that `measure` returned, as a float."""
+    if not isinstance(value, bool | str | bytes):
+        with contextlib.suppress(TypeError, ValueError):
+            if np.ndim(value) == 0:
+                return float(value)
+    raise errors.UserError(f"training.fit: measure must return numbers; {name!r} is {shown(value)}.")
 
 
 def _stream(model, dataset):
-    """An iterator over `dataset`, split among the replicas; makes every variable of `model`, since a checkpoint is
-    put into all of them before the first step."""
-    for optimizer in checkpoints.optimizers(model):
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
+    """An iterator over `dataset`, split among the replicas.
+
+    The variables of `model` that a step would make are made, since a replica may not. A train_step of the model's own
+    makes those of its optimizers when it is traced, so that an optimizer that is not used has none.
+    """
     strategy = tf.distribute.get_strategy()
+    if parts.training_losses(model) is not None:
+        for part in parts.of(model):
+            if part.optimizer is not None and not part.optimizer.built:
+                part.optimizer.build(part.variables)
     if strategy.num_replicas_in_sync == 1:
         return iter(dataset)
     # A replica may not make variables, so Keras' own fit does this too; there is no public name for it.
@@ -354,17 +557,29 @@ class _Progress:
             print(f"{self.label}  {seconds:.1f} s  {values}", flush=True)
 
 
-def _rate(model):
-    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+def _diverged(at, name, done, size, epoch, model, run):
+    """The message of Diverged.
 
-
-def _diverged(step, epoch, model, run):
-    rate = _rate(model)
+    Args:
+        at: index of the step within the block, None where only a weight tells.
+        name: of the reported number, or path of the weight.
+        done: steps of the epoch before the block; size: steps of the block.
+        epoch: counted from 0.
+    """
+    rates = learning_rates(model)
+    said = ", ".join(f"{key.replace('_', ' ', 1)} {rate:.3g}" for key, rate in rates.items()) or "no optimizer"
+    rate = next(iter(rates.values()), 0.0)
     advice = f"--learning-rate {rate / 10:.1g}" if math.isfinite(rate) and rate else "a finite --learning-rate"
     kept = " The last checkpoint is whole." if any(run.checkpoints.glob("*.npz")) else ""
+    if at is None:
+        what = f"the weight {name} must stay finite; got nan or inf"
+        where = f"step {done + size}" if size == 1 else f"one of the steps {done + 1} to {done + size}"
+    else:
+        what = f"{'the loss' if name == 'loss' else name} must stay finite; got nan or inf"
+        where = f"step {done + at + 1}"
     return (
-        f"training.fit: the loss must stay finite; got nan or inf at step {step + 1} of epoch {epoch + 1} with "
-        f"learning rate {rate:.3g}. Try {advice}, less weight decay, a batch norm, or --precision float32.{kept}"
+        f"training.fit: {what} at {where} of epoch {epoch + 1} with {said}. Try {advice}, less weight decay, a batch "
+        f"norm, or --precision float32.{kept}"
     )
 
 

@@ -61,6 +61,7 @@ def search(
     epochs: Whole(1, 1_000_000) = 5,
     monitor: Text = "val_loss",
     mode: OneOf("min", "max") = "min",
+    measure: Function("model") | None = None,
     arguments=None,
 ):
     """Try hyperparameters and return the best; on a resumed run, go on after the last trial of the journal.
@@ -76,7 +77,9 @@ def search(
         tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
             bracket of about `epochs` trials: give it more than that.
         epochs: of a trial; Hyperband's longest.
-        monitor, mode: the quantity, of fit's history, whose best epoch is a trial's score; "min" or "max".
+        monitor, mode: name of a number that training.fit reports, and whether it should be small ("min") or large
+            ("max"); its value in the best epoch is the trial's score.
+        measure: as in training.fit; `monitor` may be one of its numbers.
         arguments: the hyperparameters.Arguments from which `compiled` takes those of its builder: lines, table and
             HParams say them. None: they say what was drawn.
 
@@ -84,8 +87,8 @@ def search(
         keras_tuner.HyperParameters with the best trial's values. A search that is done is not run again.
 
     Raises:
-        UserError: an argument does not fit its annotation, every trial failed (the first reason is said), or the
-            journal is of another search.
+        UserError: an argument does not fit its annotation, `monitor` is not reported, every trial failed (the first
+            reason is said), or the journal is of another search.
     """
     if trials == 0:
         return defaults()
@@ -96,7 +99,7 @@ def search(
     if not space.space:
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
-    attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode, arguments)
+    attempts = _Trials(compiled, train, validation, run, epochs, monitor, mode, measure, arguments)
     attempts.go_on(_Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space))
     journal = attempts.records
     if len(journal) < trials:
@@ -105,9 +108,9 @@ def search(
     if not ranked:
         raise errors.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")
     best = ranked[0] | {"values": records.drawn(ranked[0]["values"])}
-    found = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
+    record = {name: best[name] for name in ("values", "trial", "score")} | {"monitor": monitor}
     run.say(_table(ranked, len(journal) - len(ranked), monitor, attempts.varied))
-    atomic.write_atomic(result, json.dumps(found, indent=2))
+    atomic.write_atomic(result, json.dumps(record, indent=2))
     return _hyperparameters(best["values"])
 
 
@@ -157,9 +160,10 @@ class _Proposals:
 class _Trials:
     """The trials of one search and their journal."""
 
-    def __init__(self, compiled, train, validation, run, epochs, monitor, mode, arguments):
+    def __init__(self, compiled, train, validation, run, epochs, monitor, mode, measure, arguments):
         self.compiled, self.train, self.validation, self.run = compiled, train, validation, run
         self.epochs, self.monitor, self.mode, self.arguments = epochs, monitor, mode, arguments
+        self.measure = measure
         self.journal = run.tuner / "trials.json"
         self.records = records.trials(self.journal) if self.journal.exists() else []
 
@@ -232,13 +236,15 @@ class _Trials:
         keras.backend.clear_session()  # collects garbage too
         model = run.build(self.compiled, hp)
         first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
+        callbacks = [summaries.TensorBoard(run)]
         if "tuner/trial_id" in hp.values:
-            _load_weights(model, self._weights(int(hp.values["tuner/trial_id"])))
+            callbacks.append(_StartFrom(self._weights(int(hp.values["tuner/trial_id"]))))
         history = training.fit(
-            model, _Later(self.train, first), self.validation, run, epochs=last - first, monitor=self.monitor,
-            mode=self.mode, keep="last", checkpoint=False, verbose=0, callbacks=[summaries.TensorBoard(run)],
+            model, _FromEpoch(self.train, first), self.validation, run, epochs=last - first, monitor=self.monitor,
+            mode=self.mode, measure=self.measure, keep="last", checkpoint=False, verbose=0, callbacks=callbacks,
         )  # fmt: skip
-        history.pop("learning_rate", None)  # no measure of a trial
+        # A learning rate is no measure of a trial.
+        history = {name: values for name, values in history.items() if name.partition("/")[0] != "learning_rate"}
         if self.monitor not in history:
             names = ", ".join(history)
             raise errors.UserError(f"tuning.search: monitor must be one of {names}; got {self.monitor!r}.")
@@ -248,19 +254,19 @@ class _Trials:
             raise ValueError(f"{self.monitor} was never a finite number")
         epoch = scores.index(min(scores))
         metrics = {name: float(values[epoch]) for name, values in history.items()}
-        made = {"status": "COMPLETED", "score": metrics[self.monitor], "metrics": metrics}
-        if record["trial"] in self._held([*self.records, record | made | {"values": _used(hp)}]):
+        outcome = {"status": "COMPLETED", "score": metrics[self.monitor], "metrics": metrics}
+        if record["trial"] in self._held([*self.records, record | outcome | {"values": _used(hp)}]):
             _save_weights(model, self._weights(record["trial"]))
-        return made
+        return outcome
 
     def _held(self, records, open_brackets=True):
         """Trials whose weights stay: the best, and those that Hyperband's open bracket, its last, may yet continue."""
         held = {r["trial"] for r in _ranked(records, self.mode)[:1]}
         bracket = records[-1]["values"].get("tuner/bracket") if records and open_brackets else None
         if bracket is not None:
-            its = list(itertools.takewhile(lambda r: r["values"]["tuner/bracket"] == bracket, reversed(records)))
-            continued = {r["values"].get("tuner/trial_id") for r in its}
-            held |= {r["trial"] for r in _ranked(its, self.mode)} - continued
+            of_bracket = list(itertools.takewhile(lambda r: r["values"]["tuner/bracket"] == bracket, reversed(records)))
+            continued = {r["values"].get("tuner/trial_id") for r in of_bracket}
+            held |= {r["trial"] for r in _ranked(of_bracket, self.mode)} - continued
         return held
 
     def _delete_weights(self, open_brackets=True):
@@ -273,8 +279,8 @@ class _Trials:
         return self.run.tuner / "weights" / f"{number:03d}.npz"
 
 
-class _Later:
-    """Batches whose epoch 0 is `first` of others: a continued trial goes on in their order."""
+class _FromEpoch:
+    """Batches whose epoch 0 is epoch `first` of others: a continued trial goes on in their order."""
 
     def __init__(self, batches, first):
         self.batches, self.first, self.examples = batches, first, batches.examples
@@ -284,6 +290,17 @@ class _Later:
 
     def dataset(self, epoch=0, step=0, epochs=1):
         return self.batches.dataset(self.first + epoch, step, epochs)
+
+
+class _StartFrom(keras.callbacks.Callback):
+    """Puts the weights and the optimizers' variables of an earlier trial into the model, when they have been made."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_train_begin(self, logs=None):
+        _load_weights(self.model, self.path)
 
 
 def _space(compiled, run):
@@ -333,11 +350,8 @@ def _ranked(records, mode):
 
 
 def _state(model):
-    optimizers = checkpoint.optimizers(model)
-    for optimizer in optimizers:
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
-    return [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
+    optimizers = checkpoint.optimizers(model).values()
+    return [*model.variables, *(variable for optimizer in optimizers for variable in optimizer.variables)]
 
 
 def _save_weights(model, path):
@@ -363,8 +377,8 @@ def _load_weights(model, path):
 
 def _line(record, monitor, varied):
     values = "  ".join(f"{name}={_short(value)}" for name, value in varied.items())
-    came = f"failed: {record['message']}" if record["score"] is None else f"{monitor} {record['score']:.4f}"
-    return f"trial {record['trial']}  {record['seconds']:.1f} s  {came}  ({values})"
+    result = f"failed: {record['message']}" if record["score"] is None else f"{monitor} {record['score']:.4f}"
+    return f"trial {record['trial']}  {record['seconds']:.1f} s  {result}  ({values})"
 
 
 def _table(ranked, failed, monitor, varied):

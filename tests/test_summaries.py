@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import tensorflow as tf
+import toy_models
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import checkpoint, data, runs, summaries, training
+from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, summaries, training
 from keras_dl.figures import png
 from keras_dl.layers.normalization import BatchNormalization
 
@@ -239,6 +240,67 @@ def test_a_fit_is_the_same_with_and_without_our_callbacks(tmp_path, monkeypatch,
     watched = net()
     fit(watched, run_in(tmp_path / "watched"), epochs=2, histograms=True)
     assert (state(watched) == state(plain)) is shielded
+
+
+def language_model():
+    """A SequenceModel that carries its state over, and a batch in which one row goes on and one starts anew."""
+    network = models.build_lstm((None,), 5, units=(4,), init_scale=0.5)
+    model = models.SequenceModel(network, batch_size=2, scheduled_sampling=0.5)
+    model.compile(keras.optimizers.SGD(1.0), objectives.SequenceLoss("categorical"))
+    model.train_state.assign(0.5 * tf.ones_like(model.train_state))
+    tokens, ones = tf.constant([[1, 2, 3], [4, 0, 2]]), tf.ones((2, 3))
+    return model, ({"tokens": tokens, "start": tf.constant([False, True])}, tokens, ones)
+
+
+def without_y():
+    return toy_models.vae(), next(iter(toy_models.batches().dataset()))
+
+
+def of_dictionaries():
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    joined = layers.Concatenate()([a, layers.Dropout(0.5)(b)])
+    model = keras.Model({"a": a, "b": b}, {"sum": layers.Dense(1, name="sum", kernel_regularizer="l2")(joined)})
+    model.compile("sgd", {"sum": "mse"})
+    x = {name: tf.random.stateless_normal((4, 3), (seed, 0)) for seed, name in enumerate("ab")}
+    return model, (x, {"sum": tf.ones((4, 1))})
+
+
+@pytest.mark.parametrize("kind", [language_model, without_y, of_dictionaries])
+def test_norms_are_of_the_step_that_training_makes_next(kind):
+    """Of the same loss, with the same draws: plain gradient descent moves each layer's weights by that norm."""
+    model, batch = kind()
+    for part in parts.of(model):
+        part.optimizer.build(part.variables)
+    before = state(model)
+    norms = summaries.gradient_norms(model, batch)
+    assert state(model) == before
+    weights = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    rate = 1.0 if kind is language_model else 0.01
+    if kind is without_y:
+        model.compile(keras.optimizers.SGD(rate))
+    tf.function(model.train_step)(batch)
+    squares = dict.fromkeys(norms, 0.0)
+    for variable, weight in zip(model.trainable_variables, weights, strict=True):
+        step = (keras.ops.convert_to_numpy(variable) - weight) / rate
+        squares[variable.path.rpartition("/")[0]] += np.sum(np.square(step, dtype=np.float64))
+    np.testing.assert_allclose(list(norms.values()), np.sqrt(list(squares.values())), rtol=2e-3)
+    assert min(norms.values()) > 0
+
+
+def test_a_step_of_the_models_own_has_norms_only_where_it_says_its_loss(tmp_path):
+    class Own(keras.Model):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    x = keras.Input((4, 4, 1))
+    model = Own(x, layers.Dense(3, name="logits")(layers.Flatten()(x)), name="own")
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(errors.UserError, match="own, which has a train_step of its own, must say what that minimises"):
+        summaries.gradient_norms(model, next(iter(batches().dataset())))
+    run = run_in(tmp_path)
+    fit(model, run, epochs=1)
+    train = curves(run.tensorboard / "train")
+    assert "norms/weights/logits" in train and not any("gradients" in tag for tag in train)
 
 
 def test_a_weighted_batch_weighs_in_the_gradient():

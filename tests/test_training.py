@@ -477,6 +477,201 @@ def test_an_unknown_monitor_lists_the_right_ones(tmp_path):
     assert model.optimizer.iterations == 0  # before the training
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("kill", [None, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_best_epoch_may_lie_before_a_kill_and_be_the_smallest_or_the_largest(tmp_path, monkeypatch, mode, kill):
+    """The measure is a list by heart, so that the best epoch is the second, before the kill in the fourth."""
+    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    scores = {"min": [3.0, 1.0, 2.0, 2.5, 1.5], "max": [1.0, 5.0, 4.0, 2.0, 3.0]}[mode]
+    wanted, watch = {"keep": "best", "monitor": "score", "mode": mode}, Weights()
+
+    def score(model):
+        return {"score": scores[int(model.optimizer.iterations) // train_batches().steps() - 1]}
+
+    whole = compiled()
+    history = fit(whole, run_in(tmp_path / "whole"), 5, callbacks=[watch], measure=score, **wanted)
+    for weight, best in zip(whole.trainable_weights, watch.after[1], strict=True):
+        np.testing.assert_array_equal(weight, best)
+    assert history["score"] == scores
+    if kill is not None:
+        with pytest.raises(SystemExit):
+            fit(compiled(), run_in(tmp_path / "run"), 5, callbacks=[KillAt(kill)], measure=score, **wanted)
+        resumed = compiled()
+        again = fit(resumed, run_in(tmp_path / "run", resumed=True), 5, callbacks=(), measure=score, **wanted)
+        assert again == history
+        for one, two in zip(resumed.weights, whole.weights, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_an_epoch_whose_number_is_nan_is_never_the_best(tmp_path):
+    watch, model = Weights(), compiled()
+    scores = iter([0.0, float("nan"), 2.0, float("nan")])  # the first is asked for its name
+    fit(
+        model, run_in(tmp_path), 3, callbacks=[watch], keep="best", monitor="x", measure=lambda m: {"x": next(scores)}
+    )  # fmt: skip
+    for weight, best in zip(model.trainable_weights, watch.after[1], strict=True):
+        np.testing.assert_array_equal(weight, best)
+
+
+def drawing(model):
+    """A measure that draws from the model's own generator, and looks at weights as they are."""
+    dropout = model.get_layer("dropout")
+    noise = float(keras.random.uniform((), seed=dropout.seed_generator))
+    return {"norm": float(np.linalg.norm(model.get_layer("logits").kernel)) + noise, "val_zero": np.float32(0)}
+
+
+def test_a_measure_is_logged_monitored_and_resumed_to_the_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    stopping = training.stopping(9, 1, "norm", "max")
+    whole = compiled()
+    history = fit(whole, run_in(tmp_path / "whole"), callbacks=stopping, monitor="norm", measure=drawing)
+    assert len(set(history["norm"])) == 4 and history["val_zero"] == [0.0] * 4
+    assert list(history)[-3:] == ["norm", "val_zero", "learning_rate"]
+    with pytest.raises(SystemExit):
+        kill = [*training.stopping(9, 1, "norm", "max"), KillAt(2)]
+        fit(compiled(), run_in(tmp_path / "run"), callbacks=kill, monitor="norm", measure=drawing)
+    resumed = compiled()
+    again = fit(
+        resumed, run_in(tmp_path / "run", resumed=True), callbacks=training.stopping(9, 1, "norm", "max"),
+        monitor="norm", measure=drawing,
+    )  # fmt: skip
+    assert again == history and state(resumed) == state(whole)
+    assert (tmp_path / "run" / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ({"bleu": "12.3"}, "measure must return numbers; 'bleu' is '12.3'."),
+        ({"bleu": None}, "'bleu' is None."),
+        ({"bleu": True}, "'bleu' is True."),
+        ({"bleu": np.ones(2)}, "'bleu' is array([1., 1.])."),
+        (0.5, "measure must return {name: number}; got 0.5."),
+        ({3: 0.5}, "measure must return {name: number}; got {3: 0.5}."),
+        ({"val_loss": 0.5}, "val_accuracy, learning_rate, examples_per_second; got 'val_loss'."),
+        ({"examples_per_second": 0.5}, "got 'examples_per_second'."),
+        ({"other": 0.5}, "monitor must be one of loss, accuracy, val_loss, val_accuracy, learning_rate, other; got 'b"),
+    ],
+)
+def test_a_measure_that_is_no_number_or_takes_a_name_is_one_line_before_training(tmp_path, measured, said):
+    model = compiled()
+    with pytest.raises(errors.UserError) as caught:
+        fit(model, run_in(tmp_path), monitor="bleu", keep="best", callbacks=(), measure=lambda model: measured)
+    assert said in str(caught.value) and "\n" not in str(caught.value) and model.optimizer.iterations == 0
+
+
+def test_an_epoch_that_reports_other_numbers_than_before_is_one_line(tmp_path):
+    fit(compiled(), run_in(tmp_path), epochs=1, measure=lambda model: {"x": 1})
+    with pytest.raises(errors.UserError, match="must report the same numbers; epoch 2 has loss, .*, those before"):
+        fit(compiled(), run_in(tmp_path, resumed=True), epochs=2)
+
+
+class OwnStep(keras.Model):
+    """A train_step of its own, as the tutorials of Keras have it: two optimizers, a raw loss, state in many places."""
+
+    def __init__(self, network, report=("loss",), **kwargs):
+        super().__init__(**kwargs)
+        self.network, self.report = network, report
+        self.built = True
+
+    def compile(self, bias_optimizer, kernel_optimizer):
+        super().compile()  # an RMSprop that nothing uses
+        self.optimizers = {"bias": bias_optimizer, "kernel": kernel_optimizer}
+        self.count = tf.Variable(0)
+        self.draws = tf.random.Generator.from_seed(1)
+
+    def call(self, x, training=False):
+        return self.network(x, training=training)
+
+    def numbers(self, data, training):
+        x, y = data
+        logits = self.network(x, training=training)
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True))
+        return loss, {"loss": loss, "nats": tf.cast(loss, tf.float64), "perplexity": tf.exp(1000 * loss)}
+
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            loss, numbers = self.numbers(data, True)
+        gradients = tape.gradient(loss, [v.value for v in self.trainable_variables])
+        noise = 1 + 0.1 * self.draws.normal(())
+        for name, optimizer in self.optimizers.items():
+            pairs = zip(gradients, self.trainable_variables, strict=True)
+            chosen = [(noise * g, v) for g, v in pairs if (v.name == "bias") == (name == "bias")]
+            optimizer.apply_gradients(chosen)
+        self.count.assign_add(1)
+        return {name: numbers[name] for name in self.report} | {"steps": self.count}
+
+    def test_step(self, data):
+        return {name: value for name, value in self.numbers(data, False)[1].items() if name in self.report}
+
+
+def own_step(report=("loss", "perplexity"), network=None):
+    keras.utils.set_random_seed(7)
+    image = keras.Input((8, 8, 1))
+    network = keras.Model(image, layers.Dense(3, name="logits")(layers.Flatten()(image)))
+    model = OwnStep(network, report, name="own")
+    model.compile(keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.02, 0.9))
+    return model
+
+
+def test_a_train_step_of_the_models_own_is_trained_monitored_and_resumed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    whole = own_step()
+    history = fit(whole, run_in(tmp_path / "whole"), callbacks=(), keep="best", monitor="val_loss")
+    rates = ["learning_rate/optimizers/bias", "learning_rate/optimizers/kernel"]
+    assert list(history) == ["loss", "perplexity", "steps", "val_loss", "val_perplexity", *rates]
+    assert history["steps"] == [8, 16, 24, 32] and history["perplexity"][0] == np.inf  # which may be infinite
+    assert 0 < history["val_loss"][-1] < history["val_loss"][0]  # not the 0 of Keras' tracker, which nothing updates
+    assert not whole.optimizer.built  # the one that Keras compiles by default has no slots
+    with pytest.raises(SystemExit):
+        fit(own_step(), run_in(tmp_path / "run"), callbacks=[KillAt(2)], keep="best", monitor="val_loss")
+    resumed = own_step()
+    run = run_in(tmp_path / "run", resumed=True)
+    assert fit(resumed, run, callbacks=(), keep="best", monitor="val_loss") == history
+    assert state(resumed) == state(whole) and int(resumed.count) == 32
+    assert "train_step of its own" not in capsys.readouterr().out
+
+
+def test_what_a_resume_cannot_put_back_is_said_in_one_line(tmp_path, capsys):
+    model = own_step()
+    hidden = keras.optimizers.SGD(0.1, momentum=0.5)
+    step = model.numbers
+
+    def numbers(data, training):
+        if training:
+            hidden.apply_gradients([(tf.ones_like(v.value), v) for v in model.trainable_variables])
+        return step(data, training)
+
+    model.numbers, model.schedule, model.seen = numbers, iter([0.1, 0.2]), np.zeros(3)
+    fit(model, run_in(tmp_path), epochs=1, callbacks=(), monitor="loss")
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "train_step" in line]
+    assert line.startswith("training.fit: own has a train_step of its own; a checkpoint does not hold the attributes")
+    assert "schedule, seen and the variable sgd" in line and "which is in none of its attributes" in line
+    fit(compiled(), run_in(tmp_path / "plain"), epochs=1)
+    assert "train_step" not in capsys.readouterr().out
+
+
+def test_a_step_that_reports_only_nats_does_not_train_through_nan(tmp_path):
+    poisoned = examples()
+    image = poisoned.features["image"].astype(np.float32)
+    image[np.arange(len(image)) // 8 == 4] = np.nan
+    broken = data.Examples({"image": image, "label": poisoned.features["label"]})
+    broken = data.batches(broken, 8, preprocess=lambda x: x)
+    with pytest.raises(training.Diverged, match="fit: nats must stay finite; got nan or inf at step 5 of epoch 1 with"):
+        training.fit(own_step(["nats"]), broken, None, run_in(tmp_path), epochs=1, keep="last", verbose=0)
+    with pytest.raises(training.Diverged, match="the weight .* must stay finite; got nan or inf at step 5 of epoch 1"):
+        training.fit(own_step([]), broken, None, run_in(tmp_path / "x"), epochs=1, keep="last", verbose=0)
+    assert checkpoint.newest(tmp_path / "checkpoints") is None
+
+
+def test_what_is_no_scalar_is_refused_before_training(tmp_path):
+    model = own_step()
+    numbers = model.numbers
+    model.numbers = lambda data, training: (numbers(data, training)[0], {"loss": data[0], "perplexity": data[1]})
+    with pytest.raises(errors.UserError, match=r"'loss' is of shape \(None, 8, 8, 1\)"):
+        fit(model, run_in(tmp_path), monitor="loss")
+
+
 def test_signals_are_put_back(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     fit(compiled(), run_in(tmp_path), epochs=1)

@@ -57,6 +57,9 @@ def compiled(hp, small=False):
 def quick_fit(model, train, validation, run, *, epochs, **kwargs):
     """In place of training: a few sums, by which the outcome depends on weights, seed, order and earlier epochs."""
     losses = []
+    for callback in kwargs["callbacks"]:
+        callback.set_model(model)
+        callback.on_train_begin()
     for epoch in range(epochs):
         drawn = np.random.random()  # the trial's own seed
         order = sum(int(i) for i in np.concatenate(train.batches.plan(1, train.first + epoch))[:3])
@@ -205,7 +208,7 @@ def test_the_law_of_resuming_notices_what_is_forgotten(tmp_path, quick, monkeypa
     elif forgotten == "weights":
         monkeypatch.setattr(tuning, "_load_weights", lambda model, path: None)
     else:
-        monkeypatch.setattr(tuning._Later, "__init__", lambda self, b, first: vars(self).update(batches=b, first=0))
+        monkeypatch.setattr(tuning._FromEpoch, "__init__", lambda self, b, first: vars(self).update(batches=b, first=0))
     search(run, "hyperband")
     assert outcome(run) != outcome(whole)
 
@@ -480,7 +483,7 @@ def test_a_row_of_the_hparams_page_takes_the_place_of_the_one_before(tmp_path):
 
 
 KILLED = """
-import os, pathlib, signal, sys
+import json, os, pathlib, signal, sys
 import keras_dl
 from keras_dl import atomic, errors, runs, training, tuning
 import test_tuning

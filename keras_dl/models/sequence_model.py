@@ -131,6 +131,11 @@ class SequenceModel(keras.Model):
         logits, loss = self._loss(x, y, weight, training=False)
         return self._report(x, y, logits, loss, weight)
 
+    def training_loss(self, data):
+        """The loss of a training step on a batch, at the weights without noise (parts.training_losses asks for it)."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        return self._loss(self._own_draws(x) if self.scheduled_sampling else x, y, weight, training=True)[1]
+
     def _loss(self, x, y, weight, training):
         """(logits, loss) of a batch; where the state is carried over, it is taken and left."""
         if not self.batch_size:

@@ -12,9 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "keras_dl"
 MAY_IMPORT = {
     "arguments": {"errors"},
     "layers": set(),
-    "objectives": {"arguments", "errors"},
-    "decoding": set(),
-    "models": {"arguments", "layers", "objectives", "decoding"},
+    "distributions": set(),
+    "objectives": {"arguments", "distributions", "errors"},
+    "decoding": {"distributions"},
+    "models": {"arguments", "layers", "objectives", "distributions", "decoding"},
     "lock": set(),
     "errors": set(),
     "console": set(),
@@ -63,7 +64,7 @@ MAY_IMPORT = {
         "tables",
         "training",
     },
-    "endpoints": {"data", "decoding", "imports"},
+    "endpoints": {"data", "decoding", "distributions", "imports"},
     "cards": {"errors", "paths", "provenance", "records"},
     "export": {
         "arguments",

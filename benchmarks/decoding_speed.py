@@ -7,8 +7,8 @@ and the same search: of the best K continuations of a sentence those that end ar
 live on. float32, 2 threads. The network has the sizes of the one of the table multi30k, untrained. Such weights end a
 sentence anywhere or nowhere, so the end is a token that is never drawn, and every contender takes 40 steps: about as
 many as the longest of a hundred translations of Multi30k, which is what a batch waits for.
-- ours: decoding.beam_search over models.decoder_of, one call of one graph, as the export has it: in two halves side by
-  side (decoding.in_halves).
+- ours: decoding.beam_search over the model's steps, one call of one graph, as the export has it: in two halves side by
+  side (decoding.search_in_halves).
 - uncached: the same search, in halves as well; its state is the tokens so far, and at each step the decoder, output
   layer included, runs on all of them again. The source is encoded once, and a sentence's hypotheses share that.
   uncached_last is the same, with logits of the last position alone.
@@ -175,27 +175,26 @@ def compare(found):
 
 
 class Ours:
-    """Our search over a step function of the model."""
+    """Our search over a model, or over what `of` makes of it."""
 
-    def __init__(self, row, stepper):
+    def __init__(self, row, of=None):
         with imports.quiet_tensorflow():
             import tensorflow as tf
 
             from keras_dl import decoding
         model = row.build()
-        decoder = stepper(model)
+        decoder = of(model) if of else model
 
         @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
         def search(source):
-            return decoding.in_halves(half, source, fill=row.stop)
+            return decoding.search_in_halves(half, source, fill=row.stop)
 
         def half(source):
             memory, state = decoder.begin(source)
             first = tf.fill([tf.shape(source)[0]], BOS)
             return decoding.beam_search(
-                lambda tokens, state: decoder.step(tokens, state, memory), state, first, row.steps, row.beam,
-                end=row.stop,
-            )  # fmt: skip
+                decoding.step_function(decoder, memory), state, first, row.steps, row.beam, end=row.stop
+            )
 
         self.search, self.source = search.get_concrete_function(), tf.constant(row.source())
         self.about = {"parameters": trainable(model)}
@@ -210,18 +209,16 @@ class Ours:
 
 
 class Uncached:
-    """models.decoder_of without what it keeps: the state is the target so far, (N, t) tokens."""
+    """A Transformer without what it keeps: the state is the target so far, (N, t) tokens."""
 
     def __init__(self, model, last=False):
-        from keras_dl.models.transformer import _Decoder
-
-        self.model, self.decoder, self.last = model, _Decoder(model), last
+        self.model, self.last = model, last
 
     def begin(self, source):
         import tensorflow as tf
 
         nothing = tf.compat.v1.placeholder_with_default(tf.zeros([tf.shape(source)[0], 0], tf.int32), [None, None])
-        return {"read": self.decoder.encoder(source, training=False), "mask": source[:, None, :] != 0}, nothing
+        return {"read": self.model.encode(source), "mask": source[:, None, :] != 0}, nothing
 
     def step(self, tokens, state, memory):
         import tensorflow as tf
@@ -235,12 +232,11 @@ class Uncached:
 
         def cross(n, layer, x):  # all rows of a sentence ask its one memory
             queries = tf.reshape(x, [tf.shape(memory["read"])[0], -1, x.shape[-1]])
-            made, _ = layer(queries, memory["read"], attention_mask=memory["mask"])
-            return tf.reshape(made, [rows, steps, x.shape[-1]])
+            outputs, _ = layer(queries, memory["read"], attention_mask=memory["mask"])
+            return tf.reshape(outputs, [rows, steps, x.shape[-1]])
 
-        x = self.model.get_layer("target_positions")(self.decoder.embedding(tokens))
-        x = self.decoder.parts.decoder(x, self.decoder.num_layers, own, cross)
-        return self.decoder.output(x[:, -1:] if self.last else x)[:, -1], tokens
+        x = self.model.parts.decoder(self.model.embed_target(tokens), self.model.num_layers, own, cross)
+        return self.model.output_of(x[:, -1:] if self.last else x)[:, -1], tokens
 
 
 class Torch:
@@ -314,9 +310,7 @@ def contender(who, name, smoke=False):
     row = _row(name, smoke)
     if who == "torch":
         return Torch(row)
-    with imports.quiet_tensorflow():
-        from keras_dl import models
-    return Ours(row, models.decoder_of if who == "ours" else functools.partial(Uncached, last=who == "uncached_last"))
+    return Ours(row, None if who == "ours" else functools.partial(Uncached, last=who == "uncached_last"))
 
 
 if __name__ == "__main__":

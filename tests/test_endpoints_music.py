@@ -17,9 +17,8 @@ NUMBERS = {"length": 4, "temperature": 1.0, "seed": 0}
 def served():
     """{"score", "generate"}: the endpoints as graphs, as an export has them; and the network behind them."""
     network = models.build_lstm(units=(5,))
-    stepper = models.with_state(network)
     examples = np.zeros((1, 4, 88), np.uint8)
-    made = endpoint.polyphony(stepper, music.PianoRoll(), examples)
+    made = endpoint.polyphony(network, music.PianoRoll(), examples)
     functions = {
         name: tf.function(made[name].function, input_signature=made[name].inputs, autograph=False)
         for name in ("score", "generate")

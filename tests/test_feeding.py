@@ -33,7 +33,7 @@ def folders(tmp_path_factory):
         run = runs.Run(path=root / kind, root=root, name=f"lstm-{kind}", app=f"model_{kind}")
         if kind == "text":
             net = models.build_lstm((None,), len(VOCABULARY), units=(4,))
-            preprocess, endpoints = tokens, export.language_model(models.with_state(net), tokens, "ab", 9)
+            preprocess, endpoints = tokens, export.language_model(net, tokens, "ab", 9)
         elif kind == "sentences":
             net, preprocess, endpoints = (
                 keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
@@ -43,7 +43,7 @@ def folders(tmp_path_factory):
         else:
             net, preprocess = models.build_lstm(units=(4,)), music.PianoRoll()
             prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
-            endpoints = export.polyphony(models.with_state(net), preprocess, prime, length=8)
+            endpoints = export.polyphony(net, preprocess, prime, length=8)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
             made[kind] = export.save(

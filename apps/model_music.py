@@ -114,7 +114,7 @@ def main(argv=None):
     tempo = float(splits.validation.features["beats_per_minute"][0])
     rolls = Roll(info.steps_per_beat, tempo)
     prime = piece[: BEATS * info.steps_per_beat]
-    play = tf.function(generator(model.stepper, preprocess), autograph=False)
+    play = tf.function(generator(model.network, preprocess), autograph=False)
 
     def sample():
         made = play(prime[None], config.sample_beats * info.steps_per_beat, 1.0, config.seed)
@@ -138,7 +138,7 @@ def main(argv=None):
     found = {"nats": training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
     run.say(f"test: {found['nats']:.4f} nats a time step")
     endpoints = export.polyphony(
-        model.stepper, preprocess, prime[None].repeat(2, 0), steps_per_beat=info.steps_per_beat,
+        model.network, preprocess, prime[None].repeat(2, 0), steps_per_beat=info.steps_per_beat,
         beats_per_minute=tempo, length=config.sample_beats * info.steps_per_beat,
     )  # fmt: skip
     folder = export.save(

@@ -147,7 +147,7 @@ def main(argv=None):
 
     with settings.user_input(), hardware.scope():
         tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    length, notes = sample_length(config, limits(tried.stepper)["generate"]["tokens"], tokens.encode([prime]))
+    length, notes = sample_length(config, limits(tried.network)["generate"]["tokens"], tokens.encode([prime]))
     run = runs.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
     if run.finished:
         run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
@@ -163,7 +163,7 @@ def main(argv=None):
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {info.level}s: {counts}")
-    write = tf.function(generator(model.stepper, tokens), autograph=False)
+    write = tf.function(generator(model.network, tokens), autograph=False)
 
     def sample(temperature, seed=config.seed):
         made = write([prime], length, temperature, 0, 1.0, seed)["text"]
@@ -187,13 +187,13 @@ def main(argv=None):
     whole.compile(loss=objectives.SequenceLoss("categorical"), weighted_metrics=metrics())
     found = training.evaluate(whole, batches(splits.test, 1, TEST_STEPS), run)  # the test split is read here, once
     found.pop("loss")
-    gap = models.exposure_gap(model.stepper, splits.validation.features["tokens"], prime=GAP, steps=GAP)
+    gap = models.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in found.items()))
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
-    endpoints = export.language_model(model.stepper, tokens, prime=prime, length=length)
+    endpoints = export.language_model(model.network, tokens, prime=prime, length=length)
     folder = export.save(
         model.network, run, endpoints=endpoints, metrics=found,
         card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "exposure_gap": gap},

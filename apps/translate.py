@@ -177,17 +177,14 @@ def main(argv=None):
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
 
     def asking(model):
-        """(decoder, what aligns, the endpoint's function): all of the weights that the model has then."""
-        decoder = models.decoder_of(model)
-        aligned = None if config.model == "seq2seq" else models.with_alignment(model)
-        ask = tf.function(
-            translation.translator(decoder, aligned, subwords, config.beam_width), autograph=False,
+        """The endpoint's function, of the weights that the model has then."""
+        return tf.function(
+            translation.translator(model, subwords, config.beam_width), autograph=False,
             input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((), tf.float32)],
         )  # fmt: skip
-        return decoder, aligned, ask
 
-    _, aligned, ask = asking(model)
-    looking = None if aligned is None else models.with_attention(model)
+    ask = asking(model)
+    looking = model.with_attention() if hasattr(model, "with_attention") else None
     lengths = splits.validation.features["source"].lengths[:SHOWN] + 1
     shown = splits.validation.take(np.sort(translation.requests(lengths, most)[0])).features
 
@@ -228,7 +225,7 @@ def main(argv=None):
         with run.scope():
             trained, model = model, compiled(best)
         model.set_weights(trained.get_weights())
-    decoder, aligned, ask = asking(model)
+    ask = asking(model)
 
     # The test split is read here, once.
     found = {name: training.evaluate(model, batches(splits.test), run)[name] for name in ("nats", "perplexity")}
@@ -240,7 +237,7 @@ def main(argv=None):
     run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
     example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
     endpoints = export.translation(
-        decoder, aligned, subwords, example, width=config.beam_width, length_penalty=config.length_penalty
+        model, subwords, example, width=config.beam_width, length_penalty=config.length_penalty
     )
     folder = export.save(
         model, run, endpoints=endpoints, metrics=found,

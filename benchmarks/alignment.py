@@ -42,7 +42,7 @@ def alignment(row):
         from keras_dl.features.subwords import Subwords
     exported = lengths.of_multi30k(row)
     getattr(models, f"build_{lengths.MODELS[row][0]}")  # imports the layers of the file
-    looking = models.with_attention(keras.saving.load_model(exported.path / "model.keras", compile=False))
+    looking = keras.saving.load_model(exported.path / "model.keras", compile=False).with_attention()
     subwords = Subwords(tuple(exported.card["preprocess"]["pieces"]))
     test = data.load("multi30k", lengths.SEED, kind="pairs", vocabulary_size=500).test.features
     pairs = [tuple(text.decode() for text in two) for two in zip(test["source_text"], test["target_text"], strict=True)]

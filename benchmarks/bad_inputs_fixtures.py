@@ -102,17 +102,16 @@ def _export(name, root):
     elif name == "music":
         model, preprocess = models.build_lstm(units=(4,)), PianoRoll()
         prime = np.stack([a_roll(np.random.default_rng(n)) for n in range(2)])
-        ends = export.polyphony(models.with_state(model), preprocess, prime, steps_per_beat=4, length=8)
+        ends = export.polyphony(model, preprocess, prime, steps_per_beat=4, length=8)
     elif name == "text":
         preprocess = Tokens.of("the quick brown fox jumps over the lazy dog\n", "character")
         model = models.build_lstm((None,), len(preprocess.vocabulary), units=(4,))
-        ends = export.language_model(models.with_state(model), preprocess, "the ", 9)
+        ends = export.language_model(model, preprocess, "the ", 9)
     else:
         preprocess = Subwords((*SPECIAL, "do", f"{WORD}a", WORD, *"abcdefghijklmnopqrstuvwxyz"))
         sizes = {"num_layers": 1, "hidden_dim": 8, "intermediate_dim": 16, "num_heads": 2}
         model = models.build_transformer(len(preprocess.pieces), **sizes)
-        decoder, aligned = models.decoder_of(model), models.with_alignment(model)
-        ends = export.translation(decoder, aligned, preprocess, (SENTENCES[:2], SENTENCES[2:4]), width=2)
+        ends = export.translation(model, preprocess, (SENTENCES[:2], SENTENCES[2:4]), width=2)
     export.save(model, run, endpoints=ends, metrics={"nats": 1.0})
 
 

@@ -8,8 +8,8 @@ best K that do not end are continued. float32, 2 threads. The network has the si
 is not trained. Because untrained weights end sentences at arbitrary places, the end is a token that the search never
 chooses, and every contender runs 40 steps: about as many as the longest of a hundred translations of Multi30k, for
 which a batch has to wait.
-- ours: decoding.beam_search over models.decoder_of, one call of one graph, as in the export, which searches two halves
-  of the batch side by side (decoding.in_halves).
+- ours: decoding.beam_search over the model's steps, one call of one graph, as in the export, which searches two halves
+  of the batch side by side (decoding.search_in_halves).
 - uncached: the same search, also in halves; its state is the tokens so far, and at each step the decoder with its
   output layer runs on all of them again. The source is encoded once, and all hypotheses of a sentence share it.
   uncached_last is the same, but computes only the last position's logits.
@@ -177,27 +177,26 @@ def compare(results):
 
 
 class Ours:
-    """Our search over a step function of the model."""
+    """Our search over a model, or over what `of` makes of it."""
 
-    def __init__(self, row, stepper):
+    def __init__(self, row, of=None):
         with imports.quiet_tensorflow():
             import tensorflow as tf
 
             from keras_dl import decoding
         model = row.build()
-        decoder = stepper(model)
+        decoder = of(model) if of else model
 
         @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
         def search(source):
-            return decoding.in_halves(half, source, fill=row.stop)
+            return decoding.search_in_halves(half, source, fill=row.stop)
 
         def half(source):
             memory, state = decoder.begin(source)
             first = tf.fill([tf.shape(source)[0]], BOS)
             return decoding.beam_search(
-                lambda tokens, state: decoder.step(tokens, state, memory), state, first, row.steps, row.beam,
-                end=row.stop,
-            )  # fmt: skip
+                decoding.step_function(decoder, memory), state, first, row.steps, row.beam, end=row.stop
+            )
 
         self.search, self.source = search.get_concrete_function(), tf.constant(row.source())
         self.about = {"parameters": trainable(model)}
@@ -212,18 +211,16 @@ class Ours:
 
 
 class Uncached:
-    """models.decoder_of without what it keeps: the state is the target so far, (N, t) tokens."""
+    """A Transformer without what it keeps: the state is the target so far, (N, t) tokens."""
 
     def __init__(self, model, last=False):
-        from keras_dl.models.transformer import _Decoder
-
-        self.model, self.decoder, self.last = model, _Decoder(model), last
+        self.model, self.last = model, last
 
     def begin(self, source):
         import tensorflow as tf
 
         nothing = tf.compat.v1.placeholder_with_default(tf.zeros([tf.shape(source)[0], 0], tf.int32), [None, None])
-        return {"read": self.decoder.encoder(source, training=False), "mask": source[:, None, :] != 0}, nothing
+        return {"read": self.model.encode(source), "mask": source[:, None, :] != 0}, nothing
 
     def step(self, tokens, state, memory):
         import tensorflow as tf
@@ -240,9 +237,8 @@ class Uncached:
             attended, _ = layer(queries, memory["read"], attention_mask=memory["mask"])
             return tf.reshape(attended, [rows, steps, x.shape[-1]])
 
-        x = self.model.get_layer("target_positions")(self.decoder.embedding(tokens))
-        x = self.decoder.parts.decoder(x, self.decoder.num_layers, own, cross)
-        return self.decoder.output(x[:, -1:] if self.last else x)[:, -1], tokens
+        x = self.model.parts.decoder(self.model.embed_target(tokens), self.model.num_layers, own, cross)
+        return self.model.output_of(x[:, -1:] if self.last else x)[:, -1], tokens
 
 
 class Torch:
@@ -316,9 +312,7 @@ def contender(who, name, smoke=False):
     row = _row(name, smoke)
     if who == "torch":
         return Torch(row)
-    with imports.quiet_tensorflow():
-        from keras_dl import models
-    return Ours(row, models.decoder_of if who == "ours" else functools.partial(Uncached, last=who == "uncached_last"))
+    return Ours(row, None if who == "ours" else functools.partial(Uncached, last=who == "uncached_last"))
 
 
 if __name__ == "__main__":

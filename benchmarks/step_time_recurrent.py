@@ -197,7 +197,7 @@ class OurWriter:
         from keras_dl.endpoints.text import language_model
 
         network = row.build()
-        endpoint = language_model(models.with_state(network), row.vocabulary())["generate"]
+        endpoint = language_model(network, row.vocabulary())["generate"]
         write = tf.function(endpoint.function, input_signature=endpoint.inputs, autograph=False)
         self.write = write.get_concrete_function()
         asked = {"prime": [""], "length": CALL, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": SEED}

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_dl.arguments import OneOf, Share, Text, check, checked
+from keras_dl.distributions import Bernoulli, Categorical
 from keras_dl.errors import UserError
 
 
@@ -21,7 +22,7 @@ def categorical_nll(targets, logits):
         logits: (B, T, K).
 
     Returns:
-        (B, T) float32, also of logits in half precision.
+        (B, T) float32, also of logits in half precision; float64 of float64.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -40,7 +41,7 @@ def bernoulli_nll(targets, logits):
         logits: (B, T, D).
 
     Returns:
-        (B, T) float32, also of logits in half precision.
+        (B, T) float32, also of logits in half precision; float64 of float64.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -53,8 +54,7 @@ def bernoulli_nll(targets, logits):
         raise ValueError(
             f"bernoulli_nll: targets and logits must both be (B, T, D); got {targets.shape} and {logits.shape}."
         )
-    targets, logits = tf.cast(targets, tf.float32), tf.cast(logits, tf.float32)
-    return tf.reduce_sum(_sigmoid_cross_entropy(logits, targets), -1)
+    return tf.reduce_sum(Bernoulli(logits).cross_entropy(targets), -1)
 
 
 def smoothed_nll(targets, logits, label_smoothing):
@@ -65,7 +65,8 @@ def smoothed_nll(targets, logits, label_smoothing):
         label_smoothing: the share.
 
     Returns:
-        (B, T) float32, of which first derivatives can be taken.
+        (B, T) float32 or float64, of which first derivatives can be taken; of second derivatives, say
+        distributions.Categorical(logits).cross_entropy(targets, label_smoothing, fast=False).
 
     >>> round(float(smoothed_nll([[2]], [[[0.0, 0.0, 0.0, 0.0]]], 0.1)[0, 0]), 4)  # log 4, whatever the target
     1.3863
@@ -75,49 +76,7 @@ def smoothed_nll(targets, logits, label_smoothing):
         raise ValueError(
             f"categorical_nll: targets must be (B, T) and logits (B, T, K); got {targets.shape} and {logits.shape}."
         )
-    tokens = logits.shape[-1] or tf.shape(logits)[-1]
-    flat = tf.reshape(tf.cast(logits, tf.float32), [-1, tokens])
-    return tf.reshape(
-        _cross_entropy(flat, tf.reshape(tf.cast(targets, tf.int32), [-1]), label_smoothing), tf.shape(targets)
-    )
-
-
-def _sigmoid_cross_entropy(logits, targets):
-    """TensorFlow's, with a gradient that is 0 where the upstream one is, whatever stands there."""
-
-    @tf.custom_gradient
-    def of(logits):
-        def backward(upstream):
-            return tf.math.multiply_no_nan(tf.sigmoid(logits) - targets, upstream)
-
-        return tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), backward
-
-    return of(logits)
-
-
-def _cross_entropy(logits, targets, smoothing):
-    """(N, K), (N,) -> (N,). TensorFlow's own kernel takes ten times as long as its softmax; this is made of that."""
-
-    @tf.custom_gradient
-    def of(logits):
-        rows = tf.range(tf.size(targets))
-        chosen = tf.stack([rows, targets], 1)
-        softmax, (largest, where) = tf.nn.softmax(logits), tf.math.top_k(logits, 1)
-        # log Z, from the one probability that cannot vanish.
-        log_z = largest[:, 0] - tf.math.log(tf.gather_nd(softmax, tf.stack([rows, where[:, 0]], 1)))
-        mean = (1 - smoothing) * tf.gather_nd(logits, chosen)
-        if smoothing:
-            mean += smoothing * tf.reduce_mean(logits, -1)
-
-        def backward(upstream):
-            share = smoothing / tf.cast(tf.shape(logits)[-1], logits.dtype)
-            # Of a step that does not count 0, also where its logits are NaN.
-            gradient = tf.math.multiply_no_nan(softmax - share if smoothing else softmax, upstream[:, None])
-            return tf.tensor_scatter_nd_sub(gradient, chosen, (1 - smoothing) * upstream)
-
-        return log_z - mean, backward
-
-    return of(logits)
+    return Categorical(logits).cross_entropy(targets, label_smoothing)
 
 
 NLL = {"categorical": categorical_nll, "bernoulli": bernoulli_nll}
@@ -161,12 +120,12 @@ class SequenceLoss(keras.losses.Loss):
         nll = self.call(y_true, y_pred)
         weight = _weights("SequenceLoss", sample_weight, nll)
         total = tf.reduce_sum(tf.math.multiply_no_nan(nll, weight))
-        by = tf.reduce_sum(weight) if self.over == "steps" else tf.cast(tf.shape(nll)[0], tf.float32)
+        count = tf.reduce_sum(weight) if self.over == "steps" else tf.cast(tf.shape(nll)[0], nll.dtype)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync  # Keras adds their gradients up
-        return tf.math.divide_no_nan(total, by if replicas == 1 else by * replicas)
+        return tf.math.divide_no_nan(total, count if replicas == 1 else count * replicas)
 
     def call(self, y_true, y_pred):
-        """Of each step: (B, T) float32."""
+        """Of each step: (B, T)."""
         if self.label_smoothing:
             return smoothed_nll(y_true, y_pred, self.label_smoothing)
         return NLL[self.nll](y_true, y_pred)
@@ -272,17 +231,17 @@ class StepAccuracy(_MeanNLL):
 
     def of_steps(self, y_true, y_pred):
         logits = tf.cast(y_pred, tf.float32)
-        flat = tf.reshape(logits, [-1, logits.shape[-1]])  # as the loss does it: the graph makes it once
+        flat = tf.reshape(logits, [-1, logits.shape[-1]])  # the loss does the same: a graph computes it once
         best = tf.math.top_k(flat, 1)[1][:, 0]
         same = tf.cast(best == tf.reshape(tf.cast(y_true, tf.int32), [-1]), tf.float32)
         return tf.reshape(same, tf.shape(y_true))
 
 
 def _weights(who, weight, nll):
-    """(B, T) float32; a weight of any other shape would be stretched over the wrong axis unseen."""
+    """(B, T) in nll's dtype; a weight of any other shape would be stretched over the wrong axis unseen."""
     if weight is None:
         return tf.ones_like(nll)
-    weight = tf.cast(tf.convert_to_tensor(weight), tf.float32)
+    weight = tf.cast(tf.convert_to_tensor(weight), nll.dtype)
     if not weight.shape.is_compatible_with(nll.shape):
         raise ValueError(f"{who}: sample_weight must be one number a step, {nll.shape}; got {weight.shape}.")
     return weight

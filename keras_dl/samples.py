@@ -50,7 +50,7 @@ def attention_of(shown, subwords, source, target):
     """The arguments of alignment_figure: where a model looks as it writes a target.
 
     Args:
-        shown: models.with_attention of it; of a Transformer the heads of its last layer but one are taken.
+        shown: the model's with_attention(); of a Transformer the heads of its last layer but one are taken.
         subwords: data.subwords.Subwords.
         source, target: a string each.
     """

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import decoding, models
-from keras_dl.decoding import Shared, beam_search, generate, in_halves, take
-from keras_dl.models import transformer
+from keras_dl.decoding import Shared, beam_search, generate, search_in_halves, take
+from keras_dl.layers import attention_cache
 
 SOURCE = np.array([[5, 6, 7, 8], [3, 0, 0, 0], [4, 4, 0, 0], [9, 2, 3, 0], [2, 0, 0, 0]], "int32")
 FILL = -1
@@ -22,7 +22,7 @@ def reversed_tokens(source):
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_in_halves_is_the_search_of_all(graph, count):
-    halves = lambda source: in_halves(reversed_tokens, source, FILL)  # noqa: E731
+    halves = lambda source: search_in_halves(reversed_tokens, source, FILL)  # noqa: E731
     if graph:
         halves = tf.function(halves, autograph=False, input_signature=[tf.TensorSpec((None, None), tf.int32)])
     source = tf.constant(SOURCE[5 - count :])
@@ -39,7 +39,7 @@ def test_the_shorter_half_is_searched_without_the_longer_ones_padding():
         tf.py_function(lambda x: seen.append(x.numpy().tolist()), [source], [])
         return source
 
-    np.testing.assert_array_equal(in_halves(search, tf.constant(SOURCE), 0), SOURCE)
+    np.testing.assert_array_equal(search_in_halves(search, tf.constant(SOURCE), 0), SOURCE)
     assert sorted(seen) == [[[3], [2]], sorted(SOURCE[[0, 2, 3]].tolist(), key=np.count_nonzero)]
 
 
@@ -81,11 +81,10 @@ def test_two_steps_may_go_on_from_one_state(graph):
     source, target = np.array([[5, 6, 0], [3, 4, 7]], "int32"), np.array([[1, 4, 5], [1, 6, 2]], "int32")
 
     def run():
-        decoder = models.decoder_of(model)
-        memory, state = decoder.begin(tf.constant(source))
+        memory, state = model.begin(tf.constant(source))
         for tokens in target.T[:2]:
-            _, state = decoder.step(tf.constant(tokens), state, memory)
-        return [decoder.step(tf.constant(tokens), state, memory)[0] for tokens in ([7, 8], [9, 3], [7, 8])]
+            _, state = model.step(tf.constant(tokens), state, memory)
+        return [model.step(tf.constant(tokens), state, memory)[0] for tokens in ([7, 8], [9, 3], [7, 8])]
 
     found = (tf.function(run, autograph=False) if graph else run)()
     for logits, tokens in zip(found, ([7, 8], [9, 3], [7, 8]), strict=True):
@@ -96,17 +95,16 @@ def test_two_steps_may_go_on_from_one_state(graph):
 
 @pytest.mark.parametrize("room", [1, 3])
 def test_what_a_decoder_keeps_grows_without_a_loss(room, monkeypatch):
-    monkeypatch.setattr(transformer, "ROOM", room)
+    monkeypatch.setattr(attention_cache, "ROOM", room)
     model = models.build_transformer(11, num_layers=1, hidden_dim=8, intermediate_dim=12, num_heads=2)
     source = np.array([[5, 6, 0], [3, 4, 7]], "int32")
     target = np.random.default_rng(0).integers(1, 11, (2, 7)).astype("int32")
 
     @tf.function(autograph=False)
     def run():
-        decoder = models.decoder_of(model)
-        memory, state = decoder.begin(tf.constant(source))
+        memory, state = model.begin(tf.constant(source))
         after = tf.constant(target.T)
-        step = lambda tokens, state: decoder.step(tokens, state, memory)  # noqa: E731
+        step = decoding.step_function(model, memory)
         written = lambda logits, t: tf.gather(after, tf.minimum(t + 1, 6))  # noqa: E731
         return generate(step, state, after[0], 7, written)[1]
 
@@ -119,7 +117,7 @@ def test_what_a_decoder_keeps_grows_without_a_loss(room, monkeypatch):
 @pytest.mark.parametrize("graph", [False, True])
 def test_a_sentence_may_get_more_rows_and_fewer(room, graph, monkeypatch):
     """Prefixes written by one row, then three, then two: as a forced beginning and a search behind it."""
-    monkeypatch.setattr(transformer, "ROOM", room)
+    monkeypatch.setattr(attention_cache, "ROOM", room)
     model = models.build_transformer(11, num_layers=1, hidden_dim=8, intermediate_dim=12, num_heads=2)
     source = np.array([[5, 6, 0], [3, 4, 7]], "int32")
     target = np.random.default_rng(0).integers(1, 11, (2, 3)).astype("int32")
@@ -129,15 +127,14 @@ def test_a_sentence_may_get_more_rows_and_fewer(room, graph, monkeypatch):
     ]
 
     def run():
-        decoder = models.decoder_of(model)
-        memory, state = decoder.begin(tf.constant(source))
+        memory, state = model.begin(tf.constant(source))
         for column in target.T:
-            _, state = decoder.step(tf.constant(column), state, memory)
+            _, state = model.step(tf.constant(column), state, memory)
         found = []
         for rows, columns in zip(changes, tokens, strict=True):
             state = take(state, rows)
             for column in columns:
-                logits, state = decoder.step(tf.constant(column), state, memory)
+                logits, state = model.step(tf.constant(column), state, memory)
                 found.append(logits)
         return found
 
@@ -154,16 +151,15 @@ def test_a_sentence_may_get_more_rows_and_fewer(room, graph, monkeypatch):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_transformer_in_halves(count):
     model = models.build_transformer(11, num_layers=1, hidden_dim=8, intermediate_dim=12, num_heads=2)
-    decoder = models.decoder_of(model)
 
     def search(source):
-        memory, state = decoder.begin(source)
-        step = lambda tokens, state: decoder.step(tokens, state, memory)  # noqa: E731
+        memory, state = model.begin(source)
+        step = decoding.step_function(model, memory)
         return beam_search(step, state, tf.ones([tf.shape(source)[0]], tf.int32), 6, 3, end=2, results=2)
 
     source = tf.constant(np.array([[5, 6, 7, 0], [3, 0, 0, 0], [9, 8, 7, 3]], "int32")[:count])
     whole = tf.function(search, autograph=False, input_signature=[tf.TensorSpec((None, None), tf.int32)])
-    for a, b in zip(in_halves(search, source, fill=2), whole(source), strict=True):
+    for a, b in zip(search_in_halves(search, source, fill=2), whole(source), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 

@@ -18,9 +18,8 @@ NUMBERS = {"length": 4, "temperature": 1.0, "seed": 0}
 def served():
     """{"score", "generate"}: the endpoints as graphs, as an export has them; and the network behind them."""
     network = models.build_lstm(units=(5,))
-    stepper = models.with_state(network)
     examples = np.zeros((1, 4, 88), np.uint8)
-    made = endpoint.polyphony(stepper, PianoRoll(), examples, steps_per_beat=2)
+    made = endpoint.polyphony(network, PianoRoll(), examples, steps_per_beat=2)
     functions = {
         name: tf.function(made[name].function, input_signature=made[name].specs(), autograph=False)
         for name in ("score", "generate")

@@ -27,8 +27,8 @@ BUILDERS = {
 def made(kind, tokens=LETTERS):
     """(score, generate) of a small model, as graphs."""
     keras.utils.set_random_seed(0)
-    stepper = models.with_state(BUILDERS[kind](len(tokens.vocabulary)))
-    endpoints = export.language_model(stepper, tokens, "a")
+    model = BUILDERS[kind](len(tokens.vocabulary))
+    endpoints = export.language_model(model, tokens, "a")
     score, generate = (
         tf.function(endpoints[name].function, autograph=False, input_signature=endpoints[name].specs())
         for name in ("score", "generate")
@@ -71,10 +71,10 @@ def test_line_ends_are_read_alike():
 @pytest.mark.parametrize("tokens", [LETTERS, WORDS], ids=["character", "word"])
 def test_the_unknown_is_never_drawn(tokens):
     """Of a model that gives it nearly all of the probability."""
-    stepper = models.with_state(BUILDERS["lstm"](len(tokens.vocabulary)))
-    bias = stepper.layers[-1].bias
+    model = BUILDERS["lstm"](len(tokens.vocabulary))
+    bias = model.layers[-1].bias
     bias.assign(tf.one_hot(tokens.unknown, len(tokens.vocabulary)) * 50.0)
-    generate = endpoint.generator(stepper, tokens)
+    generate = endpoint.generator(model, tokens)
     for temperature, top_k, top_p in ((1.0, 0, 1.0), (0.0, 0, 1.0), (1.0, 1, 1.0), (1.0, 0, 0.5), (1e6, 2, 0.5)):
         (answer,) = generate(tf.constant([""]), 30, temperature, top_k, top_p, 0)["text"].numpy()
         assert tokens.vocabulary[tokens.unknown].encode() not in answer and answer
@@ -110,11 +110,11 @@ def test_the_ends_of_the_ranges_are_answered():
 
 
 def test_a_request_is_bounded_together_by_the_model_s_cost(monkeypatch):
-    stepper = models.with_state(BUILDERS["lstm"](9))
-    weights = endpoint.weights_per_token(stepper, 9)
+    model = BUILDERS["lstm"](9)
+    weights = endpoint.weights_per_token(model, 9)
     monkeypatch.setattr(endpoint, "SCORED", 100 * weights)
     monkeypatch.setattr(endpoint, "GENERATED", 100 * weights)
-    score, generate = endpoint.scorer(stepper, LETTERS), endpoint.generator(stepper, LETTERS)
+    score, generate = endpoint.scorer(model, LETTERS), endpoint.generator(model, LETTERS)
     assert len(score(tf.constant(["a" * 25] * 4))["tokens"]) == 4
     with pytest.raises(tf.errors.InvalidArgumentError, match="text: a request may have at most 100 tokens, each text"):
         score(tf.constant(["a" * 26, "b", "", ""]))
@@ -136,16 +136,20 @@ def test_requests_are_bounded_before_they_are_read():
 
 def test_a_larger_model_may_be_asked_for_less():
     small, large = (
-        endpoint.limits(models.with_state(models.build_lstm((None,), classes, units=units)))
+        endpoint.limits(models.build_lstm((None,), classes, units=units))
         for classes, units in ((100, (64,)), (10_000, (200, 200)))
     )
     for name in ("score", "generate"):
         assert large[name]["tokens_of_all"] < small[name]["tokens_of_all"]
     attends = [
-        models.build_transformer_lm((None,), 9, num_layers=1, hidden_dim=64, num_heads=2, max_length=n) for n in (8, 64)
+        models.build_transformer_lm((None,), 9, num_layers=n, hidden_dim=64, num_heads=2, max_length=length)
+        for n, length in ((1, 8), (1, 64), (2, 64))
     ]
-    short, long = (endpoint.limits(models.with_state(model))["generate"]["tokens_of_all"] for model in attends)
-    assert long == pytest.approx(short / 8, abs=1)  # its window is read again at each step
+    short, long, deep = (endpoint.limits(model)["generate"] for model in attends)
+    assert short == long  # a token goes through the weights once, and once more with half a window, however long
+    weights = endpoint.weights_per_token(attends[0], 9)
+    assert short["tokens_of_all"] == endpoint.GENERATED // (2 * weights)
+    assert deep["tokens"] == short["tokens"] / 2  # the chain of a step's operations is twice as long
 
 
 # What a sample begins with.

@@ -52,11 +52,9 @@ class Made:
         for weight in self.model.trainable_weights:
             if len(weight.shape) > 1:
                 weight.assign(rng.normal(0, std, weight.shape))
-        self.decoder = models.decoder_of(self.model)
-        self.aligned = None if kind == "seq2seq" else models.with_alignment(self.model)
-        self.endpoints = export.translation(self.decoder, self.aligned, SUBWORDS, EXAMPLE, width=WIDTH)
+        self.endpoints = export.translation(self.model, SUBWORDS, EXAMPLE, width=WIDTH)
         self.python = tf.function(
-            translation.translator(self.decoder, self.aligned, SUBWORDS, WIDTH), autograph=False,
+            translation.translator(self.model, SUBWORDS, WIDTH), autograph=False,
             input_signature=self.endpoints["translate"].specs(),
         )  # fmt: skip
         self.logits = tf.function(
@@ -153,11 +151,11 @@ def test_a_translation_has_the_probability_that_the_model_gives_it(made, kind):
 @pytest.mark.parametrize("kind", KINDS[:2])
 def test_the_alignment_is_that_of_the_sentence_alone_and_nothing_on_padding(made, kind):
     one, source = made(kind), sentences(6, seed=2)
-    answer = one.translate(source)
+    answer, aligned = one.translate(source), one.model.with_alignment()
     for row, text in enumerate(source):
         encoded, target, alignment = cut(answer, row)
         assert encoded == SUBWORDS.sources([text]).numpy()[0].tolist() and encoded[-1] == EOS
-        shown = one.aligned({"source": np.array([encoded]), "target": np.array([[translation.BOS, *target[:-1]]])})
+        shown = aligned({"source": np.array([encoded]), "target": np.array([[translation.BOS, *target[:-1]]])})
         np.testing.assert_allclose(alignment, shown["alignment"][0], atol=1e-5)
         np.testing.assert_allclose(alignment.sum(1), 1, atol=1e-5)
         assert answer["alignment"][row].sum() == pytest.approx(len(target), abs=1e-3)  # the rest is 0
@@ -176,7 +174,7 @@ def test_a_sentence_is_translated_alike_alone_and_among_others(made, kind):
 
 def test_width_1_and_a_sample_at_temperature_0_are_the_greedy_choice(made):
     one, source = made("transformer"), sentences(4, seed=4)
-    translate = translation.translator(one.decoder, None, SUBWORDS, 1)
+    translate = translation.translator(one.model, SUBWORDS, 1)
     answer = tf.function(translate, autograph=False)(tf.constant(source), tf.constant(0.0))
     assert answer["translations"].shape == (4, 1)
     for row, text in enumerate(source):
@@ -215,9 +213,10 @@ def test_a_sample_is_drawn_by_its_seed(made):
 
 
 class Endless:
-    """A decoder that writes "b" for ever: its logit is 9, the end's -9, all others' are 0."""
+    """A model that writes "b" for ever: its logit is 9, the end's -9, all others' are 0."""
 
-    model = models.build_seq2seq(V, V, units=(2,), embedding_dim=2)  # whose cost is its own
+    output_shape = (None, None, V)
+    trainable_weights = models.build_seq2seq(V, V, units=(2,), embedding_dim=2).trainable_weights  # by which it costs
 
     def begin(self, source):
         return (), tf.zeros([tf.shape(source)[0], 1])
@@ -233,7 +232,7 @@ def test_how_long_a_translation_gets_depends_on_its_source_alone():
     assert [len(text) for text in answer["translation"].numpy()] == limits
     nats = -float(tf.nn.log_softmax(tf.constant([9.0, -9.0] + [0.0] * (V - 2)))[0])
     np.testing.assert_allclose(-answer["log_probability"], np.array(limits) * nats, rtol=1e-3)
-    answer = translation.translator(Endless(), None, SUBWORDS, 2)(source, 0.0)
+    answer = translation.translator(Endless(), SUBWORDS, 2)(source, 0.0)
     assert [len(text) for text in answer["translation"].numpy()] == limits
     assert [len(ids(row)) for row in answer["target_tokens"].numpy()] == limits
 
@@ -267,7 +266,7 @@ def test_a_translation_never_has_padding_a_begin_or_the_unknown():
     source = tf.constant(["b"] * 5)
     for answer in (
         translation.sampler(Wrong(), SUBWORDS)(source, 1.0, 0, 1.0, 0)["translation"].numpy(),
-        translation.translator(Wrong(), None, SUBWORDS, 3)(source, 0.6)["translations"].numpy().flatten(),
+        translation.translator(Wrong(), SUBWORDS, 3)(source, 0.6)["translations"].numpy().flatten(),
     ):
         assert all(len(text) > 40 for text in answer) and not any(b"\xef\xbf\xbd" in text for text in answer)
 
@@ -281,9 +280,9 @@ def test_a_request_s_sentences_are_bounded_together_by_the_model_s_cost(monkeypa
     assert wider["translate"]["tokens_of_all"] == pytest.approx(large["translate"]["tokens_of_all"] / 2, abs=1)
     assert wider["sample"] == large["sample"] and wider["score"] == large["score"]
 
-    weights = translation.weights_per_token(Endless.model, V)
+    weights = translation.weights_per_token(Endless, V)
     monkeypatch.setattr(translation, "TRANSLATED", 300 * weights * 2)
-    translate = translation.translator(Endless(), None, SUBWORDS, 2)
+    translate = translation.translator(Endless(), SUBWORDS, 2)
     fits = tf.constant(["b" * 8] * 5)  # 10 tokens and 50 more, 5 times
     assert len(translate(fits, 0.0)["translation"]) == 5
     with pytest.raises(tf.errors.InvalidArgumentError, match="request may have at most 300 tokens, each sentence cou"):

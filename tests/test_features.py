@@ -156,10 +156,10 @@ def saved(tmp_path_factory):
     prime = np.eye(6, 88, 40, np.uint8)[None]
     endpoints = {
         "pictures": (exports.tiny(), exports.all_endpoints(exports.tiny())),
-        "text": (net, export.language_model(models.with_state(net), TOKENS, "ab", 3)),
+        "text": (net, export.language_model(net, TOKENS, "ab", 3)),
         "music": (
             music,
-            export.polyphony(models.with_state(music), music_preprocess(), prime, steps_per_beat=2, length=3),
+            export.polyphony(music, music_preprocess(), prime, steps_per_beat=2, length=3),
         ),
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -253,7 +253,7 @@ def test_a_draw_of_another_process_must_be_the_same(saved, tmp_path, monkeypatch
 
     monkeypatch.setattr(export, "_answers_of_a_fresh_process", other)
     net = models.build_lstm((None,), 4, units=(3,))
-    endpoints = export.language_model(models.with_state(net), TOKENS, "ab", 3)
+    endpoints = export.language_model(net, TOKENS, "ab", 3)
     with pytest.raises(RuntimeError, match="endpoint generate draws otherwise with the same seed at batch size 1"):
         export.save(net, run_in(tmp_path, "text"), endpoints=endpoints, metrics={})
     assert "the same seed gives the same draw" in cards.read(saved["text"])["endpoints"]["generate"]["samples"]

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from cases import BOS, CASES, EOS, PAD, having
 
-from keras_dl import models
 from keras_dl.layers.alignment import SCORES, AttentionDecoder, OrthogonalBlocks
 from keras_dl.models import attention_seq2seq, seq2seq
 
@@ -47,7 +46,7 @@ def logits(model, source=SOURCE, target=TARGET):
 
 
 def alignment(model, source=SOURCE, target=TARGET):
-    shown = attention_seq2seq._with_attention(model)
+    shown = model.with_attention()
     return np.asarray(shown({"source": np.array(source, np.int32), "target": np.array(target, np.int32)})["attention"])
 
 
@@ -90,13 +89,12 @@ def test_step_by_step_equals_the_model_whatever_each_row_has_written(name, rows)
     model = made(name)
     written = np.random.default_rng(0).integers(1, 7, (3 * rows, 5))
     wanted = logits(model, np.repeat(SOURCE, rows, 0), written)
-    decoder = models.decoder_of(model)
-    memory, state = decoder.begin(tf.constant(SOURCE))
+    memory, state = model.begin(tf.constant(SOURCE))
     assert all(len(tensor) == 3 for tensor in tf.nest.flatten((memory, state)))
     state = tf.nest.map_structure(lambda s: tf.repeat(s, rows, 0), state)
     for t in range(5):
         given = state
-        step, state = decoder.step(tf.constant(written[:, t], tf.int32), state, memory)
+        step, state = model.step(tf.constant(written[:, t], tf.int32), state, memory)
         tf.nest.assert_same_structure(given, state)
         assert step.dtype == tf.float32
         np.testing.assert_allclose(step, wanted[:, t], atol=1e-5)
@@ -105,7 +103,7 @@ def test_step_by_step_equals_the_model_whatever_each_row_has_written(name, rows)
 @pytest.mark.parametrize("name", RECURRENT)
 @pytest.mark.parametrize("batch", [1, pytest.param(None, marks=pytest.mark.slow)])
 def test_a_step_keeps_the_states_shapes_so_that_a_loop_can_run_it(name, batch):
-    decoder = models.decoder_of(made(name))
+    decoder = made(name)
 
     @tf.function(input_signature=[tf.TensorSpec([batch, None], tf.int32)], autograph=False)
     def write(source):
@@ -129,9 +127,8 @@ def test_a_loaded_model_writes_as_before(name, tmp_path):
     made(name).save(tmp_path / "model.keras")
     steps = []
     for model in (made(name), keras.models.load_model(tmp_path / "model.keras")):
-        decoder = models.decoder_of(model)
-        memory, state = decoder.begin(tf.constant(SOURCE))
-        steps.append(decoder.step(tf.constant(TARGET[:, 0]), state, memory)[0])
+        memory, state = model.begin(tf.constant(SOURCE))
+        steps.append(model.step(tf.constant(TARGET[:, 0]), state, memory)[0])
     np.testing.assert_allclose(*steps, atol=1e-6)
 
 
@@ -167,9 +164,8 @@ def test_mixed_precision_gives_about_the_same(name, policy):
     x = {"source": SOURCE, "target": TARGET}
     assert model.output.dtype == "float32"
     np.testing.assert_allclose(model(x), logits(made(name)), atol=0.2)
-    decoder = models.decoder_of(model)
-    memory, state = decoder.begin(tf.constant(SOURCE))
-    step, _ = decoder.step(tf.constant(TARGET[:, 0]), state, memory)
+    memory, state = model.begin(tf.constant(SOURCE))
+    step, _ = model.step(tf.constant(TARGET[:, 0]), state, memory)
     np.testing.assert_allclose(step, np.asarray(model(x))[:, 0], atol=0.1)
 
 
@@ -319,7 +315,7 @@ def test_the_model_with_attention_is_the_papers(name):
 
 @pytest.mark.parametrize("name", ATTENTIVE)
 def test_attention_sums_to_one_over_real_tokens_and_is_zero_on_padding(name):
-    shown = attention_seq2seq._with_attention(made(name))({"source": padded(SOURCE, 2), "target": TARGET})
+    shown = made(name).with_attention()({"source": padded(SOURCE, 2), "target": TARGET})
     weights, real = np.asarray(shown["attention"]), padded(SOURCE, 2)[:, None] > PAD
     assert weights.shape == (3, 4, 7)
     np.testing.assert_array_equal(weights[np.broadcast_to(~real, weights.shape)], 0)

@@ -20,32 +20,46 @@ RECURRENT = having("recurrent")
 VOCABULARY = ("\ufffd", "\n", "a", "b", "c", " ")
 
 
-def stepper_of(case):
-    stepper = models.with_state(case.model)
-    return stepper, next(iter(case.inputs.shapes)), stepper.output["state"].shape[-1]
-
-
 @pytest.mark.parametrize("row", RECURRENT)
 def test_two_halves_with_the_state_handed_over_equal_the_whole(row):
     case = CASES[row]
-    stepper, name, size = stepper_of(case)
-    x, zero = tf.constant(case.example(3)), tf.zeros((3, size))
-    whole, handed = stepper({name: x, "state": zero}), zero
-    logits = []
+    model, x = case.model, tf.constant(case.example(3))
+    memory, zero = model.begin(rows=3)
+    assert isinstance(model, decoding.Stepwise) and memory == ()
+    (whole, final), state, logits = model.read(x, zero), zero, []
     for part in (x[:, :1], x[:, 1:3], x[:, 3:]):  # a single step has a path of its own
-        made = stepper({name: part, "state": handed})
-        logits.append(made["logits"])
-        handed = made["state"]
+        part, state = model.read(part, state, memory)
+        logits.append(part)
     last = logits[-1] if len(case.output) == 1 else tf.concat(logits, 1)
-    np.testing.assert_allclose(last, case.model(x, training=False), atol=1e-6)
-    np.testing.assert_allclose(handed, whole["state"], atol=1e-6)
-    forgotten = stepper({name: x[:, 3:], "state": zero})["logits"]
+    np.testing.assert_allclose(last, model(x, training=False), atol=1e-6)
+    np.testing.assert_allclose(whole, model(x, training=False), atol=1e-6)
+    for a, b in zip(tf.nest.flatten(state), tf.nest.flatten(final), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    forgotten, _ = model.read(x[:, 3:], zero)
     assert np.abs(forgotten - logits[-1]).max() > 1e-3  # the state does matter
 
 
-def test_a_network_without_recurrent_layers_has_no_state():
-    with pytest.raises(ValueError, match="must have recurrent layers; got linear without any"):
-        models.with_state(models.build_linear())
+@pytest.mark.parametrize("row", RECURRENT)
+def test_step_by_step_it_gives_the_models_logits(row):
+    case = CASES[row]
+    model, x = case.model, tf.constant(case.example(3))
+
+    @tf.function(autograph=False)
+    def steps(x):
+        memory, state = model.begin(rows=tf.shape(x)[0])
+        logits = []
+        for inputs in tf.unstack(x, axis=1):
+            now, state = model.step(inputs, state, memory)
+            logits.append(now)
+        return logits
+
+    logits = steps(x)
+    wanted = model(x, training=False)
+    np.testing.assert_allclose(logits[-1] if len(case.output) == 1 else tf.stack(logits, 1), wanted, atol=1e-6)
+
+
+def test_a_network_that_is_no_sequence_s_has_no_steps():
+    assert not isinstance(models.build_linear(), decoding.Stepwise)
 
 
 # Training with the state carried over
@@ -103,7 +117,7 @@ def test_validation_does_not_disturb_the_training_state(tmp_path):
         model = compiled(models.SequenceModel(network(), batch_size=3))
         kwargs = {"monitor": "nats", "keep": "last", "verbose": 0, "epochs": 2}
         training.fit(model, batches()[0], validation, run_in(tmp_path / name), **kwargs)
-        states[name] = [np.asarray(model.train_state), *map(np.asarray, model.trainable_variables)]
+        states[name] = [*map(np.asarray, model.train_state), *map(np.asarray, model.trainable_variables)]
     for a, b in zip(*states.values(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert np.abs(states["with"][0]).max() > 1e-3
@@ -117,12 +131,14 @@ def test_the_state_is_zero_at_an_epochs_start_and_carried_within():
     carried = []
     for batch in found:
         model.train_step(batch)
-        carried.append(np.asarray(model.train_state))
+        carried.append([np.asarray(variable) for variable in model.train_state])
     for k in range(5):
-        np.testing.assert_allclose(carried[k], carried[k + 5], atol=1e-6)
+        for a, b in zip(carried[k], carried[k + 5], strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
     rows = tf.concat([x["tokens"] for x, *_ in found[:5]], 1)
-    whole = model.stepper({"tokens": rows, "state": tf.zeros_like(carried[0])})["state"]
-    np.testing.assert_allclose(carried[4], whole, atol=1e-6)
+    _, whole = model.network.read(rows, model.network.begin(rows=3)[1])
+    for a, b in zip(carried[4], tf.nest.flatten(whole), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -255,19 +271,19 @@ def test_the_exposure_gap_of_a_model_that_knows_nothing_is_none():
     stream = np.random.default_rng(0).integers(0, 6, 400).astype(np.int32)
     net = models.build_lstm((None,), 6, units=(4,))
     net.get_layer("logits").set_weights([np.zeros((4, 6)), np.zeros(6)])
-    gap = models.exposure_gap(models.with_state(net), stream, prime=5, steps=9, sequences=7)
+    gap = models.exposure_gap(net, stream, prime=5, steps=9, sequences=7)
     assert gap["own"] == pytest.approx(np.log(6), abs=1e-5) and gap["real"] == pytest.approx(np.log(6), abs=1e-5)
-    sure = models.exposure_gap(models.with_state(counting()), stream, prime=5, steps=9, sequences=7)
+    sure = models.exposure_gap(counting(), stream, prime=5, steps=9, sequences=7)
     assert sure["own"] < 1e-6 and sure["real"] > 10 and sure["sequences"] == 7
 
 
 @pytest.mark.parametrize(("tokens", "steps"), [(2, 1), (3, 2), (38, 19), (99, 50), (100, 50)])
 def test_the_exposure_gap_of_a_short_text_is_measured_on_what_there_is(tokens, steps):
     stream = np.random.default_rng(0).integers(1, 6, tokens).astype(np.int32)
-    gap = models.exposure_gap(models.with_state(network()), stream)
+    gap = models.exposure_gap(network(), stream)
     assert gap["steps"] == steps and np.isfinite([gap["own"], gap["real"]]).all()
     with pytest.raises(ValueError, match="stream must have at least 2 tokens; got 1"):
-        models.exposure_gap(models.with_state(network()), stream[:1])
+        models.exposure_gap(network(), stream[:1])
 
 
 # What an export answers
@@ -275,7 +291,7 @@ def test_the_exposure_gap_of_a_short_text_is_measured_on_what_there_is(tokens, s
 
 def test_a_texts_score_is_its_log_likelihood_after_a_lines_end():
     net, tokens = network(), Tokens("character", VOCABULARY)
-    answer = text_scorer(models.with_state(net), tokens)(tf.constant(["abca", "", "b?"]))
+    answer = text_scorer(net, tokens)(tf.constant(["abca", "", "b?"]))
     for i, ids in enumerate(([2, 3, 4, 2], [], [3, 0])):
         logs = np.asarray(tf.nn.log_softmax(net(tf.constant([[1, *ids]]), training=False)))[0]
         wanted = sum(logs[t, token] for t, token in enumerate(ids))
@@ -286,15 +302,14 @@ def test_a_texts_score_is_its_log_likelihood_after_a_lines_end():
 
 def test_a_text_goes_on_as_step_by_step_in_python_with_the_same_noise():
     net, tokens = network(), Tokens("character", VOCABULARY)
-    stepper = models.with_state(net)
-    made = text_generator(stepper, tokens)(tf.constant(["ab", ""]), 12, 0.8, 4, 0.95, 3)["text"]
+    made = text_generator(net, tokens)(tf.constant(["ab", ""]), 12, 0.8, 4, 0.95, 3)["text"]
     sample, never = decoding.Sample(3, 0.8, 4, 0.95), np.zeros(len(VOCABULARY), np.float32)
     never[tokens.unknown] = -np.inf
-    ids, state, given = np.array([1, 1]), tf.zeros((2, 10)), [[2, 3], []]
+    ids, (_, state), given = np.array([1, 1]), net.begin(rows=2), [[2, 3], []]
     written = [[], []]
     for t in range(2 + 12):
-        answer = stepper({"tokens": tf.constant(ids[:, None], tf.int32), "state": state})
-        state, drawn = answer["state"], np.asarray(sample(answer["logits"][:, 0] + never, tf.constant(t)))
+        logits, state = net.step(tf.constant(ids, tf.int32), state)
+        drawn = np.asarray(sample(logits + never, tf.constant(t)))
         ids = np.array([given[b][t] if t < len(given[b]) else drawn[b] for b in range(2)])
         for b in range(2):
             written[b].append(ids[b])
@@ -305,9 +320,9 @@ def test_a_text_goes_on_as_step_by_step_in_python_with_the_same_noise():
 def test_a_piece_goes_on_as_step_by_step_in_python_with_the_same_noise():
     keras.utils.set_random_seed(0)
     net = models.build_gru(units=(7,))
-    stepper, preprocess = models.with_state(net), PianoRoll()
+    preprocess = PianoRoll()
     prime = np.random.default_rng(0).integers(0, 2, (2, 5, 88)).astype(np.uint8)
-    generate = music_generator(stepper, preprocess)
+    generate = music_generator(net, preprocess)
     made = np.asarray(generate(tf.constant(prime), 6, 0.7, 9)["roll"])
     np.testing.assert_array_equal(made[:, :5], prime)
     draw, roll = decoding.Bernoulli(9, 0.7), prime
@@ -322,7 +337,7 @@ def test_a_piece_goes_on_as_step_by_step_in_python_with_the_same_noise():
 def test_a_pieces_score_counts_the_real_steps_alone():
     net, preprocess = models.build_gru(units=(7,)), PianoRoll()
     roll = np.random.default_rng(0).integers(0, 2, (2, 9, 88)).astype(np.uint8)
-    answer = music_scorer(models.with_state(net), preprocess)(tf.constant(roll), tf.constant([9, 4]))
+    answer = music_scorer(net, preprocess)(tf.constant(roll), tf.constant([9, 4]))
     for i, steps in enumerate((9, 4)):
         before = np.pad(roll[i : i + 1, :steps], [(0, 0), (1, 0), (0, 0)])[:, :-1].astype(np.float32)
         p = np.asarray(tf.sigmoid(net(tf.constant(before), training=False)))[0].astype(np.float64)
@@ -334,19 +349,18 @@ def test_a_pieces_score_counts_the_real_steps_alone():
 @pytest.mark.slow
 def test_an_exported_language_model_answers_as_python_does(tmp_path):
     net, tokens = network(implementation="xla"), Tokens("character", VOCABULARY)
-    stepper = models.with_state(net)
     folder = export.save(
-        net, run_in(tmp_path / "run"), endpoints=export.language_model(stepper, tokens, "ab"),
+        net, run_in(tmp_path / "run"), endpoints=export.language_model(net, tokens, "ab"),
         metrics={"nats": 1.0},
     )  # fmt: skip
     served = export.load(folder)
     primes = ["ab c", "b", ""]
     ask = {"length": 20, "temperature": 0.9, "top_k": 3, "top_p": 0.9, "seed": 5}
     there = served.call("generate", prime=np.array(primes, object), **ask)["text"]
-    here = text_generator(stepper, tokens)(tf.constant(primes), *ask.values())["text"]
+    here = text_generator(net, tokens)(tf.constant(primes), *ask.values())["text"]
     assert list(there) == list(here.numpy()) and len(set(there)) == 3
     score = served.call("score", text=np.array(["abc", "a"], object))
-    wanted = text_scorer(stepper, tokens)(tf.constant(["abc", "a"]))
+    wanted = text_scorer(net, tokens)(tf.constant(["abc", "a"]))
     np.testing.assert_allclose(score["log_likelihood"], wanted["log_likelihood"], rtol=1e-5)
     with pytest.raises(Refused, match="an answer may have at most 8192 tokens"):
         served.call("generate", prime=np.array(["a"], object), **{**ask, "length": 2**20})
@@ -358,15 +372,14 @@ def test_an_exported_language_model_answers_as_python_does(tmp_path):
 def test_an_exported_model_of_music_answers_as_python_does(tmp_path):
     keras.utils.set_random_seed(0)
     net, preprocess = models.build_lstm(units=(7,)), PianoRoll()
-    stepper = models.with_state(net)
     prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
     folder = export.save(
         net, run_in(tmp_path / "run"), metrics={"nats": 1.0},
-        endpoints=export.polyphony(stepper, preprocess, prime, steps_per_beat=2, length=8),
+        endpoints=export.polyphony(net, preprocess, prime, steps_per_beat=2, length=8),
     )  # fmt: skip
     served = export.load(folder)
     there = served.call("generate", prime=prime, length=11, temperature=1.0, seed=2)["roll"]
-    here = music_generator(stepper, preprocess)(tf.constant(prime), 11, 1.0, 2)["roll"]
+    here = music_generator(net, preprocess)(tf.constant(prime), 11, 1.0, 2)["roll"]
     np.testing.assert_array_equal(there, here)
     with pytest.raises(Refused, match="a request may have at most 64 pieces"):
         served.call("score", roll=np.zeros((65, 1, 88), np.uint8), steps=np.ones(65, np.int32))

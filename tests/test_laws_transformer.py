@@ -140,7 +140,7 @@ def test_the_whole_model_is_section_3(variant):
     logits, weights = paper(model_of(variant), given, **VARIANTS[variant])
     assert np.ptp(logits) > 1
     np.testing.assert_allclose(logits_of(model_of(variant), given), logits, atol=2e-5)
-    shown = models.with_attention(model_of(variant))(given, training=False)
+    shown = model_of(variant).with_attention()(given, training=False)
     for kind, name in (("source_", "encoder{}_"), ("target_", "decoder{}_"), ("", "decoder{}_cross_")):
         wanted = np.stack([weights[f"{name.format(n)}attention"] for n in range(1, N + 1)], 1)
         np.testing.assert_allclose(shown[f"{kind}attention"], wanted, atol=1e-5)
@@ -310,7 +310,7 @@ def test_a_batch_gives_what_its_sentences_give_one_by_one(variant):
 @pytest.mark.parametrize("variant", BOTH)
 def test_attention_sums_to_one_and_is_zero_where_nothing_is_to_be_seen(variant):
     given = sentences()
-    shown = models.with_attention(model_of(variant))(given, training=False)
+    shown = model_of(variant).with_attention()(given, training=False)
     (b, s), t = given["source"].shape, given["target"].shape[1]
     shapes = {"attention": (t, s), "source_attention": (s, s), "target_attention": (t, t)}
     for kind, shape in shapes.items():
@@ -325,8 +325,8 @@ def test_attention_sums_to_one_and_is_zero_where_nothing_is_to_be_seen(variant):
 @pytest.mark.parametrize(("num_layers", "taken"), [(1, 0), (2, 0), (3, 1)])
 def test_an_alignment_is_the_mean_of_the_heads_of_the_last_layer_but_one(num_layers, taken):
     model, given = made("paper", num_layers=num_layers), sentences()
-    shown = models.with_alignment(model)(given, training=False)
-    weights = np.asarray(models.with_attention(model)(given, training=False)["attention"])
+    shown = model.with_alignment()(given, training=False)
+    weights = np.asarray(model.with_attention()(given, training=False)["attention"])
     assert set(shown) == {"logits", "alignment"}
     np.testing.assert_array_equal(shown["logits"], logits_of(model, given))
     np.testing.assert_allclose(shown["alignment"], weights[:, taken].mean(1), atol=1e-6)
@@ -336,9 +336,8 @@ def test_an_alignment_is_the_mean_of_the_heads_of_the_last_layer_but_one(num_lay
 
 
 def test_a_model_without_attention_shows_none():
-    for show in (models.with_attention, models.with_alignment):
-        with pytest.raises(ValueError, match="with_attention: the model must have attention; seq2seq has none"):
-            show(CASES["seq2seq"].model)
+    for show in ("with_attention", "with_alignment"):
+        assert hasattr(CASES["attention_seq2seq"].model, show) and not hasattr(CASES["seq2seq"].model, show)
 
 
 # Step by step
@@ -356,11 +355,10 @@ def translating(variant):
 
 def stepwise(model, given, rows):
     """Logits (N, T, V) of the target's tokens, given one at a time; N = rows * B."""
-    decoder = models.decoder_of(model)
-    memory, state = decoder.begin(tf.convert_to_tensor(given["source"]))
+    memory, state = model.begin(tf.convert_to_tensor(given["source"]))
     state, found = decoding.take(state, np.repeat(range(given["source"].shape[0]), rows)), []
     for tokens in tf.unstack(given["target"], axis=1):
-        logits, state = decoder.step(tokens, state, memory)
+        logits, state = model.step(tokens, state, memory)
         found.append(logits)
     return tf.stack(found, 1)
 
@@ -394,13 +392,13 @@ def test_step_by_step_in_half_precision_it_does_so_roughly():
 def test_rows_may_change_places_as_a_beam_s_do(variant):
     """A state's rows taken anew, some twice: each goes on from the beginning that it was taken with."""
     model, given = translating(variant)
-    decoder, order = models.decoder_of(model), np.array([2, 0, 0, 4, 3, 5, 6, 8, 7])
-    memory, state = decoder.begin(tf.constant(given["source"]))
+    order = np.array([2, 0, 0, 4, 3, 5, 6, 8, 7])
+    memory, state = model.begin(tf.constant(given["source"]))
     state = decoding.take(state, np.repeat(range(len(given["source"])), K))
     for tokens in given["target"].T[:3]:
-        logits, state = decoder.step(tf.constant(tokens), state, memory)
+        logits, state = model.step(tf.constant(tokens), state, memory)
     state = decoding.take(state, order)
-    logits, _ = decoder.step(tf.constant(given["target"][:, 3]), state, memory)
+    logits, _ = model.step(tf.constant(given["target"][:, 3]), state, memory)
     mixed = np.concatenate([given["target"][order, :3], given["target"][:, 3:4]], 1)
     wanted = logits_of(model, {"source": np.repeat(given["source"], K, 0), "target": mixed})
     np.testing.assert_allclose(logits, wanted[:, 3], atol=1e-5)
@@ -415,14 +413,15 @@ def test_greedy_decoding_is_the_whole_model_on_the_growing_prefix(variant):
         logits = model({"source": source, "target": prefix}, training=False)[:, -1]
         logs.append(np.max(tf.nn.log_softmax(logits), -1))
         prefix = np.concatenate([prefix, np.argmax(logits, -1)[:, None]], 1).astype(np.int32)
-    decoder, tokens, logs = models.decoder_of(model), prefix[:, 1:], np.transpose(logs)
+    tokens, logs = prefix[:, 1:], np.transpose(logs)
 
     @functools.partial(tf.function, autograph=False)
     def write(source, end):
-        memory, state = decoder.begin(source)
+        memory, state = model.begin(source)
         first = tf.fill([tf.shape(source)[0]], BOS)
-        step = lambda tokens, state: decoder.step(tokens, state, memory)  # noqa: E731
-        return decoding.generate(step, state, first, length, decoding.Greedy(), end=end)[:2]
+        return decoding.generate(
+            decoding.step_function(model, memory), state, first, length, decoding.Greedy(), end=end
+        )[:2]
 
     found, scores = write(tf.constant(source), None)
     np.testing.assert_array_equal(found, tokens)
@@ -445,7 +444,7 @@ def test_a_file_gives_a_model_that_answers_writes_and_shows_the_same(variant, tm
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(logits_of(again, given), logits_of(model, given))
     np.testing.assert_array_equal(stepwise(again, given, 1), stepwise(model, given, 1))
-    a, b = (models.with_alignment(m)(given, training=False)["alignment"] for m in (again, model))
+    a, b = (m.with_alignment()(given, training=False)["alignment"] for m in (again, model))
     np.testing.assert_array_equal(a, b)
 
 
@@ -507,7 +506,7 @@ def test_a_model_that_learns_to_reverse_looks_along_the_other_diagonal(kind):
     model.compile(optimizer, objectives.SequenceLoss("categorical"))
     model.fit(tf.data.Dataset.from_tensor_slices(tuple(train)), shuffle=False, verbose=0)
     given, labels, weight, lengths = (tf.nest.map_structure(lambda x: x[0], part) for part in reversals(1, 200, seed=1))
-    shown = models.with_alignment(model)(given, training=False)
+    shown = model.with_alignment()(given, training=False)
     right = np.argmax(shown["logits"], -1) == labels
     assert right[weight > 0].mean() > 0.97
     place = np.arange(LONGEST + 1)

@@ -41,13 +41,13 @@ def folders(tmp_path_factory):
         run = runs.Run(path=root / kind, root=root, name=f"lstm-{kind}", app=f"model_{kind}")
         if kind == "text":
             net = models.build_lstm((None,), len(VOCABULARY), units=(4,))
-            endpoints = export.language_model(models.with_state(net), tokens, "ab", 9)
+            endpoints = export.language_model(net, tokens, "ab", 9)
         elif kind == "sentences":
             net, endpoints = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), shouting()
         else:
             net = models.build_lstm(units=(4,))
             prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
-            endpoints = export.polyphony(models.with_state(net), PianoRoll(), prime, steps_per_beat=2, length=8)
+            endpoints = export.polyphony(net, PianoRoll(), prime, steps_per_beat=2, length=8)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
             made[kind] = export.save(net, run, endpoints=endpoints, metrics={"nats": 1.0})

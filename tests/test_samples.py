@@ -77,7 +77,7 @@ def test_where_a_model_looks_is_of_the_sentence_s_own_tokens(build):
         model = models.build_attention_seq2seq(
             30, 30, units=4, embedding_dim=4, attention_units=4, output_units=4, dropout=0.0
         )
-    looking = models.with_attention(model)
+    looking = model.with_attention()
     found = samples.attention_of(looking, subwords, "a dog", "ein hund rennt")
     for side, text in (("source", "a dog"), ("target", "ein hund rennt")):
         assert "".join(found[side]) == "".join(f"{WORD}{word}" for word in text.split()) + "</s>"

@@ -247,7 +247,8 @@ def language_model():
     network = models.build_lstm((None,), 5, units=(4,), init_scale=0.5)
     model = models.SequenceModel(network, batch_size=2, scheduled_sampling=0.5)
     model.compile(keras.optimizers.SGD(1.0), objectives.SequenceLoss("categorical"))
-    model.train_state.assign(0.5 * tf.ones_like(model.train_state))
+    for variable in model.train_state:
+        variable.assign(0.5 * tf.ones_like(variable))
     tokens, ones = tf.constant([[1, 2, 3], [4, 0, 2]]), tf.ones((2, 3))
     return model, ({"tokens": tokens, "start": tf.constant([False, True])}, tokens, ones)
 

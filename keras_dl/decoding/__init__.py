@@ -1,10 +1,12 @@
 """Sequences from a model of the next step: drawn one after the other, or searched for.
 
+    memory, state = model.begin(source)
+    step = decoding.step_function(model, memory)
     decoding.generate(step, state, first, length, decoding.Sample(seed))
     decoding.beam_search(step, state, first, length, width, end=2)
 
-A step function step(inputs, state) -> (logits, state) is all that they see of a model. Imported when they are used
-(PEP 562).
+A step function step(inputs, state) -> (logits, state) is all that they see of a model; protocol.py says what a model
+has. Imported when they are used (PEP 562).
 """
 
 import importlib
@@ -15,7 +17,10 @@ EXPORTS = {  # public name -> its file
     "Sample": "draws",
     "Bernoulli": "draws",
     "beam_search": "beam",
-    "in_halves": "states",
+    "Stepwise": "protocol",
+    "Cost": "protocol",
+    "step_function": "protocol",
+    "search_in_halves": "states",
     "Shared": "states",
     "take": "states",
 }

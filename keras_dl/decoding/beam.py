@@ -85,12 +85,12 @@ def beam_search(step, state, first, length, width, *, end, length_penalty=0.0, r
 
         best, at = tf.math.top_k(tf.where(ends, -math.inf, candidates), width)
         live = tf.where(finished, live, best)  # the rest of what is done goes on, and nobody looks at it
-        drawn, parents = tf.gather(words, at, batch_dims=1), tf.gather(parents, at)
+        following, parents = tf.gather(words, at, batch_dims=1), tf.gather(parents, at)
         state = _reordered(new_state, parents, batch, width)
-        history = tuple(array.write(t, x) for array, x in zip(history, (drawn, parents), strict=True))
+        history = tuple(array.write(t, x) for array, x in zip(history, (following, parents), strict=True))
 
         done |= (complete[0][:, -1] > -math.inf) | (live[:, 0] == -math.inf) | (t + 1 >= limits)
-        return t + 1, done, tf.cast(drawn, first.dtype), state, live, complete, history
+        return t + 1, done, tf.cast(following, first.dtype), state, live, complete, history
 
     live = tf.tile(tf.one_hot([0], width, 0.0, -math.inf), [batch, 1])  # the K rows are equal: one of them counts
     nothing, zeros = tf.fill([batch, width], -math.inf), tf.zeros([batch, width], tf.int32)

@@ -10,13 +10,13 @@ import dataclasses
 import math
 from numbers import Integral, Real
 
-import numpy as np
 import tensorflow as tf
 
+from keras_dl import distributions
 from keras_dl.decoding._checks import refused
+from keras_dl.distributions import TINY, Categorical
 
 HOTTEST = 1e6  # a temperature at which every token is as likely as any other
-TINY = float(np.finfo("float32").tiny)  # the smallest normal float32: no logarithm of zero
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Greedy:
     def __call__(self, logits, t):
         return tf.argmax(logits, -1, output_type=tf.int32)
 
-    def log_probability(self, logits, drawn):
-        return token_log_probability(logits, drawn)
+    def log_probability(self, logits, tokens):
+        return token_log_probability(logits, tokens)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +71,10 @@ class Sample:
             raise ValueError(f"Sample: top_p must be in (0, 1]; got {self.top_p!r}. Nearest: 1.0.")
 
     def __call__(self, logits, t):
-        logits = tf.cast(logits, tf.float32)
+        categorical = Categorical(logits)
         if _is(self.temperature, 0):
-            return tf.argmax(logits, -1, output_type=tf.int32)
-        gumbel = -tf.math.log(-tf.math.log(_uniform(self.seed, t, logits)))
-        noisy = logits + tf.cast(self.temperature, tf.float32) * gumbel
+            return categorical.mode()
+        logits, noisy = categorical.logits, categorical.perturbed(_key(self.seed, t), self.temperature)
         if _is(self.top_k, 0) and _is(self.top_p, 1):
             return tf.argmax(noisy, -1, output_type=tf.int32)
         return self._restricted(logits, noisy)
@@ -100,11 +99,11 @@ class Sample:
             before = tf.cumsum(share, -1, exclusive=True)
             top_p = tf.cast(self.top_p, tf.float32)  # a tensor of 0 leaves none, of which the arg max is the first
             candidates = tf.where((before < top_p) | (top_p >= 1), candidates, -math.inf)
-        drawn = tf.gather(indices, tf.argmax(candidates, -1), batch_dims=1)
-        return drawn if free is None else tf.where(free, tf.argmax(noisy, -1, output_type=tf.int32), drawn)
+        tokens = tf.gather(indices, tf.argmax(candidates, -1), batch_dims=1)
+        return tokens if free is None else tf.where(free, tf.argmax(noisy, -1, output_type=tf.int32), tokens)
 
-    def log_probability(self, logits, drawn):
-        return token_log_probability(logits, drawn)
+    def log_probability(self, logits, tokens):
+        return token_log_probability(logits, tokens)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,29 +127,24 @@ class Bernoulli:
         _check_temperature("Bernoulli", self.temperature)
 
     def __call__(self, logits, t):
-        logits = tf.cast(logits, tf.float32)
-        if not _is(self.temperature, 0):
-            u = _uniform(self.seed, t, logits)
-            logits += tf.cast(self.temperature, tf.float32) * (tf.math.log(u) - tf.math.log1p(-u))
-        return tf.cast(logits > 0, tf.float32)
+        bernoulli = distributions.Bernoulli(logits)
+        if _is(self.temperature, 0):
+            return bernoulli.mode()
+        return bernoulli.sample(_key(self.seed, t), self.temperature)
 
-    def log_probability(self, logits, drawn):
+    def log_probability(self, logits, vectors):
         """The sum over the entries: (B,)."""
-        logits, drawn = tf.cast(logits, tf.float32), tf.cast(drawn, tf.float32)
-        return -tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(drawn, logits), -1)
+        return tf.reduce_sum(distributions.Bernoulli(logits).log_prob(vectors), -1)
 
 
-def token_log_probability(logits, drawn):
-    """log softmax(logits) at the drawn tokens: (B,)."""
-    logits = tf.cast(logits, tf.float32)
-    logits -= tf.reduce_max(logits, -1, keepdims=True)
-    return tf.gather(logits, drawn, batch_dims=1) - tf.math.log(tf.reduce_sum(tf.exp(logits), -1))
+def token_log_probability(logits, tokens):
+    """log softmax(logits) at the tokens: (B,)."""
+    return Categorical(logits).log_prob(tokens)
 
 
-def _uniform(seed, t, like):
-    """Uniform in (0, 1), in the shape of `like`; one algorithm on every device."""
-    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(t, tf.int64)])
-    return tf.random.stateless_uniform(tf.shape(like), key, minval=TINY, maxval=1.0, alg="philox")
+def _key(seed, t):
+    """The seed of step t."""
+    return tf.stack([tf.cast(seed, tf.int64), tf.cast(t, tf.int64)])
 
 
 def _is(value, number):

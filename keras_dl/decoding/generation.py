@@ -15,7 +15,8 @@ def generate(step, state, first, length, draw, *, end=None):
     """Run a model on its own draws.
 
     Args:
-        step: step(inputs, state) -> (logits, state): logits (B, K) of the next token, or (B, D) of the next vector.
+        step: step(inputs, state) -> (logits, state): logits (B, K) of the next token, or (B, D) of the next vector;
+            decoding.step_function makes it of a model.
         state: any nest of tensors (B, ...); `step` keeps its dtypes, and its shapes but for axes that grow from step to
             step, as a cache's does: in a graph an axis behind the first that is unknown or empty at the start may.
         first: inputs of the first step, (B,) int32 tokens or (B, D) float vectors.
@@ -49,14 +50,15 @@ def generate(step, state, first, length, draw, *, end=None):
 
     def body(t, inputs, state, ended, outputs, scores):
         logits, new_state = step(inputs, state)
-        drawn = draw(logits, t)
-        same("generate", "draw", inputs, drawn)
+        following = draw(logits, t)
+        same("generate", "draw", inputs, following)
         same("generate", "step", state, new_state)
-        score = log_probability(logits, drawn)
+        score = log_probability(logits, following)
         if end is not None:
-            drawn, score = tf.where(ended, tf.cast(end, drawn.dtype), drawn), tf.where(ended, 0.0, score)
-            ended = drawn == tf.cast(end, drawn.dtype)  # and what had ended draws the end for ever
-        return t + 1, drawn, new_state, ended, outputs.write(t, drawn), scores.write(t, score)
+            following = tf.where(ended, tf.cast(end, following.dtype), following)
+            score = tf.where(ended, 0.0, score)
+            ended = following == tf.cast(end, following.dtype)  # and what had ended goes on with the end for ever
+        return t + 1, following, new_state, ended, outputs.write(t, following), scores.write(t, score)
 
     ended = tf.zeros_like(first, tf.bool) if end is not None else ()
     blank = tf.fill(tf.concat([[size], tf.shape(first)], 0), tf.cast(0 if end is None else end, first.dtype))
@@ -86,5 +88,5 @@ def _check(first, length, draw, end):
         raise ValueError(f"generate: end must be None for vectors, which have no token; got {end!r}.")
     if first.shape.rank == 2 and not hasattr(draw, "log_probability"):
         raise ValueError(
-            f"generate: a draw of vectors must have log_probability(logits, drawn), as Bernoulli has; got {draw!r}."
+            f"generate: a draw of vectors must have log_probability(logits, vectors), as Bernoulli has; got {draw!r}."
         )

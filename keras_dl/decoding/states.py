@@ -38,7 +38,7 @@ def take(state, rows):
     return keras.tree.traverse(one, state)
 
 
-def in_halves(search, source, fill):
+def search_in_halves(search, source, fill):
     """search(source), the shorter half of the sentences beside the longer one.
 
     A step is a chain of small operations: while one half's wait for each other, the other half's have the processor.
@@ -50,17 +50,17 @@ def in_halves(search, source, fill):
         fill: of what one half has fewer than the other behind the first axis.
 
     >>> longest = lambda tokens: tf.tile(tokens[:, -1:], [1, tf.shape(tokens)[1]])
-    >>> in_halves(longest, tf.constant([[5, 6, 7], [3, 0, 0]]), -1).numpy().tolist()
+    >>> search_in_halves(longest, tf.constant([[5, 6, 7], [3, 0, 0]]), -1).numpy().tolist()
     [[7, 7, 7], [3, -1, -1]]
     """
     search = tf.function(search, autograph=False, input_signature=[tf.TensorSpec((None, None), source.dtype)])
     lengths = tf.math.count_nonzero(source, 1, dtype=tf.int32)
     order = tf.argsort(lengths, stable=True)
     middle = tf.shape(order)[0] // 2
-    found = []
+    results = []
     for rows in (order[:middle], order[middle:]):
         longest = tf.reduce_max(tf.concat([[1], tf.gather(lengths, rows)], 0))
-        found.append(search(tf.gather(source, rows)[:, :longest]))
+        results.append(search(tf.gather(source, rows)[:, :longest]))
     back = tf.argsort(order)
 
     def joined(kind, *halves):
@@ -72,4 +72,4 @@ def in_halves(search, source, fill):
         ]
         return tf.ensure_shape(tf.gather(tf.concat(halves, 0), back), kind.shape)
 
-    return tf.nest.map_structure(joined, search.get_concrete_function().structured_outputs, *found)
+    return tf.nest.map_structure(joined, search.get_concrete_function().structured_outputs, *results)

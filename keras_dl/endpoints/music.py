@@ -1,9 +1,9 @@
 """What a model of piano-rolls can be asked: how likely a piece is, and how it goes on.
 
-Shapes: B pieces a request, T time steps, 88 notes, S values of the network's state.
+Shapes: B pieces a request, T time steps, 88 notes.
 """
 
-from keras_dl import decoding
+from keras_dl import decoding, distributions
 from keras_dl.endpoints import Endpoint, at_most, must, sampling
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.features.piano_roll import Roll, Steps
@@ -18,11 +18,11 @@ MOST_DRAWN = 2**14  # of them generated: each waits for the one before
 MOST_OF_ALL = 2**17  # time steps of a request's pieces together, each as long as the longest
 
 
-def polyphony(stepper, preprocess, examples, *, steps_per_beat, beats_per_minute=120.0, length=64):
+def polyphony(model, preprocess, examples, *, steps_per_beat, beats_per_minute=120.0, length=64):
     """Endpoints of a model of polyphonic music.
 
     Args:
-        stepper: models.with_state of a network: {"sequence", "state"} -> {"logits", "state"}, a logit a note.
+        model: a model of vectors that goes from step to step (decoding.Stepwise, with read), a logit a note.
         preprocess: features.piano_roll.PianoRoll.
         examples: uint8 (B, T, 88), what both are tried with.
         steps_per_beat: time steps a quarter note.
@@ -39,22 +39,21 @@ def polyphony(stepper, preprocess, examples, *, steps_per_beat, beats_per_minute
     pieces = Roll(steps_per_beat, beats_per_minute, examples)
     limits = {"pieces": MOST_PIECES, "steps": MOST_STEPS, "steps_of_all": MOST_OF_ALL}
     score = Endpoint(
-        scorer(stepper, preprocess),
+        scorer(model, preprocess),
         {"roll": pieces, "steps": Steps()},
         {"log_likelihood": Nats(), "nats_per_step": Nats()},
         limits=limits,
     )
     numbers = {"length": Number("int32", length), "temperature": Number("float32", 1.0), "seed": Number("int32", 0)}
     generate = Endpoint(
-        generator(stepper, preprocess), {"prime": pieces, **numbers}, {"roll": pieces},
+        generator(model, preprocess), {"prime": pieces, **numbers}, {"roll": pieces},
         limits=limits | {"length": MOST_DRAWN},
     )  # fmt: skip
     return {"serving_default": score, "score": score, "generate": generate}
 
 
-def scorer(stepper, preprocess):
+def scorer(model, preprocess):
     """The function behind `score`."""
-    states = stepper.output["state"].shape[-1]
 
     def score(roll, steps):
         batch, longest = tf.unstack(tf.shape(roll)[:2])
@@ -65,18 +64,17 @@ def scorer(stepper, preprocess):
         with tf.control_dependencies([*_bounds("roll", batch, longest), *counts]):
             played = _one_at_least(preprocess(_zeros_and_ones("roll", roll)))
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])[:, :-1]
-        state = tf.zeros([tf.shape(played)[0], states])
-        logits = stepper({"sequence": before, "state": state}, training=False)["logits"]
-        nll = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(played, logits), -1)[:batch]
-        total = -tf.reduce_sum(nll * tf.sequence_mask(steps, tf.shape(nll)[1], tf.float32), 1)
+        memory, state = model.begin(rows=tf.shape(played)[0])
+        logits, _ = model.read(before, state, memory)
+        log_probs = tf.reduce_sum(distributions.Bernoulli(logits).log_prob(played), -1)[:batch]
+        total = tf.reduce_sum(log_probs * tf.sequence_mask(steps, tf.shape(log_probs)[1], tf.float32), 1)
         return {"log_likelihood": total, "nats_per_step": -total / tf.cast(tf.maximum(steps, 1), tf.float32)}
 
     return score
 
 
-def generator(stepper, preprocess):
+def generator(model, preprocess):
     """The function behind `generate`."""
-    states = stepper.output["state"].shape[-1]
 
     def generate(prime, length, temperature, seed):
         batch, given = tf.unstack(tf.shape(prime)[:2])
@@ -89,19 +87,11 @@ def generator(stepper, preprocess):
         played = tf.pad(played, [[0, tf.cast(tf.equal(batch, 0), tf.int32)], [0, 0], [0, 0]])  # of none, one
         # What was played before the last step of the prime makes the state; its last step is the first input.
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])
-        zero = tf.zeros([tf.shape(played)[0], states])
-        state = tf.cond(
-            given > 0,
-            lambda: stepper({"sequence": before[:, :-1], "state": zero}, training=False)["state"],
-            lambda: zero,
-        )
-
-        def step(taken, state):
-            made = stepper({"sequence": taken[:, None], "state": state}, training=False)
-            return made["logits"][:, 0], made["state"]
-
-        drawn = decoding.generate(step, state, before[:, -1], length, decoding.Bernoulli(seed, temperature))[0]
-        return {"roll": tf.concat([prime, tf.cast(drawn[:batch], tf.uint8)], 1)}
+        memory, silent = model.begin(rows=tf.shape(played)[0])
+        state = tf.cond(given > 0, lambda: model.read(before[:, :-1], silent, memory)[1], lambda: silent)
+        step, draw = decoding.step_function(model, memory), decoding.Bernoulli(seed, temperature)
+        following = decoding.generate(step, state, before[:, -1], length, draw)[0]
+        return {"roll": tf.concat([prime, tf.cast(following[:batch], tf.uint8)], 1)}
 
     return generate
 

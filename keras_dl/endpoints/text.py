@@ -1,9 +1,9 @@
 """What a language model can be asked: how likely a text is, and how it goes on.
 
-Shapes: B texts a request, T tokens, S values of the network's state.
+Shapes: B texts a request, T tokens.
 """
 
-from keras_dl import decoding
+from keras_dl import decoding, distributions
 from keras_dl.endpoints import Endpoint, at_most, one_at_least, restrictions, sampling, weights_per_token, without
 from keras_dl.features.numbers import Count, Nats, Number
 from keras_dl.features.text import Text
@@ -25,11 +25,11 @@ LEAST = 64  # tokens of a request that any model takes
 LINE_ENDS = ("<eos>", "\n")
 
 
-def language_model(stepper, tokens, prime="", length=100):
+def language_model(model, tokens, prime="", length=100):
     """Endpoints of a language model.
 
     Args:
-        stepper: models.with_state of a network: {"tokens", "state"} -> {"logits", "state"}.
+        model: a model of tokens that goes from step to step (decoding.Stepwise, with read and cost).
         tokens: the pre-processing, features.tokens.Tokens.
         prime, length: what `generate` is tried with, and the default length.
 
@@ -43,47 +43,40 @@ def language_model(stepper, tokens, prime="", length=100):
         counts as the longest.
     """
     score = Endpoint(
-        scorer(stepper, tokens),
+        scorer(model, tokens),
         {"text": Text(tokens, (prime + _some(tokens), _some(tokens)))},
         {"log_likelihood": Nats(), "tokens": Count(), "nats_per_token": Nats()},
-        limits=limits(stepper)["score"],
+        limits=limits(model)["score"],
     )
     numbers = {
         "length": Number("int32", length), "temperature": Number("float32", 1.0), "top_k": Number("int32", 0),
         "top_p": Number("float32", 1.0), "seed": Number("int32", 0),
     }  # fmt: skip
     generate = Endpoint(
-        generator(stepper, tokens),
+        generator(model, tokens),
         {"prime": Text(tokens, (prime, prime[: len(prime) // 2])), **numbers},
         {"text": Text(tokens)},
-        limits=limits(stepper)["generate"],
+        limits=limits(model)["generate"],
     )
     return {"serving_default": score, "score": score, "generate": generate}
 
 
-def limits(stepper):
-    """{"score", "generate": {what: the most of it in a request}} of a model; models.with_state made `stepper`.
-
-    A model of attention reads a window of tokens again at each step.
-    """
-    classes, states = (stepper.output[name].shape[-1] for name in ("logits", "state"))
-    weights = weights_per_token(stepper, classes)
-    windows = [layer.length for layer in stepper.layers if hasattr(layer, "length")]
-    again = windows[0] if windows else 1
-    scored = min(SCORED // (weights * (2 if windows else 1)), FLOATS // (2 * classes + 8 * states))
-    generated = GENERATED // (weights * again)
+def limits(model):
+    """{"score", "generate": {what: the most of it in a request}} of a model, by its cost."""
+    classes, cost = model.output.shape[-1], model.cost()
+    weights = weights_per_token(model, classes) * cost.passes
+    scored = max(LEAST, min(SCORED // weights, FLOATS // (2 * classes + 8 * cost.floats)))
+    generated = max(LEAST, GENERATED // weights)
     texts = {"texts": MOST_TEXTS, "bytes": MOST_BYTES}
     return {
-        "score": {**texts, "tokens": min(MOST_TOKENS, max(LEAST, scored)), "tokens_of_all": max(LEAST, scored)},
-        "generate": {
-            **texts, "tokens": min(MOST_STEPS, max(LEAST, generated)), "tokens_of_all": max(LEAST, generated),
-        },
-    }  # fmt: skip
+        "score": {**texts, "tokens": min(MOST_TOKENS, scored), "tokens_of_all": scored},
+        "generate": {**texts, "tokens": min(MOST_STEPS // cost.chain, generated), "tokens_of_all": generated},
+    }
 
 
-def scorer(stepper, tokens):
+def scorer(model, tokens):
     """The function behind `score`."""
-    begin, states, most = _begin(tokens), stepper.output["state"].shape[-1], limits(stepper)["score"]
+    begin, most = _begin(tokens), limits(model)["score"]
 
     def score(text):
         with tf.control_dependencies(_few(text, "text")):
@@ -94,8 +87,9 @@ def scorer(stepper, tokens):
         targets = tf.pad(targets, [[0, 0], [0, tf.maximum(1 - tf.shape(targets)[1], 0)]])  # no model reads nothing
         batch = tf.shape(targets)[0]
         inputs = tf.concat([tf.fill([batch, 1], begin), targets], 1)[:, :-1]
-        logits = stepper({"tokens": inputs, "state": tf.zeros([batch, states])}, training=False)["logits"]
-        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        memory, state = model.begin(rows=batch)
+        logits, _ = model.read(inputs, state, memory)
+        nll = -distributions.Categorical(logits).log_prob(targets)
         total = tf.reduce_sum(nll * tf.sequence_mask(count, tf.shape(targets)[1], tf.float32), 1)
         mean = total / tf.cast(tf.maximum(count, 1), tf.float32)
         likelihood = tf.where(count > 0, -total, 0.0)  # of no tokens 0, not -0
@@ -105,9 +99,9 @@ def scorer(stepper, tokens):
     return score
 
 
-def generator(stepper, tokens):
-    """The function behind `generate`: a step feeds the prime's next token while there is one, then what was drawn."""
-    begin, states, most = _begin(tokens), stepper.output["state"].shape[-1], limits(stepper)["generate"]
+def generator(model, tokens):
+    """The function behind `generate`: a step reads the prime's next token while there is one, then what was drawn."""
+    begin, most = _begin(tokens), limits(model)["generate"]
     classes = len(tokens.vocabulary)
 
     def generate(prime, length, temperature, top_k, top_p, seed):
@@ -123,15 +117,12 @@ def generator(stepper, tokens):
         batch = tf.shape(given)[0]
         sample, never = decoding.Sample(seed, temperature, top_k, top_p), without(tokens.unknown, of=classes)
 
-        def step(taken, state):
-            answer = stepper({"tokens": taken[:, None], "state": state}, training=False)
-            return answer["logits"][:, 0], answer["state"]
-
         def draw(logits, t):  # the input of step t + 1: token t of the text
             return tf.where(t < count, given[:, tf.minimum(t, longest)], sample(logits + never, t))
 
-        first, state = tf.fill([batch], begin), tf.zeros([batch, states])
-        text = decoding.generate(step, state, first, steps, draw)[0]
+        memory, state = model.begin(rows=batch)
+        step = decoding.step_function(model, memory)
+        text = decoding.generate(step, state, tf.fill([batch], begin), steps, draw)[0]
         text = tf.RaggedTensor.from_tensor(text, lengths=count + length)
         return {"text": tokens.decode(text)[: tf.size(prime)]}
 

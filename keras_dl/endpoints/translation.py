@@ -5,7 +5,7 @@ Shapes: B sentences a request, R results a sentence, S and T tokens of the longe
 
 import numpy as np
 
-from keras_dl import decoding
+from keras_dl import decoding, distributions
 from keras_dl.decoding.beam import STRONGEST
 from keras_dl.endpoints import (
     HOTTEST,
@@ -41,12 +41,11 @@ PAD, BOS, EOS, UNK = range(4)
 NEVER = (PAD, BOS, UNK)  # in a translation
 
 
-def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=0.6):
+def translation(model, subwords, example, *, width=5, length_penalty=0.6):
     """Endpoints of a model that translates.
 
     Args:
-        decoder: models.decoder_of a model.
-        aligned: models.with_alignment of it, or None where it has no attention; models without say no alignment.
+        model: one that goes from step to step (decoding.Stepwise); where it has with_alignment, alignments are said.
         subwords: the pre-processing, features.subwords.Subwords.
         example: (sources, targets), strings that they are tried with.
         width: of the beam; 1 is the greedy choice. As many results are given.
@@ -65,7 +64,7 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
         A translation has no padding, no second begin and nothing unknown. A request of no sentences is answered by no
         rows. What a request may have at most stands in each Endpoint's limits.
     """
-    most = limits(decoder.model, width)
+    most = limits(model, width)
     sources, targets = map(tuple, example)
     source = Sentence(subwords=subwords, examples=sources)
     outputs = {
@@ -73,9 +72,9 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
         "translations": Texts(), "scores": Score(), "log_probabilities": Nats(),
         "source_tokens": SourceTokens(), "target_tokens": TargetTokens(),
     }  # fmt: skip
-    outputs |= {} if aligned is None else {"alignment": Alignment()}
+    outputs |= {"alignment": Alignment()} if hasattr(model, "with_alignment") else {}
     translate = Endpoint(
-        translator(decoder, aligned, subwords, width),
+        translator(model, subwords, width),
         {"source": source, "length_penalty": Number("float32", length_penalty)},
         outputs,
         limits=most["translate"],
@@ -85,13 +84,13 @@ def translation(decoder, aligned, subwords, example, *, width=5, length_penalty=
         "seed": Number("int32", 0),
     }  # fmt: skip
     sample = Endpoint(
-        sampler(decoder, subwords),
+        sampler(model, subwords),
         {"source": source, **numbers},
         {"translation": Text(), "log_probability": Nats()},
         limits=most["sample"],
     )
     score = Endpoint(
-        scorer(decoder.model, subwords),
+        scorer(model, subwords),
         {"source": source, "target": TargetSentence(subwords=subwords, examples=targets)},
         {"log_likelihood": Nats(), "tokens": Count(), "nats_per_token": Nats()},
         limits=most["score"],
@@ -106,7 +105,7 @@ def limits(model, width):
     they are to be translated, BEYOND more, which its translation may have.
 
     Args:
-        model: that models.decoder_of takes.
+        model: as of translation.
         width: of the beam.
     """
     classes = model.output_shape[-1]
@@ -134,37 +133,38 @@ def requests(lengths, most):
         most: limits(...)["translate"]; its "sentences" may be lowered.
     """
     order, first = np.argsort(lengths, kind="stable"), 0
-    found = []
+    groups = []
     for at, sentence in enumerate(order):
         count = at - first + 1
         if at > first and (count > most["sentences"] or count * (lengths[sentence] + BEYOND) > most["tokens_of_all"]):
-            found.append(order[first:at])
+            groups.append(order[first:at])
             first = at
-    return [*found, order[first:]] if len(order) else []
+    return [*groups, order[first:]] if len(order) else []
 
 
-def translator(decoder, aligned, subwords, width):
+def translator(model, subwords, width):
     """The function behind `translate`."""
-    most = limits(decoder.model, width)["translate"]
+    most = limits(model, width)["translate"]
+    aligned = model.with_alignment() if hasattr(model, "with_alignment") else None
 
     def translate(source, length_penalty):
         with _checked([within(length_penalty, 0, STRONGEST, "length_penalty")], source=source):
             tokens = _encoded(subwords, source, most, BEYOND)
 
         def search(tokens):
-            memory, state = decoder.begin(tokens)
+            memory, state = model.begin(tokens)
             return decoding.beam_search(
-                lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), _limits(tokens), width,
-                end=EOS, length_penalty=length_penalty, results=width, never=NEVER,
+                decoding.step_function(model, memory), state, _first(tokens), _limits(tokens), width, end=EOS,
+                length_penalty=length_penalty, results=width, never=NEVER,
             )  # fmt: skip
 
-        found, scores, log_probabilities, lengths = decoding.in_halves(search, tokens, fill=EOS)
-        batch, _, steps = tf.unstack(tf.shape(found))
-        texts = tf.reshape(subwords.decode(tf.reshape(found, [batch * width, steps])), [batch, width])
-        best = found[:, 0, : tf.reduce_max(lengths[:, 0])]
+        hypotheses, scores, log_probabilities, lengths = decoding.search_in_halves(search, tokens, fill=EOS)
+        batch, _, steps = tf.unstack(tf.shape(hypotheses))
+        texts = tf.reshape(subwords.decode(tf.reshape(hypotheses, [batch * width, steps])), [batch, width])
+        best = hypotheses[:, 0, : tf.reduce_max(lengths[:, 0])]
         real = tf.sequence_mask(lengths[:, 0], tf.shape(best)[1])
         best = tf.where(real, best, PAD)
-        made = {
+        answer = {
             "translation": texts[:, 0], "score": scores[:, 0], "log_probability": log_probabilities[:, 0],
             "translations": texts, "scores": scores, "log_probabilities": log_probabilities,
             "source_tokens": tf.where(tokens != PAD, subwords.strings(tokens), ""),
@@ -173,15 +173,15 @@ def translator(decoder, aligned, subwords, width):
         if aligned is not None:
             before = tf.concat([_first(tokens)[:, None], best[:, :-1]], 1)
             weights = aligned({"source": tokens, "target": before}, training=False)["alignment"]
-            made["alignment"] = tf.where(real[..., None], weights, 0.0)
-        return _of(source, made)
+            answer["alignment"] = tf.where(real[..., None], weights, 0.0)
+        return _of(source, answer)
 
     return translate
 
 
-def sampler(decoder, subwords):
+def sampler(model, subwords):
     """The function behind `sample`."""
-    most = limits(decoder.model, 1)["sample"]
+    most = limits(model, 1)["sample"]
     never = without(*NEVER, of=len(subwords.pieces))
 
     def sample(source, temperature, top_k, top_p, seed):
@@ -189,15 +189,15 @@ def sampler(decoder, subwords):
         with _checked(numbers, source=source):
             tokens = _encoded(subwords, source, most, BEYOND)
         draw = decoding.Sample(seed, temperature, top_k, top_p)
-        memory, state = decoder.begin(tokens)
+        memory, state = model.begin(tokens)
         limits = _limits(tokens)
-        made, log_probabilities, _ = decoding.generate(
-            lambda taken, state: decoder.step(taken, state, memory), state, _first(tokens), tf.reduce_max(limits),
+        target, log_probabilities, _ = decoding.generate(
+            decoding.step_function(model, memory), state, _first(tokens), tf.reduce_max(limits),
             lambda logits, t: draw(logits + never, t), end=EOS,
         )  # fmt: skip
-        inside = tf.sequence_mask(limits, tf.shape(made)[1])  # whatever else is in the request
+        inside = tf.sequence_mask(limits, tf.shape(target)[1])  # whatever else is in the request
         total = tf.reduce_sum(tf.where(inside, log_probabilities, 0.0), 1)
-        return _of(source, {"translation": subwords.decode(tf.where(inside, made, EOS)), "log_probability": total})
+        return _of(source, {"translation": subwords.decode(tf.where(inside, target, EOS)), "log_probability": total})
 
     return sample
 
@@ -215,10 +215,10 @@ def scorer(model, subwords):
             before, after, weight = subwords.targets(one_at_least(target))
             before = _bounded(before, "target", most)
         logits = model({"source": tokens, "target": before}, training=False)
-        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(after, logits) * weight
+        nll = -distributions.Categorical(logits).log_prob(after) * weight
         total, count = tf.reduce_sum(nll, 1), tf.reduce_sum(weight, 1)
-        made = {"log_likelihood": -total, "tokens": tf.cast(count, tf.int32), "nats_per_token": total / count}
-        return _of(source, made)
+        answer = {"log_likelihood": -total, "tokens": tf.cast(count, tf.int32), "nats_per_token": total / count}
+        return _of(source, answer)
 
     return score
 
@@ -251,8 +251,9 @@ def _bounded(tokens, who, most, beyond=0):
         return tf.identity(tokens)
 
 
-def _of(source, made):
-    return {name: value[: tf.size(source)] for name, value in made.items()}
+def _of(source, answer):
+    """The answer's rows that belong to the sentences of a request."""
+    return {name: value[: tf.size(source)] for name, value in answer.items()}
 
 
 def _first(tokens):

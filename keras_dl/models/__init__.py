@@ -34,12 +34,13 @@ EXPORTS = {  # public name -> its file
     "transformer_space": "transformer",
     "build_transformer_lm": "transformer_lm",
     "transformer_lm_space": "transformer_lm",
-    "with_state": "sequence_model",
+    "RecurrentNetwork": "recurrent_network",
+    "Seq2Seq": "seq2seq",
+    "AttentionSeq2Seq": "attention_seq2seq",
+    "Transformer": "transformer",
+    "TransformerLM": "transformer_lm",
     "SequenceModel": "sequence_model",
     "exposure_gap": "sequence_model",
-    "decoder_of": "translation",
-    "with_attention": "translation",
-    "with_alignment": "translation",
 }
 
 

@@ -8,6 +8,7 @@ from keras import layers
 from keras_dl.arguments import ArgumentError
 from keras_dl.layers.outputs import Maxout, OutputBias
 from keras_dl.models._sizes import check_weights, dense
+from keras_dl.models.recurrent_network import RecurrentNetwork
 
 OUTPUT_ACTIVATIONS = ("tanh", "relu", "maxout")
 
@@ -28,7 +29,7 @@ def build(
         f"build_{kind}", weights, input_shape, num_classes, units, vocabulary_size, embedding_dim, tied, output_units
     )
     tokens = len(input_shape) == 1
-    x = given = keras.Input(
+    x = inputs = keras.Input(
         input_shape, dtype="int32" if tokens else "float32", name="tokens" if tokens else "sequence"
     )
     if tokens:
@@ -40,7 +41,7 @@ def build(
         x = embedding(x)  # (B, T, embedding_dim)
     for number, width in enumerate(units, 1):
         x = _dropped(x, dropout, variational, f"{kind}{number}_dropout")
-        x, *_ = recurrent(  # with_state takes the rest
+        x, *_ = recurrent(  # RecurrentNetwork takes the rest, the final states
             width, return_sequences=return_sequences or number < len(units), return_state=True, name=f"{kind}{number}",
             **({name: _uniform(init_scale) for name in INITIALIZERS} if init_scale else {}),
         )(x)  # (B, T, width)  # fmt: skip
@@ -56,7 +57,7 @@ def build(
     else:
         kernel = _uniform(init_scale) or "glorot_uniform"
         logits = layers.Dense(num_classes, kernel_initializer=kernel, dtype="float32", name="logits")(x)
-    return keras.Model(given, logits, name=name)
+    return RecurrentNetwork(inputs, logits, name=name)
 
 
 def _check(who, weights, input_shape, num_classes, units, vocabulary_size, embedding_dim, tied, output_units):

@@ -12,6 +12,7 @@ Laws and figures: python -m keras_dl list attention_seq2seq
 """
 
 import dataclasses
+import functools
 
 import keras
 import tensorflow as tf
@@ -62,8 +63,8 @@ def build_attention_seq2seq(
         name: name of the model.
 
     Returns:
-        An uncompiled model: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the token that
-        follows each of the target's.
+        An uncompiled AttentionSeq2Seq: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the
+        token that follows each of the target's.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
@@ -76,38 +77,38 @@ def build_attention_seq2seq(
     scores, maxout = 3 * units * attention_units, 2 * output_units * (3 * units + embedding_dim)
     output = maxout + output_units * target_vocabulary_size
     check_weights("build_attention_seq2seq", embeddings + encoder + decoder + scores + output)
-    drawn = _Initializers(initializer)
+    initial = _Initializers(initializer)
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
     mask = ops.not_equal(source, PAD)
 
-    x = layers.Embedding(source_vocabulary_size, embedding_dim, drawn.embedding(), name="source_embedding")(source)
+    x = layers.Embedding(source_vocabulary_size, embedding_dim, initial.embedding(), name="source_embedding")(source)
     forward, backward = layers.Bidirectional(
         GRU(
-            units, reset_after=False, kernel_initializer=drawn.kernel(), recurrent_initializer=drawn.recurrent(),
+            units, reset_after=False, kernel_initializer=initial.kernel(), recurrent_initializer=initial.recurrent(),
             return_sequences=True,
         ),
         merge_mode=None, name="encoder",
     )(_dropped(x, dropout, "source_dropout"), mask=mask)  # (B, S, n) each  # fmt: skip
     together = layers.Add if attention == "dot" else layers.Concatenate
     annotations = together(name="annotations")([forward, backward])
-    first = layers.Dense(units, "tanh", kernel_initializer=drawn.kernel(), name="first_state")
+    first = layers.Dense(units, "tanh", kernel_initializer=initial.kernel(), name="first_state")
     state = first(backward[:, 0])  # which has read the whole source, and last its first word
 
-    y = layers.Embedding(target_vocabulary_size, embedding_dim, drawn.embedding(), name="target_embedding")(target)
+    y = layers.Embedding(target_vocabulary_size, embedding_dim, initial.embedding(), name="target_embedding")(target)
     y = _dropped(y, dropout, "target_dropout")
     features, _ = AttentionDecoder(
         units, attention, attention_units=attention_units, output_units=output_units, input_feeding=input_feeding,
-        kernel_initializer=drawn.kernel(), recurrent_initializer=drawn.recurrent(),
-        attention_initializer=drawn.attention(), score_initializer=drawn.score(), implementation=implementation,
+        kernel_initializer=initial.kernel(), recurrent_initializer=initial.recurrent(),
+        attention_initializer=initial.attention(), score_initializer=initial.score(), implementation=implementation,
         name="decoder",
     )(y, annotations, state, mask)  # fmt: skip
     if attention == "bahdanau":
         features = layers.Concatenate(name="seen")([features, y])  # s_{i-1}, c_i, E y_{i-1}
-        features = Maxout(output_units, kernel_initializer=drawn.kernel(), name="output")(features)
+        features = Maxout(output_units, kernel_initializer=initial.kernel(), name="output")(features)
     features = _dropped(features, dropout, "output_dropout")
-    logits = layers.Dense(target_vocabulary_size, kernel_initializer=drawn.kernel(), dtype="float32", name="logits")
-    return keras.Model({"source": source, "target": target}, logits(features), name=name)
+    logits = layers.Dense(target_vocabulary_size, kernel_initializer=initial.kernel(), dtype="float32", name="logits")
+    return AttentionSeq2Seq({"source": source, "target": target}, logits(features), name=name)
 
 
 def attention_seq2seq_space(hp):
@@ -119,44 +120,59 @@ def attention_seq2seq_space(hp):
     }
 
 
-@dataclasses.dataclass
-class _Decoder:
-    """The model's decoder one step at a time: (s,), of Luong's scores (s, t), is its state.
+@keras.saving.register_keras_serializable("keras_dl")
+class AttentionSeq2Seq(keras.Model):
+    """What build_attention_seq2seq makes: a functional model that also writes step by step and shows where it looks.
 
-    Attributes:
-        model: of build_attention_seq2seq.
+    Step by step it is a decoding.Stepwise.
+
+    The state is (s,), of Luong's scores (s, t); the memory is what every step looks at.
+
+    Args:
+        inputs, outputs, name: of keras.Model.
     """
 
-    model: keras.Model
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._encoder = None
 
-    def __post_init__(self):
-        read = [self.model.get_layer(name).output for name in ("annotations", "first_state")]
-        self.encoder = keras.Model(self.model.input["source"], read)
+    def begin(self, context, *, rows=None):
+        """Sources (B, S) int32 -> (memory, state), B rows each."""
+        annotations, state = self.encode(context)
+        decoder = self.get_layer("decoder")
+        return decoder.memory(annotations, tf.not_equal(context, PAD)), decoder.begin(state)
 
-    def begin(self, source):
-        """Source (B, S) int32 -> (memory, state), B rows each."""
-        annotations, state = self.encoder(source, training=False)
-        decoder = self.model.get_layer("decoder")
-        return decoder.memory(annotations, tf.not_equal(source, PAD)), decoder.begin(state)
-
-    def step(self, tokens, state, memory):
+    def step(self, inputs, state, memory):
         """Tokens (N,) int32, state of N rows, memory of B -> (logits (N, V) float32, state); N is a multiple of B."""
-        y = self.model.get_layer("target_embedding")(tokens)
-        features, _, state = self.model.get_layer("decoder").step(y, state, memory)
-        if self.model.get_layer("decoder").cell.first:
-            features = self.model.get_layer("output")(tf.concat([features, y], -1))
-        return self.model.get_layer("logits")(features), state
+        y = self.get_layer("target_embedding")(inputs)
+        features, _, state = self.get_layer("decoder").step(y, state, memory)
+        if self.get_layer("decoder").score == "bahdanau":
+            features = self.get_layer("output")(tf.concat([features, y], -1))
+        return self.get_layer("logits")(features), state
 
+    def encode(self, source):
+        """Sources (B, S) int32 -> the annotations (B, S, A) and the decoder's first state (B, n)."""
+        if self._encoder is None:
+            outputs = [self.get_layer(name).output for name in ("annotations", "first_state")]
+            encoder = keras.Model(self.input["source"], outputs)
+            self._encoder = functools.partial(encoder, training=False)  # a function: Keras would save a model twice
+        return self._encoder(source)
 
-def _with_attention(model):
-    """The same model, sharing its weights, with what it looked at.
+    def with_attention(self):
+        """The same network, its weights shared, that shows where it looks.
 
-    Returns:
-        A model of the same inputs -> {"logits" (B, T, V), "attention" (B, T, S)}: of each step the weights of the
-        source's tokens, which sum to 1, exactly 0 on PAD.
-    """
-    outputs = {"logits": model.output, "attention": model.get_layer("decoder").output[1]}
-    return keras.Model(model.input, outputs, name=f"{model.name}_with_attention")
+        Returns:
+            A model of the same inputs -> {"logits" (B, T, V), "attention" (B, T, S)}: of each step the weights of the
+            source's tokens, which sum to 1, exactly 0 on PAD.
+        """
+        outputs = {"logits": self.output, "attention": self.get_layer("decoder").output[1]}
+        return keras.Model(self.input, outputs, name=f"{self.name}_with_attention")
+
+    def with_alignment(self):
+        """As with_attention, with the weights as "alignment"."""
+        shown = self.with_attention().output
+        outputs = {"logits": shown["logits"], "alignment": shown["attention"]}
+        return keras.Model(self.input, outputs, name=self.name)
 
 
 @dataclasses.dataclass(frozen=True)

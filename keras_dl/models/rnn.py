@@ -76,9 +76,9 @@ def build_rnn(
         name: name of the model.
 
     Returns:
-        An uncompiled model: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K) float32, or
-        "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary outputs.
-        models.with_state makes of it one that takes and returns the state.
+        An uncompiled RecurrentNetwork: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K)
+        float32, or "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary
+        outputs. Its begin, step and read take and give the state.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.

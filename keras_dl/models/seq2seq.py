@@ -12,7 +12,7 @@ Shapes: B sentences, S tokens of a source, T of a target, V target tokens; H uni
 Laws and figures: python -m keras_dl list seq2seq
 """
 
-import dataclasses
+import functools
 import itertools
 
 import keras
@@ -60,7 +60,7 @@ def build_seq2seq(
         name: name of the model.
 
     Returns:
-        An uncompiled model: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the token that
+        An uncompiled Seq2Seq: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the token that
         follows each of the target's.
 
     Raises:
@@ -88,9 +88,10 @@ def build_seq2seq(
                 bias_initializer=uniform("zeros"), return_sequences=True, return_state=True,
                 implementation=implementation, name=f"{kind}{number}",
             )  # fmt: skip
-            given = _dropped(x, dropout, f"{kind}{number}_dropout")
-            made, *state = layer(given, initial_state=states and states[number - 1], mask=mask)  # (B, S or T, H)
-            x = layers.Add(name=f"{kind}{number}_add")([x, made]) if residual and number > 1 else made
+            inputs = _dropped(x, dropout, f"{kind}{number}_dropout")
+            initial = states and states[number - 1]
+            outputs, *state = layer(inputs, initial_state=initial, mask=mask)  # (B, S or T, H)
+            x = layers.Add(name=f"{kind}{number}_add")([x, outputs]) if residual and number > 1 else outputs
             final.append(state)
         return x, final
 
@@ -109,7 +110,9 @@ def build_seq2seq(
             target_vocabulary_size, kernel_initializer=uniform("glorot_uniform"), bias_initializer=uniform("zeros"),
             dtype="float32", name="logits",
         )(y)  # fmt: skip
-    return keras.Model({"source": source, "target": target}, logits, name=name)
+    return Seq2Seq(
+        {"source": source, "target": target}, logits, name=name, num_layers=len(units), residual=residual, tied=tied
+    )
 
 
 def seq2seq_space(hp):
@@ -121,38 +124,52 @@ def seq2seq_space(hp):
     }
 
 
-@dataclasses.dataclass
-class _Decoder:
-    """The model's decoder one step at a time: its state is [h, c] of each layer, and there is no memory.
+@keras.saving.register_keras_serializable("keras_dl")
+class Seq2Seq(keras.Model):
+    """What build_seq2seq makes: a functional model that also writes step by step (decoding.Stepwise).
 
-    Attributes:
-        model: of build_seq2seq.
+    The state is [h, c] of each of the decoder's layers; there is no memory.
+
+    Args:
+        inputs, outputs, name: of keras.Model.
+        num_layers: of the encoder, and of the decoder.
+        residual, tied: as build_seq2seq has them.
     """
 
-    model: keras.Model
+    def __init__(self, *args, num_layers=None, residual=False, tied=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.num_layers, self.residual, self.tied = num_layers, residual, tied
+        self._encoder = None
 
-    def __post_init__(self):
-        layers_of_one = sum(isinstance(layer, LSTM) for layer in self.model.layers) // 2
-        made = [self.model.get_layer(f"encoder{number}").output[1:] for number in range(1, layers_of_one + 1)]
-        self.encoder = keras.Model(self.model.input["source"], sum(made, []))
-        self.residual = any(layer.name == "decoder2_add" for layer in self.model.layers)
+    def begin(self, context, *, rows=None):
+        """Sources (B, S) int32 -> (memory, state), B rows each."""
+        states = self.encode(context)
+        return (), [states[i : i + 2] for i in range(0, len(states), 2)]
 
-    def begin(self, source):
-        """Source (B, S) int32 -> (memory, state), B rows each."""
-        flat = self.encoder(source, training=False)
-        return (), [flat[i : i + 2] for i in range(0, len(flat), 2)]
-
-    def step(self, tokens, state, memory):
+    def step(self, inputs, state, memory):
         """Tokens (N,) int32, state of N rows -> (logits (N, V) float32, state)."""
-        layer, new = self.model.get_layer, []
-        x = layer("target_embedding")(tokens[:, None])  # (N, 1, embedding_dim)
-        for number, given in enumerate(state, 1):
-            made, *final = layer(f"decoder{number}")(x, initial_state=given)
-            x = x + made if self.residual and number > 1 else made
+        new = []
+        embedding = self.get_layer("target_embedding")
+        x = embedding(inputs[:, None])  # (N, 1, embedding_dim)
+        for number, initial in enumerate(state, 1):
+            outputs, *final = self.get_layer(f"decoder{number}")(x, initial_state=initial)
+            x = x + outputs if self.residual and number > 1 else outputs
             new.append(final)
-        embedding = layer("target_embedding")
-        x = embedding(x, reverse=True) if isinstance(embedding, layers.ReversibleEmbedding) else x
-        return layer("logits")(x)[:, 0], new
+        x = embedding(x, reverse=True) if self.tied else x
+        return self.get_layer("logits")(x)[:, 0], new
+
+    def encode(self, source):
+        """Sources (B, S) int32 -> the encoder's final states, [h, c] of each layer one after the other."""
+        if self._encoder is None:
+            states = [self.get_layer(f"encoder{number}").output[1:] for number in range(1, self.num_layers + 1)]
+            encoder = keras.Model(self.input["source"], sum(states, []))
+            self._encoder = functools.partial(encoder, training=False)  # a function: Keras would save a model twice
+        return self._encoder(source)
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_layers": self.num_layers, "residual": self.residual, "tied": self.tied,
+        }  # fmt: skip
 
 
 def _reversed(source):

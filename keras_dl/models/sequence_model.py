@@ -10,70 +10,22 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_dl import decoding
+from keras_dl import decoding, distributions
 from keras_dl.arguments import ArgumentError, ModelName, Number, Seed, Whole, checked
-from keras_dl.layers.attention import Positions, Window
-from keras_dl.layers.outputs import OutputBias
-from keras_dl.layers.recurrent import Recurrent
-
-
-def with_state(model):
-    """The same network, its weights shared, with its state going in and coming out.
-
-    Args:
-        model: made by build_rnn, build_lstm, build_gru or build_transformer_lm.
-
-    Returns:
-        A model of sequences of any length: {"tokens" or "sequence": as before, "state": (B, S) float32} -> {"logits":
-        as before, "state": (B, S)}.
-        S is the sum of all layers' states, h and c side by side, the lowest layer first. Zeros are the state of a
-        sequence's beginning; two halves with the state handed over equal the whole.
-        A Transformer's state is its window of the last tokens, at most max_length: layers.attention.Window.
-
-    Raises:
-        ValueError: the model has no recurrent layer.
-
-    >>> from keras_dl import models
-    >>> with_state(models.build_lstm(units=(4, 3))).output["state"].shape
-    (None, 14)
-    """
-    recurrent = [layer for layer in model.layers if isinstance(layer, Recurrent)]
-    sizes = [n for layer in recurrent for n in layer.state_size]
-    positions = [layer for layer in model.layers if isinstance(layer, Positions)]
-    if not sizes and not positions:
-        raise ValueError(f"with_state: the model must have recurrent layers; got {model.name} without any.")
-    if positions:
-        window = Window(model, positions[0].max_length, name="window")
-        tokens, state = keras.Input((None,), dtype="int32", name="tokens"), keras.Input((window.units,), name="state")
-        logits, left = window(tokens, state)
-        return keras.Model({"tokens": tokens, "state": state}, {"logits": logits, "state": left}, name=model.name)
-    x = given = keras.Input((None, *model.input.shape[2:]), dtype=model.input.dtype, name=model.input.name)
-    state = keras.Input((sum(sizes),), name="state")
-    edges = [sum(sizes[:i]) for i in range(1, len(sizes))]
-    old, new = iter(ops.split(state, edges, -1) if edges else [state]), []
-    for layer in model.layers[1:]:  # the builders make chains
-        if isinstance(layer, Recurrent):
-            x, *left = layer(x, initial_state=[next(old) for _ in layer.state_size])
-            new += left
-        else:
-            if isinstance(layer, OutputBias):  # tied to the embedding
-                x = model.layers[1](x, reverse=True)
-            x = layer(x)
-    outputs = {"logits": x, "state": ops.cast(ops.concatenate(new, -1), "float32")}
-    return keras.Model({given.name: given, "state": state}, outputs, name=model.name)
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class SequenceModel(keras.Model):
-    """A recurrent network with a training step of its own.
+    """A network that goes from step to step, with a training step of its own.
 
     Batches are (x, y, weight): y and weight (B, T), and x what the network takes, or, where the state is carried over,
     {its name: that, "start": (B,) bool}: the state of a row that starts is zero, of any other it is what the batch
     before left. Training and evaluation carry states of their own, so that neither disturbs the other; both are
-    variables, and saved.
+    variables, and saved. (Of a Transformer all rows of a batch must start together.)
 
     Args:
-        network: made by build_rnn, build_lstm, build_gru or build_transformer_lm.
+        network: a model that goes from step to step (decoding.Stepwise, with read), as build_rnn, build_lstm, build_gru
+            and build_transformer_lm make it.
         batch_size: B of every batch, where the state is carried over; 0: each batch is of whole sequences.
         weight_noise: standard deviation of the normal noise that is added to the weights for the gradient of a step.
         scheduled_sampling: probability with which an input of training is the model's own draw, not the text's.
@@ -95,19 +47,25 @@ class SequenceModel(keras.Model):
         **kwargs,
     ):
         super().__init__(name=name or network.name, **kwargs)
-        self.network, self.stepper = network, with_state(network)
+        self.network = network
         self.batch_size, self.weight_noise, self.scheduled_sampling = batch_size, weight_noise, scheduled_sampling
         self.seed = seed
         self.seeds = keras.random.SeedGenerator(seed)
         if batch_size:
-            shape = (batch_size, self.stepper.output["state"].shape[-1])
-            self.train_state = self.add_weight(name="train_state", shape=shape, initializer="zeros", trainable=False)
-            self.test_state = self.add_weight(name="test_state", shape=shape, initializer="zeros", trainable=False)
+            self.train_state, self.test_state = self._carried("train_state"), self._carried("test_state")
         self.built = True
+
+    def _carried(self, name):
+        """Variables, one for each tensor of a state, in the order of tf.nest.flatten."""
+        _, state = self.network.begin(rows=self.batch_size, grows=False)
+        return [
+            self.add_weight(name=f"{name}_{n}", shape=x.shape, dtype=x.dtype.name, initializer="zeros", trainable=False)
+            for n, x in enumerate(tf.nest.flatten(state))
+        ]
 
     def call(self, inputs, training=False):
         """Logits of sequences that begin here."""
-        return self.network(self._given(inputs), training=training)
+        return self.network(self._inputs_of(inputs), training=training)
 
     def train_step(self, data):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -142,10 +100,10 @@ class SequenceModel(keras.Model):
             logits = self(x, training=training)
         else:
             carried = self.train_state if training else self.test_state
-            state = self._begun(x, carried)
-            made = self.stepper({self._name: self._given(x), "state": state}, training=training)
-            logits = made["logits"]
-            carried.assign(tf.stop_gradient(made["state"]))
+            memory, state = self._begun(x, carried)
+            logits, state = self.network.read(self._inputs_of(x), state, memory, training=training)
+            for variable, value in zip(carried, tf.nest.flatten(state), strict=True):
+                variable.assign(tf.stop_gradient(value))
         return logits, self.compute_loss(x, y, logits, weight, training=training)
 
     def _report(self, x, y, logits, loss, weight):
@@ -153,41 +111,41 @@ class SequenceModel(keras.Model):
         return self.compute_metrics(x, y, logits, sample_weight=weight)
 
     def _begun(self, x, carried):
-        return tf.where(x["start"][:, None], tf.zeros_like(carried), tf.convert_to_tensor(carried))
+        """(memory, state) of a batch: of a row that starts a new state, of any other the carried one."""
+        memory, fresh = self.network.begin(rows=self.batch_size, grows=False)
+
+        def chosen(new, variable):
+            start = tf.reshape(x["start"], [-1] + [1] * (new.shape.rank - 1))
+            return tf.where(start, new, tf.convert_to_tensor(variable))
+
+        tensors = [chosen(new, old) for new, old in zip(tf.nest.flatten(fresh), carried, strict=True)]
+        return memory, tf.nest.pack_sequence_as(fresh, tensors)
 
     def _own_draws(self, x):
         """The batch with each input but the first replaced, with the given probability, by the model's draw.
 
         The draws are made step by step, each seeing the inputs that were drawn before it; no gradient goes through a
-        draw, so training then takes the made inputs as it takes any.
+        draw, so training then takes the new inputs as it takes any.
         """
-        tokens = self._given(x)
+        tokens = self._inputs_of(x)
         batch, steps = tf.unstack(tf.shape(tokens))
-        state = self._begun(x, self.train_state) if self.batch_size else tf.zeros(
-            [batch, self.stepper.output["state"].shape[-1]]
-        )  # fmt: skip
+        memory, state = self._begun(x, self.train_state) if self.batch_size else self.network.begin(rows=batch)
         seed = keras.random.randint((2,), 0, 2**31 - 1, seed=self.seeds)
         own = keras.random.uniform((batch, steps), seed=self.seeds) < self.scheduled_sampling
         sample = decoding.Sample(seed[0])
-
-        def step(taken, state):
-            made = self.stepper({self._name: taken[:, None], "state": state}, training=False)
-            return made["logits"][:, 0], made["state"]
 
         def draw(logits, t):  # the input of step t + 1
             following = tf.minimum(t + 1, steps - 1)
             return tf.where(own[:, following], sample(logits, t), tokens[:, following])
 
-        drawn = decoding.generate(step, state, tokens[:, 0], steps - 1, draw)[0]
-        mixed = tf.ensure_shape(tf.concat([tokens[:, :1], drawn], 1), tokens.shape)
-        return {**x, self._name: mixed} if isinstance(x, dict) else mixed
+        step = decoding.step_function(self.network, memory)
+        written = decoding.generate(step, state, tokens[:, 0], steps - 1, draw)[0]
+        mixed = tf.ensure_shape(tf.concat([tokens[:, :1], written], 1), tokens.shape)
+        return {**x, self.network.input.name: mixed} if isinstance(x, dict) else mixed
 
-    @property
-    def _name(self):
-        return self.network.input.name
-
-    def _given(self, x):
-        return x[self._name] if isinstance(x, dict) else x
+    def _inputs_of(self, x):
+        """What the network takes of a batch's x."""
+        return x[self.network.input.name] if isinstance(x, dict) else x
 
     def get_config(self):
         names = ("batch_size", "weight_noise", "scheduled_sampling", "seed", "name")
@@ -201,7 +159,7 @@ class SequenceModel(keras.Model):
 
 @checked(who="exposure_gap")
 def exposure_gap(
-    stepper,
+    network,
     stream,
     *,
     prime: Whole(1, 100_000) = 50,
@@ -215,7 +173,7 @@ def exposure_gap(
     Bengio et al. (arXiv:1506.03099) train against.
 
     Args:
-        stepper: with_state of a network of tokens.
+        network: a model of tokens that goes from step to step, as of SequenceModel.
         stream: int32 (N,) tokens, from which the beginnings are taken at equal distances.
         prime: tokens of a beginning; of a short stream half of it.
         steps: tokens of a continuation; as many as a short stream has behind that.
@@ -236,24 +194,17 @@ def exposure_gap(
     length = prime + steps
     starts = np.unique(np.linspace(0, max(0, len(stream) - length), sequences).astype(int))
     windows = np.stack([stream[s : s + length] for s in starts]).astype(np.int32)
-    states = stepper.output["state"].shape[-1]
 
     @tf.function(autograph=False)
     def both(windows):
-        zero = tf.zeros([tf.shape(windows)[0], states])
-        before = zero
+        memory, state = network.begin(rows=tf.shape(windows)[0])
         if prime > 1:
-            before = stepper({"tokens": windows[:, : prime - 1], "state": zero}, training=False)["state"]
-        inputs = {"tokens": windows[:, prime - 1 : -1], "state": before}
-        logits = stepper(inputs, training=False)["logits"]
-        real = tf.nn.sparse_softmax_cross_entropy_with_logits(windows[:, prime:], logits)
-
-        def step(taken, state):
-            made = stepper({"tokens": taken[:, None], "state": state}, training=False)
-            return made["logits"][:, 0], made["state"]
-
-        _, own, _ = decoding.generate(step, before, windows[:, prime - 1], steps, decoding.Sample(seed))
-        return -tf.reduce_mean(own), tf.reduce_mean(real)
+            _, state = network.read(windows[:, : prime - 1], state, memory)
+        logits, _ = network.read(windows[:, prime - 1 : -1], state, memory)
+        real = distributions.Categorical(logits).log_prob(windows[:, prime:])
+        step = decoding.step_function(network, memory)
+        _, own, _ = decoding.generate(step, state, windows[:, prime - 1], steps, decoding.Sample(seed))
+        return -tf.reduce_mean(own), -tf.reduce_mean(real)
 
     own, real = both(windows)
     return {"own": float(own), "real": float(real), "sequences": len(windows), "steps": steps}

@@ -17,12 +17,12 @@ from keras import layers, ops
 
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.decoding import Shared
-from keras_dl.layers.attention import MASKED, Mask, MultiHeadAttention, ScaledEmbedding
+from keras_dl.layers import attention_cache as cache
+from keras_dl.layers.attention import MASKED, Mask, ScaledEmbedding
 from keras_dl.models._sizes import Layers, Vocabulary, Width, check_weights
 from keras_dl.models._transformer import POSITIONS, Parts, check_heads
 
 PARAMETERS = 63_045_632  # trainable, at the defaults
-ROOM = 8  # steps by which what a decoder keeps grows
 
 
 @checked
@@ -60,8 +60,7 @@ def build_transformer(
         name: name of the model.
 
     Returns:
-        An uncompiled model: {"source": (B, S) int32, "target": (B, T) int32} -> "logits" (B, T, V) float32.
-        models.decoder_of writes with it, models.with_attention shows its weights.
+        An uncompiled Transformer: {"source": (B, S) int32, "target": (B, T) int32} -> "logits" (B, T, V) float32.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
@@ -100,7 +99,9 @@ def build_transformer(
     output = layers.Dense(vocabulary_size, use_bias=False, name="output")
     x = embedding(x, reverse=True) if tied else output(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
-    return keras.Model({"source": source, "target": target}, logits, name=name)
+    return Transformer(
+        {"source": source, "target": target}, logits, name=name, num_layers=num_layers, norm_first=norm_first, tied=tied
+    )
 
 
 def transformer_space(hp):
@@ -114,73 +115,130 @@ def transformer_space(hp):
     }
 
 
-class _Decoder:
-    """models.decoder_of for a Transformer: keys and values of what was read and written are kept, not made anew.
+@keras.saving.register_keras_serializable("keras_dl")
+class Transformer(keras.Model):
+    """What build_transformer makes: a functional model that also writes step by step and shows where it looks.
 
+    Step by step it is a decoding.Stepwise. Keys and values of what was read and written are kept, not computed anew.
     The memory holds each layer's keys and values of the source, head by head (B, h, S, d_k), and what hides its
     padding. The state holds, shared by the K rows of a sentence, each layer's keys and values of what all of them have
     written (B, h, L, K' d_k), with room for L steps of K' rows, the most that there have been; and of each row in which
     row its t steps were written (N, t). So nothing large changes places when a beam goes on with others of its
     hypotheses: a row asks all that was written for its sentence, and what is not its own is hidden.
+
+    Args:
+        inputs, outputs, name: of keras.Model.
+        num_layers, norm_first, tied: as build_transformer has them.
     """
 
-    def __init__(self, model):
-        self.model = model
-        names = {layer.name for layer in model.layers}
-        self.num_layers = sum(name.startswith("decoder") and name.endswith("_up") for name in names)
-        self.norm_first = "decoder_norm" in names
-        self.parts = Parts(norm_first=self.norm_first, model=model)
-        self.embedding = model.get_layer("target_embedding" if "target_embedding" in names else "embedding")
-        self.output = (
-            model.get_layer("output") if "output" in names else functools.partial(self.embedding, reverse=True)
-        )
-        last = "encoder_norm" if self.norm_first else f"encoder{self.num_layers}_feed_forward_norm"
-        self.encoder = keras.Model(model.input["source"], model.get_layer(last).output)
+    def __init__(self, *args, num_layers=None, norm_first=False, tied=True, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.num_layers, self.norm_first, self.tied = num_layers, norm_first, tied
+        self.parts = Parts(norm_first=norm_first, model=self)
+        self._encoder = None
 
-    def begin(self, source):
-        read, sentences = self.encoder(source, training=False), tf.shape(source)[0]
-        cross = [self.parts.attention(f"decoder{n}_cross_attention") for n in range(1, self.num_layers + 1)]
+    def begin(self, context, *, rows=None):
+        """Sources (B, S) int32 -> (memory, state)."""
+        annotations, sentences = self.encode(context), tf.shape(context)[0]
+        layers_of_source = [self.parts.attention(f"decoder{n}_cross_attention") for n in range(1, self.num_layers + 1)]
         memory = {
-            "hidden": tf.where(source == 0, -MASKED, 0.0)[:, None, None],
-            "read": [tuple(_heads(layer, x, sentences) for x in layer.remember(read)) for layer in cross],
+            "hidden": tf.where(context == 0, -MASKED, 0.0)[:, None, None],
+            "read": [
+                tuple(cache.heads(layer, x, sentences) for x in layer.remember(annotations))
+                for layer in layers_of_source
+            ],
         }
-        nothing = tf.zeros([sentences, cross[0].num_heads, 0, 0], read.dtype)
+        num_heads = layers_of_source[0].num_heads
+        nothing = tf.zeros([sentences, num_heads, 0, 0], annotations.dtype)
         if not tf.executing_eagerly():  # of no length that the graph knows: it grows
-            nothing = tf.compat.v1.placeholder_with_default(nothing, [None, cross[0].num_heads, None, None])
-        return memory, {"written": Shared([(nothing, nothing) for _ in cross]), "rows": tf.zeros_like(source[:, :0])}
+            nothing = tf.compat.v1.placeholder_with_default(nothing, [None, num_heads, None, None])
+        kept = [(nothing, nothing) for _ in layers_of_source]
+        return memory, {"written": Shared(kept), "rows": tf.zeros_like(context[:, :0])}
 
-    def step(self, tokens, state, memory):
+    def step(self, inputs, state, memory):
+        """Tokens (N,) int32 and a state of N rows -> (logits (N, V) float32, state)."""
         sentences, t = tf.shape(memory["hidden"])[0], tf.shape(state["rows"])[1]
-        width, written = tf.shape(tokens)[0] // tf.maximum(sentences, 1), []
-        rows = tf.concat([state["rows"], (tf.range(tf.shape(tokens)[0]) % tf.maximum(width, 1))[:, None]], 1)
-        kept, most = self._grown(state["written"].tensors, t, width)
-        hidden = _others(tf.reshape(rows, [sentences, width, t + 1]), most, tf.shape(kept[0][0])[2])
-        places = _places(kept[0][0], t, most, width)
+        width, written = tf.shape(inputs)[0] // tf.maximum(sentences, 1), []
+        rows = tf.concat([state["rows"], (tf.range(tf.shape(inputs)[0]) % tf.maximum(width, 1))[:, None]], 1)
+        kept, most = self._with_room(state["written"].tensors, t, width)
+        hidden = _of_others(tf.reshape(rows, [sentences, width, t + 1]), most, tf.shape(kept[0][0])[2])
+        at = cache.places(kept[0][0], t, most, width)
 
         def own(n, layer, x):
-            queries, *new = (_heads(layer, made, sentences) for made in layer.project(x))
-            written.append(tuple(_with(old, x, places) for old, x in zip(kept[n - 1], new, strict=True)))
+            queries, *new = (cache.heads(layer, part, sentences) for part in layer.project(x))
+            written.append(tuple(cache.written(old, x, at) for old, x in zip(kept[n - 1], new, strict=True)))
             keys, values = (tf.reshape(x, [sentences, layer.num_heads, -1, layer.key_dim]) for x in written[-1])
-            return _attended(layer, queries, keys, values, hidden)
+            return cache.attended(layer, queries, keys, values, hidden)
 
         def cross(n, layer, x):  # all rows of a sentence ask its one memory
-            return _attended(layer, _heads(layer, layer.ask(x), sentences), *memory["read"][n - 1], memory["hidden"])
+            queries = cache.heads(layer, layer.ask(x), sentences)
+            return cache.attended(layer, queries, *memory["read"][n - 1], memory["hidden"])
 
-        x = self.model.get_layer("target_positions")(self.embedding(tokens[:, None]), start=t)
+        x = self.embed_target(inputs[:, None], start=t)
         x = self.parts.decoder(x[:, 0], self.num_layers, own, cross)
-        return tf.cast(self.output(x), tf.float32), {"written": Shared(written), "rows": rows}
+        return tf.cast(self.output_of(x), tf.float32), {"written": Shared(written), "rows": rows}
 
-    def _grown(self, kept, t, width):
+    def encode(self, source):
+        """Sources (B, S) int32 -> what the encoder gives (B, S, d)."""
+        if self._encoder is None:
+            last = "encoder_norm" if self.norm_first else f"encoder{self.num_layers}_feed_forward_norm"
+            encoder = keras.Model(self.input["source"], self.get_layer(last).output)
+            self._encoder = functools.partial(encoder, training=False)  # a function: Keras would save a model twice
+        return self._encoder(source)
+
+    def embed_target(self, tokens, start=0):
+        """Target tokens (N, T), the first of them at position `start`: (N, T, d)."""
+        embedding = self.get_layer("embedding" if self.tied else "target_embedding")
+        return self.get_layer("target_positions")(embedding(tokens), start=start)
+
+    def output_of(self, x):
+        """The last layer of the decoder (..., d) -> logits (..., V)."""
+        return self.get_layer("embedding")(x, reverse=True) if self.tied else self.get_layer("output")(x)
+
+    def with_attention(self):
+        """The same network, its weights shared, that shows where it looks.
+
+        Returns:
+            A model of the same inputs -> {"logits", "attention": (B, N, h, T, S) float32, of the decoder's N layers and
+            h heads on the source, "source_attention": (B, N, h, S, S), "target_attention": (B, N, h, T, T)}.
+        """
+
+        def weights_of(name):
+            layers_of_kind = [self.get_layer(name.format(n)) for n in range(1, self.num_layers + 1)]
+            return ops.cast(ops.stack([layer.output[1] for layer in layers_of_kind], 1), "float32")
+
+        outputs = {
+            "logits": self.output,
+            "attention": weights_of("decoder{}_cross_attention"),
+            "source_attention": weights_of("encoder{}_attention"),
+            "target_attention": weights_of("decoder{}_attention"),
+        }
+        return keras.Model(self.input, outputs, name=self.name)
+
+    def with_alignment(self):
+        """The same network that says which source token each target token goes with.
+
+        Returns:
+            A model of the same inputs -> {"logits", "alignment": (B, T, S) float32, each row of sum 1}: the mean over
+            the heads of the last layer but one (of one layer, that).
+        """
+        shown = self.with_attention().output
+        weights = ops.mean(shown["attention"][:, max(0, self.num_layers - 2)], 1)
+        return keras.Model(self.input, {"logits": shown["logits"], "alignment": weights}, name=self.name)
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_layers": self.num_layers, "norm_first": self.norm_first, "tied": self.tied,
+        }  # fmt: skip
+
+    def _with_room(self, kept, t, width):
         """What is kept, with room for step t of `width` rows; and the most rows that there have been."""
-        shape, units = tf.shape(kept[0][0]), self.parts.attention("decoder1_attention").key_dim
-        most = tf.maximum(width, shape[3] // units)
-        more = [(t // ROOM + 1) * ROOM, most * units] - shape[2:]
-        pad = lambda x: tf.pad(x, [[0, 0], [0, 0], [0, more[0]], [0, more[1]]])  # noqa: E731
-        grow = lambda: tf.nest.map_structure(pad, kept)  # noqa: E731
-        return tf.cond(tf.reduce_any(more > 0), grow, lambda: kept), most
+        units = self.parts.attention("decoder1_attention").key_dim
+        most = tf.maximum(width, tf.shape(kept[0][0])[3] // units)
+        return cache.grown(kept, t + 1, most * units), most
 
 
-def _others(rows, most, room):
+def _of_others(rows, most, room):
     """What hides from a row what others have written, and room where nothing is.
 
     Args:
@@ -194,67 +252,3 @@ def _others(rows, most, room):
     hidden = tf.one_hot(rows, most, 0.0, -MASKED)
     hidden = tf.pad(hidden, [[0, 0], [0, 0], [0, room - steps], [0, 0]], constant_values=-MASKED)
     return tf.reshape(hidden, [sentences, 1, width, room * most])
-
-
-def _places(kept, t, most, width):
-    """Where step t of `width` rows stands in a tensor that is kept, (B h L K', d_k): (B h K, 1)."""
-    sentences, heads, room, _ = tf.unstack(tf.shape(kept))
-    first = (tf.range(sentences * heads) * room + t) * most
-    return tf.reshape(first[:, None] + tf.range(width), [-1, 1])
-
-
-def _with(kept, new, places):
-    """Keys or values (B, h, L, K' d_k), zeros from this step on, with those of this step (B, h, K, d_k)."""
-    # Of the scatters the one that writes in place where nobody else holds the tensor (TensorFlow 2.21).
-    rows = [tf.reshape(x, [-1, new.shape[3]]) for x in (kept, new)]
-    written = tf.raw_ops.ScatterNdNonAliasingAdd(input=rows[0], indices=places, updates=rows[1])
-    return tf.ensure_shape(tf.reshape(written, tf.shape(kept)), [None, kept.shape[1], None, None])
-
-
-def _heads(layer, x, sentences):
-    """(B * T, h d_k) or (B, T, h d_k) -> (B, h, T, d_k)."""
-    return _swapped(tf.reshape(x, [sentences, -1, layer.num_heads, layer.key_dim]))
-
-
-def _swapped(x):
-    """The two axes in the middle swapped: as whole numbers, of which TensorFlow 2.21 does so four times as quickly."""
-    numbers = {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size]
-    return tf.bitcast(tf.transpose(tf.bitcast(x, numbers), [0, 2, 1, 3]), x.dtype)
-
-
-def _attended(layer, queries, keys, values, hidden):
-    """MultiHeadAttention.attend, of what lies head by head already: nothing kept is turned anew at each step.
-
-    Args:
-        queries: (B, h, Q, d_k).
-        keys, values: (B, h, M, d_k).
-        hidden: what is taken from the scores of places that are hidden, (B, 1, 1 or Q, M).
-
-    Returns:
-        (B * Q, d)
-    """
-    scores = tf.cast(tf.matmul(queries * layer.key_dim**-0.5, keys, transpose_b=True), tf.float32)
-    scores -= hidden  # a sum would be made one with the product, which takes a slow route (TensorFlow 2.21)
-    made = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
-    joined = tf.reshape(_swapped(made), [-1, layer.num_heads * layer.key_dim])
-    outputs = tf.matmul(joined, tf.cast(layer.output_kernel, joined.dtype))
-    return outputs + tf.cast(layer.output_bias, outputs.dtype) if layer.use_bias else outputs
-
-
-def _with_attention(model):
-    """The same network, its weights shared, that shows where it looks.
-
-    Returns:
-        A model of the same inputs -> {"logits", "attention": (B, N, h, T, S) float32, of the decoder's N layers and
-        h heads on the source, "source_attention": (B, N, h, S, S), "target_attention": (B, N, h, T, T)}.
-    """
-
-    def of(kind, side):
-        found = [layer for layer in model.layers if layer.name.startswith(side) and layer.name.endswith(kind)]
-        found = [layer for layer in found if isinstance(layer, MultiHeadAttention)]
-        found = [layer for layer in found if kind == "_cross_attention" or "cross" not in layer.name]
-        return ops.cast(ops.stack([layer.output[1] for layer in found], 1), "float32")
-
-    outputs = {"logits": model.output, "attention": of("_cross_attention", "decoder")}
-    outputs |= {"source_attention": of("_attention", "encoder"), "target_attention": of("_attention", "decoder")}
-    return keras.Model(model.input, outputs, name=model.name)

@@ -4,15 +4,18 @@ Source: Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), section 
 attends to a source is left out as Liu et al. (arXiv:1801.10198, section 4.2.3) do.
 The defaults are the base model's sizes.
 Deviations: none by default. norm_first, learned positions and biases in the attention are options.
-Shapes: B sequences, T steps, K tokens.
 Laws and figures: python -m keras_dl list transformer_lm
+Shapes: B or N sequences, T steps, K tokens; N layers where the paper says so; h heads of d_k units.
 """
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
-from keras_dl.layers.attention import Mask, ScaledEmbedding
+from keras_dl.decoding import Cost
+from keras_dl.layers import attention_cache as cache
+from keras_dl.layers.attention import MASKED, Mask, ScaledEmbedding
 from keras_dl.models._sizes import LayersOfOne, Tokens, TokensShape, Width, check_weights
 from keras_dl.models._transformer import POSITIONS, Parts, check_heads
 
@@ -50,13 +53,12 @@ def build_transformer_lm(
         positions: "sinusoidal" or "learned" (section 3.5).
         tied: one matrix for the embedding and the output (section 3.4).
         use_bias: biases in the attention.
-        max_length: tokens of a window, beyond which models.with_state lets the oldest half go; and how many learned
-            positions there are.
+        max_length: tokens of the window that generation sees, TransformerLM; and how many learned positions there are.
         name: name of the model.
 
     Returns:
-        An uncompiled model: "tokens" (B, T) int32 -> "logits" (B, T, K) float32, unnormalised log-probabilities of
-        the token after each.
+        An uncompiled TransformerLM: "tokens" (B, T) int32 -> "logits" (B, T, K) float32, unnormalised log-probabilities
+        of the token after each.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
@@ -77,7 +79,9 @@ def build_transformer_lm(
     output = layers.Dense(num_classes, use_bias=False, name="output")
     x = embedding(x, reverse=True) if tied else output(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
-    return keras.Model(tokens, logits, name=name)
+    return TransformerLM(
+        tokens, logits, name=name, num_layers=num_layers, norm_first=norm_first, tied=tied, max_length=max_length
+    )
 
 
 def transformer_lm_space(hp):
@@ -89,3 +93,170 @@ def transformer_lm_space(hp):
         "intermediate_dim": 4 * width,
         "dropout": hp.Choice("dropout", [0.0, 0.1, 0.2], default=0.1),
     }
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class TransformerLM(keras.Model):
+    """What build_transformer_lm makes: a functional model that also writes step by step (decoding.Stepwise).
+
+    It sees a text through a window. The window fills up to max_length tokens; then it lets the oldest half of them go,
+    and fills up again. So every token but the first max_length is predicted from at least max_length / 2 others, and
+    positions stay among those that were trained.
+    While the window fills, each layer's keys and values of its tokens are kept, so that a token costs one step. When it
+    has let the oldest go, the others stand at new positions: the network reads them again, once, and goes on from
+    there. So all logits are those of the whole network on the window's tokens.
+
+    The state is {"count" (N,): how many tokens the window holds, the same in all rows; "tokens" (N, L): which; "kept":
+    each layer's keys and values (N, h, L, d_k)}, zeros behind the count; L is the room that there is. There is no
+    memory.
+
+    Args:
+        inputs, outputs, name: of keras.Model.
+        num_layers, norm_first, tied, max_length: as build_transformer_lm has them.
+    """
+
+    def __init__(self, *args, num_layers=None, norm_first=False, tied=True, max_length=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.num_layers, self.norm_first, self.tied, self.max_length = num_layers, norm_first, tied, max_length
+        self.parts = Parts(norm_first=norm_first, model=self)
+
+    def begin(self, context=None, *, rows=None, grows=True):
+        """An empty window of `rows` rows: ((), state).
+
+        Args:
+            grows: the state has room for what it holds; False: room for max_length tokens from the start, so that its
+                shapes never change.
+        """
+        attention = self.parts.attention("decoder1_attention")
+        room = 0 if grows else self.max_length
+        nothing = tf.zeros([rows, attention.num_heads, room, attention.key_dim], attention.compute_dtype)
+        tokens = tf.zeros([rows, room], tf.int32)
+        if grows and not tf.executing_eagerly():  # of no length that the graph knows
+            fixed = [*nothing.shape[:2], None, attention.key_dim]
+            nothing = tf.compat.v1.placeholder_with_default(nothing, fixed)
+            tokens = tf.compat.v1.placeholder_with_default(tokens, fixed[:1] + [None])
+        kept = [(nothing, nothing) for _ in range(self.num_layers)]
+        return (), {"count": tf.zeros([rows], tf.int32), "tokens": tokens, "kept": kept}
+
+    def step(self, inputs, state, memory=()):
+        """Tokens (N,) int32 and a state of N rows -> (logits (N, K) float32, state)."""
+        state, t = self._with_room(state)
+        rows = tf.shape(inputs)[0]
+        room = tf.shape(state["tokens"])[1]
+        at = cache.places(state["kept"][0][0], t, 1, 1)
+        hidden = tf.where(tf.range(room) <= t, 0.0, -MASKED)[None, None, None]  # (1, 1, 1, L)
+        kept = []
+
+        def own(n, layer, x):
+            queries, *new = (cache.heads(layer, part, rows) for part in layer.project(x))
+            kept.append(tuple(cache.written(old, x, at) for old, x in zip(state["kept"][n - 1], new, strict=True)))
+            return cache.attended(layer, queries, *kept[-1], hidden)
+
+        x = self._embedded(inputs[:, None], start=t)
+        logits = self._output(self.parts.decoder(x[:, 0], self.num_layers, own))
+        tokens = tf.where(tf.range(room) == t, inputs[:, None], state["tokens"])
+        return logits, {"count": state["count"] + 1, "tokens": tokens, "kept": kept}
+
+    def read(self, inputs, state, memory=(), training=False):
+        """Several steps at once, window by window: tokens (N, T) and a state of N rows -> (logits (N, T, K) float32,
+        state). Nothing is dropped out, in training neither."""
+        rows, steps = tf.unstack(tf.shape(inputs))
+        held = _count(state)
+        text = tf.concat([state["tokens"][:, :held], inputs], 1)  # from the window's first token on
+        parts = tf.TensorArray(tf.float32, 1, dynamic_size=True, infer_shape=False)
+        parts = parts.write(0, tf.zeros([0, rows, self.output.shape[-1]]))  # so that there is one, of no tokens too
+        end = held + steps
+
+        def body(i, begin, done, parts, kept):
+            full = done - begin == self.max_length
+            begin = tf.where(full, done - self._keeps(), begin)
+            until = tf.minimum(end, begin + self.max_length)
+            logits, kept = self._run(text[:, begin:until])
+            parts = parts.write(i, tf.transpose(logits[:, done - begin :], [1, 0, 2]))
+            return i + 1, begin, until, parts, kept
+
+        kept = tf.nest.map_structure(lambda x: x[:, :, :held], state["kept"])
+        start = (tf.constant(1), tf.constant(0), held, parts, kept)
+        lengths = tf.nest.map_structure(lambda x: tf.TensorShape([None, x.shape[1], None, x.shape[3]]), kept)
+        _, begin, _, parts, kept = tf.while_loop(
+            lambda i, begin, done, *_: done < end, body, start, (None, None, None, None, lengths), parallel_iterations=1
+        )
+        logits = tf.transpose(parts.concat(), [1, 0, 2])
+        logits = tf.ensure_shape(logits, [inputs.shape[0], inputs.shape[1], self.output.shape[-1]])
+        count = end - begin
+        return logits, self._filled(text[:, begin:], kept, count, state)
+
+    def cost(self):
+        """What a token costs: decoding.Cost. A token goes through the weights once, and once more when the oldest half
+        of a full window has gone."""
+        return Cost(passes=2, floats=self.max_length + 1, chain=self.num_layers)
+
+    def _keeps(self):
+        """Tokens that stay in a full window when the oldest go."""
+        return self.max_length - max(1, self.max_length // 2)
+
+    def _with_room(self, state):
+        """(the state with room for one more token, how many tokens it holds)"""
+        count, room = _count(state), tf.shape(state["tokens"])[1]
+
+        def let_go():
+            keeps = self._keeps()
+            tokens = state["tokens"][:, count - keeps :]
+            if keeps:
+                _, kept = self._run(tokens)
+            else:  # a window of one token
+                kept = tf.nest.map_structure(lambda x: x[:, :, :0], state["kept"])
+            return self._filled(tokens, kept, tf.constant(keeps), state)
+
+        def grown():
+            kept = cache.grown(state["kept"], count + 1, most=self.max_length)
+            more = tf.shape(kept[0][0])[2] - room
+            return state | {"tokens": tf.pad(state["tokens"], [[0, 0], [0, more]]), "kept": kept}
+
+        def fits():
+            if state["tokens"].shape[1] == self.max_length:  # there is room for all, and the graph knows it
+                return state
+            return tf.cond(count < room, lambda: state, grown)
+
+        new = tf.cond(count < self.max_length, fits, let_go)
+        return new, _count(new)
+
+    def _filled(self, tokens, kept, count, like):
+        """A state of `count` tokens (N, count), and as much room as one that is like `like` has, or just enough."""
+        more = tf.maximum(tf.shape(like["tokens"])[1] - count, 0)
+        kept = tf.nest.map_structure(lambda x: tf.pad(x, [[0, 0], [0, 0], [0, more], [0, 0]]), kept)
+        tokens = tf.pad(tokens, [[0, 0], [0, more]])
+        new = {"count": tf.zeros_like(like["count"]) + count, "tokens": tokens, "kept": kept}
+        if like["tokens"].shape[1] == self.max_length:  # shapes that the graph knows
+            new = tf.nest.map_structure(lambda x, old: tf.ensure_shape(x, old.shape), new, like)
+        return new
+
+    def _run(self, tokens):
+        """The whole network, without dropout: tokens (N, T) -> (logits (N, T, K), [keys and values (N, h, T, d_k)])."""
+        kept, rows = [], tf.shape(tokens)[0]
+        past = self.get_layer("target_mask")(tokens)
+
+        def own(n, layer, x):
+            keys, values = layer.remember(x)
+            kept.append((cache.heads(layer, keys, rows), cache.heads(layer, values, rows)))
+            return layer.attend(layer.ask(x), keys, values, past)[0]
+
+        return self._output(self.parts.decoder(self._embedded(tokens), self.num_layers, own)), kept
+
+    def _embedded(self, tokens, start=0):
+        return self.get_layer("target_positions")(self.get_layer("embedding")(tokens), start=start)
+
+    def _output(self, x):
+        x = self.get_layer("embedding")(x, reverse=True) if self.tied else self.get_layer("output")(x)
+        return tf.cast(x, tf.float32)
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_layers": self.num_layers, "norm_first": self.norm_first, "tied": self.tied,
+            "max_length": self.max_length,
+        }  # fmt: skip
+
+
+def _count(state):
+    """Tokens that the window of a state holds, a scalar; 0 of no rows."""
+    return tf.reduce_max(tf.concat([[0], state["count"]], 0))

@@ -1,0 +1,57 @@
+"""The class of build_rnn, build_lstm and build_gru: a functional model that also goes from step to step.
+
+Shapes: N sequences, T steps, D inputs a step, K outputs a step.
+"""
+
+import keras
+import tensorflow as tf
+
+from keras_dl.decoding import Cost
+from keras_dl.layers.outputs import OutputBias
+from keras_dl.layers.recurrent import Recurrent
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class RecurrentNetwork(keras.Model):
+    """A chain of layers, some of them recurrent, that takes and gives its state (decoding.Stepwise).
+
+    The state is a list of each recurrent layer's, the lowest first: [h, c] of an LSTM, [h] of the others. There is no
+    memory. Two halves of a sequence with the state handed over equal the whole.
+
+    >>> from keras_dl import models
+    >>> network = models.build_lstm(units=(4, 3))
+    >>> memory, state = network.begin(rows=2)
+    >>> [[tuple(part.shape) for part in layer] for layer in state]
+    [[(2, 4), (2, 4)], [(2, 3), (2, 3)]]
+    >>> logits, state = network.read(keras.ops.ones((2, 5, 88)), state)
+    >>> tuple(logits.shape)
+    (2, 5, 88)
+    """
+
+    def begin(self, context=None, *, rows=None, grows=True):
+        """Zeros of `rows` rows, as every sequence begins; the shapes never change: ((), state)."""
+        return (), [layer.get_initial_state(rows) for layer in self.layers if isinstance(layer, Recurrent)]
+
+    def step(self, inputs, state, memory=()):
+        """Tokens (N,) int32 or vectors (N, D), and a state of N rows -> (logits (N, K) float32, state)."""
+        logits, state = self.read(inputs[:, None], state)
+        return tf.reshape(logits, [-1, logits.shape[-1]]), state
+
+    def read(self, inputs, state, memory=(), training=False):
+        """Several steps at once, as quick as the model itself: (N, T) or (N, T, D), and a state of N rows -> (logits
+        (N, T, K) float32, of the last step alone (N, K) where the model gives no others; state)."""
+        x, before, after = inputs, iter(state), []
+        for layer in self.layers[1:]:
+            if isinstance(layer, Recurrent):
+                x, *final = layer(x, initial_state=next(before), training=training)
+                after.append(final)
+            elif isinstance(layer, OutputBias):  # the embedding's matrix is the output's kernel, too
+                x = layer(self.get_layer("embedding")(x, reverse=True))
+            else:
+                x = layer(x, training=training)
+        return x, after
+
+    def cost(self):
+        """What a token costs: decoding.Cost."""
+        units = sum(n for layer in self.layers if isinstance(layer, Recurrent) for n in layer.state_size)
+        return Cost(passes=1, floats=units)

@@ -42,10 +42,12 @@ def main(argv=None):
         from keras_dl.data import images
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    splits = data.load(
+    splits = images.load(
         config.dataset, config.seed, image_size=config.image_size, fit=config.fit,
-        skip_unreadable=config.skip_unreadable, limit=256 if config.smoke else None,
+        skip_unreadable=config.skip_unreadable,
     )  # fmt: skip
+    if config.smoke:
+        splits = splits.few(256, config.seed)
     info, preprocess = splits.info, splits.preprocess
     augment = images.augmentation(config.augment, info, preprocess)
     labels = splits.train.features["label"]

@@ -63,8 +63,8 @@ def main(argv=None):
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     music.needs("pretty_midi", music.WRITING)  # said before the training, not behind it
-    splits = data.load(
-        config.dataset, config.seed, kind="music", steps_per_beat=config.steps_per_beat,
+    splits = music.load(
+        config.dataset, config.seed, steps_per_beat=config.steps_per_beat,
         skip_unreadable=config.skip_unreadable, pieces=16 if config.smoke else None,
     )  # fmt: skip
     info, preprocess = splits.info, splits.preprocess

@@ -95,14 +95,12 @@ def main(argv=None):
         from keras_dl.endpoints.text import generator, limits
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    splits = data.load(
-        config.dataset, config.seed, kind="text", level=config.level, vocabulary_size=config.vocabulary_size
-    )
+    splits = text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
     info, tokens = splits.info, splits.preprocess
     prime = text.beginning(splits) if config.prime is None else text.checked_prime(config.prime)
     unknown_in_prime = text.unknown_in(tokens, prime, "--prime")
     if config.smoke:
-        splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(3000)) for p in info.counts})
+        splits = splits.few(3000)
 
     def batches(examples, rows, steps):
         return data.batches(text.windows(examples, rows, steps), rows, preprocess=tokens)

@@ -95,7 +95,7 @@ def main(argv=None):
             training,
             tuning,
         )
-        from keras_dl.data import plans
+        from keras_dl.data import pairs, plans
         from keras_dl.decoding.beam import STRONGEST, WIDEST
         from keras_dl.endpoints import translation
 
@@ -110,13 +110,13 @@ def main(argv=None):
     own = {"chained": config.chained} if config.dataset.partition("/")[0] == "dates" and not config.source else {}
     own |= {"examples": 1000} if own and config.smoke else {}
     size = config.vocabulary_size or (DATES if own else 8000)
-    splits = data.load(
-        config.source or config.dataset, config.seed, kind="pairs", target=config.target or None,
+    splits = pairs.load(
+        config.source or config.dataset, config.seed, target=config.target or None,
         vocabulary_size=size, longest=config.longest, **own,
     )  # fmt: skip
     info, subwords = splits.info, splits.preprocess
     if config.smoke:
-        splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(200)) for p in info.counts})
+        splits = splits.few(200)
 
     def batches(examples, seed=None):
         lengths = np.stack([examples.features[side].lengths + 1 for side in ("source", "target")], 1)

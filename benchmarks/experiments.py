@@ -61,7 +61,8 @@ def degradation(row, smoke=False):
         from keras_dl import data, models
         from keras_dl.data import images
     plan = DEGRADATION | ({"epochs": 1} if smoke else {})
-    splits = data.load("cifar10", SEED, limit=256 if smoke else None)
+    splits = images.load("cifar10", SEED)
+    splits = splits.few(256, SEED) if smoke else splits
     train = data.batches(
         splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess,
         augment=images.augmentation("crop_flip", splits.info, splits.preprocess),
@@ -92,8 +93,10 @@ def batchnorm(row, smoke=False):
         import numpy as np
 
         from keras_dl import data, models
+        from keras_dl.data import images
     plan = BATCHNORM | ({"epochs": 1} if smoke else {})
-    splits = data.load("mnist", SEED, limit=256 if smoke else None)
+    splits = images.load("mnist", SEED)
+    splits = splits.few(256, SEED) if smoke else splits
     train = data.batches(splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess)
     test = data.batches(splits.test, 500, preprocess=splits.preprocess)
 

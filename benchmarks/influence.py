@@ -47,7 +47,7 @@ def measure(row, smoke=False):
 
         from keras_dl import data, objectives, training
         from keras_dl.data import text
-    splits = data.load("python", SEED, kind="text")
+    splits = text.load("python", SEED)
     keras.utils.set_random_seed(SEED)
 
     def batches(examples, rows, shuffle=False):

@@ -124,7 +124,7 @@ def _contender(who, name):
         from keras_dl.data import images
     keras.utils.set_random_seed(SEED)
     dataset, augment = DATA[name]
-    splits = data.load(dataset, SEED)
+    splits = images.load(dataset, SEED)
     augment = images.augmentation(augment, splits.info, splits.preprocess)
     if who == "pipeline":
         return Pipeline(

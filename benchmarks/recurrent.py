@@ -93,10 +93,11 @@ def mnist(cell, by, smoke=False):
     """Accuracy of a classifier that reads an image in sequence."""
     import keras
 
-    from keras_dl import data
+    from keras_dl.data import images
 
     plan = (ROW_MNIST if by == "row" else PIXEL_MNIST) | ({"epochs": 1} if smoke else {})
-    splits = data.load("mnist", SEED, limit=300 if smoke else None)
+    splits = images.load("mnist", SEED)
+    splits = splits.few(300, SEED) if smoke else splits
     read = _Reader(splits.preprocess, by)
     model = _build(cell, read.shape, 10, units=(plan["units"],), return_sequences=False)
     model.compile(
@@ -241,9 +242,9 @@ class _Reader:
 
 
 def _music(name, smoke):
-    from keras_dl import data
+    from keras_dl.data import music
 
-    return data.load(name, SEED, kind="music", pieces=8 if smoke else None)
+    return music.load(name, SEED, pieces=8 if smoke else None)
 
 
 def _value(figure):

@@ -271,11 +271,11 @@ def test_arguments_that_do_not_go_together(name, given, sentence):
 
 VERBS = {
     "optimizers.build": optimizers.build,
-    "data.load": data.load,
-    "data.load (images)": images.load,
-    "data.load (text)": text.load,
-    "data.load (pairs)": pairs.load,
-    "data.load (music)": music.load,
+    "images.load": images.load,
+    "text.load": text.load,
+    "pairs.load": pairs.load,
+    "music.load": music.load,
+    "Splits.few": data.Splits.few,
     "data.batches": data.batches,
     "text.windows": text.windows,
     "plans.shuffled": plans.shuffled,

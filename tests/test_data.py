@@ -165,9 +165,9 @@ def test_digits_are_embedded_and_their_splits_disjoint(digits):
     }
     assert not rows["train"] & rows["validation"] and not rows["train"] & rows["test"]
     assert len(np.unique(digits.validation.features["label"])) == 10
-    again = data.load("digits", seed=0)
+    again = images.load("digits", seed=0)
     np.testing.assert_array_equal(again.validation.features["image"], digits.validation.features["image"])
-    other = data.load("digits", seed=1)
+    other = images.load("digits", seed=1)
     assert (other.validation.features["image"] != digits.validation.features["image"]).any()
     np.testing.assert_array_equal(other.test.features["image"], digits.test.features["image"])
 
@@ -211,19 +211,19 @@ def folder_of(path, classes=("cat", "dog"), each=8, channels=3, seed=0):
 
 
 def test_a_folder_of_ones_own_images(tmp_path):
-    splits = data.load(str(folder_of(tmp_path / "pets")), image_size=16)
+    splits = images.load(str(folder_of(tmp_path / "pets")), image_size=16)
     assert splits.info.classes == ("cat", "dog") and splits.info.input_shape == (16, 16, 3)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [12, 2, 2]
     for part in (splits.train, splits.validation, splits.test):
         bright = part.features["image"].mean((1, 2, 3)) > 100
         np.testing.assert_array_equal(bright, part.features["label"] == 1)
-    assert data.load(str(folder_of(tmp_path / "grey", channels=1)), image_size=16).info.input_shape == (16, 16, 1)
+    assert images.load(str(folder_of(tmp_path / "grey", channels=1)), image_size=16).info.input_shape == (16, 16, 1)
 
 
 def test_a_folder_with_splits_keeps_them(tmp_path):
     for part, each in (("train", 6), ("val", 2), ("test", 3)):
         folder_of(tmp_path / "own" / part, each=each)
-    splits = data.load(str(tmp_path / "own"), image_size=8)
+    splits = images.load(str(tmp_path / "own"), image_size=8)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [12, 4, 6]
 
 
@@ -237,8 +237,8 @@ def test_unreadable_files_are_named_before_training(tmp_path):
     with pytest.raises(
         UserError, match=r"3 of 19 files .*cat/cut.png, dog/empty.jpg, dog/notes.txt.*--skip-unreadable"
     ):
-        data.load(str(folder), image_size=16)
-    splits = data.load(str(folder), image_size=16, skip_unreadable=True)
+        images.load(str(folder), image_size=16)
+    splits = images.load(str(folder), image_size=16, skip_unreadable=True)
     assert sum(len(s) for s in (splits.train, splits.validation, splits.test)) == 16
 
 
@@ -246,9 +246,9 @@ def test_a_folder_too_large_for_memory_stays_on_disk(tmp_path, monkeypatch):
     from keras_dl.data import folders
 
     path = str(folder_of(tmp_path / "pets"))
-    inside = data.load(path, image_size=16)
+    inside = images.load(path, image_size=16)
     monkeypatch.setattr(folders, "IN_MEMORY", 0)
-    outside = data.load(path, image_size=16)
+    outside = images.load(path, image_size=16)
     (a,) = data.batches(inside.train, 99, preprocess=inside.preprocess).dataset()
     (b,) = data.batches(outside.train, 99, preprocess=outside.preprocess).dataset()
     np.testing.assert_array_equal(a[0], b[0])
@@ -266,12 +266,12 @@ def test_a_folder_too_large_for_memory_stays_on_disk(tmp_path, monkeypatch):
 def test_a_folder_that_will_not_do_is_one_line(tmp_path, make, said):
     make(tmp_path / "pets")
     with pytest.raises(UserError, match=said):
-        data.load(str(tmp_path / "pets"))
+        images.load(str(tmp_path / "pets"))
 
 
 def test_an_unknown_set_names_the_nearest():
     with pytest.raises(UserError, match='"fashion_mnits"; nearest: fashion_mnist. Sets: cifar10, digits'):
-        data.load("fashion_mnits")
+        images.load("fashion_mnits")
 
 
 def test_a_set_that_is_nowhere_says_where_it_was_looked_for(monkeypatch, tmp_path):
@@ -281,7 +281,7 @@ def test_a_set_that_is_nowhere_says_where_it_was_looked_for(monkeypatch, tmp_pat
     with pytest.raises(
         UserError, match=f"mnist is not prepared .looked in {tmp_path}/mnist.*does not answer"
     ) as caught:
-        data.load("mnist")
+        images.load("mnist")
     assert "\n" not in str(caught.value)
 
 
@@ -299,3 +299,19 @@ def test_batches_say_what_is_wrong():
         data.batches(numbered(), 4, preprocess=identity, augment=len)
     with pytest.raises(UserError, match="augment must be what images.augmentation makes, or None; got <function"):
         data.batches(numbered(), 4, preprocess=identity, augment=lambda images, draws: images)
+
+
+def test_few_examples_are_drawn_or_the_first_ones():
+    splits = data.Splits(numbered(10), numbered(4), numbered(7), None, identity)
+    few = splits.few(5, seed=3)
+    assert [len(part) for part in (few.train, few.validation, few.test)] == [5, 4, 5]
+    drawn = few.train.features["label"].tolist()
+    assert drawn == sorted(set(drawn)) and drawn != splits.few(5, seed=4).train.features["label"].tolist()
+    assert drawn == splits.few(5, seed=3).train.features["label"].tolist()
+    assert splits.few(5).train.features["label"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_kind_is_imported_when_it_is_used():
+    assert data.images is images
+    with pytest.raises(AttributeError, match="has no attribute 'load'"):
+        data.load  # noqa: B018

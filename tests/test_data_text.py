@@ -28,13 +28,13 @@ def stream(size):
 
 
 def load(path, content=None, **options):
-    """data.load of a file with that content, or of a folder {name: content}."""
+    """text.load of a file with that content, or of a folder {name: content}."""
     for name, inside in (content if isinstance(content, dict) else {".": content}).items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if inside is not None:
             file.write_bytes(inside if isinstance(inside, bytes) else inside.encode())
-    return data.load(str(path), kind="text", **options)
+    return text.load(str(path), **options)
 
 
 def words_of(splits, part):
@@ -111,7 +111,7 @@ def test_characters_by_the_definition():
 def test_the_replacement_character_in_a_text_is_said_to_be_unknown(tmp_path):
     """It stands for what was lost: no model should learn it, or draw it, without a word."""
     (tmp_path / "a.txt").write_text("caf\ufffd and na\ufffdve\n" * 20, encoding="utf-8")
-    splits = data.load(str(tmp_path / "a.txt"), kind="text")
+    splits = text.load(str(tmp_path / "a.txt"))
     assert splits.preprocess.vocabulary.count("\ufffd") == 1
     assert [note.split(" are ")[0] for note in splits.notes] == [
         "train: 36 characters (1 different)", "validation: 2 characters (1 different)",
@@ -216,7 +216,7 @@ def test_a_reloaded_export_gives_the_same_ids_and_text(tmp_path):
 
 @pytest.fixture(scope="module")
 def python():
-    return data.load("python", kind="text")
+    return text.load("python")
 
 
 def test_the_embedded_text_is_of_this_python_and_of_its_size(python):
@@ -238,7 +238,7 @@ def test_streams_are_the_texts(python, monkeypatch):
         (got,) = python.preprocess.decode(getattr(python, part).features["tokens"][None]).numpy()
         assert got.decode() == "".join((library / f).read_text() for f in names)
     monkeypatch.setattr(text, "CHUNK", 1000)
-    again = data.load("python", kind="text")
+    again = text.load("python")
     np.testing.assert_array_equal(again.train.features["tokens"], python.train.features["tokens"])
 
 
@@ -329,7 +329,7 @@ def test_a_text_that_will_not_do_is_one_line(tmp_path, content, options, said):
 
 def test_an_unknown_text_names_the_nearest():
     with pytest.raises(UserError) as caught:
-        data.load("tiny_shakespear", kind="text")
+        text.load("tiny_shakespear")
     one_line(caught, '"tiny_shakespear"; nearest: tiny_shakespeare. Sets: ptb, python, tiny_shakespeare.')
 
 
@@ -344,7 +344,7 @@ def nowhere(monkeypatch, tmp_path):
 
 def test_ptb_that_is_nowhere_says_where_it_was_looked_for(nowhere):
     with pytest.raises(UserError) as caught:
-        data.load("ptb", kind="text")
+        text.load("ptb")
     one_line(caught, f"{nowhere}/downloads/manual/ptb")
     one_line(caught, "ptb.train.txt, ptb.valid.txt, ptb.test.txt")
     one_line(caught, "raw.githubusercontent.com does not answer")
@@ -366,7 +366,7 @@ def test_ptb_that_is_another_text_is_refused(nowhere, name, content, said):
         (folder / file).write_text("some words\n")
     (folder / name).write_bytes(content)
     with pytest.raises(UserError) as caught:
-        data.load("ptb", kind="text")
+        text.load("ptb")
     one_line(caught, f"{folder / name} {said}")
     assert not any(p.is_dir() for p in (nowhere / "ptb").glob("*"))  # nothing half made is left
 
@@ -384,7 +384,7 @@ def unpacked(path):
 @pytest.mark.data
 def test_ptb_has_its_words(nowhere):
     shutil.copytree(raw("ptb"), nowhere / "downloads" / "manual" / "ptb")
-    splits = data.load("ptb", kind="text")
+    splits = text.load("ptb")
     assert splits.info.counts == {"train": 929_589, "validation": 73_760, "test": 82_430}
     vocabulary = splits.preprocess.vocabulary
     assert splits.info.level == "word" and len(vocabulary) == len(set(vocabulary)) == 10_000
@@ -394,7 +394,7 @@ def test_ptb_has_its_words(nowhere):
     assert list(vocabulary) == sorted(counts, key=lambda word: (-counts[word], word))
     assert vocabulary[:3] == ("the", "<unk>", "<eos>")
     shutil.rmtree(nowhere / "downloads")  # it is prepared: nothing is looked for again
-    again = data.load("ptb", kind="text")
+    again = text.load("ptb")
     np.testing.assert_array_equal(again.test.features["tokens"], splits.test.features["tokens"])
 
 
@@ -408,7 +408,7 @@ def test_tiny_shakespeare_has_its_characters(nowhere):
     tfds.builder_cls("tiny_shakespeare")(data_dir=nowhere).download_and_prepare(
         download_config=tfds.download.DownloadConfig(manual_dir=folder)
     )
-    info = data.load("tiny_shakespeare", kind="text").info
+    info = text.load("tiny_shakespeare").info
     assert info.counts == {"train": 1_003_854, "validation": 55_770, "test": 55_770}
     assert info.vocabulary_size == 65 + 1 and info.level == "character"
     assert info.sha256 == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"

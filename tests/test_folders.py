@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from test_data import folder_of, png, write
 
-from keras_dl import data
-from keras_dl.data import folders, listing
+from keras_dl.data import folders, images, listing
 from keras_dl.errors import UserError
 
 
 def load(folder, **options):
-    return data.load(str(folder), image_size=8, **options)
+    return images.load(str(folder), image_size=8, **options)
 
 
 def said(folder, **options):

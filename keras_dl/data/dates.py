@@ -151,7 +151,7 @@ def _babel():
         import babel.numbers
         import babel.units
     except ImportError as error:
-        raise UserError("data.load: dates needs Babel: pip install 'keras_dl[translation]'.") from error
+        raise UserError("dates.generate: needs Babel: pip install 'keras_dl[translation]'.") from error
     return babel
 
 

@@ -14,7 +14,8 @@ from collections import Counter
 
 import numpy as np
 
-from keras_dl.data import Examples, Info, listing, tfds_sets, walking
+from keras_dl.data import listing, tfds_sets, walking
+from keras_dl.data.examples import Examples, Info
 from keras_dl.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -34,7 +35,7 @@ def load(name, seed, image_size, fit, skip_unreadable):
     root = listing.root_of(name)
     if root is None:
         sets = ", ".join(sorted(tfds_sets.SETS))
-        raise UserError(f'data.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
+        raise UserError(f'images.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
     given = listing.splits(root)
     classes, notes = listing.classes(given)
     files, passed = listing.files(root, given, classes)
@@ -103,7 +104,7 @@ def _read(files, image_size, fit, skip_unreadable, root, passed):
         names += f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         counts = ", ".join(f"{reason}: {count}" for reason, count in Counter(reason for _, reason in bad).items())
         raise UserError(
-            f"data.load: {len(bad)} of {len(files)} files in {root} are no readable {pictures.READABLE}: "
+            f"images.load: {len(bad)} of {len(files)} files in {root} are no readable {pictures.READABLE}: "
             f"{names} ({counts}). Remove them, or go on without them with --skip-unreadable."
         )
     for path, reason in bad:
@@ -129,7 +130,7 @@ def _in_a_file(shape):
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
         raise UserError(
-            f"data.load: {shape[0]:,} pictures of {shape[1]} x {shape[2]} need {size / 2**30:,.1f} GiB in a "
+            f"images.load: {shape[0]:,} pictures of {shape[1]} x {shape[2]} need {size / 2**30:,.1f} GiB in a "
             f"temporary folder: {error.strerror}. Name one with more room, TMPDIR=..., or take a smaller --image-size."
         ) from error
 
@@ -156,7 +157,7 @@ def _enough(labels, classes, folder, least, passed):
         if count < least:
             rest = "".join(f"; {sentence}" for sentence in walking.sentences(passed))
             raise UserError(
-                f"data.load: every class needs {least} readable images; got {count} in {folder / name}{rest}."
+                f"images.load: every class needs {least} readable images; got {count} in {folder / name}{rest}."
             )
 
 

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
-from keras_dl.data import Splits, folders, pictures, tfds_sets
+from keras_dl.data import folders, pictures, tfds_sets
+from keras_dl.data.examples import Splits
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 
@@ -161,16 +162,16 @@ def balanced(labels, num_classes):
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
-@checked(who="data.load")
+@checked(who="images.load")
 def load(
     name: Text,
-    seed: Seed,
+    seed: Seed = 0,
     *,
     image_size: Whole(8, folders.LARGEST) = 64,
     fit: OneOf(*FITS) = "crop",
     skip_unreadable: YesOrNo = False,
 ):
-    """data.load for images: raw uint8 images and int32 labels.
+    """Load images with their labels: Splits of {"image": uint8 (N, h, w, C), "label": int32 (N,)}.
 
     Args:
         name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a folder with one sub-folder a class.

@@ -19,7 +19,7 @@ def root_of(name):
     Raises:
         UserError: no folder can have that name.
     """
-    root = reading.path_of(name, "data.load")
+    root = reading.path_of(name, "images.load")
     if not root.is_dir():
         return None
     _check_name(root.resolve().name, f"the folder {root}")
@@ -44,14 +44,14 @@ def splits(root):
     if "train" not in with_classes:
         if len(with_classes) > 1:
             names = " and ".join(f"{folder.name}/" for split in there for folder in named[split])
-            raise UserError(f"data.load: {root} has {names} but no train/ with one sub-folder a class.")
+            raise UserError(f"images.load: {root} has {names} but no train/ with one sub-folder a class.")
         return {"": root}
     if others and there == ["train"]:
         return {"": root}
     for split in there:
         if len(named[split]) > 1:
             names = " and ".join(f"{folder.name}/" for folder in named[split])
-            raise UserError(f"data.load: {root}: {names} are both the {split} split; keep one of them.")
+            raise UserError(f"images.load: {root}: {names} are both the {split} split; keep one of them.")
     return {split: named[split][0] for split in with_classes}
 
 
@@ -69,14 +69,16 @@ def classes(parts):
             _check_name(name, f"the class folder {folder / name}")
     if len(names) < 2:
         raise UserError(
-            f"data.load: {next(iter(parts.values()))} must have one sub-folder a class and at least two of them; "
+            f"images.load: {next(iter(parts.values()))} must have one sub-folder a class and at least two of them; "
             f"got {len(names)} ({', '.join(names) or 'none'})."
         )
     twins = [(a, b) for a in names for b in names if a < b and a.casefold() == b.casefold()]
     for a, b in twins:
         if not any({a, b} <= there for there in by_part.values()):
             where = " and ".join(str(parts[part] / name) for part in parts for name in (a, b) if name in by_part[part])
-            raise UserError(f"data.load: a class must have the same name in all splits, letter case too; got {where}.")
+            raise UserError(
+                f"images.load: a class must have the same name in all splits, letter case too; got {where}."
+            )
     notes = tuple(f"{a} and {b} differ by letter case alone and are two classes" for a, b in twins)
     return names, notes + (_like_splits(parts[""], names) if "" in parts else ())
 
@@ -131,5 +133,5 @@ def _check_name(name, who):
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"data.load: the name of {who} must be UTF-8; rename it.") from error
-    raise UserError(f"data.load: the name of {who} must have no control characters; rename it.")
+        raise UserError(f"images.load: the name of {who} must be UTF-8; rename it.") from error
+    raise UserError(f"images.load: the name of {who} must have no control characters; rename it.")

@@ -82,7 +82,7 @@ class Multi30k(tfds.core.GeneratorBasedBuilder):
         names = {key: ".".join(key) + ".gz" for key, path in found.items() if path is None}
         if names and not tfds_sets._answers(HOST):
             raise UserError(
-                f"data.load: multi30k is not prepared, {', '.join(names.values())} (or without .gz) is not in "
+                f"pairs.load: multi30k is not prepared, {', '.join(names.values())} (or without .gz) is not in "
                 f"{', '.join(map(str, folders))}, and {HOST} does not answer; put the files of {URL} there."
             )
         fetched = dl_manager.download({name: URL + name for name in names.values()})
@@ -109,11 +109,11 @@ def _lines(path, file, language):
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(
-                f"data.load: {path} must be {file}.{language} compressed with gzip; it is damaged ({error})."
+                f"pairs.load: {path} must be {file}.{language} compressed with gzip; it is damaged ({error})."
             ) from error
     got, digest = hashlib.sha256(data).hexdigest(), SHA256[file][language]
     if got != digest:
         raise UserError(
-            f"data.load: {path} must be {file}.{language} of SHA-256 {digest}; got {got}. Take the file of {URL}."
+            f"pairs.load: {path} must be {file}.{language} of SHA-256 {digest}; got {got}. Take the file of {URL}."
         )
     return data.decode().removesuffix("\n").split("\n")

@@ -10,9 +10,10 @@ import logging
 
 import numpy as np
 
-from keras_dl.arguments import Whole, YesOrNo, checked
+from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
 from keras_dl.atomic import atomic_file
-from keras_dl.data import Examples, Ragged, Splits, midi, part_folders, reading, tfds_sets, walking
+from keras_dl.data import midi, part_folders, reading, tfds_sets, walking
+from keras_dl.data.examples import Examples, Ragged, Splits
 from keras_dl.data.midi import LOWEST, NOTES
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -92,16 +93,16 @@ class PianoRoll:
         return {"kind": "piano_roll", **dataclasses.asdict(self)}
 
 
-@checked(who="data.load")
+@checked(who="music.load")
 def load(
-    name,
-    seed,
+    name: Text,
+    seed: Seed = 0,
     *,
     steps_per_beat: Whole(1, FINEST) = 4,
     skip_unreadable: YesOrNo = False,
     pieces: Whole(1, 1_000_000) | None = None,
 ):
-    """data.load for music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
+    """Load pieces of music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
 
     Args:
         name: of SETS, which keep their published splits and grids, or a folder of MIDI files.
@@ -111,7 +112,8 @@ def load(
         pieces: at most so many of each split; up to 16, no more than 16 chorales are read to make bach_chorales.
 
     Raises:
-        UserError: see data.load.
+        UserError: no such set or folder (the nearest is named), a set that is not to be had, files that cannot be
+            read as music, too few of them, too many time steps, or an argument that does not fit its annotation.
     """
     notes = ()
     if name in SETS:
@@ -223,10 +225,10 @@ def _standard(name, pieces):
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
     """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
-    root = reading.path_of(name, "data.load")
+    root = reading.path_of(name, "music.load")
     if not root.is_dir():
         near = tfds_sets.nearest(name, SETS)
-        raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
+        raise UserError(f'music.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
     given = part_folders.find(root)
     files, notes = _midi_files(root, given)
     parts, more = _read(files, root, steps_per_beat, skip_unreadable)
@@ -235,7 +237,7 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
         least = 1 if part in ("test", "validation") else 1 + len(missing)
         if len(pieces) < least:
             where = given.get(part, root)
-            raise UserError(f"data.load: {where} must hold {least} or more readable .mid files; got {len(pieces)}.")
+            raise UserError(f"music.load: {where} must hold {least} or more readable .mid files; got {len(pieces)}.")
     notes = [*notes, *more]
     rng = np.random.default_rng(seed)
     parts["train"] = parts.pop("", None) or parts["train"]
@@ -282,13 +284,13 @@ def _read(files, root, steps_per_beat, skip_unreadable):
             steps += len(piece.roll)
             if steps > MOST_STEPS:
                 raise UserError(
-                    f"data.load: {root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
+                    f"music.load: {root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
                     f"pieces have more, at {steps_per_beat} a quarter note. Take fewer files or steps."
                 )
     named = "; ".join(bad[:NAMED]) + (f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
     if bad and not skip_unreadable:
         raise UserError(
-            f"data.load: {len(bad)} of {total} files in {root} cannot be taken as music: {named}. "
+            f"music.load: {len(bad)} of {total} files in {root} cannot be taken as music: {named}. "
             "Remove them, or go on without them with --skip-unreadable."
         )
     notes = [f"left out with --skip-unreadable: {len(bad)} of {total} files: {named}"] if bad else []

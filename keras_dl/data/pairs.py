@@ -13,8 +13,9 @@ import os
 
 import numpy as np
 
-from keras_dl.arguments import OneOf, Text, Tuple, Whole, checked
-from keras_dl.data import Examples, Ragged, Splits, dates, reading, tfds_sets, unknown
+from keras_dl.arguments import OneOf, Seed, Text, Tuple, Whole, checked
+from keras_dl.data import dates, reading, tfds_sets, unknown
+from keras_dl.data.examples import Examples, Ragged, Splits
 from keras_dl.data.subwords import SPECIAL, UNK, Subwords, _normalised
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -55,10 +56,10 @@ class Info:
     skipped: int
 
 
-@checked(who="data.load")
+@checked(who="pairs.load")
 def load(
-    name,
-    seed,
+    name: Text,
+    seed: Seed = 0,
     *,
     target: Text | None = None,
     vocabulary_size: Whole(1, 1_000_000) = 8000,
@@ -67,7 +68,7 @@ def load(
     chained: Tuple(Whole(1, 100), 2, 2) = (1, 3),
     test: OneOf(*TESTS) = "test_2016",
 ):
-    """data.load for sentence pairs.
+    """Load sentence pairs: Splits of sub-words and of the texts, as this file's beginning says.
 
     Args:
         name: "dates" (English to ISO form; "dates/de-fr" and the like), "multi30k" (English to German; "multi30k/fr-cs"
@@ -91,7 +92,7 @@ def load(
     base, _, two = str(name).partition("/")
     skipped, notes = 0, []
     if target is not None and base in SETS and not os.path.lexists(name):
-        raise UserError(f'data.load: target goes with a file of sources; got {target!r} with the data set "{name}".')
+        raise UserError(f'pairs.load: target goes with a file of sources; got {target!r} with the data set "{name}".')
     if target is not None:
         files = reading.path_of(name, "--source"), reading.path_of(target, "--target")
         name, origin, languages = files[0].name, f"text files {files[0].name} and {files[1].name}", _endings(*files)
@@ -99,7 +100,7 @@ def load(
     elif base in SETS:
         languages = tuple(two.split("-")) if two else SETS[base]
         if len(languages) != 2:
-            raise UserError(f'data.load: the languages of {base} must be two, such as "{base}/de-fr"; got "{two}".')
+            raise UserError(f'pairs.load: the languages of {base} must be two, such as "{base}/de-fr"; got "{two}".')
         name = "-".join([base, *languages]) if two else base
         if base == "dates":
             texts, origin = _of_dates(seed, languages, examples, chained), dates.SOURCE
@@ -107,9 +108,9 @@ def load(
             texts, origin = _of_multi30k(languages, test), f"Elliott et al. 2016, 2017; Barrault et al. 2018; {test}"
     else:
         near, sets = tfds_sets.nearest(base, SETS), ", ".join(SETS)
-        there = os.path.exists(reading.path_of(name, "data.load"))
+        there = os.path.exists(reading.path_of(name, "pairs.load"))
         also = "; a file needs target, the file of its translations" if there else near
-        raise UserError(f'data.load: no data set "{name}"{also}. Sets: {sets}.')
+        raise UserError(f'pairs.load: no data set "{name}"{also}. Sets: {sets}.')
 
     subwords = Subwords.learn([text for side in texts["train"] for text in side], vocabulary_size)
     encode = tf.function(subwords.encode, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
@@ -117,7 +118,7 @@ def load(
     lengths = {part: _lengths(pairs) for part, pairs in splits.items()}
     keep = np.flatnonzero(lengths["train"].max(1) <= longest)
     if not len(keep):
-        raise UserError(f"data.load: no training pair of {name} has at most longest={longest} sub-words a side.")
+        raise UserError(f"pairs.load: no training pair of {name} has at most longest={longest} sub-words a side.")
     dropped, splits["train"] = len(splits["train"]) - len(keep), splits["train"].take(keep)
     lengths["train"] = lengths["train"][keep]
     if dropped:
@@ -161,9 +162,9 @@ def _of_multi30k(languages, test):
 
     known = multi30k.LANGUAGES
     if not set(languages) <= set(known) or languages[0] == languages[1]:
-        raise UserError(f"data.load: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
+        raise UserError(f"pairs.load: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
     if test == "test_2017" and "cs" in languages:
-        raise UserError("data.load: multi30k has no test_2017 in cs; take test_2016.")
+        raise UserError("pairs.load: multi30k has no test_2017 in cs; take test_2016.")
     make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))
     builder, prepared = tfds_sets.builder_of("multi30k", make)
     if not prepared:
@@ -179,14 +180,14 @@ def _of_multi30k(languages, test):
 def _of_files(source, target, seed):
     """({split: (sources, targets)}, how many pairs have an empty side, notes)."""
     sides = [
-        [_normalised(line) for line in reading.lines(reading.read(path, "data.load"))] for path in (source, target)
+        [_normalised(line) for line in reading.lines(reading.read(path, "pairs.load"))] for path in (source, target)
     ]
     if os.path.samefile(source, target):
-        raise UserError(f"data.load: source and target must be two files; got {source} twice.")
+        raise UserError(f"pairs.load: source and target must be two files; got {source} twice.")
     counts = [len(lines) for lines in sides]
     if counts[0] != counts[1]:
         raise UserError(
-            f"data.load: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
+            f"pairs.load: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
         )
     empty = np.array([[not line.strip() for line in lines] for lines in sides], bool)
     both, one = np.flatnonzero(empty.all(0)), np.flatnonzero(empty[0] != empty[1])
@@ -209,7 +210,7 @@ def _drawn(sources, seed, who):
         groups.setdefault(source, []).append(i)
     groups = list(groups.values())
     if len(groups) < len(PARTS):
-        raise UserError(f"data.load: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
+        raise UserError(f"pairs.load: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
     room = dict.fromkeys(("test", "validation"), min(MOST, round(SHARE * len(sources))))
     parts = {part: [] for part in PARTS}
     for k in np.random.default_rng(seed).permutation(len(groups)):

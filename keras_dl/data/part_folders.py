@@ -23,7 +23,7 @@ def find(root):
     try:
         inside = list(root.iterdir())
     except OSError as error:
-        raise UserError(f"data.load: {root} cannot be read: {error.strerror}.") from error
+        raise UserError(f"music.load: {root} cannot be read: {error.strerror}.") from error
     found = {}
     for folder in sorted(path for path in inside if split_of(path.name) and path.is_dir()):
         found.setdefault(split_of(folder.name), []).append(folder)
@@ -32,7 +32,7 @@ def find(root):
     for split, folders in found.items():
         if len(folders) > 1:
             raise UserError(
-                f"data.load: {root} must have one folder of the {split} split; "
+                f"music.load: {root} must have one folder of the {split} split; "
                 f"got {', '.join(folder.name for folder in folders)}. Move them together, or rename one."
             )
     return {split: folders[0] for split, folders in found.items()}

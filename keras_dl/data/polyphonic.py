@@ -66,7 +66,7 @@ def raw(name):
     content = found.read_bytes() if found else _download(name, where, places[0])
     came = hashlib.sha256(content).hexdigest()
     if came != digest:
-        raise UserError(f"data.load: {where} must be the {file} with SHA-256 {digest}; got one with {came}.")
+        raise UserError(f"music.load: {where} must be the {file} with SHA-256 {digest}; got one with {came}.")
     return content
 
 
@@ -79,4 +79,4 @@ def _download(name, url, place):
             said = f"could not be downloaded ({error})"
     else:
         said = f"could not be downloaded ({HOST} does not answer)"
-    raise UserError(f"data.load: {name} is not prepared and {url} {said}; put that file at {place}.")
+    raise UserError(f"music.load: {name} is not prepared and {url} {said}; put that file at {place}.")

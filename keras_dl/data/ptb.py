@@ -44,7 +44,7 @@ class Ptb(tfds.core.GeneratorBasedBuilder):
         absent = {split: URL + FILES[split][0] for split, path in found.items() if path is None}
         if absent and not tfds_sets._answers(HOST):
             raise UserError(
-                f"data.load: ptb is not prepared, {', '.join(FILES[split][0] for split in absent)} (or .xz) is not in "
+                f"text.load: ptb is not prepared, {', '.join(FILES[split][0] for split in absent)} (or .xz) is not in "
                 f"{', '.join(map(str, folders))}, and {HOST} does not answer; put the files of {URL} there."
             )
         found |= dl_manager.download(absent)
@@ -68,8 +68,8 @@ def _read(path, split):
         try:
             data = lzma.decompress(data)
         except lzma.LZMAError as error:
-            raise UserError(f"data.load: {path} must be {name} compressed with xz; it is damaged ({error}).") from error
+            raise UserError(f"text.load: {path} must be {name} compressed with xz; it is damaged ({error}).") from error
     got = hashlib.sha256(data).hexdigest()
     if got != digest:
-        raise UserError(f"data.load: {path} must be {name} of SHA-256 {digest}; got {got}. Take the file of {URL}.")
+        raise UserError(f"text.load: {path} must be {name} of SHA-256 {digest}; got {got}. Take the file of {URL}.")
     return data.decode()

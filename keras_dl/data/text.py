@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl.arguments import OneOf, Whole, checked
-from keras_dl.data import Examples, Splits, reading, split_names, text_files, tfds_sets, unknown
+from keras_dl.arguments import OneOf, Seed, Text, Whole, checked
+from keras_dl.data import reading, split_names, text_files, tfds_sets, unknown
+from keras_dl.data.examples import Examples, Splits
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 
@@ -186,9 +187,15 @@ class Tokens:
         return tf.constant([dict(instead).get(token, token) for token in self.vocabulary])
 
 
-@checked(who="data.load")
-def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size: Whole(3, 1_000_000) = 10_000):
-    """data.load for text: every split's token stream, {"tokens": int32 (N,)}.
+@checked(who="text.load")
+def load(
+    name: Text,
+    seed: Seed = 0,
+    *,
+    level: OneOf("auto", *LEVELS) = "auto",
+    vocabulary_size: Whole(3, 1_000_000) = 10_000,
+):
+    """Load a text: Splits of token streams, {"tokens": int32 (N,)}.
 
     Args:
         name: "python" (embedded), "ptb", "tiny_shakespeare", a text file, or a folder. Of a folder, files such as
@@ -214,7 +221,7 @@ def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size:
     streams = {part: _stream(tokens, text) for part, text in texts.items()}
     for part, stream in streams.items():
         if len(stream) < 2:
-            raise UserError(f"data.load: {name} must have at least two {level}s a split; its {part} has {len(stream)}.")
+            raise UserError(f"text.load: {name} must have at least two {level}s a split; its {part} has {len(stream)}.")
     sha256 = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
     counts = {part: len(stream) for part, stream in streams.items()}
     info = Info(name, known.source, level, len(tokens.vocabulary), sha256, counts)
@@ -319,7 +326,7 @@ def _stream(tokens, text):
 def _python():
     library = Path(sysconfig.get_paths()["stdlib"])
     return {
-        part: "".join(reading.read(library / name, "data.load") for name in names) for part, names in PYTHON.items()
+        part: "".join(reading.read(library / name, "text.load") for name in names) for part, names in PYTHON.items()
     }
 
 

@@ -25,20 +25,20 @@ def load(name, sets):
     Raises:
         UserError: nothing is there, or it cannot be read as text.
     """
-    path = reading.path_of(name, "data.load")
+    path = reading.path_of(name, "text.load")
     if path.is_file():
-        return path.name, cut(reading.read(path, "data.load")), ()
+        return path.name, cut(reading.read(path, "text.load")), ()
     if not path.is_dir():
         near = tfds_sets.nearest(str(name), sets)
-        raise UserError(f'data.load: no data set or path "{name}"{near}. Sets: {", ".join(sorted(sets))}.')
+        raise UserError(f'text.load: no data set or path "{name}"{near}. Sets: {", ".join(sorted(sets))}.')
     files, passed = walking.files(path)
     others = [str(file.relative_to(path)) for file in files if file.suffix.lower() not in reading.SUFFIXES]
     if len(others) == len(files):
-        raise UserError(f"data.load: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
+        raise UserError(f"text.load: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
     if others:
         passed["no text by their endings"] = others
     texts = {
-        file.relative_to(path): reading.read(file, "data.load")
+        file.relative_to(path): reading.read(file, "text.load")
         for file in files
         if file.suffix.lower() in reading.SUFFIXES
     }
@@ -82,7 +82,7 @@ def _parts(texts, path):
     if len(parts) < 2:
         return {"": list(texts)}
     if "train" not in parts:
-        raise UserError(f"data.load: {path} has files for {' and '.join(parts)}; it must have one for train too.")
+        raise UserError(f"text.load: {path} has files for {' and '.join(parts)}; it must have one for train too.")
     return parts
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl.data import Examples, Info
+from keras_dl.data.examples import Examples, Info
 from keras_dl.errors import UserError
 
 PATIENCE = 3.0  # seconds for a host to answer before a set counts as not to be had

@@ -62,7 +62,7 @@ def main(argv=None):
     arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
-        model = build(info.input_shape, info.num_classes, **arguments(hp))
+        model = build(preprocess.input_shape, info.num_classes, **arguments(hp))
         model.compile(
             optimizer=optimizers.drawn(hp, config, train.steps()),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -102,7 +102,7 @@ def main(argv=None):
     folder = export.save(
         model, run, preprocess=preprocess, endpoints=export.classifier(model, preprocess, info.classes),
         metrics=report["metrics"], examples=splits.test.features["image"][:8], formats=config.formats,
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
+        card={"data": info.config(), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     arguments.show(run, best, report["metrics"])
     pictures = images.write_png(splits.test.features["image"][:5], run.samples)

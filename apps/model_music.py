@@ -81,7 +81,7 @@ def main(argv=None):
     arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
-        network = build((None, info.notes), info.notes, **arguments(hp))
+        network = build((None, preprocess.notes), preprocess.notes, **arguments(hp))
         model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
         model.compile(
             optimizer=optimizers.drawn(hp, config, train.steps()),
@@ -112,19 +112,20 @@ def main(argv=None):
 
     piece = next(iter(splits.validation.features["roll"]))
     tempo = float(splits.validation.features["beats_per_minute"][0])
-    grid = {"steps_per_beat": info.steps_per_beat, "beats_per_minute": tempo}
-    prime = piece[: BEATS * info.steps_per_beat]
+    steps_per_beat = info.details["steps_per_beat"]
+    grid = {"steps_per_beat": steps_per_beat, "beats_per_minute": tempo}
+    prime = piece[: BEATS * steps_per_beat]
     play = tf.function(generator(model.stepper, preprocess), autograph=False)
 
     def sample():
-        made = play(prime[None], config.sample_beats * info.steps_per_beat, 1.0, config.seed)
+        made = play(prime[None], config.sample_beats * steps_per_beat, 1.0, config.seed)
         return made["roll"][0].numpy()
 
     def show():
         roll = sample()
         titles = ["a piece of the validation split", f"its first {BEATS} beats, gone on with"]
         figure = samples.piano_roll_figure(
-            [piece[: len(roll)], roll], titles, lowest=info.lowest, steps_per_beat=info.steps_per_beat
+            [piece[: len(roll)], roll], titles, lowest=preprocess.lowest, steps_per_beat=steps_per_beat
         )
         tf.summary.image("piano_roll", tf.io.decode_png(summaries.png(figure), channels=3)[None])
         tf.summary.audio("sample", music.sound(roll, **grid, rate=RATE)[None, :, None], RATE)
@@ -142,11 +143,11 @@ def main(argv=None):
     found = {"nats": training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
     run.say(f"test: {found['nats']:.4f} nats a time step")
     endpoints = export.polyphony(
-        model.stepper, preprocess, prime[None].repeat(2, 0), length=config.sample_beats * info.steps_per_beat
+        model.stepper, preprocess, prime[None].repeat(2, 0), length=config.sample_beats * steps_per_beat
     )
     folder = export.save(
         model.network, run, preprocess=preprocess, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
+        card={"data": info.config(), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     for name, roll in (("prime", prime), ("sample", sample())):
         music.write_midi(roll, run.samples / f"{name}.mid", **grid)

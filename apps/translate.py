@@ -114,9 +114,9 @@ def main(argv=None):
         config.source or config.dataset, config.seed, target=config.target or None,
         vocabulary_size=size, longest=config.longest, **own,
     )  # fmt: skip
-    info, subwords = splits.info, splits.preprocess
     if config.smoke:
         splits = splits.few(200)
+    info, subwords = splits.info, splits.preprocess
 
     def batches(examples, seed=None):
         lengths = np.stack([examples.features[side].lengths + 1 for side in ("source", "target")], 1)
@@ -242,7 +242,7 @@ def main(argv=None):
     )
     folder = export.save(
         model, run, preprocess=subwords, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "bleu_signature": signature},
+        card={"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature},
     )  # fmt: skip
     arguments.show(run, best, found)
     run.finish(found)

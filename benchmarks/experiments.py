@@ -68,7 +68,7 @@ def degradation(row, smoke=False):
         augment=images.augmentation("crop_flip", splits.info, splits.preprocess),
     )  # fmt: skip
     model = _compiled(
-        lambda: models.build_resnet_cifar(splits.info.input_shape, 10, filters=plan["filters"], **NETS[row]),
+        lambda: models.build_resnet_cifar(splits.preprocess.input_shape, 10, filters=plan["filters"], **NETS[row]),
         plan, train.steps(),
     )  # fmt: skip
     fixed = splits.train.take(slice(GRADIENT_BATCH))
@@ -102,7 +102,7 @@ def batchnorm(row, smoke=False):
 
     def build():
         model = models.build_mlp(
-            splits.info.input_shape, 10, units=plan["units"], activation="sigmoid", batch_norm=NORMALISED[row]
+            splits.preprocess.input_shape, 10, units=plan["units"], activation="sigmoid", batch_norm=NORMALISED[row]
         )
         rng = np.random.default_rng(SEED)
         for layer in model.layers:

@@ -54,7 +54,7 @@ def measure(row, smoke=False):
         windows = text.windows(examples.take(slice(4000)) if smoke else examples, rows, PLAN["steps"])
         return data.batches(windows, rows, seed=SEED, shuffle=shuffle, preprocess=_Alone(splits.preprocess))
 
-    model = network(row, splits.info.vocabulary_size)
+    model = network(row, len(splits.preprocess.vocabulary))
     model.compile(
         keras.optimizers.Adam(PLAN["learning_rate"], global_clipnorm=PLAN["clipnorm"]),
         objectives.SequenceLoss("categorical"), weighted_metrics=[objectives.BitsPerStep()],

@@ -132,7 +132,7 @@ def _contender(who, name):
                 splits.train, BATCH_SIZE, seed=SEED, shuffle=True, augment=augment, preprocess=splits.preprocess
             )
         )
-    model = models.build_convnet(splits.info.input_shape, splits.info.num_classes)
+    model = models.build_convnet(splits.preprocess.input_shape, splits.info.num_classes)
     model.compile(
         optimizer=optimizers.build("momentum", RATE), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )

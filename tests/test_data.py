@@ -1,5 +1,6 @@
 """Laws of the data: nothing leaks, an epoch is a plan, an operation is the same alone and inside tf.data."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_a_bmp_with_a_palette_has_its_colours(mode):
 
 def test_digits_are_embedded_and_their_splits_disjoint(digits):
     assert [len(s) for s in (digits.train, digits.validation, digits.test)] == [1295, 142, 360]
-    assert digits.info.num_classes == 10 and digits.info.raw_shape == (8, 8, 1)
+    assert digits.info.num_classes == 10 and digits.info.features["image"]["shape"] == (8, 8, 1)
     from sklearn.datasets import load_digits
 
     pixels = load_digits().images
@@ -212,12 +213,16 @@ def folder_of(path, classes=("cat", "dog"), each=8, channels=3, seed=0):
 
 def test_a_folder_of_ones_own_images(tmp_path):
     splits = images.load(str(folder_of(tmp_path / "pets")), image_size=16)
-    assert splits.info.classes == ("cat", "dog") and splits.info.input_shape == (16, 16, 3)
+    assert splits.info.classes == ("cat", "dog") and splits.preprocess.input_shape == (16, 16, 3)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [12, 2, 2]
     for part in (splits.train, splits.validation, splits.test):
         bright = part.features["image"].mean((1, 2, 3)) > 100
         np.testing.assert_array_equal(bright, part.features["label"] == 1)
-    assert images.load(str(folder_of(tmp_path / "grey", channels=1)), image_size=16).info.input_shape == (16, 16, 1)
+    assert images.load(str(folder_of(tmp_path / "grey", channels=1)), image_size=16).preprocess.input_shape == (
+        16,
+        16,
+        1,
+    )
 
 
 def test_a_folder_with_splits_keeps_them(tmp_path):
@@ -302,9 +307,12 @@ def test_batches_say_what_is_wrong():
 
 
 def test_few_examples_are_drawn_or_the_first_ones():
-    splits = data.Splits(numbered(10), numbered(4), numbered(7), None, identity)
+    counts = {"train": 10, "validation": 4, "test": 7}
+    info = data.Info("numbers", "made here", {"label": {"classes": tuple("abcdefghij")}}, counts)
+    splits = data.Splits(*map(numbered, counts.values()), info, identity)
     few = splits.few(5, seed=3)
     assert [len(part) for part in (few.train, few.validation, few.test)] == [5, 4, 5]
+    assert few.info == dataclasses.replace(info, counts={"train": 5, "validation": 4, "test": 5})
     drawn = few.train.features["label"].tolist()
     assert drawn == sorted(set(drawn)) and drawn != splits.few(5, seed=4).train.features["label"].tolist()
     assert drawn == splits.few(5, seed=3).train.features["label"].tolist()

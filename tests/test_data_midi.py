@@ -232,7 +232,9 @@ def test_a_folders_pieces_keep_their_tempo_and_what_is_left_out_is_said(tmp_path
         for roll, beats_per_minute in zip(part.features["roll"], part.features["beats_per_minute"], strict=True):
             assert beats_per_minute == pytest.approx(60 + 10 * (len(roll) - 1), rel=1e-4)
             tempi.append(beats_per_minute)
-    assert len(tempi) == 8 and splits.info.beats_per_minute == np.median(splits.train.features["beats_per_minute"])
+    assert len(tempi) == 8 and splits.info.details["beats_per_minute"] == np.median(
+        splits.train.features["beats_per_minute"]
+    )
     assert splits.notes == (
         "notes of drums left out: 6, in 2 of 8 files",
         "notes outside the piano's 88 keys left out: 2, in 2 of 8 files",

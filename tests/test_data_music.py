@@ -215,7 +215,11 @@ def test_a_folder_of_ones_own_music(midi, tmp_path):
     splits = music.load(str(folder), steps_per_beat=2)
     assert [len(part) for part in lengths(splits)] == [8, 1, 1]
     assert sorted(sum(lengths(splits), [])) == [2 * (i + 1) for i in range(10)]
-    assert splits.info == music.Info("tunes", "folder tunes", 2, 60)
+    assert splits.info.config() == {
+        "name": "tunes", "source": "folder tunes", "counts": {"train": 8, "validation": 1, "test": 1},
+        "features": {"roll": {"notes": 88, "lowest": 21}, "beats_per_minute": {}},
+        "steps_per_beat": 2, "beats_per_minute": 60,
+    }  # fmt: skip
     assert lengths(music.load(str(folder), steps_per_beat=2)) == lengths(splits)
     others = [lengths(music.load(str(folder), seed, steps_per_beat=2)) for seed in range(1, 5)]
     assert any(other != lengths(splits) for other in others)
@@ -381,7 +385,7 @@ def test_chorales_are_music_in_four_parts(few):
     # Fifths, fourths and thirds sound together, semitones and tritones hardly.
     apart = [sum((roll[:, k:] * roll[:, : 88 - k]).sum(dtype=int) for roll in rolls) for k in range(13)]
     assert min(apart[k] for k in (3, 4, 5, 7, 12)) > 3 * max(apart[1], apart[2] // 2, apart[6] // 2)
-    assert few.info.steps_per_beat == 2
+    assert few.info.details["steps_per_beat"] == 2
 
 
 def test_a_score_is_read_note_by_note(tmp_path):

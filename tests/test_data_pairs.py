@@ -53,6 +53,10 @@ def texts_of(splits):
     }
 
 
+def languages_of(info):
+    return tuple(info.features[side]["language"] for side in ("source", "target"))
+
+
 def one_line(caught, said):
     assert said in str(caught.value) and "\n" not in str(caught.value), caught.value
 
@@ -130,14 +134,14 @@ def test_ids_are_the_texts(sentencepiece, tmp_path):
             assert [ids.tolist() for ids in features[side]] == want
             assert features[side].values.dtype == np.int32
     info = splits.info
-    assert info.vocabulary_size == len(splits.preprocess.pieces) == 60
-    assert info.longest == tuple(
-        max(int(getattr(splits, part).features[side].lengths.max()) for part in PARTS) for side in ("source", "target")
-    )
+    assert len(splits.preprocess.pieces) == 60
+    for side, language in (("source", "en"), ("target", "de")):
+        longest = max(int(getattr(splits, part).features[side].lengths.max()) for part in PARTS)
+        assert info.features[side] == {"language": language, "vocabulary_size": 60, "longest": longest}
     rows = "".join(f"{a}\t{b}\n" for part in PARTS for a, b in texts_of(splits)[part])
-    assert info.sha256 == hashlib.sha256(rows.encode()).hexdigest()
-    assert (info.name, info.languages, info.source) == ("a.en", ("en", "de"), "text files a.en and a.de")
-    assert (info.dropped, info.skipped) == (0, 0)
+    assert info.details["sha256"] == hashlib.sha256(rows.encode()).hexdigest()
+    assert (info.name, info.source) == ("a.en", "text files a.en and a.de")
+    assert (info.details["dropped"], info.details["skipped"]) == (0, 0)
 
 
 def test_encoding_in_chunks_changes_nothing(sentencepiece, tmp_path, monkeypatch):
@@ -182,8 +186,9 @@ def test_long_pairs_are_left_out_of_training_alone(sentencepiece, tmp_path):
         for part in PARTS
     }
     assert lengths["train"].max() == 6 < max(lengths["validation"].max(), lengths["test"].max())
-    assert splits.info.dropped > 0 and splits.info.dropped + splits.info.counts["train"] == 90
-    assert splits.info.longest == tuple(np.concatenate(list(lengths.values()), 1).max(1).tolist())
+    assert splits.info.details["dropped"] > 0 and splits.info.details["dropped"] + splits.info.counts["train"] == 90
+    longest = [splits.info.features[side]["longest"] for side in ("source", "target")]
+    assert longest == np.concatenate(list(lengths.values()), 1).max(1).tolist()
     texts = [source.decode() for source in splits.train.features["source_text"]]
     assert all(len(ids) <= 6 for ids in splits.preprocess.encode(texts).to_list())
     assert splits.preprocess.decode(splits.train.features["source"][[0]].values[None]).numpy()[0].decode() == texts[0]
@@ -197,7 +202,7 @@ def test_lines_are_made_regular_and_empty_pairs_skipped(sentencepiece, tmp_path)
     splits = own(tmp_path, source, target)
     want = [("one 1", "1 one"), ("two 2", "2 two"), ("three 3", "3 three"), ("four\u20284", "4 four")]
     assert sorted(sum(texts_of(splits).values(), [])) == sorted(want)
-    assert splits.info.skipped == 2 and splits.info.counts == {"train": 2, "validation": 1, "test": 1}
+    assert splits.info.details["skipped"] == 2 and splits.info.counts == {"train": 2, "validation": 1, "test": 1}
 
 
 @pytest.mark.parametrize("copies", [(1, 1, 1), (9, 1, 1), (9, 1, 9), (5, 6, 7), (30, 30, 1, 1, 1), (2,) * 50])
@@ -306,7 +311,7 @@ def test_dates_are_what_is_generated(babel, monkeypatch, name):
         sides = dates.generate(count, 3, part=part, source=languages[0], target=languages[1], chained=(2, 2))
         assert texts_of(splits)[part] == list(zip(*sides, strict=True))
     info = splits.info
-    assert info.languages == languages and info.name == name.replace("/", "-") and info.source == dates.SOURCE
+    assert languages_of(info) == languages and info.name == name.replace("/", "-") and info.source == dates.SOURCE
     assert info.counts == {"train": 200, "validation": 20, "test": 20}
 
 
@@ -373,7 +378,7 @@ def test_multi30k_is_its_lines_in_order(sentencepiece, nowhere, monkeypatch):
         assert texts_of(splits) == {
             "train": both("train", a, b), "validation": both("val", a, b), "test": both(f"{test}_flickr", a, b)
         }  # fmt: skip
-        assert splits.info.languages == (a, b) and splits.info.name == name.replace("/", "-")
+        assert languages_of(splits.info) == (a, b) and splits.info.name == name.replace("/", "-")
     shutil.rmtree(nowhere / "downloads")  # it is prepared: nothing is looked for again
     assert texts_of(load("multi30k"))["test"] == both("test_2016_flickr", "en", "de")
     with pytest.raises(UserError) as caught:
@@ -389,7 +394,8 @@ def test_multi30k_has_its_sentences(sentencepiece, nowhere):
     shutil.copytree(RAW, nowhere / "downloads" / "manual" / "multi30k")
     splits = pairs.load("multi30k")
     info = splits.info
-    assert info.counts == {"train": 29_000, "validation": 1014, "test": 1000} and info.vocabulary_size == 8000
+    assert info.counts == {"train": 29_000, "validation": 1014, "test": 1000}
+    assert info.features["target"]["vocabulary_size"] == 8000
     assert texts_of(splits)["test"][0] == (
         "A man in an orange hat starring at something.", "Ein Mann mit einem orangefarbenen Hut, der etwas anstarrt."
     )  # fmt: skip
@@ -418,7 +424,7 @@ def test_what_is_left_out_and_what_two_splits_share_is_said(sentencepiece, tmp_p
         "left out of train, longer than 20 sub-words: 1 pair",
         "validation: 2 pairs of 2 stand in train too, word for word",
     )
-    assert splits.info.skipped == 3 and splits.info.dropped == 1
+    assert splits.info.details["skipped"] == 3 and splits.info.details["dropped"] == 1
 
 
 def test_characters_that_train_does_not_have_are_said(sentencepiece, tmp_path):

@@ -227,9 +227,12 @@ def test_the_embedded_text_is_of_this_python_and_of_its_size(python):
     assert python.info.counts == sizes
     assert 600_000 < sizes["train"] < 800_000
     assert all(45_000 < sizes[part] < 60_000 for part in ("validation", "test"))
-    assert python.info.level == "character" and python.info.vocabulary_size == len(python.preprocess.vocabulary) < 110
+    assert (
+        python.preprocess.level == "character"
+        and python.info.features["tokens"]["vocabulary_size"] == len(python.preprocess.vocabulary) < 110
+    )
     whole = "".join((library / f).read_text() for names in text.PYTHON.values() for f in names)
-    assert python.info.sha256 == hashlib.sha256(whole.encode()).hexdigest()
+    assert python.info.details["sha256"] == hashlib.sha256(whole.encode()).hexdigest()
 
 
 def test_streams_are_the_texts(python, monkeypatch):
@@ -251,7 +254,7 @@ def test_validation_and_test_do_not_enter_the_vocabulary(tmp_path, level):
     }
     splits = load(tmp_path / "own", content, level=level)
     assert not {"x", "y", "xx", "yy"} & set(splits.preprocess.vocabulary)
-    assert splits.info.vocabulary_size == (4 if level == "word" else 7)
+    assert splits.info.features["tokens"]["vocabulary_size"] == (4 if level == "word" else 7)
     unknown = splits.preprocess.unknown
     assert [np.sum(getattr(splits, p).features["tokens"] == unknown) for p in ("train", "validation", "test")] == (
         [0, 3, 3] if level == "word" else [0, 6, 6]
@@ -387,7 +390,7 @@ def test_ptb_has_its_words(nowhere):
     splits = text.load("ptb")
     assert splits.info.counts == {"train": 929_589, "validation": 73_760, "test": 82_430}
     vocabulary = splits.preprocess.vocabulary
-    assert splits.info.level == "word" and len(vocabulary) == len(set(vocabulary)) == 10_000
+    assert splits.preprocess.level == "word" and len(vocabulary) == len(set(vocabulary)) == 10_000
     whole = unpacked(RAW / "ptb" / "ptb.train.txt.xz").decode().replace("\n", "<eos>").split()
     assert words_of(splits, "train") == whole
     counts = collections.Counter(whole)
@@ -410,5 +413,5 @@ def test_tiny_shakespeare_has_its_characters(nowhere):
     )
     info = text.load("tiny_shakespeare").info
     assert info.counts == {"train": 1_003_854, "validation": 55_770, "test": 55_770}
-    assert info.vocabulary_size == 65 + 1 and info.level == "character"
-    assert info.sha256 == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+    assert info.features == {"tokens": {"level": "character", "vocabulary_size": 65 + 1}}
+    assert info.details["sha256"] == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"

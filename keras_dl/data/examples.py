@@ -14,19 +14,41 @@ PARTS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What an image data set is: names of the classes, shapes (H, W, C) of a raw and of a pre-processed example."""
+    """What a data set is, of whatever kind.
+
+    Attributes:
+        name: of the set, or of the user's file or folder.
+        source: where it comes from.
+        features: {name of a feature of the Examples: what it is}, plain data or an object with config(). Of a label
+            that is {"classes": names}.
+        counts: {split: examples}; of a text its tokens.
+        details: {name: plain data} that the kind says besides.
+    """
 
     name: str
-    classes: tuple
-    input_shape: tuple
-    raw_shape: tuple
-    flip: bool  # is a mirrored example an example of the same class?
-    augment: str  # what the data set's published recipes do
     source: str
+    features: dict
+    counts: dict
+    details: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def classes(self):
+        """Names of the classes, of the first feature that has some; () where none has."""
+        plain = map(_plain, self.features.values())
+        return next((tuple(feature["classes"]) for feature in plain if "classes" in feature), ())
 
     @property
     def num_classes(self):
         return len(self.classes)
+
+    def config(self):
+        """Plain data, as an export's card has them: details stand beside name, source, features and counts."""
+        features = {name: _plain(feature) for name, feature in self.features.items()}
+        return {"name": self.name, "source": self.source, "features": features, "counts": self.counts, **self.details}
+
+
+def _plain(feature):
+    return feature.config() if hasattr(feature, "config") else feature
 
 
 class Ragged:
@@ -114,10 +136,16 @@ class Splits:
         Raises:
             UserError: an argument does not fit its annotation.
         """
-        if seed is None:
-            return dataclasses.replace(self, **{part: getattr(self, part).take(slice(most)) for part in PARTS})
-        drawn = {}
+        few = {}
         for part in PARTS:
             examples = getattr(self, part)
-            drawn[part] = examples.take(np.sort(np.random.default_rng(seed).permutation(len(examples))[:most]))
-        return dataclasses.replace(self, **drawn)
+            order = slice(most)
+            if seed is not None:
+                order = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most])
+            few[part] = examples.take(order)
+        return dataclasses.replace(self, **few, info=dataclasses.replace(self.info, counts=counts(few)))
+
+
+def counts(splits):
+    """{split: examples} of {split: Examples}, for Info.counts."""
+    return {part: len(splits[part]) for part in PARTS}

@@ -15,7 +15,7 @@ from collections import Counter
 import numpy as np
 
 from keras_dl.data import listing, tfds_sets, walking
-from keras_dl.data.examples import Examples, Info
+from keras_dl.data.examples import Examples
 from keras_dl.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -29,7 +29,7 @@ NO_PICTURE = "no picture inside"
 
 
 def load(name, seed, image_size, fit, skip_unreadable):
-    """(train, validation, test, Info, notes) of the folder `name`."""
+    """({split: Examples}, last name, names of the classes, notes) of the folder `name`."""
     from keras_dl.data import images
 
     root = listing.root_of(name)
@@ -63,13 +63,8 @@ def load(name, seed, image_size, fit, skip_unreadable):
     notes += walking.sentences(passed) + _repeated(
         pixels, kept, {part: parts[part].features["row"] for part in SPLITS}, root
     )
-    shape = tuple(pixels.shape[1:])
-    name = root.resolve().name or "pictures"
-    info = Info(name, tuple(classes), shape, shape, True, "crop", f"folder {name}")
-    train, validation, test = (
-        Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in SPLITS
-    )
-    return train, validation, test, info, notes
+    splits = {part: Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in SPLITS}
+    return splits, root.resolve().name or "pictures", classes, notes
 
 
 def _read(files, image_size, fit, skip_unreadable, root, passed):

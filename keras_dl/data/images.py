@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import folders, pictures, tfds_sets
-from keras_dl.data.examples import Splits
+from keras_dl.data.examples import Info, Splits, counts
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 
@@ -145,15 +145,14 @@ def augmentation(kind: OneOf("auto", *AUGMENTATIONS), info, preprocess):
     Raises:
         UserError: mirroring makes another class of an example.
     """
-    kind = info.augment if kind == "auto" else kind
+    kind = info.details["augment"] if kind == "auto" else kind
     if kind == "none":
         return None
-    if kind.endswith("flip") and not info.flip:
+    if kind.endswith("flip") and not info.details["flip"]:
         raise UserError(f"--augment: a mirrored example of {info.name} is no example; got {kind!r}. Nearest: crop.")
-    side = min(info.raw_shape[:2])
-    colour = info.raw_shape[2] == 3
-    fill = tuple(round(m) for m in preprocess.mean) if colour else (0,)
-    return Augment(max(1, side // (14 if kind == "shift" else 8)), kind.endswith("flip"), fill)
+    height, width, channels = info.features["image"]["shape"]
+    fill = tuple(round(m) for m in preprocess.mean) if channels == 3 else (0,)
+    return Augment(max(1, min(height, width) // (14 if kind == "shift" else 8)), kind.endswith("flip"), fill)
 
 
 def balanced(labels, num_classes):
@@ -181,17 +180,28 @@ def load(
             the middle is kept unless asked otherwise; what is always at the edge wants "pad".
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
 
+    Returns:
+        Splits, whose info says of "image" the raw "shape" (h, w, C), of "label" the "classes", and in its details
+        "flip", whether a mirrored example is one of the same class, and "augment", what the set's published recipes do.
+
     Raises:
         UserError: no such set or folder, a file that cannot be read, or an argument that does not fit its annotation.
     """
     notes = ()
     if name in tfds_sets.SETS:
-        train, test, info = tfds_sets.load(name)
+        train, test, classes = tfds_sets.load(name)
         train, validation = hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
+        splits = {"train": train, "validation": validation, "test": test}
+        known = tfds_sets.SETS[name]
+        input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
     else:
-        train, validation, test, info, notes = folders.load(name, seed, image_size, fit, skip_unreadable)
-    preprocess = Preprocess.of(train.features["image"], info.input_shape, fit)
-    return Splits(train, validation, test, info, preprocess, notes)
+        splits, name, classes, notes = folders.load(name, seed, image_size, fit, skip_unreadable)
+        input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
+    shape = tuple(splits["train"].features["image"].shape[1:])
+    features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
+    info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment})
+    preprocess = Preprocess.of(splits["train"].features["image"], input_shape or shape, fit)
+    return Splits(**splits, info=info, preprocess=preprocess, notes=notes)
 
 
 def hold_out(examples, seed, share):

@@ -13,7 +13,7 @@ import numpy as np
 from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
 from keras_dl.atomic import atomic_file
 from keras_dl.data import midi, part_folders, reading, tfds_sets, walking
-from keras_dl.data.examples import Examples, Ragged, Splits
+from keras_dl.data.examples import Examples, Info, Ragged, Splits, counts
 from keras_dl.data.midi import LOWEST, NOTES
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -44,18 +44,6 @@ GRIDS = {
     "musedata": (2, 100),
     "piano_midi": (2, 100),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What a set of rolls is: `steps_per_beat` a quarter note, the tempo to play them in, MIDI number of column 0."""
-
-    name: str
-    source: str
-    steps_per_beat: int
-    beats_per_minute: float
-    notes: int = NOTES
-    lowest: int = LOWEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,20 +99,25 @@ def load(
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
         pieces: at most so many of each split; up to 16, no more than 16 chorales are read to make bach_chorales.
 
+    Returns:
+        Splits, whose info says of "roll" how many "notes" it has and the MIDI number of the "lowest", and in its
+        details "steps_per_beat", a quarter note, and "beats_per_minute", the tempo to play them in.
+
     Raises:
         UserError: no such set or folder (the nearest is named), a set that is not to be had, files that cannot be
             read as music, too few of them, too many time steps, or an argument that does not fit its annotation.
     """
     notes = ()
     if name in SETS:
-        info = Info(name, SETS[name], *GRIDS[name])
+        source = SETS[name]
+        steps_per_beat, beats_per_minute = GRIDS[name]
         rolls = _standard(name, pieces)
-        tempi = {part: [info.beats_per_minute] * len(rolls[part]) for part in rolls}
+        tempi = {part: [beats_per_minute] * len(rolls[part]) for part in rolls}
     else:
-        parts, label, notes = _folder(name, seed, steps_per_beat, skip_unreadable)
+        parts, name, notes = _folder(name, seed, steps_per_beat, skip_unreadable)
         rolls = {part: [piece.roll for piece in parts[part]] for part in parts}
         tempi = {part: [piece.beats_per_minute for piece in parts[part]] for part in parts}
-        info = Info(label, f"folder {label}", steps_per_beat, float(np.median(tempi["train"])))
+        source, beats_per_minute = f"folder {name}", float(np.median(tempi["train"]))
     splits = {
         part: Examples(
             {
@@ -134,6 +127,9 @@ def load(
         )
         for part in rolls
     }
+    grid = {"steps_per_beat": steps_per_beat, "beats_per_minute": beats_per_minute}
+    features = {"roll": {"notes": NOTES, "lowest": LOWEST}, "beats_per_minute": {}}
+    info = Info(name, source, features, counts(splits), grid)
     return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes)
 
 

@@ -5,7 +5,6 @@ A split is its pairs, in sub-words and as text: "source" and "target" Ragged int
 sub-words are learnt from both sides of the training split together, so that source and target have one vocabulary.
 """
 
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -15,7 +14,7 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Tuple, Whole, checked
 from keras_dl.data import dates, reading, tfds_sets, unknown
-from keras_dl.data.examples import Examples, Ragged, Splits
+from keras_dl.data.examples import Examples, Info, Ragged, Splits, counts
 from keras_dl.data.subwords import SPECIAL, UNK, Subwords, _normalised
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -29,31 +28,6 @@ TESTS = ("test_2016", "test_2017")  # of Multi30k
 DATES = 1000  # pairs of validation and of test
 SHARE, MOST = 0.05, 2000  # of one's own pairs: validation, and as many test
 CHUNK = 4096  # sentences that are encoded at once
-
-
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What sentence pairs are.
-
-    Attributes:
-        languages: (source, target); of files of one's own, the endings of their names.
-        vocabulary_size: sub-words, the four special tokens among them.
-        sha256: of the three splits' pairs, in UTF-8: source, tab, target, line end.
-        counts: {split: pairs}.
-        longest: (source, target), in sub-words, of all splits.
-        dropped: training pairs that are left out, being longer than was asked for.
-        skipped: pairs that are left out, a side or both being empty.
-    """
-
-    name: str
-    source: str
-    languages: tuple
-    vocabulary_size: int
-    sha256: str
-    counts: dict
-    longest: tuple
-    dropped: int
-    skipped: int
 
 
 @checked(who="pairs.load")
@@ -83,7 +57,11 @@ def load(
         test: of Multi30k: "test_2016" or "test_2017".
 
     Returns:
-        Splits whose notes say which pairs were left out, and what the other splits have of train's or have alone.
+        Splits whose notes say which pairs were left out, and what the other splits have of train's or have alone. Their
+        info says of "source" and "target" the "language" (of files of one's own, the endings of their names), the
+        "vocabulary_size" and the "longest" of all splits, in sub-words; in its details the "sha256" of the three
+        splits' pairs, in UTF-8 (source, tab, target, line end), how many training pairs are "dropped", being longer
+        than was asked for, and how many pairs are "skipped", a side or both being empty.
 
     Raises:
         UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files of unlike
@@ -124,11 +102,14 @@ def load(
     if dropped:
         notes.append(f"left out of train, longer than {longest} sub-words: {_pairs(dropped)}")
     notes += _notes(texts, subwords)
-    info = Info(
-        name, origin, languages, len(subwords.pieces), _sha256(splits),
-        {part: len(pairs) for part, pairs in splits.items()},
-        tuple(np.concatenate([*lengths.values()]).max(0).tolist()), dropped, skipped,
-    )  # fmt: skip
+    features = {
+        side: {"language": language, "vocabulary_size": len(subwords.pieces), "longest": longest_of_all}
+        for side, language, longest_of_all in zip(
+            ("source", "target"), languages, np.concatenate([*lengths.values()]).max(0).tolist(), strict=True
+        )
+    } | {"source_text": {}, "target_text": {}}
+    details = {"sha256": _sha256(splits), "dropped": dropped, "skipped": skipped}
+    info = Info(name, origin, features, counts(splits), details)
     return Splits(**splits, info=info, preprocess=subwords, notes=tuple(notes))
 
 

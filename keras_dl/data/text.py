@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, checked
 from keras_dl.data import reading, split_names, text_files, tfds_sets, unknown
-from keras_dl.data.examples import Examples, Splits
+from keras_dl.data.examples import Examples, Info, Splits, counts
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 
@@ -52,24 +52,6 @@ SETS = {
     "ptb": _Set("Penn Treebank: Marcus et al. 1993, Mikolov et al. 2010", "word"),
     "tiny_shakespeare": _Set("Karpathy 2015", "character"),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What a text is.
-
-    Attributes:
-        level: "character" or "word".
-        sha256: of the three splits' text, one after the other, in UTF-8.
-        counts: {split: tokens}.
-    """
-
-    name: str
-    source: str
-    level: str
-    vocabulary_size: int
-    sha256: str
-    counts: dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +189,10 @@ def load(
         level: "character", "word", or "auto": the set's own, "character" for a path.
         vocabulary_size: words at most, <unk> and <eos> among them; characters are all taken.
 
+    Returns:
+        Splits, whose info says of "tokens" the "level" and the "vocabulary_size", and in its details the "sha256" of
+        the three splits' text, one after the other, in UTF-8.
+
     Raises:
         UserError: no such set or path (the nearest is named), one that is not to be had, a file that is not UTF-8, a
             text too short, or an option out of range.
@@ -223,9 +209,9 @@ def load(
         if len(stream) < 2:
             raise UserError(f"text.load: {name} must have at least two {level}s a split; its {part} has {len(stream)}.")
     sha256 = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
-    counts = {part: len(stream) for part, stream in streams.items()}
-    info = Info(name, known.source, level, len(tokens.vocabulary), sha256, counts)
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
+    features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
+    info = Info(name, known.source, features, counts(examples), {"sha256": sha256})
     said = [  # of words the vocabulary has the most frequent, and train's other ones are meant to be unknown
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]
@@ -240,12 +226,12 @@ def beginning(splits):
     """
     ids = splits.train.features["tokens"][:CHUNK]
     text = splits.preprocess.decode(ids[None]).numpy()[0].decode()
-    lines = [line for line in text.split("\n") if line[:1].strip() and UNKNOWN[splits.info.level] not in line]
+    lines = [line for line in text.split("\n") if line[:1].strip() and UNKNOWN[splits.preprocess.level] not in line]
     words = collections.Counter(line.split(None, 1)[0][:BEGINNING] for line in lines)
     if not words:
         return ""
     word = max(words, key=words.get)  # of equals the first in the text
-    space = splits.info.level == "word" or any(line.startswith(f"{word} ") for line in lines)
+    space = splits.preprocess.level == "word" or any(line.startswith(f"{word} ") for line in lines)
     return word + (" " if space else "")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl.data.examples import Examples, Info
+from keras_dl.data.examples import Examples
 from keras_dl.errors import UserError
 
 PATIENCE = 3.0  # seconds for a host to answer before a set counts as not to be had
@@ -34,7 +34,7 @@ FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 
 def load(name):
-    """(train Examples, test Examples, Info) of the published splits."""
+    """(train Examples, test Examples, names of the classes) of the published splits."""
     import tensorflow_datasets as tfds
 
     builder = _prepared(tfds, name)
@@ -44,10 +44,8 @@ def load(name):
         dataset = builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
         features = {"image": dataset["image"].numpy(), "label": dataset["label"].numpy().astype(np.int32)}
         parts.append(Examples(features))
-    known = SETS[name]
     classes = FASHION if name == "fashion_mnist" else tuple(builder.info.features["label"].names)
-    raw = tuple(parts[0].features["image"].shape[1:])
-    return *parts, Info(name, classes, known.input_shape, raw, known.flip, known.augment, known.source)
+    return *parts, classes
 
 
 def folders():

@@ -240,7 +240,7 @@ def test_unreadable_files_are_named_before_training(tmp_path):
     write(folder, "dog/.thumbnails/x.txt", b"hidden: none of ours")
     write(folder, "dog/empty.jpg", b"")
     with pytest.raises(
-        UserError, match=r"3 of 19 files .*cat/cut.png, dog/empty.jpg, dog/notes.txt.*--skip-unreadable"
+        UserError, match=r"3 of 19 files .*\(cat/cut.png\); .*\(dog/empty.jpg\); .*\(dog/notes.txt\).*--skip-unreadable"
     ):
         images.load(str(folder), image_size=16)
     splits = images.load(str(folder), image_size=16, skip_unreadable=True)

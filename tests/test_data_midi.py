@@ -284,9 +284,9 @@ def test_splits_go_by_their_usual_names_in_any_letter_case(tmp_path):
     pieces(tmp_path / "drafts", 1, 20)
     splits = music.load(str(tmp_path), steps_per_beat=1)
     assert lengths(splits) == [[1, 2], [3, 4], [5, 6]]
-    assert splits.notes == ("left out, beside the folders of the splits: 1 (drafts/20.mid)",)
+    assert splits.notes == ("left out, of no split: 1 (drafts/20.mid)",)
     pieces(tmp_path / "dev", 1, 30)
-    with pytest.raises(UserError, match=r"one folder of the validation split; got VALID, dev\. Move"):
+    with pytest.raises(UserError, match="VALID/ and dev/ are both the validation split; keep one of them."):
         music.load(str(tmp_path))
 
 
@@ -313,7 +313,11 @@ def test_links_are_followed_and_all_that_is_left_out_is_said(tmp_path):
     splits = music.load(str(root), steps_per_beat=1)
     assert sorted(sum(lengths(splits), [])) == [1, 2, 3, 4, 5]
     said = "\n".join(splits.notes)
-    for sentence in ("links to nothing: 1 (gone.mid)", "links that lead back: 1 (link/back)", "no .mid or .midi: 2 ("):
+    for sentence in (
+        "links to nothing: 1 (gone.mid)",
+        "links that lead back: 1 (link/back)",
+        "no MIDI files by their endings: 2 (",
+    ):
         assert f"left out, {sentence}" in said
     assert len(splits.notes) == 3
 

@@ -239,7 +239,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     def no_permission(path):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(Path, "iterdir", no_permission)
+    monkeypatch.setattr(os, "listdir", no_permission)
     with pytest.raises(UserError, match=f"music.load: {tmp_path} cannot be read: Permission denied."):
         music.load(str(tmp_path))
 
@@ -253,7 +253,7 @@ def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, mon
         return open(path, mode)
 
     monkeypatch.setattr(midi_files, "open", no_permission, raising=False)
-    with pytest.raises(UserError, match=r"1 of 4 files .*: 2.mid cannot be read: Permission denied. Remove"):
+    with pytest.raises(UserError, match=r"1 of 4 files .*: cannot be read: Permission denied: 1 \(2.mid\). Remove"):
         music.load(str(folder))
     assert sum(map(len, lengths(music.load(str(folder), skip_unreadable=True)))) == 3
 
@@ -285,19 +285,22 @@ def test_unreadable_files_are_named_before_training(midi, tmp_path):
     (folder / "empty.mid").write_bytes(b"")
     (folder / "text.MIDI").write_text("not music")
     midi_of(midi, [], folder / "silent.mid")
-    reasons = (
-        "cut.mid is no readable MIDI file: it is cut short or damaged; empty.mid is empty; "
-        "silent.mid has no notes of a piano; text.MIDI is no readable MIDI file: it does not begin with MThd"
-    )
-    with pytest.raises(UserError, match=f"4 of 8 files in .* cannot be taken as music: {reasons}. Remove") as caught:
+    reasons = [
+        "is no readable MIDI file: it is cut short or damaged: 1 (cut.mid)", "is empty: 1 (empty.mid)",
+        "has no notes of a piano: 1 (silent.mid)",
+        "is no readable MIDI file: it does not begin with MThd: 1 (text.MIDI)",
+    ]  # fmt: skip
+    with pytest.raises(UserError) as caught:
         music.load(str(folder))
+    assert f"4 of 8 files in {folder} cannot be taken as music: {'; '.join(reasons)}. Remove" in str(caught.value)
     assert "--skip-unreadable" in str(caught.value) and "\n" not in str(caught.value)
     splits = music.load(str(folder), skip_unreadable=True)
     assert sum(map(len, lengths(splits))) == 4
-    assert splits.notes == (f"left out with --skip-unreadable: 4 of 8 files: {reasons}",)
+    assert splits.notes == tuple(f"left out, not readable, {reason}" for reason in reasons)
     for i in range(4):
         (folder / f"other{i}.mid").write_bytes(b"x" * i)
-    with pytest.raises(UserError, match=r"8 of 12 .*other0.mid is empty; other1.mid .*; and 3 more\. Remove"):
+    said = r"8 of 12 .* is empty: 2 \(empty.mid, other0.mid\); .* MThd: 4 \(other1.mid, other2.mid, other3.mid, "
+    with pytest.raises(UserError, match=said):
         music.load(str(folder))
 
 

@@ -319,7 +319,7 @@ def test_a_folder_of_any_text_is_one_text(tmp_path):
             "level must be one of 'auto', 'character', 'word'; got 'words'. Nearest: 'word'.",
         ),
         ("ab " * 200, {"level": "word", "vocabulary_size": 2}, "vocabulary_size must be a whole number from 3"),
-        ({"x.dev.txt": "a\n", "x.test.txt": "a\n"}, {}, "validation and test; it must have one for train too"),
+        ({"x.dev.txt": "a\n", "x.test.txt": "a\n"}, {}, "own has x.dev.txt and x.test.txt but no train/."),
         ({"x.png": b"\xff"}, {}, "must have text files"),
     ],
     ids=["latin 1", "empty", "short", "level", "vocabulary", "no train", "no text"],

@@ -190,31 +190,19 @@ def load(
     notes = ()
     if name in tfds_sets.SETS:
         train, test, classes = tfds_sets.load(name)
-        train, validation = hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
+        train, validation = folders.hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
         splits = {"train": train, "validation": validation, "test": test}
         known = tfds_sets.SETS[name]
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
     else:
-        splits, name, classes, notes = folders.load(name, seed, image_size, fit, skip_unreadable)
+        blank = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
+        splits, name, classes, notes = folders.load(name, seed, image_size, blank, skip_unreadable)
         input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
     shape = tuple(splits["train"].features["image"].shape[1:])
     features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
     info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment})
     preprocess = Preprocess.of(splits["train"].features["image"], input_shape or shape, fit)
     return Splits(**splits, info=info, preprocess=preprocess, notes=notes)
-
-
-def hold_out(examples, seed, share):
-    """Split off a seeded `share` of every class, at least one example of each: (the rest, the part)."""
-    labels = examples.features["label"]
-    rng = np.random.default_rng(seed)
-    held = []
-    for label in np.unique(labels):
-        of_class = rng.permutation(np.flatnonzero(labels == label))
-        held.append(of_class[: max(1, round(share * len(of_class)))])
-    held = np.sort(np.concatenate(held))
-    rest = np.setdiff1d(np.arange(len(labels)), held)
-    return examples.take(rest), examples.take(held)
 
 
 def _middle(images, height, width):

@@ -12,15 +12,15 @@ import numpy as np
 
 from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
 from keras_dl.atomic import atomic_file
-from keras_dl.data import midi, part_folders, reading, tfds_sets, walking
+from keras_dl.data import midi, own_files, tfds_sets
 from keras_dl.data.examples import Examples, Info, Ragged, Splits, counts
 from keras_dl.data.midi import LOWEST, NOTES
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 
+WHO = "music.load"  # what messages call it
 SUFFIXES = (".mid", ".midi")
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
-NAMED = 5  # unreadable files that a message names
 MOST_STEPS = 2**24  # of all pieces together, 1.5 GB
 FINEST = 48  # steps a beat
 WRITING = "writing MIDI and sound"
@@ -221,58 +221,39 @@ def _standard(name, pieces):
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
     """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
-    root = reading.path_of(name, "music.load")
-    if not root.is_dir():
+    root = own_files.root_of(name, WHO)
+    if root is None:
         near = tfds_sets.nearest(name, SETS)
-        raise UserError(f'music.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
-    given = part_folders.find(root)
-    files, notes = _midi_files(root, given)
-    parts, more = _read(files, root, steps_per_beat, skip_unreadable)
-    missing = [part for part in ("test", "validation") if part not in parts]
+        raise UserError(f'{WHO}: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
+    own = own_files.find(root, WHO, SUFFIXES, "MIDI files")
+    parts, remarks = _read(own, steps_per_beat, skip_unreadable)
     for part, pieces in parts.items():
-        least = 1 if part in ("test", "validation") else 1 + len(missing)
-        if len(pieces) < least:
-            where = given.get(part, root)
-            raise UserError(f"music.load: {where} must hold {least} or more readable .mid files; got {len(pieces)}.")
-    notes = [*notes, *more]
-    rng = np.random.default_rng(seed)
-    parts["train"] = parts.pop("", None) or parts["train"]
-    for part in missing:
-        parts["train"], parts[part] = _hold_out(parts["train"], rng)
-        if given:
-            notes.append(f"no {part} split in {root}: {len(parts[part])} of the pieces of train are held out for it")
-    return parts, root.resolve().name, (*notes, *_in_two(parts))
+        if len(pieces) < own.least(part):
+            raise UserError(
+                f"{WHO}: {own.folders[part]} must hold {own.least(part)} or more readable .mid files; "
+                f"got {len(pieces)}."
+            )
+    parts["train"] = parts.pop(own_files.WHOLE, None) or parts["train"]
+    notes, rng = [*own.left_out(), *remarks], np.random.default_rng(seed)
+    for part in own.missing:
+        pieces = parts["train"]
+        rest, drawn = own_files.hold_out(len(pieces), HELD_OUT, rng)
+        parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in drawn]
+        if own.has_splits:
+            notes.append(own.held_out(part, f"{len(drawn)} of the pieces of train are"))
+    return parts, root.resolve().name or "music", (*notes, *_in_two(parts))
 
 
-def _midi_files(root, given):
-    """({split: paths}, notes on what else is there) of a folder; {"": paths} where it has no splits of its own."""
-    files, passed = walking.files(root)
-    parts, others, beside = {part: [] for part in given or [""]}, [], []
-    split_of = {folder.name: part for part, folder in given.items()}
-    for path in files:
-        inside = path.relative_to(root)
-        if path.suffix.lower() not in SUFFIXES:
-            others.append(str(inside))
-        elif given and inside.parts[0] not in split_of:
-            beside.append(str(inside))
-        else:
-            parts[split_of.get(inside.parts[0], "")].append(path)
-    passed |= {"no .mid or .midi": others} if others else {}
-    passed |= {"beside the folders of the splits": beside} if beside else {}
-    return parts, walking.sentences(passed)
-
-
-def _read(files, root, steps_per_beat, skip_unreadable):
-    """({split: list of midi.Piece}, notes) of {split: paths}."""
-    parts, bad, remarks, steps = {}, [], {}, 0
-    total = sum(map(len, files.values()))
-    for part, paths in files.items():
+def _read(own, steps_per_beat, skip_unreadable):
+    """({split: list of midi.Piece}, sentences on what of them was left out or changed) of the folder's files."""
+    parts, unreadable, remarks, steps = {}, [], {}, 0
+    for part, paths in own.files.items():
         parts[part] = []
         for path in paths:
             try:
                 piece = midi.read(path, steps_per_beat)
             except midi.UnreadableMidi as error:
-                bad.append(f"{path.relative_to(root)} {error.reason}")
+                unreadable.append((path, error.reason))
                 continue
             parts[part].append(piece)
             for what, count in piece.remarks.items():
@@ -280,26 +261,12 @@ def _read(files, root, steps_per_beat, skip_unreadable):
             steps += len(piece.roll)
             if steps > MOST_STEPS:
                 raise UserError(
-                    f"music.load: {root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
+                    f"{WHO}: {own.root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
                     f"pieces have more, at {steps_per_beat} a quarter note. Take fewer files or steps."
                 )
-    named = "; ".join(bad[:NAMED]) + (f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
-    if bad and not skip_unreadable:
-        raise UserError(
-            f"music.load: {len(bad)} of {total} files in {root} cannot be taken as music: {named}. "
-            "Remove them, or go on without them with --skip-unreadable."
-        )
-    notes = [f"left out with --skip-unreadable: {len(bad)} of {total} files: {named}"] if bad else []
-    notes += [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
-    return parts, notes
-
-
-def _hold_out(pieces, rng):
-    """(the rest, a drawn part of HELD_OUT of all, at least one)."""
-    order = rng.permutation(len(pieces))
-    count = max(1, round(HELD_OUT * len(pieces)))
-    held, rest = np.sort(order[:count]), np.sort(order[count:])
-    return [pieces[i] for i in rest], [pieces[i] for i in held]
+    own.refuse(unreadable, "cannot be taken as music", skip_unreadable, WHO)
+    total = sum(map(len, own.files.values()))
+    return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
 
 
 def _in_two(parts):

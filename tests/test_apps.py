@@ -133,9 +133,9 @@ def test_ones_own_pictures_from_folder_to_answer(tmp_path):
 
 @pytest.mark.data
 def test_mnist_through_tfds(tmp_path):
-    from keras_dl.data import tfds_sets
+    from keras_dl.data import prepared
 
-    if not any((place / "mnist").is_dir() for place in tfds_sets.folders()):
+    if not any((place / "mnist").is_dir() for place in prepared.folders()):
         pytest.skip("data: mnist is not prepared under TFDS_DATA_DIR")
     metrics = main_of(ROOT / "apps" / "classify_images.py")(
         ["--dataset", "mnist", "--model", "linear", "--trials", "0", "--epochs", "3", "--out", str(tmp_path)]

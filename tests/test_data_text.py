@@ -3,6 +3,7 @@
 import collections
 import functools
 import hashlib
+import io
 import lzma
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import text, tfds_sets
+from keras_dl.data import prepared, raw_files, text
 from keras_dl.errors import UserError
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw"
@@ -341,7 +342,7 @@ def nowhere(monkeypatch, tmp_path):
     """No data folder but an empty one, and no network."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: False)
+    monkeypatch.setattr(prepared, "answers", lambda host: False)
     return tmp_path / "tfds"
 
 
@@ -372,6 +373,34 @@ def test_ptb_that_is_another_text_is_refused(nowhere, name, content, said):
         text.load("ptb")
     one_line(caught, f"{folder / name} {said}")
     assert not any(p.is_dir() for p in (nowhere / "ptb").glob("*"))  # nothing half made is left
+
+
+def test_raw_files_that_are_downloaded_are_kept_once_they_are_proven(nowhere, monkeypatch):
+    content = {f"{name}.xz": lzma.compress(name.encode()) for name in ("a.txt", "b.txt")}
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("a.txt", "b.txt")}
+    raw = raw_files.RawFiles("mine", "who", "mine", "https://host/path/", digests, packing=".xz", published=".xz")
+    monkeypatch.setattr(prepared, "answers", lambda host: host == "host")
+    asked = []
+
+    def download(url, timeout):
+        asked.append(url)
+        return io.BytesIO(content[url.removeprefix("https://host/path/")])
+
+    monkeypatch.setattr(raw_files.urllib.request, "urlopen", download)
+    for _ in range(2):
+        assert raw.read(["b.txt", "a.txt"], nowhere) == {"b.txt": b"b.txt", "a.txt": b"a.txt"}
+        assert asked == ["https://host/path/b.txt.xz", "https://host/path/a.txt.xz"]
+    folder = nowhere / "downloads" / "manual" / "mine"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.txt.xz", "b.txt.xz"]
+    (folder / "b.txt.xz").unlink()
+    content["b.txt.xz"] = lzma.compress(b"another")
+    with pytest.raises(UserError, match="who: https://host/path/b.txt.xz must be b.txt of SHA-256") as caught:
+        raw.read(["b.txt"], nowhere)
+    assert "\n" not in str(caught.value) and [path.name for path in folder.iterdir()] == ["a.txt.xz"]
+    with pytest.raises(UserError) as caught:
+        monkeypatch.setattr(prepared, "answers", lambda host: False)
+        raw.read(["a.txt", "b.txt"], nowhere)
+    one_line(caught, f"mine is not prepared, b.txt.xz (or unpacked) is not in {folder}, ")
 
 
 def raw(name):

@@ -36,7 +36,7 @@ import re
 
 import numpy as np
 
-from keras_dl.data import tfds_sets
+from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 
 PARTS = ("train", "validation", "test")
@@ -99,7 +99,7 @@ def generate(count, seed, *, part, source="en", target="iso", chained=(1, 1)):
     (['9,8 gramos', '16 jul 2026'], ['9,8 Gramm', '16. Juli 2026'])
     """
     if part not in PARTS:
-        near = tfds_sets.nearest(str(part), PARTS)
+        near = nearest(str(part), PARTS)
         raise UserError(f"dates.generate: part must be one of {', '.join(PARTS)}; got {part!r}{near}.")
     low, high = chained
     if not 1 <= low <= high:
@@ -133,7 +133,7 @@ def _known(name, also=""):
     if found is None:
         english = {v.lower(): k for k, v in core.Locale("en").languages.items() if core.localedata.exists(k)}
         by_name = difflib.get_close_matches(str(name).lower(), english, n=1, cutoff=0.7)
-        near = f"; nearest: {english[by_name[0]]}" if by_name else tfds_sets.nearest(str(name), LANGUAGES)
+        near = f"; nearest: {english[by_name[0]]}" if by_name else nearest(str(name), LANGUAGES)
         raise UserError(f'dates.generate: no CLDR locale "{name}"{near}. Languages: {known} and more{also}.')
     digits = core.Locale.parse(found).default_numbering_system
     if digits != "latn":

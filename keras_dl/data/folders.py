@@ -13,8 +13,9 @@ import tempfile
 
 import numpy as np
 
-from keras_dl.data import own_files, tfds_sets
+from keras_dl.data import image_sets, own_files
 from keras_dl.data.examples import PARTS, Examples
+from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 
 WHO = "images.load"  # what messages call it
@@ -34,8 +35,8 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
     """
     root = own_files.root_of(name, WHO)
     if root is None:
-        sets = ", ".join(sorted(tfds_sets.SETS))
-        raise UserError(f'{WHO}: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
+        sets = ", ".join(sorted(image_sets.SETS))
+        raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, image_sets.SETS)}. Sets: {sets}.')
     own = own_files.find(root, WHO, labelled=True)
     pixels, kept = _read(own, image_size, preprocess, skip_unreadable)
     parts = {}

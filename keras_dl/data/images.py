@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
-from keras_dl.data import folders, pictures, tfds_sets
+from keras_dl.data import folders, image_sets, pictures
 from keras_dl.data.examples import Info, Splits, counts
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -188,11 +188,11 @@ def load(
         UserError: no such set or folder, a file that cannot be read, or an argument that does not fit its annotation.
     """
     notes = ()
-    if name in tfds_sets.SETS:
-        train, test, classes = tfds_sets.load(name)
+    if name in image_sets.SETS:
+        train, test, classes = image_sets.load(name)
         train, validation = folders.hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
         splits = {"train": train, "validation": validation, "test": test}
-        known = tfds_sets.SETS[name]
+        known = image_sets.SETS[name]
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
     else:
         blank = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)

@@ -5,6 +5,7 @@ A roll does not tell a key that is struck again from one that is held.
 """
 
 import dataclasses
+import functools
 import importlib
 import logging
 
@@ -12,11 +13,11 @@ import numpy as np
 
 from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
 from keras_dl.atomic import atomic_file
-from keras_dl.data import midi, own_files, tfds_sets
-from keras_dl.data.examples import Examples, Info, Ragged, Splits, counts
+from keras_dl.data import midi, own_files, prepared
+from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.data.midi import LOWEST, NOTES
+from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
-from keras_dl.imports import quiet_tensorflow
 
 WHO = "music.load"  # what messages call it
 SUFFIXES = (".mid", ".midi")
@@ -81,7 +82,7 @@ class PianoRoll:
         return {"kind": "piano_roll", **dataclasses.asdict(self)}
 
 
-@checked(who="music.load")
+@checked(who=WHO)
 def load(
     name: Text,
     seed: Seed = 0,
@@ -190,10 +191,6 @@ def _midi(roll, steps_per_beat, beats_per_minute):
 
 def _standard(name, pieces):
     """{split: list of rolls} of one of SETS, prepared first where it is not."""
-    with quiet_tensorflow():
-        import tensorflow  # noqa: F401 - TFDS would import it with its messages
-    import tensorflow_datasets as tfds
-
     if name == "bach_chorales":
         from keras_dl.data import chorales
 
@@ -203,15 +200,12 @@ def _standard(name, pieces):
         from keras_dl.data.polyphonic import PolyphonicMusic
 
         of, make, config = "polyphonic_music", PolyphonicMusic, name
-    builder, prepared = tfds_sets.builder_of(of, lambda data_dir: make(data_dir=data_dir, config=config))
-    if not prepared:
-        tfds.display_progress_bar(False)
-        builder.download_and_prepare()
+    builder = prepared.builder(of, WHO, functools.partial(make, config=config))
     parts, log = {}, logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.ERROR)  # TFDS warns of a property that it reads itself where a feature is compressed
     try:
-        for part in ("train", "validation", "test"):
+        for part in PARTS:
             stored = builder.as_dataset(split=part, shuffle_files=False)
             parts[part] = [example["roll"] for example in stored.as_numpy_iterator()]
     finally:
@@ -223,7 +217,7 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
     """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
     root = own_files.root_of(name, WHO)
     if root is None:
-        near = tfds_sets.nearest(name, SETS)
+        near = nearest(name, SETS)
         raise UserError(f'{WHO}: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
     own = own_files.find(root, WHO, SUFFIXES, "MIDI files")
     parts, remarks = _read(own, steps_per_beat, skip_unreadable)

@@ -13,8 +13,9 @@ import os
 import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Tuple, Whole, checked
-from keras_dl.data import dates, reading, tfds_sets, unknown
-from keras_dl.data.examples import Examples, Info, Ragged, Splits, counts
+from keras_dl.data import dates, prepared, reading, unknown
+from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.nearest import nearest
 from keras_dl.data.subwords import SPECIAL, UNK, Subwords, _normalised
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -22,15 +23,15 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
+WHO = "pairs.load"  # what messages call it
 SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # languages where none are named
-PARTS = ("train", "validation", "test")
 TESTS = ("test_2016", "test_2017")  # of Multi30k
 DATES = 1000  # pairs of validation and of test
 SHARE, MOST = 0.05, 2000  # of one's own pairs: validation, and as many test
 CHUNK = 4096  # sentences that are encoded at once
 
 
-@checked(who="pairs.load")
+@checked(who=WHO)
 def load(
     name: Text,
     seed: Seed = 0,
@@ -70,7 +71,7 @@ def load(
     base, _, two = str(name).partition("/")
     skipped, notes = 0, []
     if target is not None and base in SETS and not os.path.lexists(name):
-        raise UserError(f'pairs.load: target goes with a file of sources; got {target!r} with the data set "{name}".')
+        raise UserError(f'{WHO}: target goes with a file of sources; got {target!r} with the data set "{name}".')
     if target is not None:
         files = reading.path_of(name, "--source"), reading.path_of(target, "--target")
         name, origin, languages = files[0].name, f"text files {files[0].name} and {files[1].name}", _endings(*files)
@@ -78,17 +79,17 @@ def load(
     elif base in SETS:
         languages = tuple(two.split("-")) if two else SETS[base]
         if len(languages) != 2:
-            raise UserError(f'pairs.load: the languages of {base} must be two, such as "{base}/de-fr"; got "{two}".')
+            raise UserError(f'{WHO}: the languages of {base} must be two, such as "{base}/de-fr"; got "{two}".')
         name = "-".join([base, *languages]) if two else base
         if base == "dates":
             texts, origin = _of_dates(seed, languages, examples, chained), dates.SOURCE
         else:
             texts, origin = _of_multi30k(languages, test), f"Elliott et al. 2016, 2017; Barrault et al. 2018; {test}"
     else:
-        near, sets = tfds_sets.nearest(base, SETS), ", ".join(SETS)
-        there = os.path.exists(reading.path_of(name, "pairs.load"))
+        near, sets = nearest(base, SETS), ", ".join(SETS)
+        there = os.path.exists(reading.path_of(name, WHO))
         also = "; a file needs target, the file of its translations" if there else near
-        raise UserError(f'pairs.load: no data set "{name}"{also}. Sets: {sets}.')
+        raise UserError(f'{WHO}: no data set "{name}"{also}. Sets: {sets}.')
 
     subwords = Subwords.learn([text for side in texts["train"] for text in side], vocabulary_size)
     encode = tf.function(subwords.encode, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
@@ -96,7 +97,7 @@ def load(
     lengths = {part: _lengths(pairs) for part, pairs in splits.items()}
     keep = np.flatnonzero(lengths["train"].max(1) <= longest)
     if not len(keep):
-        raise UserError(f"pairs.load: no training pair of {name} has at most longest={longest} sub-words a side.")
+        raise UserError(f"{WHO}: no training pair of {name} has at most longest={longest} sub-words a side.")
     dropped, splits["train"] = len(splits["train"]) - len(keep), splits["train"].take(keep)
     lengths["train"] = lengths["train"][keep]
     if dropped:
@@ -143,14 +144,11 @@ def _of_multi30k(languages, test):
 
     known = multi30k.LANGUAGES
     if not set(languages) <= set(known) or languages[0] == languages[1]:
-        raise UserError(f"pairs.load: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
+        raise UserError(f"{WHO}: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
     if test == "test_2017" and "cs" in languages:
-        raise UserError("pairs.load: multi30k has no test_2017 in cs; take test_2016.")
+        raise UserError(f"{WHO}: multi30k has no test_2017 in cs; take test_2016.")
     make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))
-    builder, prepared = tfds_sets.builder_of("multi30k", make)
-    if not prepared:
-        multi30k.tfds.display_progress_bar(False)
-        builder.download_and_prepare()
+    builder = prepared.builder("multi30k", WHO, make)
     texts = {}
     for part, split in zip(PARTS, ("train", "validation", test), strict=True):
         lines = builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
@@ -160,15 +158,13 @@ def _of_multi30k(languages, test):
 
 def _of_files(source, target, seed):
     """({split: (sources, targets)}, how many pairs have an empty side, notes)."""
-    sides = [
-        [_normalised(line) for line in reading.lines(reading.read(path, "pairs.load"))] for path in (source, target)
-    ]
+    sides = [[_normalised(line) for line in reading.lines(reading.read(path, WHO))] for path in (source, target)]
     if os.path.samefile(source, target):
-        raise UserError(f"pairs.load: source and target must be two files; got {source} twice.")
+        raise UserError(f"{WHO}: source and target must be two files; got {source} twice.")
     counts = [len(lines) for lines in sides]
     if counts[0] != counts[1]:
         raise UserError(
-            f"pairs.load: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
+            f"{WHO}: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
         )
     empty = np.array([[not line.strip() for line in lines] for lines in sides], bool)
     both, one = np.flatnonzero(empty.all(0)), np.flatnonzero(empty[0] != empty[1])
@@ -191,7 +187,7 @@ def _drawn(sources, seed, who):
         groups.setdefault(source, []).append(i)
     groups = list(groups.values())
     if len(groups) < len(PARTS):
-        raise UserError(f"pairs.load: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
+        raise UserError(f"{WHO}: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
     room = dict.fromkeys(("test", "validation"), min(MOST, round(SHARE * len(sources))))
     parts = {part: [] for part in PARTS}
     for k in np.random.default_rng(seed).permutation(len(groups)):

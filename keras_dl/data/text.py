@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, checked
-from keras_dl.data import reading, split_names, text_files, tfds_sets, unknown
-from keras_dl.data.examples import Examples, Info, Splits, counts
+from keras_dl.data import prepared, reading, text_files, unknown
+from keras_dl.data.examples import PARTS, Examples, Info, Splits, counts
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf
 
+WHO = "text.load"  # what messages call it
 LEVELS = ("character", "word")
 UNKNOWN = {"character": "\ufffd", "word": "<unk>"}
 EOS = "<eos>"  # the word that a line's end is
@@ -169,7 +170,7 @@ class Tokens:
         return tf.constant([dict(instead).get(token, token) for token in self.vocabulary])
 
 
-@checked(who="text.load")
+@checked(who=WHO)
 def load(
     name: Text,
     seed: Seed = 0,
@@ -207,7 +208,7 @@ def load(
     streams = {part: _stream(tokens, text) for part, text in texts.items()}
     for part, stream in streams.items():
         if len(stream) < 2:
-            raise UserError(f"text.load: {name} must have at least two {level}s a split; its {part} has {len(stream)}.")
+            raise UserError(f"{WHO}: {name} must have at least two {level}s a split; its {part} has {len(stream)}.")
     sha256 = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
     features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
@@ -311,19 +312,16 @@ def _stream(tokens, text):
 
 def _python():
     library = Path(sysconfig.get_paths()["stdlib"])
-    return {
-        part: "".join(reading.read(library / name, "text.load") for name in names) for part, names in PYTHON.items()
-    }
+    return {part: "".join(reading.read(library / name, WHO) for name in names) for part, names in PYTHON.items()}
 
 
 def _of_tfds(name):
-    import tensorflow_datasets as tfds
-
+    make = None
     if name == "ptb":
-        from keras_dl.data import ptb  # noqa: F401  (registers the builder)
-    builder = tfds_sets._prepared(tfds, name)
+        from keras_dl.data.ptb import Ptb as make
+    builder = prepared.builder(name, WHO, make)
     texts = {}
-    for part in split_names.NAMES:
+    for part in PARTS:
         (example,) = builder.as_dataset(split=part, shuffle_files=False)
         texts[part] = example["text"].numpy().decode()
     return texts

@@ -3,7 +3,8 @@
 import collections
 import itertools
 
-from keras_dl.data import own_files, reading, tfds_sets
+from keras_dl.data import own_files, reading
+from keras_dl.data.nearest import nearest
 from keras_dl.data.split_names import NAMES
 from keras_dl.errors import UserError
 
@@ -29,7 +30,7 @@ def load(name, sets):
     if path.is_file():
         return path.name, cut(reading.read(path, WHO)), ()
     if own_files.root_of(name, WHO) is None:
-        near = tfds_sets.nearest(str(name), sets)
+        near = nearest(str(name), sets)
         raise UserError(f'{WHO}: no data set or path "{name}"{near}. Sets: {", ".join(sorted(sets))}.')
     own = own_files.find(path, WHO, reading.SUFFIXES, "text", by_name=OF_SPLITS)
     texts = {file: reading.read(file, WHO) for files in own.files.values() for file in files}

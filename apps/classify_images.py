@@ -52,11 +52,12 @@ def main(argv=None):
     augment = images.augmentation(config.augment, info, preprocess)
     labels = splits.train.features["label"]
     weights = images.balanced(labels, info.num_classes) if config.class_weight == "balanced" else None
+    collate = images.with_labels(preprocess)
     train = data.batches(
-        splits.train, config.batch_size, seed=config.seed, shuffle=True, augment=augment, class_weight=weights,
-        preprocess=preprocess,
+        splits.train, config.batch_size, collate=collate, seed=config.seed, shuffle=True, augment=augment,
+        class_weight=weights,
     )  # fmt: skip
-    validation = data.batches(splits.validation, 500, preprocess=preprocess)
+    validation = data.batches(splits.validation, 500, collate=collate)
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
     arguments = hyperparameters.Arguments(config, space, chosen, options)
@@ -96,7 +97,7 @@ def main(argv=None):
         keep=config.keep, average_last=config.average_last, save_minutes=config.save_minutes,
     )  # fmt: skip
 
-    test = data.batches(splits.test, 500, preprocess=preprocess)
+    test = data.batches(splits.test, 500, collate=collate)
     report = summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(summaries.report_table(report))
     folder = export.save(

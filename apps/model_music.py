@@ -70,11 +70,11 @@ def main(argv=None):
     info, preprocess = splits.info, splits.preprocess
     lengths = splits.train.features["roll"].lengths
     train = data.batches(
-        splits.train, config.batch_size, seed=config.seed, preprocess=preprocess,
+        splits.train, config.batch_size, collate=preprocess.batch, seed=config.seed,
         plan=plans.bucketed(lengths, config.batch_size),
     )  # fmt: skip
     validation, test = (
-        data.batches(s, config.batch_size, preprocess=preprocess) for s in (splits.validation, splits.test)
+        data.batches(s, config.batch_size, collate=preprocess.batch) for s in (splits.validation, splits.test)
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")

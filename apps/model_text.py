@@ -103,7 +103,7 @@ def main(argv=None):
     unknown_in_prime = text.unknown_in(tokens, prime, "--prime")
 
     def batches(examples, rows, steps):
-        return data.batches(text.windows(examples, rows, steps), rows, preprocess=tokens)
+        return data.batches(text.windows(examples, rows, steps), rows, collate=tokens.batch)
 
     train = batches(splits.train, config.batch_size, config.sequence_length)
     validation = batches(splits.validation, config.batch_size, config.sequence_length)

@@ -122,7 +122,7 @@ def main(argv=None):
         lengths = np.stack([examples.features[side].lengths + 1 for side in ("source", "target")], 1)
         plan = plans.by_tokens(lengths, config.batch_tokens)
         fixed = plan if seed is not None else lambda *_: plan(0, 0)
-        return data.batches(examples, 1, seed=seed or 0, preprocess=subwords, plan=fixed)
+        return data.batches(examples, 1, collate=subwords.batch, seed=seed or 0, plan=fixed)
 
     train, validation = batches(splits.train, config.seed), batches(splits.validation)
     build = getattr(models, f"build_{config.model}")

@@ -242,7 +242,7 @@ def _verbs(scratch):
     stream = data.Examples({"tokens": np.arange(200, dtype=np.int32) % 7})
 
     def batches(**given):
-        pipeline = data.batches(few.train, preprocess=few.preprocess, **given)
+        pipeline = data.batches(few.train, collate=images.with_labels(few.preprocess), **given)
         finite(next(iter(pipeline.dataset())), "the first batch's values")
 
     def windows(**given):

@@ -246,7 +246,7 @@ def _load(good, place, change, kind, name, options):
     if not len(splits.train):
         raise Fault("accepted", "there is no training example")
     if kind == "images":
-        batches = data.batches(splits.train, 8, preprocess=splits.preprocess)
+        batches = data.batches(splits.train, 8, collate=data.images.with_labels(splits.preprocess))
         finite(next(iter(batches.dataset())), "the first batch's values")
 
 

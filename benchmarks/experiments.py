@@ -64,7 +64,7 @@ def degradation(row, smoke=False):
     splits = images.load("cifar10", SEED)
     splits = splits.few(256, SEED) if smoke else splits
     train = data.batches(
-        splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess,
+        splits.train, plan["batch_size"], collate=images.with_labels(splits.preprocess), seed=SEED, shuffle=True,
         augment=images.augmentation("crop_flip", splits.info, splits.preprocess),
     )  # fmt: skip
     model = _compiled(
@@ -97,8 +97,9 @@ def batchnorm(row, smoke=False):
     plan = BATCHNORM | ({"epochs": 1} if smoke else {})
     splits = images.load("mnist", SEED)
     splits = splits.few(256, SEED) if smoke else splits
-    train = data.batches(splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess)
-    test = data.batches(splits.test, 500, preprocess=splits.preprocess)
+    collate = images.with_labels(splits.preprocess)
+    train = data.batches(splits.train, plan["batch_size"], collate=collate, seed=SEED, shuffle=True)
+    test = data.batches(splits.test, 500, collate=collate)
 
     def build():
         model = models.build_mlp(

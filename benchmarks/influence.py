@@ -52,7 +52,7 @@ def measure(row, smoke=False):
 
     def batches(examples, rows, shuffle=False):
         windows = text.windows(examples.take(slice(4000)) if smoke else examples, rows, PLAN["steps"])
-        return data.batches(windows, rows, seed=SEED, shuffle=shuffle, preprocess=_Alone(splits.preprocess))
+        return data.batches(windows, rows, collate=_Alone(splits.preprocess).batch, seed=SEED, shuffle=shuffle)
 
     model = network(row, len(splits.preprocess.vocabulary))
     model.compile(

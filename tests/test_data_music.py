@@ -65,7 +65,7 @@ def test_the_input_is_the_step_before_and_only_real_steps_count(lengths, padded,
     rolls = rolls_of(lengths)
     preprocess = music.PianoRoll()
     if graph:
-        (batch,) = data.batches(ragged(rolls), 9, preprocess=preprocess).dataset()
+        (batch,) = data.batches(ragged(rolls), 9, collate=preprocess.batch).dataset()
     else:
         values = np.concatenate(rolls)
         batch = preprocess.batch({"roll": tf.RaggedTensor.from_row_lengths(values, lengths)})
@@ -81,7 +81,8 @@ def test_the_input_is_the_step_before_and_only_real_steps_count(lengths, padded,
 
 
 def test_the_shapes_of_a_pipeline_are_known_but_for_batch_and_time():
-    x, y, weight = data.batches(ragged(rolls_of((3, 4))), 2, preprocess=music.PianoRoll(pad=5)).dataset().element_spec
+    batches = data.batches(ragged(rolls_of((3, 4))), 2, collate=music.PianoRoll(pad=5).batch)
+    x, y, weight = batches.dataset().element_spec
     assert x.shape.as_list() == y.shape.as_list() == [None, None, 88] and weight.shape.as_list() == [None, None]
     assert music.PianoRoll(pad=5).config() == {"kind": "piano_roll", "notes": 88, "lowest": 21, "pad": 5}
 
@@ -98,7 +99,7 @@ def test_buckets_go_over_every_piece_once_in_another_order_each_epoch():
     rolls = rolls_of(np.random.default_rng(1).integers(1, 60, 23), density=0.3)
     examples = ragged(rolls)
     plan = plans.bucketed(examples.features["roll"].lengths, 4)
-    batches = data.batches(examples, 4, plan=plan, seed=3, preprocess=music.PianoRoll())
+    batches = data.batches(examples, 4, plan=plan, seed=3, collate=music.PianoRoll().batch)
     number = {roll.tobytes(): i for i, roll in enumerate(rolls)}
     assert len(number) == 23
 

@@ -166,7 +166,7 @@ def test_pairs_go_into_batches(sentencepiece, tmp_path):
     splits = own(tmp_path, LINES, TWINS)
     lengths = np.stack([splits.train.features[side].lengths + 1 for side in ("source", "target")], 1)
     plan = plans.by_tokens(lengths, 64)
-    pipeline = data.batches(splits.train, 1, preprocess=splits.preprocess, plan=plan)
+    pipeline = data.batches(splits.train, 1, collate=splits.preprocess.batch, plan=plan)
     read = []
     for x, y, w in pipeline.dataset():
         assert x["source"].shape[0] * max(x["source"].shape[1], y.shape[1]) <= 64

@@ -54,7 +54,7 @@ def one_line(caught, said):
 )
 def test_windows_are_the_stream_and_state_sees_it_in_order(size, rows, steps):
     windows = text.windows(stream(size), rows, steps)
-    pipeline = data.batches(windows, rows, preprocess=text.Tokens("character", ("\ufffd",)))
+    pipeline = data.batches(windows, rows, collate=text.Tokens("character", ("\ufffd",)).batch)
     read = [[] for _ in range(rows)]  # (input, target) of each row, as a carried state meets them
     for k, (x, targets, weight) in enumerate(pipeline.dataset()):
         assert x["tokens"].shape == targets.shape == weight.shape == (rows, steps)
@@ -72,7 +72,7 @@ def test_windows_are_the_stream_and_state_sees_it_in_order(size, rows, steps):
 
 
 def test_the_shapes_of_a_batch_are_static():
-    pipeline = data.batches(text.windows(stream(50), 4, 6), 4, preprocess=LETTERS)
+    pipeline = data.batches(text.windows(stream(50), 4, 6), 4, collate=LETTERS.batch)
     x, targets, weight = pipeline.dataset().element_spec
     assert x["tokens"].shape[1] == targets.shape[1] == weight.shape[1] == 6
     assert x["tokens"].dtype == targets.dtype == tf.int32

@@ -1,7 +1,8 @@
 """Real data, in exact order: each kind's `load` gives splits of raw examples, `batches` a pipeline over one of them.
 
     splits = data.images.load("mnist", seed=0)
-    train = data.batches(splits.train, 128, seed=0, shuffle=True, preprocess=splits.preprocess)
+    collate = data.images.with_labels(splits.preprocess)
+    train = data.batches(splits.train, 128, collate=collate, seed=0, shuffle=True)
 
 Nothing here shuffles with a buffer or keeps state: batch k of epoch e is a function of (seed, e, k), so that a run
 can go on exactly where it was killed. The kinds are imported when they are used: some import TensorFlow.

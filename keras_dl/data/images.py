@@ -101,14 +101,21 @@ class Preprocess:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """Random shift by up to `pad` pixels (pad, then crop at a random place), and mirroring, on raw uint8 batches.
+    """Random shift by up to `pad` pixels (pad, then crop at a random place), and mirroring, on raw batches.
 
-    What happens to an example is a function of (seed, epoch, example) alone.
+    What happens to an example is a function of (seed, epoch, example) alone, and the same for all of its features that
+    are moved: an image and its mask stay on each other.
+
+    Attributes:
+        pad: pixels.
+        flip: is a half of the examples mirrored?
+        fill: {feature that is moved: what comes in from outside, by channel}: grey levels, or a mask's class. The
+            features (B, h, w, C) are of one height and width.
     """
 
     pad: int
     flip: bool = False
-    fill: tuple = (0,)  # grey level that comes in from outside, by channel
+    fill: dict = dataclasses.field(default_factory=lambda: {"image": (0,)})
 
     def draw(self, seed, epoch, size):
         """(size, 3) int32: rows and columns of shift in [0, 2 pad], mirrored or not, of every example."""
@@ -117,15 +124,19 @@ class Augment:
         mirrored = rng.integers(0, 2, (size, 1)) if self.flip else np.zeros((size, 1), np.int64)
         return np.concatenate([shifts, mirrored], 1).astype(np.int32)
 
-    def __call__(self, images, draws):
-        """uint8 (B, h, w, C) and their (B, 3) draws -> uint8 (B, h, w, C), as one gather."""
+    def __call__(self, raw, draws):
+        """A raw batch {feature: (B, ...)} and its (B, 3) draws -> the raw batch with the features of `fill` moved."""
+        return raw | {name: self._moved(raw[name], fill, draws) for name, fill in self.fill.items()}
+
+    def _moved(self, images, fill, draws):
+        """(B, h, w, C) -> the same shape, as one gather."""
         height, width, channels = images.shape[1:]
-        pad, fill = self.pad, tf.constant(self.fill, tf.uint8)
+        pad = self.pad
         room = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
         padded = tf.pad(images, room)
-        if any(self.fill):
-            outside = 1 - tf.pad(tf.ones([1, height, width, 1], tf.uint8), room)
-            padded += outside * fill
+        if any(fill):
+            outside = 1 - tf.pad(tf.ones([1, height, width, 1], images.dtype), room)
+            padded += outside * tf.constant(fill, images.dtype)
         columns = tf.range(width)[None]
         rows = draws[:, 0:1] + tf.range(height)[None]  # (B, h)
         columns = draws[:, 1:2] + tf.where(draws[:, 2:3] == 1, width - 1 - columns, columns)  # (B, w)
@@ -152,7 +163,12 @@ def augmentation(kind: OneOf("auto", *AUGMENTATIONS), info, preprocess):
         raise UserError(f"--augment: a mirrored example of {info.name} is no example; got {kind!r}. Nearest: crop.")
     height, width, channels = info.features["image"]["shape"]
     fill = tuple(round(m) for m in preprocess.mean) if channels == 3 else (0,)
-    return Augment(max(1, min(height, width) // (14 if kind == "shift" else 8)), kind.endswith("flip"), fill)
+    return Augment(max(1, min(height, width) // (14 if kind == "shift" else 8)), kind.endswith("flip"), {"image": fill})
+
+
+def with_labels(preprocess):
+    """The collate of data.batches for images with labels: x is what `preprocess` makes of "image", y is "label"."""
+    return lambda raw: (preprocess(raw["image"]), raw["label"])
 
 
 def balanced(labels, num_classes):

@@ -23,10 +23,10 @@ def batches(
     examples,
     batch_size: Count,
     *,
-    preprocess,
+    collate: Function("raw"),
     seed: Seed = 0,
     shuffle: YesOrNo = False,
-    augment: Function("images", "draws") | None = None,
+    augment: Function("raw", "draws") | None = None,
     class_weight=None,
     plan: Function("seed", "epoch") | None = None,
 ):
@@ -35,12 +35,15 @@ def batches(
     Args:
         examples: one of the Splits.
         batch_size: examples a batch; the last of an epoch may be smaller.
-        preprocess: the Splits' own: batch({name: tensor (B, ...) or tf.RaggedTensor}) -> (x, y) or (x, y, weight).
-            A function of images will do: x is what it makes of "image", y is "label".
+        collate: function of a raw batch, {feature: tensor (B, ...) or tf.RaggedTensor}, all features of the examples,
+            -> (x, y) or (x, y, weight): images.with_labels(preprocess), or the `batch` of a text's, of music's or of
+            pairs' pre-processing.
         seed: of order and augmentation.
         shuffle: another order every epoch, else as stored.
-        augment: an images.Augment, or None.
-        class_weight: (K,) weight of an example by its label, or None.
+        augment: what changes the raw batch before it is collated, all features of an example together, or None:
+            draw(seed, epoch, count) -> (count, ...), what happens to each example in that epoch; augment(raw, draws) ->
+            raw, with the draws of the batch's examples. images.augmentation makes one.
+        class_weight: (K,) weight of an example by its "label", or None.
         plan: plan(seed, epoch) -> list of index arrays, in place of shuffle and batch_size.
 
     Raises:
@@ -50,7 +53,10 @@ def batches(
     if not isinstance(examples, Examples):
         raise UserError(f"data.batches: examples must be Examples, such as one of the Splits; got {shown(examples)}.")
     if augment is not None and not hasattr(augment, "draw"):
-        raise UserError(f"data.batches: augment must be what images.augmentation makes, or None; got {shown(augment)}.")
+        raise UserError(
+            f"data.batches: augment must have draw(seed, epoch, count), as what images.augmentation makes; got "
+            f"{shown(augment)}."
+        )
     if not len(examples):
         raise UserError("data.batches: there must be at least one example; got none.")
     if examples.rows and (shuffle or plan or batch_size != examples.rows):
@@ -59,13 +65,9 @@ def batches(
             f"data.batches: windows of {examples.rows} rows of a text go on from batch to batch: they must be taken in "
             f"order, {examples.rows} at once; got {given}."
         )
-    if not callable(getattr(preprocess, "batch", preprocess)):
-        raise UserError(
-            f"data.batches: preprocess must be the Splits' own, or a function of images; got {shown(preprocess)}."
-        )
     plan = plan or (plans.shuffled if shuffle else plans.in_order)(len(examples), batch_size)
     weights = None if class_weight is None else _weights(class_weight, examples)
-    return Batches(examples, plan, seed, preprocess, augment, weights)
+    return Batches(examples, plan, seed, collate, augment, weights)
 
 
 def _weights(class_weight, examples):
@@ -88,7 +90,7 @@ class Batches:
     examples: Examples
     plan: Callable
     seed: int
-    preprocess: Callable
+    collate: Callable
     augment: object = None
     class_weight: np.ndarray | None = None
 
@@ -106,11 +108,13 @@ class Batches:
         last = np.iinfo(np.int64).max if epochs is None else epoch + epochs
         # Plain TensorFlow ops: autograph would read these functions' source again, which may have been edited since.
         plain = tf.autograph.experimental.do_not_convert
+        drawn = self._draw(epoch, 1)  # for its type and the shape of one example's
 
         def one_epoch(number):
-            types = [tf.int64, tf.int64, tf.int32]
-            order, ends, draws = tf.numpy_function(self._epoch, [number], types)
-            order.set_shape([None]), ends.set_shape([None]), draws.set_shape([None, 3])
+            order, ends, draws = tf.numpy_function(self._epoch, [number], [tf.int64, tf.int64, drawn.dtype])
+            order.set_shape([None])
+            ends.set_shape([None])
+            draws.set_shape([None, *drawn.shape[1:]])
             first = tf.where(number == epoch, tf.cast(step, tf.int64), tf.constant(0, tf.int64))
             steps = tf.data.Dataset.range(first, tf.size(ends, tf.int64) - 1)
             return steps.map(plain(lambda i: (order[ends[i] : ends[i + 1]], draws[ends[i] : ends[i + 1]])))
@@ -129,23 +133,30 @@ class Batches:
         plan = self.plan(self.seed, int(number))
         order = np.concatenate(plan).astype(np.int64)
         ends = np.cumsum([0, *map(len, plan)], dtype=np.int64)
+        return order, ends, self._draw(int(number), len(self.examples))[order]
+
+    def _draw(self, epoch, count):
+        """What augmentation does to each of the examples in one epoch; without it nothing, (N, 0)."""
         if self.augment is None:
-            return order, ends, np.zeros((len(order), 3), np.int32)
-        return order, ends, self.augment.draw(self.seed, int(number), len(self.examples))[order]
+            return np.zeros((count, 0), np.int32)
+        return np.asarray(self.augment.draw(self.seed, epoch, count))
 
     def _batch(self):
         import tensorflow as tf
 
         gather = {name: _gatherer(array) for name, array in self.examples.features.items()}
         weights = None if self.class_weight is None else tf.constant(self.class_weight)
-        pair = getattr(self.preprocess, "batch", None) or (lambda raw: (self.preprocess(raw["image"]), raw["label"]))
 
         def batch(indices, draws):
             raw = {name: rows(indices) for name, rows in gather.items()}
             if self.augment is not None:
-                raw["image"] = self.augment(raw["image"], draws)
-            made = pair(raw)
-            return made if weights is None else (*made, tf.gather(weights, raw["label"]))
+                raw = self.augment(raw, draws)
+            collated = self.collate(raw)
+            if weights is None:
+                return collated
+            if len(collated) != 2:
+                raise UserError("data.batches: class_weight needs a collate that gives (x, y), without a weight.")
+            return *collated, tf.gather(weights, raw["label"])
 
         return batch
 

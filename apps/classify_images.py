@@ -43,25 +43,28 @@ def main(argv=None):
         from keras_dl.features.image import Image
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    splits = data.load(
+    splits = images.load(
         config.dataset, config.seed, image_size=config.image_size, fit=config.fit,
-        skip_unreadable=config.skip_unreadable, limit=256 if config.smoke else None,
+        skip_unreadable=config.skip_unreadable,
     )  # fmt: skip
+    if config.smoke:
+        splits = splits.few(256, config.seed)
     info, preprocess = splits.info, splits.preprocess
     augment = images.augmentation(config.augment, info, preprocess)
     labels = splits.train.features["label"]
     weights = images.balanced(labels, info.num_classes) if config.class_weight == "balanced" else None
+    collate = images.with_labels(preprocess)
     train = data.batches(
-        splits.train, config.batch_size, seed=config.seed, shuffle=True, augment=augment, class_weight=weights,
-        preprocess=preprocess,
+        splits.train, config.batch_size, collate=collate, seed=config.seed, shuffle=True, augment=augment,
+        class_weight=weights,
     )  # fmt: skip
-    validation = data.batches(splits.validation, 500, preprocess=preprocess)
+    validation = data.batches(splits.validation, 500, collate=collate)
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
     arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
-        model = build(info.input_shape, info.num_classes, **arguments(hp))
+        model = build(preprocess.input_shape, info.num_classes, **arguments(hp))
         model.compile(
             optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -95,13 +98,13 @@ def main(argv=None):
         keep=config.keep, average_last=config.average_last, save_minutes=config.save_minutes,
     )  # fmt: skip
 
-    test = data.batches(splits.test, 500, preprocess=preprocess)
+    test = data.batches(splits.test, 500, collate=collate)
     report = summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(summaries.report_table(report))
     folder = export.save(
         model, run, metrics=report["metrics"], formats=config.formats,
         endpoints=export.classifier(model, preprocess, info.classes, splits.test.features["image"][:8]),
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
+        card={"data": info.config(), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     arguments.show(run, best, report["metrics"])
     pictures = Image(preprocess).write_all(splits.test.features["image"][:5], run.samples / "test.png")

@@ -56,32 +56,33 @@ def main(argv=None):
             training,
             tuning,
         )
-        from keras_dl.data import plans
+        from keras_dl.data import music, plans
         from keras_dl.endpoints.music import generator
+        from keras_dl.extras import needs
         from keras_dl.features import sound
         from keras_dl.features.piano_roll import Roll
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    sound.needs("pretty_midi", sound.WRITING)  # said before the training, not behind it
-    splits = data.load(
-        config.dataset, config.seed, kind="music", steps_per_beat=config.steps_per_beat,
+    needs("pretty_midi", "music", sound.WRITING)  # said before the training, not behind it
+    splits = music.load(
+        config.dataset, config.seed, steps_per_beat=config.steps_per_beat,
         skip_unreadable=config.skip_unreadable, pieces=16 if config.smoke else None,
     )  # fmt: skip
     info, preprocess = splits.info, splits.preprocess
     lengths = splits.train.features["roll"].lengths
     train = data.batches(
-        splits.train, config.batch_size, seed=config.seed, preprocess=preprocess,
+        splits.train, config.batch_size, collate=preprocess.batch, seed=config.seed,
         plan=plans.bucketed(lengths, config.batch_size),
     )  # fmt: skip
     validation, test = (
-        data.batches(s, config.batch_size, preprocess=preprocess) for s in (splits.validation, splits.test)
+        data.batches(s, config.batch_size, collate=preprocess.batch) for s in (splits.validation, splits.test)
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
     arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def compiled(hp):
-        network = build((None, info.notes), info.notes, **arguments(hp))
+        network = build((None, preprocess.notes), preprocess.notes, **arguments(hp))
         model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
         model.compile(
             optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
@@ -112,12 +113,13 @@ def main(argv=None):
 
     piece = next(iter(splits.validation.features["roll"]))
     tempo = float(splits.validation.features["beats_per_minute"][0])
-    rolls = Roll(info.steps_per_beat, tempo)
-    prime = piece[: BEATS * info.steps_per_beat]
+    steps_per_beat = info.details["steps_per_beat"]
+    rolls = Roll(steps_per_beat, tempo)
+    prime = piece[: BEATS * steps_per_beat]
     play = tf.function(generator(model.network, preprocess), autograph=False)
 
     def sample():
-        made = play(prime[None], config.sample_beats * info.steps_per_beat, 1.0, config.seed)
+        made = play(prime[None], config.sample_beats * steps_per_beat, 1.0, config.seed)
         return made["roll"][0].numpy()
 
     def show():
@@ -138,12 +140,12 @@ def main(argv=None):
     found = {"nats": training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
     run.say(f"test: {found['nats']:.4f} nats a time step")
     endpoints = export.polyphony(
-        model.network, preprocess, prime[None].repeat(2, 0), steps_per_beat=info.steps_per_beat,
-        beats_per_minute=tempo, length=config.sample_beats * info.steps_per_beat,
+        model.network, preprocess, prime[None].repeat(2, 0), steps_per_beat=steps_per_beat,
+        beats_per_minute=tempo, length=config.sample_beats * steps_per_beat,
     )  # fmt: skip
     folder = export.save(
         model.network, run, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best)},
+        card={"data": info.config(), "hyperparameters": arguments.of(best)},
     )  # fmt: skip
     for name, roll in (("prime", prime), ("sample", sample())):
         rolls.write(roll, run.samples / f"{name}.mid")

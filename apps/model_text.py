@@ -95,23 +95,21 @@ def main(argv=None):
         from keras_dl.endpoints.text import generator, limits
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    splits = data.load(
-        config.dataset, config.seed, kind="text", level=config.level, vocabulary_size=config.vocabulary_size
-    )
+    splits = text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
+    if config.smoke:
+        splits = splits.few(3000)
     info, tokens = splits.info, splits.preprocess
     prime = text.beginning(splits) if config.prime is None else text.checked_prime(config.prime)
     unknown_in_prime = text.unknown_in(tokens, prime, "--prime")
-    if config.smoke:
-        splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(3000)) for p in info.counts})
 
     def batches(examples, rows, steps):
-        return data.batches(text.windows(examples, rows, steps), rows, preprocess=tokens)
+        return data.batches(text.windows(examples, rows, steps), rows, collate=tokens.batch)
 
     train = batches(splits.train, config.batch_size, config.sequence_length)
     validation = batches(splits.validation, config.batch_size, config.sequence_length)
 
     build = getattr(models, f"build_{config.model}")
-    layers, widest, embedding = SIZES[info.level]
+    layers, widest, embedding = SIZES[tokens.level]
     attends = config.model == "transformer_lm"
 
     def space(hp):
@@ -126,11 +124,11 @@ def main(argv=None):
     arguments = hyperparameters.Arguments(config, space, chosen, options)
 
     def metrics():
-        second = objectives.Perplexity() if info.level == "word" else objectives.BitsPerStep()
+        second = objectives.Perplexity() if tokens.level == "word" else objectives.BitsPerStep()
         return [objectives.NatsPerStep(), second]
 
     def compiled(hp):
-        network = build((None,), info.vocabulary_size, **(given := arguments(hp)))
+        network = build((None,), len(tokens.vocabulary), **(given := arguments(hp)))
         # Every batch has one shape; but XLA is slow at random numbers.
         random = [given["dropout"], given.get("recurrent_dropout"), config.weight_noise, config.scheduled_sampling]
         model = models.SequenceModel(
@@ -162,7 +160,7 @@ def main(argv=None):
     )  # fmt: skip
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
-    run.say(f"{model.name}: {model.network.count_params():,} parameters; {info.level}s: {counts}")
+    run.say(f"{model.name}: {model.network.count_params():,} parameters; {tokens.level}s: {counts}")
     write = tf.function(generator(model.network, tokens), autograph=False)
 
     def sample(temperature, seed=config.seed):
@@ -196,7 +194,7 @@ def main(argv=None):
     endpoints = export.language_model(model.network, tokens, prime=prime, length=length)
     folder = export.save(
         model.network, run, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "exposure_gap": gap},
+        card={"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap},
     )  # fmt: skip
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")

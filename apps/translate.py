@@ -94,7 +94,7 @@ def main(argv=None):
             training,
             tuning,
         )
-        from keras_dl.data import plans
+        from keras_dl.data import pairs, plans
         from keras_dl.decoding.beam import STRONGEST, WIDEST
         from keras_dl.endpoints import translation
         from keras_dl.features import sentences
@@ -110,19 +110,19 @@ def main(argv=None):
     own = {"chained": config.chained} if config.dataset.partition("/")[0] == "dates" and not config.source else {}
     own |= {"examples": 1000} if own and config.smoke else {}
     size = config.vocabulary_size or (DATES if own else 8000)
-    splits = data.load(
-        config.source or config.dataset, config.seed, kind="pairs", target=config.target or None,
+    splits = pairs.load(
+        config.source or config.dataset, config.seed, target=config.target or None,
         vocabulary_size=size, longest=config.longest, **own,
     )  # fmt: skip
-    info, subwords = splits.info, splits.preprocess
     if config.smoke:
-        splits = dataclasses.replace(splits, **{p: getattr(splits, p).take(slice(200)) for p in info.counts})
+        splits = splits.few(200)
+    info, subwords = splits.info, splits.preprocess
 
     def batches(examples, seed=None):
         lengths = np.stack([examples.features[side].lengths + 1 for side in ("source", "target")], 1)
         plan = plans.by_tokens(lengths, config.batch_tokens)
         fixed = plan if seed is not None else lambda *_: plan(0, 0)
-        return data.batches(examples, 1, seed=seed or 0, preprocess=subwords, plan=fixed)
+        return data.batches(examples, 1, collate=subwords.batch, seed=seed or 0, plan=fixed)
 
     train, validation = batches(splits.train, config.seed), batches(splits.validation)
     build = getattr(models, f"build_{config.model}")
@@ -241,7 +241,7 @@ def main(argv=None):
     )
     folder = export.save(
         model, run, endpoints=endpoints, metrics=found,
-        card={"data": dataclasses.asdict(info), "hyperparameters": arguments.of(best), "bleu_signature": signature},
+        card={"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature},
     )  # fmt: skip
     arguments.show(run, best, found)
     run.finish(found)

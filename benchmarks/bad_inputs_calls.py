@@ -20,7 +20,7 @@ with imports.quiet_tensorflow():
     import tensorflow as tf
 
     from keras_dl import data, decoding, export, machine, models, objectives, optimizers, scores, training
-    from keras_dl.data import images, text
+    from keras_dl.data import images, music, pairs, text
 
 keras.config.disable_traceback_filtering()  # the report says where an error was raised
 
@@ -239,11 +239,11 @@ def _ask(call, given, name, value, wrong):
 
 def _verbs(scratch):
     """[(name of the call, function, {argument: (a good value, its type, may it be None?)})]."""
-    few = data.load("digits", limit=12)
+    few = images.load("digits").few(12, seed=0)
     stream = data.Examples({"tokens": np.arange(200, dtype=np.int32) % 7})
 
     def batches(**given):
-        pipeline = data.batches(few.train, preprocess=few.preprocess, **given)
+        pipeline = data.batches(few.train, collate=images.with_labels(few.preprocess), **given)
         finite(next(iter(pipeline.dataset())), "the first batch's values")
 
     def windows(**given):
@@ -251,10 +251,14 @@ def _verbs(scratch):
         if not len(examples):
             raise Fault("accepted", "there is no window")
 
-    def load(name="digits", kind="images", **given):
+    def load(kind, name, **given):
         if isinstance(name, str) and name in ("", "a/b"):
             name = name or "."
-        if not len(data.load(name, kind=kind, **given).train):
+        if not len(kind.load(name, **given).train):
+            raise Fault("accepted", "there is no training example")
+
+    def take(**given):
+        if not len(few.few(**given).train):
             raise Fault("accepted", "there is no training example")
 
     def update(**given):
@@ -327,17 +331,16 @@ def _verbs(scratch):
         ("optimizers.build(cosine)", update, {
             "optimizer": word("nesterov"), "learning_rate": rate, "schedule": word("cosine"), "steps": whole(10),
         }),
-        ("data.load", load, {
-            "name": word("digits"), "seed": whole(0), "kind": word("images"), "limit": whole(9, True),
-        }),
-        ("data.load(text)", functools.partial(load, name=str(_a_text(scratch)), kind="text"), {
+        ("images.load", functools.partial(load, images), {"name": word("digits"), "seed": whole(0)}),
+        ("Splits.few", take, {"most": whole(9), "seed": whole(0, True)}),
+        ("text.load", functools.partial(load, text, str(_a_text(scratch))), {
             "level": word("character"), "vocabulary_size": whole(100),
         }),
-        ("data.load(pairs)", functools.partial(load, name="dates", kind="pairs", seed=0), {
+        ("pairs.load", functools.partial(load, pairs, "dates", seed=0), {
             "vocabulary_size": whole(200), "longest": whole(100), "examples": whole(200),
             "chained": ((1, 2), tuple, False), "target": (None, str, True),
         }),
-        ("data.load(music)", functools.partial(load, name=str(_pieces(scratch)), kind="music", seed=0), {
+        ("music.load", functools.partial(load, music, str(_pieces(scratch)), seed=0), {
             "steps_per_beat": whole(4), "pieces": whole(4, True),
         }),
         ("data.batches", batches, {

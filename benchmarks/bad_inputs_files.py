@@ -150,7 +150,7 @@ def _saved(model, *_, **options):
 
 
 def files(rng, scratch):
-    """Pictures, texts, pairs and pieces that data.load reads: one damaged file among good ones, or all of them."""
+    """Pictures, texts, pairs and pieces that a kind's load reads: one damaged file among good ones, or all of them."""
     good = fixtures.data_folder(scratch.parent / "shared")
     pictures = sorted((good / "pictures").rglob("*.png"))
     os.chdir(scratch)
@@ -158,7 +158,7 @@ def files(rng, scratch):
 
     def add(place, what, change, *, kind, name, **options):
         run = functools.partial(_load, good, scratch / "set", change, kind, name, options)
-        inputs.append(BadInput(f"data.load {place}", f"{place}: {what}", run, ()))
+        inputs.append(BadInput(f"{kind}.load {place}", f"{place}: {what}", run, ()))
 
     def write(path, done):
         return functools.partial(_write, path, done)
@@ -239,14 +239,14 @@ def _load(good, place, change, kind, name, options):
         change(place)
     except OSError:
         return  # this file system has no such name
-    splits = data.load(path, 0, kind=kind, **with_files)
+    splits = getattr(data, kind).load(path, 0, **with_files)
     for note in splits.notes:
         if "\n" in note:
             raise Fault("lines", note)
     if not len(splits.train):
         raise Fault("accepted", "there is no training example")
     if kind == "images":
-        batches = data.batches(splits.train, 8, preprocess=splits.preprocess)
+        batches = data.batches(splits.train, 8, collate=data.images.with_labels(splits.preprocess))
         finite(next(iter(batches.dataset())), "the first batch's values")
 
 

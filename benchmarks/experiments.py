@@ -61,13 +61,14 @@ def degradation(row, smoke=False):
         from keras_dl import data, models
         from keras_dl.data import images
     plan = DEGRADATION | ({"epochs": 1} if smoke else {})
-    splits = data.load("cifar10", SEED, limit=256 if smoke else None)
+    splits = images.load("cifar10", SEED)
+    splits = splits.few(256, SEED) if smoke else splits
     train = data.batches(
-        splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess,
+        splits.train, plan["batch_size"], collate=images.with_labels(splits.preprocess), seed=SEED, shuffle=True,
         augment=images.augmentation("crop_flip", splits.info, splits.preprocess),
     )  # fmt: skip
     model = _compiled(
-        lambda: models.build_resnet_cifar(splits.info.input_shape, 10, filters=plan["filters"], **NETS[row]),
+        lambda: models.build_resnet_cifar(splits.preprocess.input_shape, 10, filters=plan["filters"], **NETS[row]),
         plan, train.steps(),
     )  # fmt: skip
     fixed = splits.train.take(slice(GRADIENT_BATCH))
@@ -92,14 +93,17 @@ def batchnorm(row, smoke=False):
         import numpy as np
 
         from keras_dl import data, models
+        from keras_dl.data import images
     plan = BATCHNORM | ({"epochs": 1} if smoke else {})
-    splits = data.load("mnist", SEED, limit=256 if smoke else None)
-    train = data.batches(splits.train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=splits.preprocess)
-    test = data.batches(splits.test, 500, preprocess=splits.preprocess)
+    splits = images.load("mnist", SEED)
+    splits = splits.few(256, SEED) if smoke else splits
+    collate = images.with_labels(splits.preprocess)
+    train = data.batches(splits.train, plan["batch_size"], collate=collate, seed=SEED, shuffle=True)
+    test = data.batches(splits.test, 500, collate=collate)
 
     def build():
         model = models.build_mlp(
-            splits.info.input_shape, 10, units=plan["units"], activation="sigmoid", batch_norm=NORMALISED[row]
+            splits.preprocess.input_shape, 10, units=plan["units"], activation="sigmoid", batch_norm=NORMALISED[row]
         )
         rng = np.random.default_rng(SEED)
         for layer in model.layers:

@@ -47,14 +47,14 @@ def measure(row, smoke=False):
 
         from keras_dl import data, objectives, training
         from keras_dl.data import text
-    splits = data.load("python", SEED, kind="text")
+    splits = text.load("python", SEED)
     keras.utils.set_random_seed(SEED)
 
     def batches(examples, rows, shuffle=False):
         windows = text.windows(examples.take(slice(4000)) if smoke else examples, rows, PLAN["steps"])
-        return data.batches(windows, rows, seed=SEED, shuffle=shuffle, preprocess=_Alone(splits.preprocess))
+        return data.batches(windows, rows, collate=_Alone(splits.preprocess).batch, seed=SEED, shuffle=shuffle)
 
-    model = network(row, splits.info.vocabulary_size)
+    model = network(row, len(splits.preprocess.vocabulary))
     model.compile(
         keras.optimizers.Adam(PLAN["learning_rate"], global_clipnorm=PLAN["clipnorm"]),
         objectives.SequenceLoss("categorical"), weighted_metrics=[objectives.BitsPerStep()],

@@ -94,9 +94,10 @@ def dates(row, smoke=False):
 def multi30k(row):
     """Translate the test set with the export that is there."""
     with imports.quiet_tensorflow():
-        from keras_dl import data, scores
+        from keras_dl import scores
+        from keras_dl.data import pairs
     exported = of_multi30k(row)
-    test = data.load("multi30k", SEED, kind="pairs", vocabulary_size=500).test.features
+    test = pairs.load("multi30k", SEED, vocabulary_size=500).test.features
     sources, references = ([text.decode() for text in test[f"{side}_text"]] for side in ("source", "target"))
     hypotheses = translated(exported, sources)
     bleu = scores.of_translations(hypotheses, references)["bleu"]

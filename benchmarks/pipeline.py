@@ -124,19 +124,18 @@ def _contender(who, name):
         from keras_dl.data import images
     keras.utils.set_random_seed(SEED)
     dataset, augment = DATA[name]
-    splits = data.load(dataset, SEED)
+    splits = images.load(dataset, SEED)
     augment = images.augmentation(augment, splits.info, splits.preprocess)
+    collate = images.with_labels(splits.preprocess)
     if who == "pipeline":
         return Pipeline(
-            data.batches(
-                splits.train, BATCH_SIZE, seed=SEED, shuffle=True, augment=augment, preprocess=splits.preprocess
-            )
+            data.batches(splits.train, BATCH_SIZE, collate=collate, seed=SEED, shuffle=True, augment=augment)
         )
-    model = models.build_convnet(splits.info.input_shape, splits.info.num_classes)
+    model = models.build_convnet(splits.preprocess.input_shape, splits.info.num_classes)
     model.compile(
         optimizer=optimizers.build("momentum", RATE), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    return Ours(model, splits.train, BATCH_SIZE, splits.preprocess, augment)
+    return Ours(model, splits.train, BATCH_SIZE, collate, augment)
 
 
 if __name__ == "__main__":

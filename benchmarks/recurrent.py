@@ -85,7 +85,7 @@ def adding(cell, smoke=False):
     )
     model = _build(cell, (plan["steps"], 2), 1, units=(plan["units"],), return_sequences=False)
     model.compile(keras.optimizers.Adam(plan["learning_rate"], global_clipnorm=plan["clipnorm"]), "mean_squared_error")
-    history, metrics = _trained(model, plan, train, validation, test, _Pairs("sequence", "sum"), "loss")
+    history, metrics = _trained(model, plan, train, validation, test, _sums_of, "loss")
     return {"metrics": {"mse": metrics["loss"]}, "details": plan, "curves": {"mse": history["val_loss"]}}
 
 
@@ -93,10 +93,11 @@ def mnist(cell, by, smoke=False):
     """Accuracy of a classifier that reads an image in sequence."""
     import keras
 
-    from keras_dl import data
+    from keras_dl.data import images
 
     plan = (ROW_MNIST if by == "row" else PIXEL_MNIST) | ({"epochs": 1} if smoke else {})
-    splits = data.load("mnist", SEED, limit=300 if smoke else None)
+    splits = images.load("mnist", SEED)
+    splits = splits.few(300, SEED) if smoke else splits
     read = _Reader(splits.preprocess, by)
     model = _build(cell, read.shape, 10, units=(plan["units"],), return_sequences=False)
     model.compile(
@@ -104,7 +105,7 @@ def mnist(cell, by, smoke=False):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    history, metrics = _trained(model, plan, splits.train, splits.validation, splits.test, read, "accuracy")
+    history, metrics = _trained(model, plan, splits.train, splits.validation, splits.test, read.batch, "accuracy")
     details = plan | {"validation_accuracy": [round(100 * a, 2) for a in history["val_accuracy"]]}
     return {"metrics": {"test_accuracy": 100 * metrics["accuracy"]}, "details": details}
 
@@ -148,9 +149,11 @@ def _play(cell, arguments, splits, plan, rate, seed):
     keras.utils.set_random_seed(seed)
     size, lengths = plan["batch_size"], splits.train.features["roll"].lengths
     train = data.batches(
-        splits.train, size, seed=seed, preprocess=splits.preprocess, plan=plans.bucketed(lengths, size)
+        splits.train, size, collate=splits.preprocess.batch, seed=seed, plan=plans.bucketed(lengths, size)
     )
-    validation, test = (data.batches(s, size, preprocess=splits.preprocess) for s in (splits.validation, splits.test))
+    validation, test = (
+        data.batches(s, size, collate=splits.preprocess.batch) for s in (splits.validation, splits.test)
+    )
     network = getattr(models, f"build_{cell}")(**({"units": (100,)} if cell == "rnn" else {}) | arguments)
     model = models.SequenceModel(network, weight_noise=plan["weight_noise"], seed=seed)
     model.compile(
@@ -176,12 +179,12 @@ def _build(cell, input_shape, outputs, **arguments):
     )
 
 
-def _trained(model, plan, train, validation, test, preprocess, metric):
+def _trained(model, plan, train, validation, test, collate, metric):
     """(history, metrics of the test examples with the weights of the best epoch by validation)."""
     from keras_dl import data, training
 
-    batches = data.batches(train, plan["batch_size"], seed=SEED, shuffle=True, preprocess=preprocess)
-    others = (data.batches(part, 500, preprocess=preprocess) for part in (validation, test))
+    batches = data.batches(train, plan["batch_size"], collate=collate, seed=SEED, shuffle=True)
+    others = (data.batches(part, 500, collate=collate) for part in (validation, test))
     validation, test = others
     mode = "min" if metric == "loss" else "max"
     history = _fit(model, batches, validation, plan["epochs"], monitor=f"val_{metric}", mode=mode)
@@ -210,13 +213,8 @@ def _sums(rng, count, steps):
     return data.Examples({"sequence": sequences, "sum": sequences.prod(-1).sum(1, keepdims=True)})
 
 
-@dataclasses.dataclass(frozen=True)
-class _Pairs:
-    x: str
-    y: str
-
-    def batch(self, raw):
-        return raw[self.x], raw[self.y]
+def _sums_of(raw):
+    return raw["sequence"], raw["sum"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,9 +239,9 @@ class _Reader:
 
 
 def _music(name, smoke):
-    from keras_dl import data
+    from keras_dl.data import music
 
-    return data.load(name, SEED, kind="music", pieces=8 if smoke else None)
+    return music.load(name, SEED, pieces=8 if smoke else None)
 
 
 def _value(figure):

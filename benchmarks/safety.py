@@ -207,7 +207,7 @@ def _bomb(row, way, export, folder, exports):
         folders = [_folder(folder / name, harmless, kind) for name in ("harmless", "with_bomb")]
         inside = next(path for path in folders[1].rglob("*") if path.is_file()).parent
         (inside / bomb.name).write_bytes(bomb.read_bytes())
-        return tuple(lambda path=path: data.load(str(path), kind=kind) for path in folders)
+        return tuple(lambda path=path: getattr(data, kind).load(str(path)) for path in folders)
     endpoint = {"predict": "serving_default"}.get(way, way)
 
     def predict(file):

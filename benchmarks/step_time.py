@@ -328,11 +328,12 @@ def serve(make):
 class Ours:
     """The graph of training.fit over a pipeline of data.batches, block by block as fit calls it."""
 
-    def __init__(self, model, examples, batch_size, preprocess, augment=None, shuffle=True):
+    def __init__(self, model, examples, batch_size, collate, augment=None, shuffle=True):
+
         from keras_dl import data, training
 
         def batches(part):
-            return data.batches(part, batch_size, seed=SEED, shuffle=shuffle, augment=augment, preprocess=preprocess)
+            return data.batches(part, batch_size, collate=collate, seed=SEED, shuffle=shuffle, augment=augment)
 
         with tempfile.TemporaryDirectory(prefix="keras_dl-step-") as folder:
             run = runs.Run(path=Path(folder) / "run", root=Path(folder), name="step", app="step_time", seed=SEED)
@@ -349,6 +350,7 @@ class Ours:
             import keras
 
             from keras_dl import data, optimizers
+            from keras_dl.data import images
         keras.utils.set_random_seed(SEED)
         pixels, labels = network.data()
         model = network.build()
@@ -357,7 +359,8 @@ class Ours:
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
         preprocess = Preprocess.of(pixels[:1024], network.input_shape)
-        ours = cls(model, data.Examples({"image": pixels, "label": labels}), network.batch_size, preprocess)
+        examples = data.Examples({"image": pixels, "label": labels})
+        ours = cls(model, examples, network.batch_size, images.with_labels(preprocess))
         ours.about["operations"] = network.operations()
         return ours
 

@@ -22,7 +22,6 @@ lstm_generation: the word model generates text at batch 1; the time is that of a
 
 import dataclasses
 import sys
-import types
 
 import numpy as np
 import operations
@@ -89,7 +88,7 @@ class WordModel:
             loss=objectives.SequenceLoss("categorical", over="sequences"),
             jit_compile=self.jit_compile,
         )
-        return Ours(model, self.windows(), self.batch_size, self.vocabulary(), shuffle=False)
+        return Ours(model, self.windows(), self.batch_size, self.vocabulary().batch, shuffle=False)
 
     def keras(self):
         import keras
@@ -166,8 +165,7 @@ class VectorModel:
         model.compile(
             optimizer=optimizers.build("sgd", RATE), loss=keras.losses.MeanSquaredError(), jit_compile=self.jit_compile
         )
-        pairs = types.SimpleNamespace(batch=lambda raw: (raw["x"], raw["y"]))
-        return Ours(model, data.Examples({"x": x, "y": y}), self.batch_size, pairs)
+        return Ours(model, data.Examples({"x": x, "y": y}), self.batch_size, lambda raw: (raw["x"], raw["y"]))
 
     def keras(self):
         import keras

@@ -81,7 +81,7 @@ class Pairs:
         )
         pieces = (*subwords.SPECIAL, subwords.WORD, *map(str, range(WORDS - FIRST - 1)))
         ragged = {side: data.Ragged.of(list(a)) for side, a in zip(("source", "target"), self.data(), strict=True)}
-        return Ours(model, data.Examples(ragged), self.batch_size, subwords.Subwords(pieces))
+        return Ours(model, data.Examples(ragged), self.batch_size, subwords.Subwords(pieces).batch)
 
     def torch(self, name, who):
         return Torch(self, name, who)

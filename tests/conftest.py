@@ -211,4 +211,4 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture(scope="session")
 def digits():
-    return keras_dl.data.load("digits")
+    return keras_dl.data.images.load("digits")

@@ -92,12 +92,12 @@ def asked(export, dataset, limit):
     """Loss and accuracy of the test split by what the export answers to its raw pictures."""
     import numpy as np
 
-    from keras_dl import data
     from keras_dl import export as exports
+    from keras_dl.data import images
 
-    served, examples = exports.load(export), data.load(dataset, limit=limit).test.features
-    images = examples["image"]
-    answers = [served.call("serve", image=images[k : k + 100])["probabilities"] for k in range(0, len(images), 100)]
+    served, examples = exports.load(export), images.load(dataset).few(limit, seed=0).test.features
+    pixels = examples["image"]
+    answers = [served.call("serve", image=pixels[k : k + 100])["probabilities"] for k in range(0, len(pixels), 100)]
     probabilities = np.concatenate(answers)
     right = probabilities[np.arange(len(probabilities)), examples["label"]]
     accuracy = (probabilities.argmax(1) == examples["label"]).mean()
@@ -167,9 +167,9 @@ def test_ones_own_pictures_from_folder_to_answer(tmp_path):
 
 @pytest.mark.data
 def test_mnist_through_tfds(tmp_path):
-    from keras_dl.data import tfds_sets
+    from keras_dl.data import prepared
 
-    if not any((place / "mnist").is_dir() for place in tfds_sets.folders()):
+    if not any((place / "mnist").is_dir() for place in prepared.folders()):
         pytest.skip("data: mnist is not prepared under TFDS_DATA_DIR")
     metrics = main_of(ROOT / "apps" / "classify_images.py")(
         ["--dataset", "mnist", "--model", "linear", "--trials", "0", "--epochs", "3", "--out", str(tmp_path)]

@@ -180,7 +180,8 @@ def test_two_files_of_ones_own_are_translated_in_half_precision(tmp_path, capsys
     said = capsys.readouterr().out
     assert "left out, empty on both sides: 2 pairs" in said and "left out of train, longer than 200 sub-words: " in said
     (card,) = (tmp_path / "saved_models").glob("*/1/card.json")
-    assert json.loads(card.read_text())["data"]["languages"] == ["xx", "yy"]
+    features = json.loads(card.read_text())["data"]["features"]
+    assert [features[side]["language"] for side in ("source", "target")] == ["xx", "yy"]
 
 
 @pytest.mark.slow

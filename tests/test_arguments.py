@@ -287,11 +287,11 @@ def test_arguments_that_do_not_go_together(name, given, sentence):
 
 VERBS = {
     "optimizers.build": optimizers.build,
-    "data.load": data.load,
-    "data.load (images)": images.load,
-    "data.load (text)": text.load,
-    "data.load (pairs)": pairs.load,
-    "data.load (music)": music.load,
+    "images.load": images.load,
+    "text.load": text.load,
+    "pairs.load": pairs.load,
+    "music.load": music.load,
+    "Splits.few": data.Splits.few,
     "data.batches": data.batches,
     "text.windows": text.windows,
     "plans.shuffled": plans.shuffled,
@@ -361,7 +361,7 @@ def as_they_are(raw):
 def test_windows_of_a_text_keep_their_order():
     stream = data.Examples({"tokens": np.arange(50, dtype=np.int32)})
     windows = text.windows(stream, 4, 5)
-    data.batches(windows, 4, preprocess=as_they_are)
+    data.batches(windows, 4, collate=as_they_are)
     plan = plans.shuffled(len(windows), 4)
     for given, said in (
         ({"shuffle": True}, "shuffle=True"),
@@ -370,11 +370,11 @@ def test_windows_of_a_text_keep_their_order():
     ):
         for examples in (windows, windows.take(slice(8))):
             with pytest.raises(UserError, match=f"windows of 4 rows .* in order, 4 at once; got {said}"):
-                data.batches(examples, **{"batch_size": 4, "preprocess": as_they_are} | given)
-    data.batches(stream, 5, preprocess=as_they_are, shuffle=True)
+                data.batches(examples, **{"batch_size": 4, "collate": as_they_are} | given)
+    data.batches(stream, 5, collate=as_they_are, shuffle=True)
     for wrong in (None, 3):
-        with pytest.raises(UserError, match=f"data.batches: preprocess must be the Splits' own, .*; got {wrong}."):
-            data.batches(stream, 5, preprocess=wrong)
+        with pytest.raises(UserError, match=f"data.batches: collate must be a function of \\(raw\\); got {wrong}."):
+            data.batches(stream, 5, collate=wrong)
 
 
 @pytest.mark.parametrize(
@@ -383,14 +383,14 @@ def test_windows_of_a_text_keep_their_order():
 def test_class_weights_are_one_number_a_label(weights):
     examples = data.Examples({"image": np.zeros((4, 2, 2, 1), np.uint8), "label": np.array([0, 1, 1, 0])})
     with pytest.raises(UserError, match="data.batches: class_weight must be numbers of at least 0, one for each label"):
-        data.batches(examples, 2, preprocess=print, class_weight=weights)
-    assert data.batches(examples, 2, preprocess=print, class_weight=[1, 2]).class_weight.tolist() == [1.0, 2.0]
+        data.batches(examples, 2, collate=print, class_weight=weights)
+    assert data.batches(examples, 2, collate=print, class_weight=[1, 2]).class_weight.tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("examples", [None, [1, 2], {"image": [1]}, np.zeros(3)])
 def test_what_is_batched_is_examples(examples):
     with pytest.raises(UserError, match="data.batches: examples must be Examples"):
-        data.batches(examples, 2, preprocess=print)
+        data.batches(examples, 2, collate=print)
 
 
 @pytest.mark.slow

@@ -735,7 +735,8 @@ def test_scores_by_length_and_alignments_are_of_the_export(monkeypatch, tmp_path
     import alignment
     import lengths
 
-    from keras_dl import data, export
+    from keras_dl import export
+    from keras_dl.data import pairs
 
     monkeypatch.setattr(lengths, "ROOT", tmp_path)
     for row, (model, _) in lengths.MODELS.items():
@@ -750,10 +751,8 @@ def test_scores_by_length_and_alignments_are_of_the_export(monkeypatch, tmp_path
     subprocess.run([sys.executable, str(ROOT / "apps" / "translate.py"), *words], check=True)
     made = export.load(tmp_path / "saved_models" / "transformer-dates")
     monkeypatch.setattr(lengths, "of_multi30k", lambda row: made)
-    load, options = data.load, {"kind": "pairs", "chained": (1, 3), "examples": 1000, "vocabulary_size": 400}
-    splits = load("dates", 0, **options)
-    few = dataclasses.replace(splits, test=splits.test.take(slice(200)))
-    monkeypatch.setattr(data, "load", lambda *args, **kwargs: few)
+    few = pairs.load("dates", chained=(1, 3), examples=1000, vocabulary_size=400).few(200)
+    monkeypatch.setattr(pairs, "load", lambda *args, **kwargs: few)
     found = lengths.multi30k("transformer")
     assert sum(point["count"] for point in found["curves"]["points"]) == 200
     assert found["details"]["export"] == "python apps/translate.py --smoke --model transformer --trials 0"

@@ -1,5 +1,6 @@
 """Laws of the data: nothing leaks, an epoch is a plan, an operation is the same alone and inside tf.data."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -7,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import images, tfds_sets
+from keras_dl.data import images, prepared
 from keras_dl.errors import UserError
 from keras_dl.features.image import Preprocess
 
 
-def identity(images):
-    return tf.cast(images, tf.float32)
+def identity(raw):
+    return tf.cast(raw["image"], tf.float32), raw["label"]
 
 
 def numbered(size=10, side=4):
@@ -27,24 +28,24 @@ def order(dataset):
 
 
 def test_an_epoch_is_a_permutation_and_the_next_another_one():
-    batches = data.batches(numbered(), 3, seed=1, shuffle=True, preprocess=identity)
+    batches = data.batches(numbered(), 3, seed=1, shuffle=True, collate=identity)
     first, second = order(batches.dataset(0)), order(batches.dataset(1))
     assert [len(b) for b in first] == [3, 3, 3, 1] and batches.steps() == 4
     assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(10))
     assert first != second
     assert first == order(batches.dataset(0))
-    assert first != order(data.batches(numbered(), 3, seed=2, shuffle=True, preprocess=identity).dataset(0))
+    assert first != order(data.batches(numbered(), 3, seed=2, shuffle=True, collate=identity).dataset(0))
 
 
 def test_validation_order_is_as_stored():
-    assert sum(order(data.batches(numbered(), 4, preprocess=identity).dataset(5)), []) == list(range(10))
+    assert sum(order(data.batches(numbered(), 4, collate=identity).dataset(5)), []) == list(range(10))
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 @pytest.mark.parametrize("step", [0, 1, 3])
 def test_a_pipeline_that_starts_anywhere_is_the_rest_of_the_whole(epoch, step):
     augment = images.Augment(1)
-    batches = data.batches(numbered(), 3, seed=4, shuffle=True, augment=augment, preprocess=identity)
+    batches = data.batches(numbered(), 3, seed=4, shuffle=True, augment=augment, collate=identity)
     whole = [(x.numpy(), y.numpy()) for x, y in batches.dataset(0, epochs=4)]
     rest = [(x.numpy(), y.numpy()) for x, y in batches.dataset(epoch, step, epochs=4 - epoch)]
     assert len(rest) == len(whole) - 4 * epoch - step == batches.dataset(epoch, step, epochs=4 - epoch).cardinality()
@@ -54,7 +55,7 @@ def test_a_pipeline_that_starts_anywhere_is_the_rest_of_the_whole(epoch, step):
 
 
 def test_an_endless_pipeline_goes_on_with_the_next_epoch():
-    batches = data.batches(numbered(), 3, seed=4, shuffle=True, preprocess=identity)
+    batches = data.batches(numbered(), 3, seed=4, shuffle=True, collate=identity)
     endless = order(batches.dataset(0, 2, epochs=None).take(6))
     assert endless == order(batches.dataset(0, 2)) + order(batches.dataset(1))
 
@@ -63,7 +64,7 @@ def test_plans_of_ones_own_make_batches_of_any_length():
     def by_length(seed, epoch):
         return [np.array([0]), np.array([1, 2, 3, 4]), np.array([5, 6])]
 
-    batches = data.batches(numbered(), 99, plan=by_length, preprocess=identity)
+    batches = data.batches(numbered(), 99, plan=by_length, collate=identity)
     assert order(batches.dataset()) == [[0], [1, 2, 3, 4], [5, 6]]
 
 
@@ -72,11 +73,11 @@ def test_augmentation_is_the_same_alone_and_inside_the_pipeline():
     examples = data.Examples(
         {"image": rng.integers(0, 256, (7, 6, 5, 3), dtype=np.uint8), "label": np.arange(7, dtype=np.int32)}
     )
-    augment = images.Augment(2, flip=True, fill=(9, 8, 7))
+    augment = images.Augment(2, flip=True, fill={"image": (9, 8, 7)})
     draws = augment.draw(3, 1, 7)
-    batches = data.batches(examples, 7, seed=3, augment=augment, preprocess=identity)
+    batches = data.batches(examples, 7, seed=3, augment=augment, collate=identity)
     (inside,) = [x.numpy() for x, _ in batches.dataset(1)]
-    np.testing.assert_array_equal(inside, augment(examples.features["image"], draws).numpy())
+    np.testing.assert_array_equal(inside, augment(examples.features, draws)["image"].numpy())
     # The definition: pad with the fill, crop at (row, column), mirror.
     for image, (row, column, mirrored), got in zip(examples.features["image"], draws, inside, strict=True):
         padded = np.full((10, 9, 3), (9, 8, 7), np.uint8)
@@ -84,6 +85,55 @@ def test_augmentation_is_the_same_alone_and_inside_the_pipeline():
         want = padded[row : row + 6, column : column + 5]
         np.testing.assert_array_equal(got, want[:, ::-1] if mirrored else want)
     assert len(np.unique(draws[:, 0])) > 1 and len(np.unique(draws[:, 2])) == 2
+
+
+def test_an_image_and_its_mask_are_moved_together():
+    rng = np.random.default_rng(0)
+    image = rng.integers(1, 256, (9, 8, 7, 3), dtype=np.uint8)
+    mask = image.sum(-1, keepdims=True, dtype=np.int32)  # says which pixel it belongs to
+    examples = data.Examples({"image": image, "mask": mask, "label": np.arange(9, dtype=np.int32)})
+    augment = images.Augment(3, flip=True, fill={"image": (0, 0, 0), "mask": (-1,)})
+    batches = data.batches(
+        examples, 4, seed=3, shuffle=True, augment=augment, collate=lambda raw: (raw["image"], raw["mask"])
+    )
+    moved = 0
+    for x, y in batches.dataset(1):
+        x, y = x.numpy(), y.numpy()
+        outside = (x == 0).all(-1, keepdims=True)
+        np.testing.assert_array_equal(y, np.where(outside, -1, x.sum(-1, keepdims=True, dtype=np.int32)))
+        moved += outside.sum()
+    assert moved > 0
+    (alone,) = data.batches(
+        examples, 9, seed=3, augment=images.Augment(3, flip=True), collate=lambda raw: (raw["image"], raw["mask"])
+    ).dataset(1)
+    np.testing.assert_array_equal(alone[1], mask)  # what is not named stays as it is
+
+
+def test_an_augmentation_may_draw_what_it_likes():
+    class Louder:
+        """Every example times a factor of its own; draws (N,) float32."""
+
+        def draw(self, seed, epoch, count):
+            return np.random.default_rng((seed, epoch, 1)).random(count, np.float32)
+
+        def __call__(self, raw, draws):
+            return raw | {"sound": raw["sound"] * draws[:, None]}
+
+    sound = np.ones((10, 3), np.float32)
+    examples = data.Examples({"sound": sound, "number": np.arange(10)})
+    batches = data.batches(
+        examples, 4, seed=5, shuffle=True, augment=Louder(), collate=lambda raw: (raw["sound"], raw["number"])
+    )
+    want = Louder().draw(5, 2, 10)
+    for x, numbers in batches.dataset(2):
+        np.testing.assert_array_equal(x, want[numbers.numpy(), None] * np.ones(3, np.float32))
+
+
+def test_class_weights_go_with_no_other_weight():
+    examples = data.Examples({"x": np.zeros((4, 2), np.float32), "label": np.array([0, 1, 1, 0])})
+    batches = data.batches(examples, 2, class_weight=[1, 2], collate=lambda raw: (raw["x"], raw["label"], raw["label"]))
+    with pytest.raises(UserError, match="class_weight needs a collate that gives"):
+        batches.dataset()
 
 
 def test_what_happens_to_an_example_depends_on_seed_epoch_and_example_alone():
@@ -98,10 +148,8 @@ def test_a_shuffled_example_keeps_its_own_draw():
     pixels = rng.integers(0, 256, (20, 6, 6, 1), dtype=np.uint8)
     examples = data.Examples({"image": pixels, "label": np.arange(20, dtype=np.int32)})
     augment = images.Augment(2)
-    want = augment(pixels, augment.draw(3, 1, 20)).numpy()
-    for image, label in data.batches(examples, 6, seed=3, shuffle=True, augment=augment, preprocess=identity).dataset(
-        1
-    ):
+    want = augment({"image": pixels}, augment.draw(3, 1, 20))["image"].numpy()
+    for image, label in data.batches(examples, 6, seed=3, shuffle=True, augment=augment, collate=identity).dataset(1):
         np.testing.assert_array_equal(image, want[label.numpy()])
 
 
@@ -156,7 +204,7 @@ def test_a_bmp_with_a_palette_has_its_colours(mode):
 
 def test_digits_are_embedded_and_their_splits_disjoint(digits):
     assert [len(s) for s in (digits.train, digits.validation, digits.test)] == [1295, 142, 360]
-    assert digits.info.num_classes == 10 and digits.info.raw_shape == (8, 8, 1)
+    assert digits.info.num_classes == 10 and digits.info.features["image"]["shape"] == (8, 8, 1)
     from sklearn.datasets import load_digits
 
     pixels = load_digits().images
@@ -166,9 +214,9 @@ def test_digits_are_embedded_and_their_splits_disjoint(digits):
     }
     assert not rows["train"] & rows["validation"] and not rows["train"] & rows["test"]
     assert len(np.unique(digits.validation.features["label"])) == 10
-    again = data.load("digits", seed=0)
+    again = images.load("digits", seed=0)
     np.testing.assert_array_equal(again.validation.features["image"], digits.validation.features["image"])
-    other = data.load("digits", seed=1)
+    other = images.load("digits", seed=1)
     assert (other.validation.features["image"] != digits.validation.features["image"]).any()
     np.testing.assert_array_equal(other.test.features["image"], digits.test.features["image"])
 
@@ -192,7 +240,7 @@ def test_balanced_weights_make_every_class_count_the_same():
     assert weights[0] * 6 == pytest.approx(weights[1] * 2)
     batches = data.batches(
         data.Examples({"image": np.zeros((8, 2, 2, 1), np.uint8), "label": labels.astype(np.int32)}),
-        8, class_weight=weights, preprocess=identity,
+        8, class_weight=weights, collate=identity,
     )  # fmt: skip
     (batch,) = batches.dataset()
     np.testing.assert_allclose(batch[2], weights[labels])
@@ -212,19 +260,23 @@ def folder_of(path, classes=("cat", "dog"), each=8, channels=3, seed=0):
 
 
 def test_a_folder_of_ones_own_images(tmp_path):
-    splits = data.load(str(folder_of(tmp_path / "pets")), image_size=16)
-    assert splits.info.classes == ("cat", "dog") and splits.info.input_shape == (16, 16, 3)
+    splits = images.load(str(folder_of(tmp_path / "pets")), image_size=16)
+    assert splits.info.classes == ("cat", "dog") and splits.preprocess.input_shape == (16, 16, 3)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [12, 2, 2]
     for part in (splits.train, splits.validation, splits.test):
         bright = part.features["image"].mean((1, 2, 3)) > 100
         np.testing.assert_array_equal(bright, part.features["label"] == 1)
-    assert data.load(str(folder_of(tmp_path / "grey", channels=1)), image_size=16).info.input_shape == (16, 16, 1)
+    assert images.load(str(folder_of(tmp_path / "grey", channels=1)), image_size=16).preprocess.input_shape == (
+        16,
+        16,
+        1,
+    )
 
 
 def test_a_folder_with_splits_keeps_them(tmp_path):
     for part, each in (("train", 6), ("val", 2), ("test", 3)):
         folder_of(tmp_path / "own" / part, each=each)
-    splits = data.load(str(tmp_path / "own"), image_size=8)
+    splits = images.load(str(tmp_path / "own"), image_size=8)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [12, 4, 6]
 
 
@@ -236,10 +288,10 @@ def test_unreadable_files_are_named_before_training(tmp_path):
     write(folder, "dog/.thumbnails/x.txt", b"hidden: none of ours")
     write(folder, "dog/empty.jpg", b"")
     with pytest.raises(
-        UserError, match=r"3 of 19 files .*cat/cut.png, dog/empty.jpg, dog/notes.txt.*--skip-unreadable"
+        UserError, match=r"3 of 19 files .*\(cat/cut.png\); .*\(dog/empty.jpg\); .*\(dog/notes.txt\).*--skip-unreadable"
     ):
-        data.load(str(folder), image_size=16)
-    splits = data.load(str(folder), image_size=16, skip_unreadable=True)
+        images.load(str(folder), image_size=16)
+    splits = images.load(str(folder), image_size=16, skip_unreadable=True)
     assert sum(len(s) for s in (splits.train, splits.validation, splits.test)) == 16
 
 
@@ -247,11 +299,11 @@ def test_a_folder_too_large_for_memory_stays_on_disk(tmp_path, monkeypatch):
     from keras_dl.data import folders
 
     path = str(folder_of(tmp_path / "pets"))
-    inside = data.load(path, image_size=16)
+    inside = images.load(path, image_size=16)
     monkeypatch.setattr(folders, "IN_MEMORY", 0)
-    outside = data.load(path, image_size=16)
-    (a,) = data.batches(inside.train, 99, preprocess=inside.preprocess).dataset()
-    (b,) = data.batches(outside.train, 99, preprocess=outside.preprocess).dataset()
+    outside = images.load(path, image_size=16)
+    (a,) = data.batches(inside.train, 99, collate=images.with_labels(inside.preprocess)).dataset()
+    (b,) = data.batches(outside.train, 99, collate=images.with_labels(outside.preprocess)).dataset()
     np.testing.assert_array_equal(a[0], b[0])
 
 
@@ -267,36 +319,55 @@ def test_a_folder_too_large_for_memory_stays_on_disk(tmp_path, monkeypatch):
 def test_a_folder_that_will_not_do_is_one_line(tmp_path, make, said):
     make(tmp_path / "pets")
     with pytest.raises(UserError, match=said):
-        data.load(str(tmp_path / "pets"))
+        images.load(str(tmp_path / "pets"))
 
 
 def test_an_unknown_set_names_the_nearest():
     with pytest.raises(UserError, match='"fashion_mnits"; nearest: fashion_mnist. Sets: cifar10, digits'):
-        data.load("fashion_mnits")
+        images.load("fashion_mnits")
 
 
 def test_a_set_that_is_nowhere_says_where_it_was_looked_for(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: False)
+    monkeypatch.setattr(prepared, "answers", lambda host: False)
     with pytest.raises(
         UserError, match=f"mnist is not prepared .looked in {tmp_path}/mnist.*does not answer"
     ) as caught:
-        data.load("mnist")
+        images.load("mnist")
     assert "\n" not in str(caught.value)
 
 
 def test_batches_say_what_is_wrong():
     with pytest.raises(UserError, match="batch_size must be a whole number from 1 to 1,000,000,000; got 0"):
-        data.batches(numbered(), 0, preprocess=identity)
+        data.batches(numbered(), 0, collate=identity)
     for wrong in (len, lambda seed: [], 3):
         with pytest.raises(
             UserError, match="data.batches: plan must be a function of \\(seed, epoch\\), or None; got "
         ):
-            data.batches(numbered(), 4, preprocess=identity, plan=wrong)
+            data.batches(numbered(), 4, collate=identity, plan=wrong)
     with pytest.raises(
-        UserError, match="augment must be a function of \\(images, draws\\), or None; got <built-in function len>"
+        UserError, match="augment must be a function of \\(raw, draws\\), or None; got <built-in function len>"
     ):
-        data.batches(numbered(), 4, preprocess=identity, augment=len)
-    with pytest.raises(UserError, match="augment must be what images.augmentation makes, or None; got <function"):
-        data.batches(numbered(), 4, preprocess=identity, augment=lambda images, draws: images)
+        data.batches(numbered(), 4, collate=identity, augment=len)
+    with pytest.raises(UserError, match=r"augment must have draw\(seed, epoch, count\), as .*; got <function"):
+        data.batches(numbered(), 4, collate=identity, augment=lambda raw, draws: raw)
+
+
+def test_few_examples_are_drawn_or_the_first_ones():
+    counts = {"train": 10, "validation": 4, "test": 7}
+    info = data.Info("numbers", "made here", {"label": {"classes": tuple("abcdefghij")}}, counts)
+    splits = data.Splits(*map(numbered, counts.values()), info, identity)
+    few = splits.few(5, seed=3)
+    assert [len(part) for part in (few.train, few.validation, few.test)] == [5, 4, 5]
+    assert few.info == dataclasses.replace(info, counts={"train": 5, "validation": 4, "test": 5})
+    drawn = few.train.features["label"].tolist()
+    assert drawn == sorted(set(drawn)) and drawn != splits.few(5, seed=4).train.features["label"].tolist()
+    assert drawn == splits.few(5, seed=3).train.features["label"].tolist()
+    assert splits.few(5).train.features["label"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_kind_is_imported_when_it_is_used():
+    assert data.images is images
+    with pytest.raises(AttributeError, match="has no attribute 'load'"):
+        data.load  # noqa: B018

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_dl import data
+from keras_dl.data import music
 from keras_dl.errors import UserError
 from keras_dl.features import midi
 
@@ -227,13 +227,15 @@ def test_a_folders_pieces_keep_their_tempo_and_what_is_left_out_is_said(tmp_path
         more = note(40, channel=9) * 3 + note(10) if number < 2 else b""
         content = tempo(60_000_000 // (60 + 10 * number)) + note(60 + number, BEAT * (1 + number)) + more
         (tmp_path / f"{number}.mid").write_bytes(midi_file(content))
-    splits = data.load(str(tmp_path), kind="music", steps_per_beat=1)
+    splits = music.load(str(tmp_path), steps_per_beat=1)
     tempi = []
     for part in (splits.train, splits.validation, splits.test):
         for roll, beats_per_minute in zip(part.features["roll"], part.features["beats_per_minute"], strict=True):
             assert beats_per_minute == pytest.approx(60 + 10 * (len(roll) - 1), rel=1e-4)
             tempi.append(beats_per_minute)
-    assert len(tempi) == 8 and splits.info.beats_per_minute == np.median(splits.train.features["beats_per_minute"])
+    assert len(tempi) == 8 and splits.info.details["beats_per_minute"] == np.median(
+        splits.train.features["beats_per_minute"]
+    )
     assert splits.notes == (
         "notes of drums left out: 6, in 2 of 8 files",
         "notes outside the piano's 88 keys left out: 2, in 2 of 8 files",
@@ -245,7 +247,7 @@ def test_the_same_piece_in_two_splits_is_said(tmp_path):
         (tmp_path / part).mkdir()
         for key in keys:
             (tmp_path / part / f"{key}.mid").write_bytes(midi_file(tempo(10_000 * key) + note(key)))
-    assert data.load(str(tmp_path), kind="music").notes == (
+    assert music.load(str(tmp_path)).notes == (
         "of the 2 pieces of validation, 1 stand in train too, note for note",
         "of the 3 pieces of test, 2 stand in train too, note for note",
         "of the 3 pieces of test, 1 stand in validation too, note for note",
@@ -281,19 +283,19 @@ def test_splits_go_by_their_usual_names_in_any_letter_case(tmp_path):
     for number, name in enumerate(("Training", "VALID", "testing")):
         pieces(tmp_path / name, 2, 2 * number)
     pieces(tmp_path / "drafts", 1, 20)
-    splits = data.load(str(tmp_path), kind="music", steps_per_beat=1)
+    splits = music.load(str(tmp_path), steps_per_beat=1)
     assert lengths(splits) == [[1, 2], [3, 4], [5, 6]]
-    assert splits.notes == ("left out, beside the folders of the splits: 1 (drafts/20.mid)",)
+    assert splits.notes == ("left out, of no split: 1 (drafts/20.mid)",)
     pieces(tmp_path / "dev", 1, 30)
-    with pytest.raises(UserError, match=r"one folder of the validation split; got VALID, dev\. Move"):
-        data.load(str(tmp_path), kind="music")
+    with pytest.raises(UserError, match="VALID/ and dev/ are both the validation split; keep one of them."):
+        music.load(str(tmp_path))
 
 
 @pytest.mark.parametrize(("given", "missing"), [("val", "test"), ("Test", "validation")])
 def test_a_split_that_is_missing_is_held_out_of_train_and_said(tmp_path, given, missing):
     pieces(tmp_path / "Train", 5)
     pieces(tmp_path / given, 2, 5)
-    splits = data.load(str(tmp_path), kind="music", steps_per_beat=1)
+    splits = music.load(str(tmp_path), steps_per_beat=1)
     train, validation, test = lengths(splits)
     held, kept = (test, validation) if missing == "test" else (validation, test)
     assert kept == [6, 7] and len(held) == 1 and sorted(train + held) == [1, 2, 3, 4, 5]
@@ -309,14 +311,18 @@ def test_links_are_followed_and_all_that_is_left_out_is_said(tmp_path):
     (root / "gone.mid").symlink_to(tmp_path / "nothing")
     (root / "cover.jpg").write_bytes(b"")
     (root / "words.txt").write_bytes(b"")
-    splits = data.load(str(root), kind="music", steps_per_beat=1)
+    splits = music.load(str(root), steps_per_beat=1)
     assert sorted(sum(lengths(splits), [])) == [1, 2, 3, 4, 5]
     said = "\n".join(splits.notes)
-    for sentence in ("links to nothing: 1 (gone.mid)", "links that lead back: 1 (link/back)", "no .mid or .midi: 2 ("):
+    for sentence in (
+        "links to nothing: 1 (gone.mid)",
+        "links that lead back: 1 (link/back)",
+        "no MIDI files by their endings: 2 (",
+    ):
         assert f"left out, {sentence}" in said
     assert len(splits.notes) == 3
 
 
 def test_a_home_that_nobody_has_is_said():
     with pytest.raises(UserError, match="~nobody_of_that_name"):
-        data.load("~nobody_of_that_name/x", kind="music")
+        music.load("~nobody_of_that_name/x")

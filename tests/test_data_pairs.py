@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import multi30k, pairs, plans, tfds_sets
+from keras_dl.data import multi30k, pairs, plans, prepared
 from keras_dl.errors import UserError
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw" / "multi30k"
@@ -33,16 +33,16 @@ def nowhere(monkeypatch, tmp_path):
     """No data folder but an empty one, and no network."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: False)
+    monkeypatch.setattr(prepared, "answers", lambda host: False)
     return tmp_path / "tfds"
 
 
 def own(folder, sources, targets, seed=0, **options):
-    """data.load of two files: lists of lines, or bytes."""
+    """pairs.load of two files: lists of lines, or bytes."""
     paths = folder / "a.en", folder / "a.de"
     for path, lines in zip(paths, (sources, targets), strict=True):
         path.write_bytes(lines if isinstance(lines, bytes) else "".join(f"{line}\n" for line in lines).encode())
-    return data.load(str(paths[0]), seed, kind="pairs", target=str(paths[1]), **{"vocabulary_size": 60} | options)
+    return pairs.load(str(paths[0]), seed, target=str(paths[1]), **{"vocabulary_size": 60} | options)
 
 
 def texts_of(splits):
@@ -51,6 +51,10 @@ def texts_of(splits):
         part: [tuple(t.decode() for t in two) for two in zip(f["source_text"], f["target_text"], strict=True)]
         for part, f in ((part, getattr(splits, part).features) for part in PARTS)
     }
+
+
+def languages_of(info):
+    return tuple(info.features[side]["language"] for side in ("source", "target"))
 
 
 def one_line(caught, said):
@@ -130,14 +134,14 @@ def test_ids_are_the_texts(sentencepiece, tmp_path):
             assert [ids.tolist() for ids in features[side]] == want
             assert features[side].values.dtype == np.int32
     info = splits.info
-    assert info.vocabulary_size == len(splits.preprocess.pieces) == 60
-    assert info.longest == tuple(
-        max(int(getattr(splits, part).features[side].lengths.max()) for part in PARTS) for side in ("source", "target")
-    )
+    assert len(splits.preprocess.pieces) == 60
+    for side, language in (("source", "en"), ("target", "de")):
+        longest = max(int(getattr(splits, part).features[side].lengths.max()) for part in PARTS)
+        assert info.features[side] == {"language": language, "vocabulary_size": 60, "longest": longest}
     rows = "".join(f"{a}\t{b}\n" for part in PARTS for a, b in texts_of(splits)[part])
-    assert info.sha256 == hashlib.sha256(rows.encode()).hexdigest()
-    assert (info.name, info.languages, info.source) == ("a.en", ("en", "de"), "text files a.en and a.de")
-    assert (info.dropped, info.skipped) == (0, 0)
+    assert info.details["sha256"] == hashlib.sha256(rows.encode()).hexdigest()
+    assert (info.name, info.source) == ("a.en", "text files a.en and a.de")
+    assert (info.details["dropped"], info.details["skipped"]) == (0, 0)
 
 
 def test_encoding_in_chunks_changes_nothing(sentencepiece, tmp_path, monkeypatch):
@@ -162,7 +166,7 @@ def test_pairs_go_into_batches(sentencepiece, tmp_path):
     splits = own(tmp_path, LINES, TWINS)
     lengths = np.stack([splits.train.features[side].lengths + 1 for side in ("source", "target")], 1)
     plan = plans.by_tokens(lengths, 64)
-    pipeline = data.batches(splits.train, 1, preprocess=splits.preprocess, plan=plan)
+    pipeline = data.batches(splits.train, 1, collate=splits.preprocess.batch, plan=plan)
     read = []
     for x, y, w in pipeline.dataset():
         assert x["source"].shape[0] * max(x["source"].shape[1], y.shape[1]) <= 64
@@ -182,8 +186,9 @@ def test_long_pairs_are_left_out_of_training_alone(sentencepiece, tmp_path):
         for part in PARTS
     }
     assert lengths["train"].max() == 6 < max(lengths["validation"].max(), lengths["test"].max())
-    assert splits.info.dropped > 0 and splits.info.dropped + splits.info.counts["train"] == 90
-    assert splits.info.longest == tuple(np.concatenate(list(lengths.values()), 1).max(1).tolist())
+    assert splits.info.details["dropped"] > 0 and splits.info.details["dropped"] + splits.info.counts["train"] == 90
+    longest = [splits.info.features[side]["longest"] for side in ("source", "target")]
+    assert longest == np.concatenate(list(lengths.values()), 1).max(1).tolist()
     texts = [source.decode() for source in splits.train.features["source_text"]]
     assert all(len(ids) <= 6 for ids in splits.preprocess.encode(texts).to_list())
     assert splits.preprocess.decode(splits.train.features["source"][[0]].values[None]).numpy()[0].decode() == texts[0]
@@ -197,7 +202,7 @@ def test_lines_are_made_regular_and_empty_pairs_skipped(sentencepiece, tmp_path)
     splits = own(tmp_path, source, target)
     want = [("one 1", "1 one"), ("two 2", "2 two"), ("three 3", "3 three"), ("four\u20284", "4 four")]
     assert sorted(sum(texts_of(splits).values(), [])) == sorted(want)
-    assert splits.info.skipped == 2 and splits.info.counts == {"train": 2, "validation": 1, "test": 1}
+    assert splits.info.details["skipped"] == 2 and splits.info.counts == {"train": 2, "validation": 1, "test": 1}
 
 
 @pytest.mark.parametrize("copies", [(1, 1, 1), (9, 1, 1), (9, 1, 9), (5, 6, 7), (30, 30, 1, 1, 1), (2,) * 50])
@@ -263,10 +268,10 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
         ("a.en", None, "; a file needs target, the file of its translations. Sets: dates, multi30k."),
     ):
         with pytest.raises(UserError) as caught:
-            data.load(str(tmp_path / name), kind="pairs", target=target and str(tmp_path / target))
+            pairs.load(str(tmp_path / name), target=target and str(tmp_path / target))
         one_line(caught, said)
     with pytest.raises(UserError) as caught:
-        data.load("dates", kind="pairs", target="8")
+        pairs.load("dates", target="8")
     one_line(caught, "target goes with a file of sources; got '8' with the data set \"dates\".")
 
 
@@ -291,7 +296,7 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
 )
 def test_sets_that_are_not_there_are_one_line(nowhere, name, options, said):
     with pytest.raises(UserError) as caught:
-        data.load(name, kind="pairs", **options)
+        pairs.load(name, **options)
     one_line(caught, said)
 
 
@@ -300,19 +305,19 @@ def test_dates_are_what_is_generated(babel, monkeypatch, name):
     from keras_dl.data import dates
 
     monkeypatch.setattr(pairs, "DATES", 20)
-    splits = data.load(name, 3, kind="pairs", vocabulary_size=150, examples=200, chained=(2, 2))
+    splits = pairs.load(name, 3, vocabulary_size=150, examples=200, chained=(2, 2))
     languages = ("de", "fr") if "/" in name else ("en", "iso")
     for part, count in (("train", 200), ("validation", 20), ("test", 20)):
         sides = dates.generate(count, 3, part=part, source=languages[0], target=languages[1], chained=(2, 2))
         assert texts_of(splits)[part] == list(zip(*sides, strict=True))
     info = splits.info
-    assert info.languages == languages and info.name == name.replace("/", "-") and info.source == dates.SOURCE
+    assert languages_of(info) == languages and info.name == name.replace("/", "-") and info.source == dates.SOURCE
     assert info.counts == {"train": 200, "validation": 20, "test": 20}
 
 
 def test_multi30k_that_is_nowhere_says_where_it_was_looked_for(nowhere):
     with pytest.raises(UserError) as caught:
-        data.load("multi30k", kind="pairs")
+        pairs.load("multi30k")
     one_line(caught, f"{nowhere}/downloads/manual/multi30k")
     one_line(caught, "train.de.gz, train.en.gz, val.de.gz")
     one_line(caught, "raw.githubusercontent.com does not answer")
@@ -341,7 +346,7 @@ def test_multi30k_that_is_another_text_is_refused(nowhere, name, content, said):
     (folder / "train.de").unlink()
     (folder / name).write_bytes(content)
     with pytest.raises(UserError) as caught:
-        data.load("multi30k", kind="pairs")
+        pairs.load("multi30k")
     one_line(caught, f"{folder / name} {said}")
     assert not list((nowhere / "multi30k").glob("*/[0-9]*"))  # nothing half made is left
 
@@ -364,7 +369,7 @@ def test_multi30k_is_its_lines_in_order(sentencepiece, nowhere, monkeypatch):
     def both(file, a, b):
         return list(zip(lines[file, a], lines[file, b], strict=True))
 
-    load = functools.partial(data.load, kind="pairs", vocabulary_size=60)
+    load = functools.partial(pairs.load, vocabulary_size=60)
     for name, a, b, test in (
         ("multi30k", "en", "de", "test_2016"), ("multi30k/de-en", "de", "en", "test_2017"),
         ("multi30k/fr-cs", "fr", "cs", "test_2016"),
@@ -373,7 +378,7 @@ def test_multi30k_is_its_lines_in_order(sentencepiece, nowhere, monkeypatch):
         assert texts_of(splits) == {
             "train": both("train", a, b), "validation": both("val", a, b), "test": both(f"{test}_flickr", a, b)
         }  # fmt: skip
-        assert splits.info.languages == (a, b) and splits.info.name == name.replace("/", "-")
+        assert languages_of(splits.info) == (a, b) and splits.info.name == name.replace("/", "-")
     shutil.rmtree(nowhere / "downloads")  # it is prepared: nothing is looked for again
     assert texts_of(load("multi30k"))["test"] == both("test_2016_flickr", "en", "de")
     with pytest.raises(UserError) as caught:
@@ -387,9 +392,10 @@ def test_multi30k_has_its_sentences(sentencepiece, nowhere):
     if not RAW.is_dir():
         pytest.skip("data: the files of multi30k are not in ../shared/data/raw")
     shutil.copytree(RAW, nowhere / "downloads" / "manual" / "multi30k")
-    splits = data.load("multi30k", kind="pairs")
+    splits = pairs.load("multi30k")
     info = splits.info
-    assert info.counts == {"train": 29_000, "validation": 1014, "test": 1000} and info.vocabulary_size == 8000
+    assert info.counts == {"train": 29_000, "validation": 1014, "test": 1000}
+    assert info.features["target"]["vocabulary_size"] == 8000
     assert texts_of(splits)["test"][0] == (
         "A man in an orange hat starring at something.", "Ein Mann mit einem orangefarbenen Hut, der etwas anstarrt."
     )  # fmt: skip
@@ -418,7 +424,7 @@ def test_what_is_left_out_and_what_two_splits_share_is_said(sentencepiece, tmp_p
         "left out of train, longer than 20 sub-words: 1 pair",
         "validation: 2 pairs of 2 stand in train too, word for word",
     )
-    assert splits.info.skipped == 3 and splits.info.dropped == 1
+    assert splits.info.details["skipped"] == 3 and splits.info.details["dropped"] == 1
 
 
 def test_characters_that_train_does_not_have_are_said(sentencepiece, tmp_path):
@@ -433,5 +439,5 @@ def test_one_file_is_not_its_own_translation(sentencepiece, tmp_path):
     (tmp_path / "b.en").symlink_to(tmp_path / "a.en")
     for other in ("a.en", "b.en"):
         with pytest.raises(UserError) as caught:
-            data.load(str(tmp_path / "a.en"), kind="pairs", target=str(tmp_path / other))
+            pairs.load(str(tmp_path / "a.en"), target=str(tmp_path / other))
         one_line(caught, "source and target must be two files; got ")

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from keras_dl import data, inputs
-from keras_dl.data import text_files, walking
+from keras_dl import inputs
+from keras_dl.data import pairs, text, text_files, walking
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.sentences import Sentence
@@ -48,12 +48,12 @@ def test_a_stray_carriage_return_ends_a_line_in_training_and_in_predict_alike(tm
     source, target = tmp_path / "a.en", tmp_path / "a.de"
     source.write_bytes(content.encode())
     target.write_text("".join(f"{line}!\n" for line in lines))
-    splits = data.load(str(source), kind="pairs", target=str(target), vocabulary_size=40)
-    pairs = {
+    splits = pairs.load(str(source), target=str(target), vocabulary_size=40)
+    read = {
         pair for part in (splits.train, splits.validation, splits.test)
         for pair in zip(part.features["source_text"], part.features["target_text"], strict=True)
     }  # fmt: skip
-    assert pairs == {(line.encode(), f"{line}!".encode()) for line in lines}
+    assert read == {(line.encode(), f"{line}!".encode()) for line in lines}
     assert [source.content for source in asked_about(source, Sentence())] == lines
     whole = text_files.load(str(source), ())[1]
     assert "".join(whole.values()) == "".join(f"{line}\n" for line in lines)
@@ -73,8 +73,8 @@ def test_a_stray_carriage_return_ends_a_line_in_training_and_in_predict_alike(tm
 def test_what_is_no_text_in_utf_8_is_named(content, said, tmp_path):
     (tmp_path / "a.txt").write_bytes(content)
     for ask in (
-        lambda: reading.read(tmp_path / "a.txt", "data.load"),
-        lambda: data.load(str(tmp_path / "a.txt"), kind="text"),
+        lambda: reading.read(tmp_path / "a.txt", "text.load"),
+        lambda: text.load(str(tmp_path / "a.txt")),
         lambda: asked_about(tmp_path / "a.txt", Sentence()),
         lambda: asked_about(tmp_path / "a.txt", Text()),
     ):
@@ -136,13 +136,13 @@ def test_a_mistyped_file_is_not_answered_as_words(words, feature, tmp_path, monk
 def test_a_name_that_no_file_can_have_is_said_rightly(name, said, tmp_path):
     (tmp_path / "a.en").write_text("a\n")
     own = str(tmp_path / "a.en")
-    for options in (
-        {"name": name, "kind": "text"},
-        {"name": name, "kind": "pairs", "target": own},
-        {"name": own, "kind": "pairs", "target": name},
+    for load in (
+        lambda: text.load(name),
+        lambda: pairs.load(name, target=own),
+        lambda: pairs.load(own, target=name),
     ):
         with pytest.raises(UserError) as caught:
-            data.load(**options)
+            load()
         one_line(caught, said)
 
 
@@ -152,15 +152,15 @@ def test_a_file_may_have_any_name(name, tmp_path, monkeypatch):
     folder.mkdir()
     (folder / name).write_text("ab cd ef\n" * 50)
     (folder / "target.txt").write_text("ab cd ef\n" * 50)
-    assert data.load(str(folder / name), kind="text").info.name == name
-    assert data.load(str(folder), kind="text").info.counts["train"] > 300
+    assert text.load(str(folder / name)).info.name == name
+    assert text.load(str(folder)).info.counts["train"] > 300
     assert len(asked_about(folder / name, Sentence())) == 50
 
 
 def test_a_folder_where_a_file_is_needed(tmp_path):
     (tmp_path / "a.en").write_text("a\n")
     with pytest.raises(UserError) as caught:
-        data.load(str(tmp_path), kind="pairs", target=str(tmp_path / "a.en"))
+        pairs.load(str(tmp_path), target=str(tmp_path / "a.en"))
     one_line(caught, f"{tmp_path} cannot be read: Is a directory.")
 
 
@@ -256,11 +256,11 @@ def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
 
 def test_what_validation_and_test_have_alone_is_said(tmp_path):
     content = {"train.txt": "abc " * 50 + "\n", "valid.txt": "abcd dé\n", "test.txt": "abc\n"}
-    splits = data.load(str(tree(tmp_path, content)), kind="text")
+    splits = text.load(str(tree(tmp_path, content)))
     assert splits.notes == (
         "validation: 3 characters (2 different) are not in the vocabulary and are read as \ufffd: 'd' (2 times), 'é'",
     )
-    splits = data.load(str(tmp_path), kind="text", level="word")
+    splits = text.load(str(tmp_path), level="word")
     assert "validation: 2 words (2 different) are not in the vocabulary and are read as <unk>" in splits.notes[0]
 
 

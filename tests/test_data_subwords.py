@@ -208,7 +208,7 @@ def test_a_pipeline_gives_batches():
         name: data.Ragged.of([np.arange(4, 4 + n, dtype=np.int32) for n in (1, 3, 2)]) for name in ("source", "target")
     }
     text = np.array([b"a", b"b", b"c"], object)
-    pipeline = data.batches(data.Examples(sides | {"source_text": text}), 2, preprocess=HAND).dataset()
+    pipeline = data.batches(data.Examples(sides | {"source_text": text}), 2, collate=HAND.batch).dataset()
     (x, y, w), _ = pipeline
     assert x["source"].numpy().tolist() == [[4, EOS, PAD, PAD], [4, 5, 6, EOS]] == y.numpy().tolist()
     assert w.numpy().sum() == 6

@@ -3,6 +3,7 @@
 import collections
 import functools
 import hashlib
+import io
 import lzma
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data
-from keras_dl.data import text, tfds_sets
+from keras_dl.data import prepared, raw_files, text
 from keras_dl.errors import UserError
 from keras_dl.features.tokens import BUCKETS, LEVELS, Tokens
 
@@ -29,13 +30,13 @@ def stream(size):
 
 
 def load(path, content=None, **options):
-    """data.load of a file with that content, or of a folder {name: content}."""
+    """text.load of a file with that content, or of a folder {name: content}."""
     for name, inside in (content if isinstance(content, dict) else {".": content}).items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if inside is not None:
             file.write_bytes(inside if isinstance(inside, bytes) else inside.encode())
-    return data.load(str(path), kind="text", **options)
+    return text.load(str(path), **options)
 
 
 def words_of(splits, part):
@@ -54,7 +55,7 @@ def one_line(caught, said):
 )
 def test_windows_are_the_stream_and_state_sees_it_in_order(size, rows, steps):
     windows = text.windows(stream(size), rows, steps)
-    pipeline = data.batches(windows, rows, preprocess=Tokens("character", ("\ufffd",)))
+    pipeline = data.batches(windows, rows, collate=Tokens("character", ("\ufffd",)).batch)
     read = [[] for _ in range(rows)]  # (input, target) of each row, as a carried state meets them
     for k, (x, targets, weight) in enumerate(pipeline.dataset()):
         assert x["tokens"].shape == targets.shape == weight.shape == (rows, steps)
@@ -72,7 +73,7 @@ def test_windows_are_the_stream_and_state_sees_it_in_order(size, rows, steps):
 
 
 def test_the_shapes_of_a_batch_are_static():
-    pipeline = data.batches(text.windows(stream(50), 4, 6), 4, preprocess=LETTERS)
+    pipeline = data.batches(text.windows(stream(50), 4, 6), 4, collate=LETTERS.batch)
     x, targets, weight = pipeline.dataset().element_spec
     assert x["tokens"].shape[1] == targets.shape[1] == weight.shape[1] == 6
     assert x["tokens"].dtype == targets.dtype == tf.int32
@@ -112,7 +113,7 @@ def test_characters_by_the_definition():
 def test_the_replacement_character_in_a_text_is_said_to_be_unknown(tmp_path):
     """It stands for what was lost: no model should learn it, or draw it, without a word."""
     (tmp_path / "a.txt").write_text("caf\ufffd and na\ufffdve\n" * 20, encoding="utf-8")
-    splits = data.load(str(tmp_path / "a.txt"), kind="text")
+    splits = text.load(str(tmp_path / "a.txt"))
     assert splits.preprocess.vocabulary.count("\ufffd") == 1
     assert [note.split(" are ")[0] for note in splits.notes] == [
         "train: 36 characters (1 different)", "validation: 2 characters (1 different)",
@@ -217,7 +218,7 @@ def test_a_reloaded_export_gives_the_same_ids_and_text(tmp_path):
 
 @pytest.fixture(scope="module")
 def python():
-    return data.load("python", kind="text")
+    return text.load("python")
 
 
 def test_the_embedded_text_is_of_this_python_and_of_its_size(python):
@@ -228,9 +229,12 @@ def test_the_embedded_text_is_of_this_python_and_of_its_size(python):
     assert python.info.counts == sizes
     assert 600_000 < sizes["train"] < 800_000
     assert all(45_000 < sizes[part] < 60_000 for part in ("validation", "test"))
-    assert python.info.level == "character" and python.info.vocabulary_size == len(python.preprocess.vocabulary) < 110
+    assert (
+        python.preprocess.level == "character"
+        and python.info.features["tokens"]["vocabulary_size"] == len(python.preprocess.vocabulary) < 110
+    )
     whole = "".join((library / f).read_text() for names in text.PYTHON.values() for f in names)
-    assert python.info.sha256 == hashlib.sha256(whole.encode()).hexdigest()
+    assert python.info.details["sha256"] == hashlib.sha256(whole.encode()).hexdigest()
 
 
 def test_streams_are_the_texts(python, monkeypatch):
@@ -239,7 +243,7 @@ def test_streams_are_the_texts(python, monkeypatch):
         (got,) = python.preprocess.decode(getattr(python, part).features["tokens"][None]).numpy()
         assert got.decode() == "".join((library / f).read_text() for f in names)
     monkeypatch.setattr(text, "CHUNK", 1000)
-    again = data.load("python", kind="text")
+    again = text.load("python")
     np.testing.assert_array_equal(again.train.features["tokens"], python.train.features["tokens"])
 
 
@@ -252,7 +256,7 @@ def test_validation_and_test_do_not_enter_the_vocabulary(tmp_path, level):
     }
     splits = load(tmp_path / "own", content, level=level)
     assert not {"x", "y", "xx", "yy"} & set(splits.preprocess.vocabulary)
-    assert splits.info.vocabulary_size == (4 if level == "word" else 7)
+    assert splits.info.features["tokens"]["vocabulary_size"] == (4 if level == "word" else 7)
     unknown = splits.preprocess.unknown
     assert [np.sum(getattr(splits, p).features["tokens"] == unknown) for p in ("train", "validation", "test")] == (
         [0, 3, 3] if level == "word" else [0, 6, 6]
@@ -317,7 +321,7 @@ def test_a_folder_of_any_text_is_one_text(tmp_path):
             "level must be one of 'auto', 'character', 'word'; got 'words'. Nearest: 'word'.",
         ),
         ("ab " * 200, {"level": "word", "vocabulary_size": 2}, "vocabulary_size must be a whole number from 3"),
-        ({"x.dev.txt": "a\n", "x.test.txt": "a\n"}, {}, "validation and test; it must have one for train too"),
+        ({"x.dev.txt": "a\n", "x.test.txt": "a\n"}, {}, "own has x.dev.txt and x.test.txt but no train/."),
         ({"x.png": b"\xff"}, {}, "must have text files"),
     ],
     ids=["latin 1", "empty", "short", "level", "vocabulary", "no train", "no text"],
@@ -330,7 +334,7 @@ def test_a_text_that_will_not_do_is_one_line(tmp_path, content, options, said):
 
 def test_an_unknown_text_names_the_nearest():
     with pytest.raises(UserError) as caught:
-        data.load("tiny_shakespear", kind="text")
+        text.load("tiny_shakespear")
     one_line(caught, '"tiny_shakespear"; nearest: tiny_shakespeare. Sets: ptb, python, tiny_shakespeare.')
 
 
@@ -339,13 +343,13 @@ def nowhere(monkeypatch, tmp_path):
     """No data folder but an empty one, and no network."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds_sets, "_answers", lambda host: False)
+    monkeypatch.setattr(prepared, "answers", lambda host: False)
     return tmp_path / "tfds"
 
 
 def test_ptb_that_is_nowhere_says_where_it_was_looked_for(nowhere):
     with pytest.raises(UserError) as caught:
-        data.load("ptb", kind="text")
+        text.load("ptb")
     one_line(caught, f"{nowhere}/downloads/manual/ptb")
     one_line(caught, "ptb.train.txt, ptb.valid.txt, ptb.test.txt")
     one_line(caught, "raw.githubusercontent.com does not answer")
@@ -367,9 +371,37 @@ def test_ptb_that_is_another_text_is_refused(nowhere, name, content, said):
         (folder / file).write_text("some words\n")
     (folder / name).write_bytes(content)
     with pytest.raises(UserError) as caught:
-        data.load("ptb", kind="text")
+        text.load("ptb")
     one_line(caught, f"{folder / name} {said}")
     assert not any(p.is_dir() for p in (nowhere / "ptb").glob("*"))  # nothing half made is left
+
+
+def test_raw_files_that_are_downloaded_are_kept_once_they_are_proven(nowhere, monkeypatch):
+    content = {f"{name}.xz": lzma.compress(name.encode()) for name in ("a.txt", "b.txt")}
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("a.txt", "b.txt")}
+    raw = raw_files.RawFiles("mine", "who", "mine", "https://host/path/", digests, packing=".xz", published=".xz")
+    monkeypatch.setattr(prepared, "answers", lambda host: host == "host")
+    asked = []
+
+    def download(url, timeout):
+        asked.append(url)
+        return io.BytesIO(content[url.removeprefix("https://host/path/")])
+
+    monkeypatch.setattr(raw_files.urllib.request, "urlopen", download)
+    for _ in range(2):
+        assert raw.read(["b.txt", "a.txt"], nowhere) == {"b.txt": b"b.txt", "a.txt": b"a.txt"}
+        assert asked == ["https://host/path/b.txt.xz", "https://host/path/a.txt.xz"]
+    folder = nowhere / "downloads" / "manual" / "mine"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.txt.xz", "b.txt.xz"]
+    (folder / "b.txt.xz").unlink()
+    content["b.txt.xz"] = lzma.compress(b"another")
+    with pytest.raises(UserError, match="who: https://host/path/b.txt.xz must be b.txt of SHA-256") as caught:
+        raw.read(["b.txt"], nowhere)
+    assert "\n" not in str(caught.value) and [path.name for path in folder.iterdir()] == ["a.txt.xz"]
+    with pytest.raises(UserError) as caught:
+        monkeypatch.setattr(prepared, "answers", lambda host: False)
+        raw.read(["a.txt", "b.txt"], nowhere)
+    one_line(caught, f"mine is not prepared, b.txt.xz (or unpacked) is not in {folder}, ")
 
 
 def raw(name):
@@ -385,17 +417,17 @@ def unpacked(path):
 @pytest.mark.data
 def test_ptb_has_its_words(nowhere):
     shutil.copytree(raw("ptb"), nowhere / "downloads" / "manual" / "ptb")
-    splits = data.load("ptb", kind="text")
+    splits = text.load("ptb")
     assert splits.info.counts == {"train": 929_589, "validation": 73_760, "test": 82_430}
     vocabulary = splits.preprocess.vocabulary
-    assert splits.info.level == "word" and len(vocabulary) == len(set(vocabulary)) == 10_000
+    assert splits.preprocess.level == "word" and len(vocabulary) == len(set(vocabulary)) == 10_000
     whole = unpacked(RAW / "ptb" / "ptb.train.txt.xz").decode().replace("\n", "<eos>").split()
     assert words_of(splits, "train") == whole
     counts = collections.Counter(whole)
     assert list(vocabulary) == sorted(counts, key=lambda word: (-counts[word], word))
     assert vocabulary[:3] == ("the", "<unk>", "<eos>")
     shutil.rmtree(nowhere / "downloads")  # it is prepared: nothing is looked for again
-    again = data.load("ptb", kind="text")
+    again = text.load("ptb")
     np.testing.assert_array_equal(again.test.features["tokens"], splits.test.features["tokens"])
 
 
@@ -409,7 +441,7 @@ def test_tiny_shakespeare_has_its_characters(nowhere):
     tfds.builder_cls("tiny_shakespeare")(data_dir=nowhere).download_and_prepare(
         download_config=tfds.download.DownloadConfig(manual_dir=folder)
     )
-    info = data.load("tiny_shakespeare", kind="text").info
+    info = text.load("tiny_shakespeare").info
     assert info.counts == {"train": 1_003_854, "validation": 55_770, "test": 55_770}
-    assert info.vocabulary_size == 65 + 1 and info.level == "character"
-    assert info.sha256 == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+    assert info.features == {"tokens": {"level": "character", "vocabulary_size": 65 + 1}}
+    assert info.details["sha256"] == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"

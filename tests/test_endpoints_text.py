@@ -165,9 +165,7 @@ def test_a_larger_model_may_be_asked_for_less():
     ],
 )  # fmt: skip
 def test_a_sample_begins_as_the_text_does(content, level, wanted, tmp_path):
-    from keras_dl import data
-
     (tmp_path / "a.txt").write_text(content)
-    splits = data.load(str(tmp_path / "a.txt"), kind="text", level=level)
+    splits = text.load(str(tmp_path / "a.txt"), level=level)
     assert text.beginning(splits) == wanted
     assert not splits.preprocess.unknowns(wanted)

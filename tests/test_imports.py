@@ -139,7 +139,15 @@ def test_models_and_layers_draw_no_hidden_random_numbers():
 
 @pytest.mark.parametrize(
     "module",
-    ["keras_dl", "keras_dl.arguments", "keras_dl.settings", "keras_dl.runs", "keras_dl.machine", "keras_dl.models"],
+    [
+        "keras_dl",
+        "keras_dl.arguments",
+        "keras_dl.data",
+        "keras_dl.settings",
+        "keras_dl.runs",
+        "keras_dl.machine",
+        "keras_dl.models",
+    ],
 )
 def test_light_rooms_do_not_import_tensorflow(module):
     code = f"import {module}, sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"

@@ -82,7 +82,8 @@ def compiled(model, over="steps", rate=0.3, **kwargs):
 def batches(count=61, rows=3, steps=4, seed=0):
     stream = np.random.default_rng(seed).integers(0, len(VOCABULARY), count).astype(np.int32)
     tokens = Tokens("character", VOCABULARY)
-    return data.batches(text.windows(data.Examples({"tokens": stream}), rows, steps), rows, preprocess=tokens), stream
+    windows = text.windows(data.Examples({"tokens": stream}), rows, steps)
+    return data.batches(windows, rows, collate=tokens.batch), stream
 
 
 def run_in(folder, **kwargs):

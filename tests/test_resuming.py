@@ -125,7 +125,8 @@ def train(folder, **config):
     run = start(folder, splits, **config)
     if run.finished:
         return run, None
-    train, validation = (data.batches(s, 8, preprocess=splits.preprocess) for s in (splits.train, splits.validation))
+    collate = data.images.with_labels(splits.preprocess)
+    train, validation = (data.batches(s, 8, collate=collate) for s in (splits.train, splits.validation))
     model = run.build(compiled)
     callbacks = training.stopping(config.get("patience", 0), 0)
     training.fit(

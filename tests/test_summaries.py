@@ -12,6 +12,7 @@ from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, summaries, training
+from keras_dl.data import images
 from keras_dl.figures import png
 from keras_dl.layers.normalization import BatchNormalization
 
@@ -30,7 +31,7 @@ def examples(size=24, seed=0):
 
 
 def batches(**kwargs):
-    return data.batches(examples(), 8, preprocess=scaled, **kwargs)
+    return data.batches(examples(), 8, collate=images.with_labels(scaled), **kwargs)
 
 
 def net():
@@ -53,7 +54,7 @@ def run_in(folder, **kwargs):
 
 
 def fit(model, run, epochs=3, histograms=False, keep="last", callbacks=()):
-    train, validation = batches(shuffle=True), data.batches(examples(20, 1), 20, preprocess=scaled)
+    train, validation = batches(shuffle=True), data.batches(examples(20, 1), 20, collate=images.with_labels(scaled))
     ours = [
         summaries.TensorBoard(run, train, validation, histograms=histograms),
         summaries.Pictures(run, examples(20, 1), scaled, CLASSES),
@@ -234,7 +235,7 @@ def test_a_fit_is_the_same_with_and_without_our_callbacks(tmp_path, monkeypatch,
         monkeypatch.setattr(keras, "StatelessScope", Nothing)
     keras.utils.set_random_seed(1)
     plain = net()
-    train, validation = batches(shuffle=True), data.batches(examples(20, 1), 20, preprocess=scaled)
+    train, validation = batches(shuffle=True), data.batches(examples(20, 1), 20, collate=images.with_labels(scaled))
     training.fit(plain, train, validation, run_in(tmp_path / "plain"), epochs=2, keep="last", verbose=0)
     keras.utils.set_random_seed(1)
     watched = net()
@@ -334,7 +335,7 @@ def fixed(rows):
     given = keras.Input((4, 4, 1))
     model = keras.Model(given, layers.Lambda(lambda x: x[:, 0, :3, 0])(given))
     held = data.Examples({"image": image, "label": rows[:, 0].astype(np.int32)})
-    return model, data.batches(held, 4, preprocess=lambda x: tf.cast(x, tf.float32))
+    return model, data.batches(held, 4, collate=images.with_labels(lambda x: tf.cast(x, tf.float32)))
 
 
 def test_the_report_agrees_with_a_count_by_hand():

@@ -20,6 +20,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_dl import data, runs, summaries, training, tuning
+from keras_dl.data import images
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLASSES = ("ant", "bee", "cat")
@@ -58,8 +59,8 @@ def finished(tmp_path_factory):
     run = runs.Run(path=folder / "run", root=folder, name="net-set", app="app")
     validation = examples(40, seed=1)
     parts = (
-        data.batches(examples(64, seed=0), 16, preprocess=scaled, shuffle=True),
-        data.batches(validation, 20, preprocess=scaled),
+        data.batches(examples(64, seed=0), 16, collate=images.with_labels(scaled), shuffle=True),
+        data.batches(validation, 20, collate=images.with_labels(scaled)),
     )
     best = tuning.search(compiled, *parts, run, trials=TRIALS, epochs=1)
     callbacks = [summaries.TensorBoard(run, *parts), summaries.Pictures(run, validation, scaled, CLASSES)]

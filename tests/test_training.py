@@ -32,12 +32,12 @@ def examples(size=60, seed=0):
 
 
 def train_batches(**kwargs):
-    kwargs = {"shuffle": True, "seed": 3, "augment": images.Augment(1), "preprocess": scaled} | kwargs
+    kwargs = {"shuffle": True, "seed": 3, "augment": images.Augment(1), "collate": images.with_labels(scaled)} | kwargs
     return data.batches(examples(), 8, **kwargs)
 
 
 def validation_batches():
-    return data.batches(examples(20, seed=1), 8, preprocess=scaled)
+    return data.batches(examples(20, seed=1), 8, collate=images.with_labels(scaled))
 
 
 def compiled(optimizer="adam", rate=0.01, dropout=0.3, **kwargs):
@@ -446,7 +446,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path, at):
     image = poisoned.features["image"].astype(np.float32)
     image[np.arange(len(image)) // 8 == at - 1] = np.nan
     broken = data.batches(
-        data.Examples({"image": image, "label": poisoned.features["label"]}), 8, preprocess=lambda x: x
+        data.Examples({"image": image, "label": poisoned.features["label"]}), 8, collate=images.with_labels(lambda x: x)
     )
     with pytest.raises(
         training.Diverged, match=f"at step {at} of epoch 1 with learning rate 0.01. Try --learning-rate"
@@ -656,7 +656,7 @@ def test_a_step_that_reports_only_nats_does_not_train_through_nan(tmp_path):
     image = poisoned.features["image"].astype(np.float32)
     image[np.arange(len(image)) // 8 == 4] = np.nan
     broken = data.Examples({"image": image, "label": poisoned.features["label"]})
-    broken = data.batches(broken, 8, preprocess=lambda x: x)
+    broken = data.batches(broken, 8, collate=images.with_labels(lambda x: x))
     with pytest.raises(training.Diverged, match="fit: nats must stay finite; got nan or inf at step 5 of epoch 1 with"):
         training.fit(own_step(["nats"]), broken, None, run_in(tmp_path), epochs=1, keep="last", verbose=0)
     with pytest.raises(training.Diverged, match="the weight .* must stay finite; got nan or inf at step 5 of epoch 1"):
@@ -713,7 +713,7 @@ def linear(strategy):
         loss = t.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(t.optimizers.build('momentum', 0.01), loss)
     even = t.data.Examples({k: v[:56] for k, v in t.examples().features.items()})  # whole batches: equal shares
-    batches = t.data.batches(even, 8, shuffle=True, seed=3, preprocess=t.scaled)
+    batches = t.data.batches(even, 8, shuffle=True, seed=3, collate=t.images.with_labels(t.scaled))
     training.fit(model, batches, None, run, epochs=2, callbacks=(), verbose=0, monitor='loss')
     return [np.asarray(w) for w in model.weights]
 for x, y in zip(linear(None), linear(mirrored)):

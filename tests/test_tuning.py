@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_dl import atomic, data, errors, runs, summaries, training, tuning
+from keras_dl.data import images
 from keras_dl.layers.normalization import BatchNormalization
 
 TUNERS = {"random": 4, "bayesian": 4, "hyperband": 9, "grid": 4}  # trials enough for each one's own phases
@@ -30,7 +31,7 @@ def batches(size=24, seed=0, **kwargs):
     label = rng.integers(0, 2, size).astype(np.int32)
     image = rng.integers(0, 150, (size, 4, 4, 1)) + 100 * label[:, None, None, None]
     examples = data.Examples({"image": image.astype(np.uint8), "label": label})
-    return data.batches(examples, 8, preprocess=scaled, **kwargs)
+    return data.batches(examples, 8, collate=images.with_labels(scaled), **kwargs)
 
 
 def compiled(hp, small=False):

@@ -119,13 +119,6 @@ def vae(rate=0.01):
 MODELS = {"gan": gan, "wasserstein_gan": wasserstein_gan, "vae": vae}
 
 
-class Alone:
-    """A pre-processing whose batches have no y."""
-
-    def batch(self, raw):
-        return raw["x"]
-
-
 def batches(size=40, batch_size=8, seed=0, **kwargs):
     x = np.random.default_rng(seed).normal(1.0, 0.5, (size, WIDTH)).astype(np.float32)
-    return data.batches(data.Examples({"x": x}), batch_size, preprocess=Alone(), **kwargs)
+    return data.batches(data.Examples({"x": x}), batch_size, collate=lambda raw: raw["x"], **kwargs)

@@ -36,8 +36,9 @@ import re
 
 import numpy as np
 
-from keras_dl.data import tfds_sets
+from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
+from keras_dl.extras import needs
 
 PARTS = ("train", "validation", "test")
 YEARS = range(1800, 2100)
@@ -99,7 +100,7 @@ def generate(count, seed, *, part, source="en", target="iso", chained=(1, 1)):
     (['9,8 gramos', '16 jul 2026'], ['9,8 Gramm', '16. Juli 2026'])
     """
     if part not in PARTS:
-        near = tfds_sets.nearest(str(part), PARTS)
+        near = nearest(str(part), PARTS)
         raise UserError(f"dates.generate: part must be one of {', '.join(PARTS)}; got {part!r}{near}.")
     low, high = chained
     if not 1 <= low <= high:
@@ -133,7 +134,7 @@ def _known(name, also=""):
     if found is None:
         english = {v.lower(): k for k, v in core.Locale("en").languages.items() if core.localedata.exists(k)}
         by_name = difflib.get_close_matches(str(name).lower(), english, n=1, cutoff=0.7)
-        near = f"; nearest: {english[by_name[0]]}" if by_name else tfds_sets.nearest(str(name), LANGUAGES)
+        near = f"; nearest: {english[by_name[0]]}" if by_name else nearest(str(name), LANGUAGES)
         raise UserError(f'dates.generate: no CLDR locale "{name}"{near}. Languages: {known} and more{also}.')
     digits = core.Locale.parse(found).default_numbering_system
     if digits != "latn":
@@ -145,14 +146,9 @@ def _known(name, also=""):
 
 
 def _babel():
-    try:
-        import babel.core
-        import babel.dates
-        import babel.numbers
-        import babel.units
-    except ImportError as error:
-        raise UserError("data.load: dates needs Babel: pip install 'keras_dl[translation]'.") from error
-    return babel
+    for module in ("core", "dates", "numbers", "units"):
+        needs(f"babel.{module}", "translation", "dates.generate:")
+    return importlib.import_module("babel")
 
 
 def __getattr__(name):

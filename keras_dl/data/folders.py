@@ -10,80 +10,75 @@ import hashlib
 import math
 import os
 import tempfile
-from collections import Counter
 
 import numpy as np
 
-from keras_dl.data import Examples, Info, listing, tfds_sets, walking
+from keras_dl.data import image_sets, own_files
+from keras_dl.data.examples import PARTS, Examples
+from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 
-SPLITS = ("train", "validation", "test")
-TEST = 0.15  # share of every class that is held out where the folder has no test split
-VALIDATION = 0.1
+WHO = "images.load"  # what messages call it
+HELD_OUT = {"test": 0.15, "validation": 0.1}  # shares of every class, where the folder has no such split
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels a side
-NAMED = 5  # unreadable files that a message names
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 NO_PICTURE = "no picture inside"
 
 
-def load(name, seed, image_size, fit, skip_unreadable):
-    """(train, validation, test, Info, notes) of the folder `name`."""
-    from keras_dl.data import images
+def load(name, seed, image_size, preprocess, skip_unreadable):
+    """({split: Examples}, last name, names of the classes, notes) of the folder `name`.
 
-    root = listing.root_of(name)
+    Args:
+        image_size: S, pixels a side.
+        preprocess: an images.Preprocess of (S, S, 3); it decodes and resizes.
+    """
+    root = own_files.root_of(name, WHO)
     if root is None:
-        sets = ", ".join(sorted(tfds_sets.SETS))
-        raise UserError(f'data.load: no data set or folder "{name}"{tfds_sets.nearest(name)}. Sets: {sets}.')
-    given = listing.splits(root)
-    classes, notes = listing.classes(given)
-    files, passed = listing.files(root, given, classes)
-    pixels, kept = _read(files, image_size, fit, skip_unreadable, root, passed)
-    missing = [part for part in ("validation", "test") if part not in given]
+        sets = ", ".join(sorted(image_sets.SETS))
+        raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, image_sets.SETS)}. Sets: {sets}.')
+    own = own_files.find(root, WHO, labelled=True)
+    pixels, kept = _read(own, image_size, preprocess, skip_unreadable)
     parts = {}
-    for part in given:
-        rows = np.array([i for i, (where, _, _) in enumerate(kept) if where == part], np.int64)
-        labels = np.array([kept[i][1] for i in rows], np.int32)
-        _enough(labels, classes, given[part], 1 + len(missing) if part in ("", "train") else 1, passed)
-        whole = len(given) == 1
+    for part in own.files:
+        rows = np.array([i for i, (where, _) in enumerate(kept) if where == part], np.int64)
+        labels = np.array([own.label(kept[i][1]) for i in rows], np.int32)
+        _enough(labels, own, part)
+        whole = len(own.files) == 1
         parts[part] = Examples({"image": pixels if whole else pixels[rows], "label": labels, "row": rows})
-    rest = parts.get("train", parts.get(""))
-    if "test" in missing:
-        rest, parts["test"] = images.hold_out(rest, seed, TEST)
-    if "validation" in missing:
-        rest, parts["validation"] = images.hold_out(rest, seed + 1, VALIDATION)
-    parts["train"] = rest
-    if "" not in given:
-        shares = {"validation": VALIDATION, "test": TEST}
-        notes += tuple(
-            f"no {part} split in {root}: {shares[part]:.0%} of every class of {given['train'].name} is held out as it"
-            for part in reversed(missing)
-        )
-    notes += walking.sentences(passed) + _repeated(
-        pixels, kept, {part: parts[part].features["row"] for part in SPLITS}, root
-    )
-    shape = tuple(pixels.shape[1:])
-    name = root.resolve().name or "pictures"
-    info = Info(name, tuple(classes), shape, shape, True, "crop", f"folder {name}")
-    train, validation, test = (
-        Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in SPLITS
-    )
-    return train, validation, test, info, notes
+    parts["train"] = parts.pop(own_files.WHOLE, None) or parts["train"]
+    notes = [*own.notes]
+    for part in own.missing:
+        share, drawn_by = HELD_OUT[part], seed + (part == "validation")
+        parts["train"], parts[part] = hold_out(parts["train"], drawn_by, share)
+        if own.has_splits:
+            notes.append(own.held_out(part, f"{share:.0%} of every class of {own.folders['train'].name} is"))
+    notes += own.left_out() + _repeated(pixels, kept, {part: parts[part].features["row"] for part in PARTS}, own)
+    splits = {part: Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in PARTS}
+    return splits, root.resolve().name or "pictures", own.classes, notes
 
 
-def _read(files, image_size, fit, skip_unreadable, root, passed):
-    """(pixels uint8 (N, S, S, C), the files that they are of); C is 1 where every picture is grey."""
+def hold_out(examples, seed, share):
+    """(the rest, a part) of Examples with labels: a drawn share of every class, at least one example of each."""
+    labels = examples.features["label"]
+    rest, drawn = own_files.hold_out(len(labels), share, np.random.default_rng(seed), labels)
+    return examples.take(rest), examples.take(drawn)
+
+
+def _read(own, image_size, preprocess, skip_unreadable):
+    """(pixels uint8 (N, S, S, C), [(split, Path)] that they are of); C is 1 where every picture is grey."""
     import tensorflow as tf
 
     from keras_dl.features import pictures
 
-    decoded = _decoder(image_size, fit)
+    files = [(part, path) for part, paths in own.files.items() for path in paths]
+    decoded = _decoder(preprocess)
     shape = (len(files), image_size, image_size, 3)
     pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _in_a_file(shape)
 
     def read_into(row):
         """Why the file is not read, or nothing."""
-        path = files[row][2]
+        path = files[row][1]
         try:
             pixels[row] = decoded(tf.constant(pictures.read(path))).numpy()
         except OSError as error:
@@ -97,20 +92,11 @@ def _read(files, image_size, fit, skip_unreadable, root, passed):
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         reasons = list(pool.map(read_into, range(len(files))))
-    bad = [(path, reason) for (_, _, path), reason in zip(files, reasons, strict=True) if reason]
-    if bad and not skip_unreadable:
-        names = ", ".join(listing.below(root, path) for path, _ in bad[:NAMED])
-        names += f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        counts = ", ".join(f"{reason}: {count}" for reason, count in Counter(reason for _, reason in bad).items())
-        raise UserError(
-            f"data.load: {len(bad)} of {len(files)} files in {root} are no readable {pictures.READABLE}: "
-            f"{names} ({counts}). Remove them, or go on without them with --skip-unreadable."
-        )
-    for path, reason in bad:
-        passed.setdefault(f"not readable, {reason}", []).append(listing.below(root, path))
+    unreadable = [(path, reason) for (_, path), reason in zip(files, reasons, strict=True) if reason]
+    own.refuse(unreadable, f"are no readable {pictures.READABLE}", skip_unreadable, WHO)
     good = np.array([not reason for reason in reasons], bool)
     kept = [file for file, ok in zip(files, good, strict=True) if ok]
-    pixels = pixels if not bad else pixels[good]
+    pixels = pixels if not unreadable else pixels[good]
     grey = all((rows[..., :1] == rows).all() for rows in np.array_split(pixels, max(1, len(pixels) // 1024)))
     return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
 
@@ -129,19 +115,15 @@ def _in_a_file(shape):
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
         raise UserError(
-            f"data.load: {shape[0]:,} pictures of {shape[1]} x {shape[2]} need {size / 2**30:,.1f} GiB in a "
+            f"{WHO}: {shape[0]:,} pictures of {shape[1]} x {shape[2]} need {size / 2**30:,.1f} GiB in a "
             f"temporary folder: {error.strerror}. Name one with more room, TMPDIR=..., or take a smaller --image-size."
         ) from error
 
 
 @functools.cache  # traced once
-def _decoder(image_size, fit):
+def _decoder(preprocess):
     """Function of a file's bytes: uint8 (S, S, 3)."""
     import tensorflow as tf
-
-    from keras_dl.data.images import Preprocess
-
-    preprocess = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def decoded(data):
@@ -150,23 +132,24 @@ def _decoder(image_size, fit):
     return decoded
 
 
-def _enough(labels, classes, folder, least, passed):
-    counts = np.bincount(labels, minlength=len(classes))
-    for count, name in zip(counts, classes, strict=True):
-        if count < least:
-            rest = "".join(f"; {sentence}" for sentence in walking.sentences(passed))
+def _enough(labels, own, part):
+    counts = np.bincount(labels, minlength=len(own.classes))
+    for count, name in zip(counts, own.classes, strict=True):
+        if count < own.least(part):
+            rest = "".join(f"; {sentence}" for sentence in own.left_out())
             raise UserError(
-                f"data.load: every class needs {least} readable images; got {count} in {folder / name}{rest}."
+                f"{WHO}: every class needs {own.least(part)} readable images; "
+                f"got {count} in {own.folders[part] / name}{rest}."
             )
 
 
-def _repeated(pixels, kept, rows, root):
+def _repeated(pixels, kept, rows, own):
     """Sentences about pictures that stand there more than once: of the same pixels, once they are resized."""
     digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pixels]
     first, notes = {}, []
 
     def name(row):
-        return listing.below(root, kept[row][2])
+        return own.below(kept[row][1])
 
     for part, before in (("train", ""), ("validation", "train"), ("test", "train or validation")):
         again = [row for row in rows[part] if digests[row] in first]
@@ -177,7 +160,7 @@ def _repeated(pixels, kept, rows, root):
             first.setdefault(digests[row], row)
     labels = {}
     for row, digest in enumerate(digests):
-        labels.setdefault(digest, {}).setdefault(kept[row][1], row)
+        labels.setdefault(digest, {}).setdefault(own.label(kept[row][1]), row)
     several = [list(by_label.values()) for by_label in labels.values() if len(by_label) > 1]
     if several:
         pair = f"{name(several[0][0])} is {name(several[0][1])}"

@@ -6,19 +6,13 @@ research and education, so they are not shipped: the files are taken from where 
 authors' repository.
 """
 
-import gzip
-import hashlib
 import itertools
-import zlib
-from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from keras_dl.data import tfds_sets
-from keras_dl.errors import UserError
+from keras_dl.data.raw_files import RawFiles
 
-HOST = "raw.githubusercontent.com"
-URL = f"https://{HOST}/multi30k/dataset/master/data/task1/raw/"
+URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 FILES = {"train": "train", "validation": "val", "test_2016": "test_2016_flickr", "test_2017": "test_2017_flickr"}
 LANGUAGES = ("cs", "de", "en", "fr")
 SHA256 = {  # of the text of {split's file}.{language}
@@ -74,46 +68,15 @@ class Multi30k(tfds.core.GeneratorBasedBuilder):
         return self.builder_config.name.split("-")
 
     def _split_generators(self, dl_manager):
-        places = [Path(self.data_dir_root), *tfds_sets.folders()]
-        folders = list(dict.fromkeys(place / "downloads" / "manual" / "multi30k" for place in places))
+        digests = {f"{file}.{language}": digest for file in SHA256 for language, digest in SHA256[file].items()}
+        raw = RawFiles("multi30k", "pairs.load", "multi30k", URL, digests, packing=".gz", published=".gz")
         splits = {split: file for split, file in FILES.items() if SHA256[file].keys() >= set(self._languages)}
-        found = {(file, language): _find(folders, f"{file}.{language}")
-                 for file in splits.values() for language in self._languages}  # fmt: skip
-        names = {key: ".".join(key) + ".gz" for key, path in found.items() if path is None}
-        if names and not tfds_sets._answers(HOST):
-            raise UserError(
-                f"data.load: multi30k is not prepared, {', '.join(names.values())} (or without .gz) is not in "
-                f"{', '.join(map(str, folders))}, and {HOST} does not answer; put the files of {URL} there."
-            )
-        fetched = dl_manager.download({name: URL + name for name in names.values()})
-        found |= {key: Path(fetched[name]) for key, name in names.items()}
-        return {split: self._generate_examples(found, file) for split, file in splits.items()}
+        files = [f"{file}.{language}" for file in splits.values() for language in self._languages]
+        contents = raw.read(files, self.data_dir_root)
+        return {split: self._generate_examples(file, contents) for split, file in splits.items()}
 
-    def _generate_examples(self, found, file):
-        texts = {language: _lines(found[file, language], file, language) for language in self._languages}
-        for number, sentences in enumerate(zip(*texts.values(), strict=True)):
+    def _generate_examples(self, file, contents):
+        texts = {language: contents[f"{file}.{language}"].decode() for language in self._languages}
+        lines = [text.removesuffix("\n").split("\n") for text in texts.values()]
+        for number, sentences in enumerate(zip(*lines, strict=True)):
             yield number, dict(zip(texts, sentences, strict=True))
-
-
-def _find(folders, name):
-    """The first of the folders' files of that name, as it is or compressed; None where there is none."""
-    paths = (folder / (name + suffix) for folder in folders for suffix in ("", ".gz"))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _lines(path, file, language):
-    """The file's sentences, proven to be them."""
-    data = path.read_bytes()
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(
-                f"data.load: {path} must be {file}.{language} compressed with gzip; it is damaged ({error})."
-            ) from error
-    got, digest = hashlib.sha256(data).hexdigest(), SHA256[file][language]
-    if got != digest:
-        raise UserError(
-            f"data.load: {path} must be {file}.{language} of SHA-256 {digest}; got {got}. Take the file of {URL}."
-        )
-    return data.decode().removesuffix("\n").split("\n")

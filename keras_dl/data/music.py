@@ -4,27 +4,25 @@ Bach's chorales (embedded), the four standard sets, a folder of one's own MIDI f
 A roll does not tell a key that is struck again from one that is held.
 """
 
-import dataclasses
+import functools
 import logging
 
 import numpy as np
 
-from keras_dl.arguments import Whole, YesOrNo, checked
-from keras_dl.data import Examples, Ragged, Splits, part_folders, tfds_sets, walking
+from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
+from keras_dl.data import own_files, prepared
+from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
-from keras_dl.features import midi, reading
+from keras_dl.features import midi
 from keras_dl.features.midi import LOWEST, NOTES
 from keras_dl.features.piano_roll import PianoRoll
-from keras_dl.imports import quiet_tensorflow
 
+WHO = "music.load"  # what messages call it
 SUFFIXES = (".mid", ".midi")
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
-NAMED = 5  # unreadable files that a message names
 MOST_STEPS = 2**24  # of all pieces together, 1.5 GB
 FINEST = 48  # steps a beat
-WRITING = "writing MIDI and sound"
-TICKS = 120  # of a MIDI file that is written, a step
-VELOCITY = 80
 _STANDARD = "Boulanger-Lewandowski et al. 2012"
 SETS = {
     "bach_chorales": "Bach's chorales, shipped with music21",
@@ -45,28 +43,16 @@ GRIDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What a set of rolls is: `steps_per_beat` a quarter note, the tempo to play them in, MIDI number of column 0."""
-
-    name: str
-    source: str
-    steps_per_beat: int
-    beats_per_minute: float
-    notes: int = NOTES
-    lowest: int = LOWEST
-
-
-@checked(who="data.load")
+@checked(who=WHO)
 def load(
-    name,
-    seed,
+    name: Text,
+    seed: Seed = 0,
     *,
     steps_per_beat: Whole(1, FINEST) = 4,
     skip_unreadable: YesOrNo = False,
     pieces: Whole(1, 1_000_000) | None = None,
 ):
-    """data.load for music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
+    """Load pieces of music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
 
     Args:
         name: of SETS, which keep their published splits and grids, or a folder of MIDI files.
@@ -75,19 +61,25 @@ def load(
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
         pieces: at most so many of each split; up to 16, no more than 16 chorales are read to make bach_chorales.
 
+    Returns:
+        Splits, whose info says of "roll" how many "notes" it has and the MIDI number of the "lowest", and in its
+        details "steps_per_beat", a quarter note, and "beats_per_minute", the tempo to play them in.
+
     Raises:
-        UserError: see data.load.
+        UserError: no such set or folder (the nearest is named), a set that is not to be had, files that cannot be
+            read as music, too few of them, too many time steps, or an argument that does not fit its annotation.
     """
     notes = ()
     if name in SETS:
-        info = Info(name, SETS[name], *GRIDS[name])
+        source = SETS[name]
+        steps_per_beat, beats_per_minute = GRIDS[name]
         rolls = _standard(name, pieces)
-        tempi = {part: [info.beats_per_minute] * len(rolls[part]) for part in rolls}
+        tempi = {part: [beats_per_minute] * len(rolls[part]) for part in rolls}
     else:
-        parts, label, notes = _folder(name, seed, steps_per_beat, skip_unreadable)
+        parts, name, notes = _folder(name, seed, steps_per_beat, skip_unreadable)
         rolls = {part: [piece.roll for piece in parts[part]] for part in parts}
         tempi = {part: [piece.beats_per_minute for piece in parts[part]] for part in parts}
-        info = Info(label, f"folder {label}", steps_per_beat, float(np.median(tempi["train"])))
+        source, beats_per_minute = f"folder {name}", float(np.median(tempi["train"]))
     splits = {
         part: Examples(
             {
@@ -97,15 +89,14 @@ def load(
         )
         for part in rolls
     }
+    grid = {"steps_per_beat": steps_per_beat, "beats_per_minute": beats_per_minute}
+    features = {"roll": {"notes": NOTES, "lowest": LOWEST}, "beats_per_minute": {}}
+    info = Info(name, source, features, counts(splits), grid)
     return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes)
 
 
 def _standard(name, pieces):
     """{split: list of rolls} of one of SETS, prepared first where it is not."""
-    with quiet_tensorflow():
-        import tensorflow  # noqa: F401 - TFDS would import it with its messages
-    import tensorflow_datasets as tfds
-
     if name == "bach_chorales":
         from keras_dl.data import chorales
 
@@ -115,15 +106,12 @@ def _standard(name, pieces):
         from keras_dl.data.polyphonic import PolyphonicMusic
 
         of, make, config = "polyphonic_music", PolyphonicMusic, name
-    builder, prepared = tfds_sets.builder_of(of, lambda data_dir: make(data_dir=data_dir, config=config))
-    if not prepared:
-        tfds.display_progress_bar(False)
-        builder.download_and_prepare()
+    builder = prepared.builder(of, WHO, functools.partial(make, config=config))
     parts, log = {}, logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.ERROR)  # TFDS warns of a property that it reads itself where a feature is compressed
     try:
-        for part in ("train", "validation", "test"):
+        for part in PARTS:
             stored = builder.as_dataset(split=part, shuffle_files=False)
             parts[part] = [example["roll"] for example in stored.as_numpy_iterator()]
     finally:
@@ -133,58 +121,39 @@ def _standard(name, pieces):
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
     """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
-    root = reading.path_of(name, "data.load")
-    if not root.is_dir():
-        near = tfds_sets.nearest(name, SETS)
-        raise UserError(f'data.load: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
-    given = part_folders.find(root)
-    files, notes = _midi_files(root, given)
-    parts, more = _read(files, root, steps_per_beat, skip_unreadable)
-    missing = [part for part in ("test", "validation") if part not in parts]
+    root = own_files.root_of(name, WHO)
+    if root is None:
+        near = nearest(name, SETS)
+        raise UserError(f'{WHO}: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
+    own = own_files.find(root, WHO, SUFFIXES, "MIDI files")
+    parts, remarks = _read(own, steps_per_beat, skip_unreadable)
     for part, pieces in parts.items():
-        least = 1 if part in ("test", "validation") else 1 + len(missing)
-        if len(pieces) < least:
-            where = given.get(part, root)
-            raise UserError(f"data.load: {where} must hold {least} or more readable .mid files; got {len(pieces)}.")
-    notes = [*notes, *more]
-    rng = np.random.default_rng(seed)
-    parts["train"] = parts.pop("", None) or parts["train"]
-    for part in missing:
-        parts["train"], parts[part] = _hold_out(parts["train"], rng)
-        if given:
-            notes.append(f"no {part} split in {root}: {len(parts[part])} of the pieces of train are held out for it")
-    return parts, root.resolve().name, (*notes, *_in_two(parts))
+        if len(pieces) < own.least(part):
+            raise UserError(
+                f"{WHO}: {own.folders[part]} must hold {own.least(part)} or more readable .mid files; "
+                f"got {len(pieces)}."
+            )
+    parts["train"] = parts.pop(own_files.WHOLE, None) or parts["train"]
+    notes, rng = [*own.left_out(), *remarks], np.random.default_rng(seed)
+    for part in own.missing:
+        pieces = parts["train"]
+        rest, drawn = own_files.hold_out(len(pieces), HELD_OUT, rng)
+        parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in drawn]
+        if own.has_splits:
+            notes.append(own.held_out(part, f"{len(drawn)} of the pieces of train are"))
+    return parts, root.resolve().name or "music", (*notes, *_in_two(parts))
 
 
-def _midi_files(root, given):
-    """({split: paths}, notes on what else is there) of a folder; {"": paths} where it has no splits of its own."""
-    files, passed = walking.files(root)
-    parts, others, beside = {part: [] for part in given or [""]}, [], []
-    split_of = {folder.name: part for part, folder in given.items()}
-    for path in files:
-        inside = path.relative_to(root)
-        if path.suffix.lower() not in SUFFIXES:
-            others.append(str(inside))
-        elif given and inside.parts[0] not in split_of:
-            beside.append(str(inside))
-        else:
-            parts[split_of.get(inside.parts[0], "")].append(path)
-    passed |= {"no .mid or .midi": others} if others else {}
-    passed |= {"beside the folders of the splits": beside} if beside else {}
-    return parts, walking.sentences(passed)
-
-
-def _read(files, root, steps_per_beat, skip_unreadable):
-    """({split: list of midi.Piece}, notes) of {split: paths}."""
-    parts, bad, remarks, steps = {}, [], {}, 0
-    total = sum(map(len, files.values()))
-    for part, paths in files.items():
+def _read(own, steps_per_beat, skip_unreadable):
+    """({split: list of midi.Piece}, sentences on what of them was left out or changed) of the folder's files."""
+    parts, unreadable, remarks, steps = {}, [], {}, 0
+    for part, paths in own.files.items():
         parts[part] = []
         for path in paths:
             try:
                 piece = midi.read(path, steps_per_beat)
             except midi.UnreadableMidi as error:
-                bad.append(f"{path.relative_to(root)} {error.reason}")
+                unreadable.append((path, error.reason))
                 continue
             parts[part].append(piece)
             for what, count in piece.remarks.items():
@@ -192,26 +161,12 @@ def _read(files, root, steps_per_beat, skip_unreadable):
             steps += len(piece.roll)
             if steps > MOST_STEPS:
                 raise UserError(
-                    f"data.load: {root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
+                    f"{WHO}: {own.root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
                     f"pieces have more, at {steps_per_beat} a quarter note. Take fewer files or steps."
                 )
-    named = "; ".join(bad[:NAMED]) + (f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
-    if bad and not skip_unreadable:
-        raise UserError(
-            f"data.load: {len(bad)} of {total} files in {root} cannot be taken as music: {named}. "
-            "Remove them, or go on without them with --skip-unreadable."
-        )
-    notes = [f"left out with --skip-unreadable: {len(bad)} of {total} files: {named}"] if bad else []
-    notes += [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
-    return parts, notes
-
-
-def _hold_out(pieces, rng):
-    """(the rest, a drawn part of HELD_OUT of all, at least one)."""
-    order = rng.permutation(len(pieces))
-    count = max(1, round(HELD_OUT * len(pieces)))
-    held, rest = np.sort(order[:count]), np.sort(order[count:])
-    return [pieces[i] for i in rest], [pieces[i] for i in held]
+    own.refuse(unreadable, "cannot be taken as music", skip_unreadable, WHO)
+    total = sum(map(len, own.files.values()))
+    return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
 
 
 def _in_two(parts):

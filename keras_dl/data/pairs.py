@@ -5,7 +5,6 @@ A split is its pairs, in sub-words and as text: "source" and "target" Ragged int
 sub-words are learnt from both sides of the training split together, so that source and target have one vocabulary.
 """
 
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -13,8 +12,10 @@ import os
 
 import numpy as np
 
-from keras_dl.arguments import OneOf, Text, Tuple, Whole, checked
-from keras_dl.data import Examples, Ragged, Splits, dates, tfds_sets
+from keras_dl.arguments import OneOf, Seed, Text, Tuple, Whole, checked
+from keras_dl.data import dates, prepared
+from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.subwords import SPECIAL, UNK, Subwords, _normalised
@@ -23,43 +24,18 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
+WHO = "pairs.load"  # what messages call it
 SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # languages where none are named
-PARTS = ("train", "validation", "test")
 TESTS = ("test_2016", "test_2017")  # of Multi30k
 DATES = 1000  # pairs of validation and of test
 SHARE, MOST = 0.05, 2000  # of one's own pairs: validation, and as many test
 CHUNK = 4096  # sentences that are encoded at once
 
 
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What sentence pairs are.
-
-    Attributes:
-        languages: (source, target); of files of one's own, the endings of their names.
-        vocabulary_size: sub-words, the four special tokens among them.
-        sha256: of the three splits' pairs, in UTF-8: source, tab, target, line end.
-        counts: {split: pairs}.
-        longest: (source, target), in sub-words, of all splits.
-        dropped: training pairs that are left out, being longer than was asked for.
-        skipped: pairs that are left out, a side or both being empty.
-    """
-
-    name: str
-    source: str
-    languages: tuple
-    vocabulary_size: int
-    sha256: str
-    counts: dict
-    longest: tuple
-    dropped: int
-    skipped: int
-
-
-@checked(who="data.load")
+@checked(who=WHO)
 def load(
-    name,
-    seed,
+    name: Text,
+    seed: Seed = 0,
     *,
     target: Text | None = None,
     vocabulary_size: Whole(1, 1_000_000) = 8000,
@@ -68,7 +44,7 @@ def load(
     chained: Tuple(Whole(1, 100), 2, 2) = (1, 3),
     test: OneOf(*TESTS) = "test_2016",
 ):
-    """data.load for sentence pairs.
+    """Load sentence pairs: Splits of sub-words and of the texts, as this file's beginning says.
 
     Args:
         name: "dates" (English to ISO form; "dates/de-fr" and the like), "multi30k" (English to German; "multi30k/fr-cs"
@@ -83,7 +59,11 @@ def load(
         test: of Multi30k: "test_2016" or "test_2017".
 
     Returns:
-        Splits whose notes say which pairs were left out, and what the other splits have of train's or have alone.
+        Splits whose notes say which pairs were left out, and what the other splits have of train's or have alone. Their
+        info says of "source" and "target" the "language" (of files of one's own, the endings of their names), the
+        "vocabulary_size" and the "longest" of all splits, in sub-words; in its details the "sha256" of the three
+        splits' pairs, in UTF-8 (source, tab, target, line end), how many training pairs are "dropped", being longer
+        than was asked for, and how many pairs are "skipped", a side or both being empty.
 
     Raises:
         UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files of unlike
@@ -92,7 +72,7 @@ def load(
     base, _, two = str(name).partition("/")
     skipped, notes = 0, []
     if target is not None and base in SETS and not os.path.lexists(name):
-        raise UserError(f'data.load: target goes with a file of sources; got {target!r} with the data set "{name}".')
+        raise UserError(f'{WHO}: target goes with a file of sources; got {target!r} with the data set "{name}".')
     if target is not None:
         files = reading.path_of(name, "--source"), reading.path_of(target, "--target")
         name, origin, languages = files[0].name, f"text files {files[0].name} and {files[1].name}", _endings(*files)
@@ -100,17 +80,17 @@ def load(
     elif base in SETS:
         languages = tuple(two.split("-")) if two else SETS[base]
         if len(languages) != 2:
-            raise UserError(f'data.load: the languages of {base} must be two, such as "{base}/de-fr"; got "{two}".')
+            raise UserError(f'{WHO}: the languages of {base} must be two, such as "{base}/de-fr"; got "{two}".')
         name = "-".join([base, *languages]) if two else base
         if base == "dates":
             texts, origin = _of_dates(seed, languages, examples, chained), dates.SOURCE
         else:
             texts, origin = _of_multi30k(languages, test), f"Elliott et al. 2016, 2017; Barrault et al. 2018; {test}"
     else:
-        near, sets = tfds_sets.nearest(base, SETS), ", ".join(SETS)
-        there = os.path.exists(reading.path_of(name, "data.load"))
+        near, sets = nearest(base, SETS), ", ".join(SETS)
+        there = os.path.exists(reading.path_of(name, WHO))
         also = "; a file needs target, the file of its translations" if there else near
-        raise UserError(f'data.load: no data set "{name}"{also}. Sets: {sets}.')
+        raise UserError(f'{WHO}: no data set "{name}"{also}. Sets: {sets}.')
 
     subwords = Subwords.learn([text for side in texts["train"] for text in side], vocabulary_size)
     encode = tf.function(subwords.encode, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
@@ -118,17 +98,20 @@ def load(
     lengths = {part: _lengths(pairs) for part, pairs in splits.items()}
     keep = np.flatnonzero(lengths["train"].max(1) <= longest)
     if not len(keep):
-        raise UserError(f"data.load: no training pair of {name} has at most longest={longest} sub-words a side.")
+        raise UserError(f"{WHO}: no training pair of {name} has at most longest={longest} sub-words a side.")
     dropped, splits["train"] = len(splits["train"]) - len(keep), splits["train"].take(keep)
     lengths["train"] = lengths["train"][keep]
     if dropped:
         notes.append(f"left out of train, longer than {longest} sub-words: {_pairs(dropped)}")
     notes += _notes(texts, subwords)
-    info = Info(
-        name, origin, languages, len(subwords.pieces), _sha256(splits),
-        {part: len(pairs) for part, pairs in splits.items()},
-        tuple(np.concatenate([*lengths.values()]).max(0).tolist()), dropped, skipped,
-    )  # fmt: skip
+    features = {
+        side: {"language": language, "vocabulary_size": len(subwords.pieces), "longest": longest_of_all}
+        for side, language, longest_of_all in zip(
+            ("source", "target"), languages, np.concatenate([*lengths.values()]).max(0).tolist(), strict=True
+        )
+    } | {"source_text": {}, "target_text": {}}
+    details = {"sha256": _sha256(splits), "dropped": dropped, "skipped": skipped}
+    info = Info(name, origin, features, counts(splits), details)
     return Splits(**splits, info=info, preprocess=subwords, notes=tuple(notes))
 
 
@@ -162,14 +145,11 @@ def _of_multi30k(languages, test):
 
     known = multi30k.LANGUAGES
     if not set(languages) <= set(known) or languages[0] == languages[1]:
-        raise UserError(f"data.load: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
+        raise UserError(f"{WHO}: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
     if test == "test_2017" and "cs" in languages:
-        raise UserError("data.load: multi30k has no test_2017 in cs; take test_2016.")
+        raise UserError(f"{WHO}: multi30k has no test_2017 in cs; take test_2016.")
     make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))
-    builder, prepared = tfds_sets.builder_of("multi30k", make)
-    if not prepared:
-        multi30k.tfds.display_progress_bar(False)
-        builder.download_and_prepare()
+    builder = prepared.builder("multi30k", WHO, make)
     texts = {}
     for part, split in zip(PARTS, ("train", "validation", test), strict=True):
         lines = builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
@@ -179,15 +159,13 @@ def _of_multi30k(languages, test):
 
 def _of_files(source, target, seed):
     """({split: (sources, targets)}, how many pairs have an empty side, notes)."""
-    sides = [
-        [_normalised(line) for line in reading.lines(reading.read(path, "data.load"))] for path in (source, target)
-    ]
+    sides = [[_normalised(line) for line in reading.lines(reading.read(path, WHO))] for path in (source, target)]
     if os.path.samefile(source, target):
-        raise UserError(f"data.load: source and target must be two files; got {source} twice.")
+        raise UserError(f"{WHO}: source and target must be two files; got {source} twice.")
     counts = [len(lines) for lines in sides]
     if counts[0] != counts[1]:
         raise UserError(
-            f"data.load: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
+            f"{WHO}: {source} and {target} must have as many lines as each other; got {counts[0]} and {counts[1]}."
         )
     empty = np.array([[not line.strip() for line in lines] for lines in sides], bool)
     both, one = np.flatnonzero(empty.all(0)), np.flatnonzero(empty[0] != empty[1])
@@ -210,7 +188,7 @@ def _drawn(sources, seed, who):
         groups.setdefault(source, []).append(i)
     groups = list(groups.values())
     if len(groups) < len(PARTS):
-        raise UserError(f"data.load: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
+        raise UserError(f"{WHO}: {who} must have at least {len(PARTS)} different sources; got {len(groups)}.")
     room = dict.fromkeys(("test", "validation"), min(MOST, round(SHARE * len(sources))))
     parts = {part: [] for part in PARTS}
     for k in np.random.default_rng(seed).permutation(len(groups)):

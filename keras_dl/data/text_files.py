@@ -2,13 +2,14 @@
 
 import collections
 import itertools
-import re
 
-from keras_dl.data import tfds_sets, walking
-from keras_dl.data.split_names import NAMES, split_of
+from keras_dl.data import own_files
+from keras_dl.data.nearest import nearest
+from keras_dl.data.split_names import NAMES
 from keras_dl.errors import UserError
 from keras_dl.features import reading
 
+WHO = "text.load"  # what messages call it
 SHARE = 0.05  # of a text that is cut: the end is the test split, what stands before it the validation split
 OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose own name says their split, as ptb.valid.txt does
 
@@ -26,37 +27,26 @@ def load(name, sets):
     Raises:
         UserError: nothing is there, or it cannot be read as text.
     """
-    path = reading.path_of(name, "data.load")
+    path = reading.path_of(name, WHO)
     if path.is_file():
-        return path.name, cut(reading.read(path, "data.load")), ()
-    if not path.is_dir():
-        near = tfds_sets.nearest(str(name), sets)
-        raise UserError(f'data.load: no data set or path "{name}"{near}. Sets: {", ".join(sorted(sets))}.')
-    files, passed = walking.files(path)
-    others = [str(file.relative_to(path)) for file in files if file.suffix.lower() not in reading.SUFFIXES]
-    if len(others) == len(files):
-        raise UserError(f"data.load: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
-    if others:
-        passed["no text by their endings"] = others
-    texts = {
-        file.relative_to(path): reading.read(file, "data.load")
-        for file in files
-        if file.suffix.lower() in reading.SUFFIXES
-    }
-    parts = _parts(texts, path)
-    rest = [str(file) for file in texts if not any(file in part for part in parts.values())]
-    if rest:
-        passed["of no split"] = rest
-    parts, twice = _once(parts, texts)
+        return path.name, cut(reading.read(path, WHO)), ()
+    if own_files.root_of(name, WHO) is None:
+        near = nearest(str(name), sets)
+        raise UserError(f'{WHO}: no data set or path "{name}"{near}. Sets: {", ".join(sorted(sets))}.')
+    own = own_files.find(path, WHO, reading.SUFFIXES, "text", by_name=OF_SPLITS)
+    texts = {file: reading.read(file, WHO) for files in own.files.values() for file in files}
+    if not texts:
+        raise UserError(f"{WHO}: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
+    parts, twice = _once(own, texts)
     if twice:
-        passed["with the same text as another"] = twice
-    notes = [*walking.sentences(passed), *_shared(parts, texts)]
+        own.passed["with the same text as another"] = twice
+    notes = [*own.left_out(), *_shared(parts, texts, own)]
     joined = {part: _joined(texts[file] for file in files) for part, files in parts.items()}
-    if len(joined) == 1:
-        (joined,) = map(cut, joined.values())
-    elif missing := [part for part in NAMES if part not in joined]:
-        joined |= cut(joined["train"], ("train", *missing))
-        notes.append(f"no {missing[0]} split in {path}: the last {SHARE:.0%} of train are held out for it")
+    if not own.has_splits:
+        joined = cut(joined[own_files.WHOLE])
+    elif own.missing:
+        joined |= cut(joined["train"], ("train", *own.missing))
+        notes.append(own.held_out(own.missing[0], f"the last {SHARE:.0%} of train are"))
     return path.resolve().name, {part: joined[part] for part in NAMES}, tuple(notes)
 
 
@@ -76,44 +66,21 @@ def cut(text, parts=tuple(NAMES)):
     return {part: text[start:end] for part, (start, end) in zip(parts, itertools.pairwise(ends), strict=True)}
 
 
-def _parts(texts, path):
-    """{split: its files} where the folder has its own, else {"": all files}."""
-    parts = {part: [file for file in texts if _part_of(file) == part] for part in NAMES}
-    parts = {part: files for part, files in parts.items() if files}
-    if len(parts) < 2:
-        return {"": list(texts)}
-    if "train" not in parts:
-        raise UserError(f"data.load: {path} has files for {' and '.join(parts)}; it must have one for train too.")
-    return parts
-
-
-def _part_of(file):
-    """The split that a file is of by its folder, train/..., or, beside others, by its name; None where both say none.
-
-    A name that says two, such as train_and_test.txt, says none.
-    """
-    if len(file.parts) > 1:
-        return split_of(file.parts[0])
-    words = re.split("[^a-z]+", file.stem.lower()) if file.suffix.lower() in OF_SPLITS else ()
-    parts = {split_of(word) for word in words} - {None}
-    return parts.pop() if len(parts) == 1 else None
-
-
-def _once(parts, texts):
-    """(the splits' files, none of which has the text of another in the split; those that are left out)."""
+def _once(own, texts):
+    """({split: its files, none with the text of another in the split}, what is said of those that are left out)."""
     kept, twice = {}, []
-    for part, files in parts.items():
+    for part, files in own.files.items():
         first = {}
         for file in files:
             if texts[file] in first and texts[file]:
-                twice.append(f"{file} as {first[texts[file]]}")
+                twice.append(f"{own.below(file)} as {own.below(first[texts[file]])}")
             else:
                 first[texts[file]] = file
         kept[part] = [file for file in files if first[texts[file]] == file or not texts[file]]
     return kept, twice
 
 
-def _shared(parts, texts):
+def _shared(parts, texts, own):
     """A sentence where the same text stands in files of several splits."""
     splits = collections.defaultdict(dict)
     for part, files in parts.items():
@@ -122,7 +89,7 @@ def _shared(parts, texts):
                 splits[texts[file]][part] = file
     shared = [files for files in splits.values() if len(files) > 1]
     if shared:
-        where = " and ".join(map(str, shared[0].values()))
+        where = " and ".join(map(own.below, shared[0].values()))
         yield f"the same text stands in several splits: {len(shared):,} (the first: {where}); scores on it mean little"
 
 

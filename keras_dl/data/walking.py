@@ -68,11 +68,17 @@ def sentences(passed):
     >>> sentences({"hidden": [".a", ".b"]})
     ('left out, hidden: 2 (.a, .b)',)
     """
-    said = []
-    for reason, names in passed.items():
-        more = ", ..." if len(names) > NAMED else ""
-        said.append(f"left out, {reason}: {len(names):,} ({', '.join(names[:NAMED])}{more})")
-    return tuple(said)
+    return tuple(f"left out, {counted(reason, names)}" for reason, names in passed.items())
+
+
+def counted(reason, names):
+    """A reason, how many have it, and the first of them.
+
+    >>> counted("damaged", ["a.png", "b.png", "c.png", "d.png"])
+    'damaged: 4 (a.png, b.png, c.png, ...)'
+    """
+    more = ", ..." if len(names) > NAMED else ""
+    return f"{reason}: {len(names):,} ({', '.join(names[:NAMED])}{more})"
 
 
 def _below(root, path):

@@ -1,14 +1,12 @@
 """A piano-roll becomes a MIDI file, or sound."""
 
-import importlib
-
 import numpy as np
 
 from keras_dl.atomic import atomic_file
-from keras_dl.errors import UserError
+from keras_dl.extras import needs
 from keras_dl.features.midi import LOWEST, NOTES
 
-WRITING = "writing MIDI and sound"
+WRITING = "music: writing MIDI and sound"
 TICKS = 120  # of a MIDI file that is written, a step
 VELOCITY = 80
 
@@ -33,21 +31,8 @@ def sound(roll, *, steps_per_beat, beats_per_minute, rate=16_000):
     return samples
 
 
-def needs(package, what):
-    """Import a package of the extra `music`.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        name = package.partition(".")[0]
-        raise UserError(f"music: {what} needs {name}: pip install 'keras_dl[music]'.") from error
-
-
 def _midi(roll, steps_per_beat, beats_per_minute):
-    pretty_midi = needs("pretty_midi", WRITING)
+    pretty_midi = needs("pretty_midi", "music", WRITING)
     piece = pretty_midi.PrettyMIDI(resolution=TICKS * steps_per_beat, initial_tempo=beats_per_minute)
     piano = pretty_midi.Instrument(program=0)
     seconds = 60 / (steps_per_beat * beats_per_minute)  # a step

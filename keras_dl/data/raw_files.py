@@ -1,0 +1,118 @@
+"""The raw files of a set that is not shipped: taken from where the user put them, or downloaded; proven either way."""
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import http.client
+import lzma
+import urllib.parse
+import urllib.request
+import zlib
+from pathlib import Path
+
+from keras_dl.atomic import write_atomic
+from keras_dl.data import prepared
+from keras_dl.errors import UserError
+
+PATIENCE = 30.0  # seconds without a byte before a download is given up
+UNPACK = {".gz": ("gzip", gzip.decompress), ".xz": ("xz", lzma.decompress)}
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what unpacking raises
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFiles:
+    """Where the raw files of a set are published, and by what they are known.
+
+    Attributes:
+        name: of the set.
+        who: loads it, for the messages.
+        folder: below downloads/manual/ of every data folder, where a user may put them.
+        url: of the folder that they are published in, with a slash at its end.
+        sha256: {file: SHA-256 of its bytes, unpacked}.
+        packing: ending with which a file may stand there compressed, ".gz" or ".xz"; "": none may.
+        published: the ending that the files have at url, packing or "".
+    """
+
+    name: str
+    who: str
+    folder: str
+    url: str
+    sha256: dict
+    packing: str = ""
+    published: str = ""
+
+    def read(self, files, data_dir):
+        """{file: its bytes, unpacked and proven}.
+
+        Args:
+            files: names of those that are needed.
+            data_dir: the data folder of the builder that asks; it is looked in first.
+
+        Raises:
+            UserError: one is neither there nor to be had, or is not the known file.
+        """
+        places = [Path(data_dir), *prepared.folders()]
+        folders = list(dict.fromkeys(place / "downloads" / "manual" / self.folder for place in places))
+        paths = {file: self._find(file, folders) for file in files}
+        absent = [file for file, path in paths.items() if path is None]
+        host = urllib.parse.urlsplit(self.url).netloc
+        if absent and not prepared.answers(host):
+            self._not_to_be_had(absent, folders, f"{host} does not answer")
+        contents = {}
+        for file, path in paths.items():
+            contents[file] = self._read(file, path) if path else self._download(file, folders)
+        return contents
+
+    def _find(self, file, folders):
+        """The first of the folders' files of that name, as it is or compressed; None where there is none."""
+        paths = (folder / (file + ending) for folder in folders for ending in dict.fromkeys(("", self.packing)))
+        return next((path for path in paths if path.is_file()), None)
+
+    def _read(self, file, path):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.who}: {path} cannot be read: {error.strerror}.") from error
+        return self._proven(file, data, path, path.name.removeprefix(file))
+
+    def _download(self, file, folders):
+        """The bytes of a file at url; it is kept in the first folder, where that can be written."""
+        url = self.url + file + self.published
+        try:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+                data = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._not_to_be_had([file], folders, error)
+        content = self._proven(file, data, url, self.published)
+        with contextlib.suppress(OSError):
+            write_atomic(folders[0] / (file + self.published), data)
+        return content
+
+    def _proven(self, file, data, where, ending):
+        """The bytes of a file that stands at `where`, unpacked, if their digest is the known one."""
+        if ending:
+            packer, unpack = UNPACK[ending]
+            try:
+                data = unpack(data)
+            except DAMAGED as error:
+                raise UserError(
+                    f"{self.who}: {where} must be {file} compressed with {packer}; it is damaged ({error})."
+                ) from error
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != self.sha256[file]:
+            raise UserError(
+                f"{self.who}: {where} must be {file} of SHA-256 {self.sha256[file]}; got {digest}. "
+                f"Take the file of {self.url}."
+            )
+        return data
+
+    def _not_to_be_had(self, files, folders, why):
+        names = ", ".join(file + self.published for file in files)
+        other = self.packing.removeprefix(self.published)
+        also = f" (or {other})" if other else " (or unpacked)" if self.packing else ""
+        verb, them = ("is", "it") if len(files) == 1 else ("are", "them")
+        raise UserError(
+            f"{self.who}: {self.name} is not prepared, {names}{also} {verb} not in {', '.join(map(str, folders))}, and "
+            f"could not be downloaded from {self.url} ({why}); put {them} into {folders[0]}."
+        )

@@ -14,7 +14,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, imports, machine, models, runs, settings
+from keras_dl import commands, extras, imports, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
@@ -62,7 +62,7 @@ def main(argv=None):
         from keras_dl.endpoints.music import generator
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    music.needs("pretty_midi", music.WRITING)  # said before the training, not behind it
+    extras.needs("pretty_midi", "music", music.WRITING)  # said before the training, not behind it
     splits = music.load(
         config.dataset, config.seed, steps_per_beat=config.steps_per_beat,
         skip_unreadable=config.skip_unreadable, pieces=16 if config.smoke else None,

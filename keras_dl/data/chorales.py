@@ -10,6 +10,8 @@ import re
 import numpy as np
 import tensorflow_datasets as tfds
 
+from keras_dl.extras import needs
+
 STEPS_PER_BEAT = 2
 HELD_OUT = 0.1  # share of the pieces for validation, and for test
 WORKERS = 2
@@ -54,9 +56,7 @@ class BachChorales(tfds.core.GeneratorBasedBuilder):
 
 def files():
     """Paths of the chorales' scores, in order; the analyses and second encodings that lie beside them left out."""
-    from keras_dl.data.music import needs
-
-    corpus = needs("music21.corpus", "bach_chorales")
+    corpus = needs("music21.corpus", "music", "music: bach_chorales")
     scores = [path for path in corpus.getComposer("bach") if path.suffix in (".mxl", ".xml")]
     return sorted((path for path in scores if path.stem not in NOT_CHORALES), key=lambda path: path.name)
 

@@ -38,6 +38,7 @@ import numpy as np
 
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
+from keras_dl.extras import needs
 
 PARTS = ("train", "validation", "test")
 YEARS = range(1800, 2100)
@@ -145,14 +146,9 @@ def _known(name, also=""):
 
 
 def _babel():
-    try:
-        import babel.core
-        import babel.dates
-        import babel.numbers
-        import babel.units
-    except ImportError as error:
-        raise UserError("dates.generate: needs Babel: pip install 'keras_dl[translation]'.") from error
-    return babel
+    for module in ("core", "dates", "numbers", "units"):
+        needs(f"babel.{module}", "translation", "dates.generate:")
+    return importlib.import_module("babel")
 
 
 def __getattr__(name):

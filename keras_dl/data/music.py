@@ -6,7 +6,6 @@ A roll does not tell a key that is struck again from one that is held.
 
 import dataclasses
 import functools
-import importlib
 import logging
 
 import numpy as np
@@ -18,13 +17,14 @@ from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.data.midi import LOWEST, NOTES
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
+from keras_dl.extras import needs
 
 WHO = "music.load"  # what messages call it
 SUFFIXES = (".mid", ".midi")
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
 MOST_STEPS = 2**24  # of all pieces together, 1.5 GB
 FINEST = 48  # steps a beat
-WRITING = "writing MIDI and sound"
+WRITING = "music: writing MIDI and sound"
 TICKS = 120  # of a MIDI file that is written, a step
 VELOCITY = 80
 _STANDARD = "Boulanger-Lewandowski et al. 2012"
@@ -163,21 +163,8 @@ def sound(roll, *, steps_per_beat, beats_per_minute, rate=16_000):
     return samples
 
 
-def needs(package, what):
-    """Import a package of the extra `music`.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        name = package.partition(".")[0]
-        raise UserError(f"music: {what} needs {name}: pip install 'keras_dl[music]'.") from error
-
-
 def _midi(roll, steps_per_beat, beats_per_minute):
-    pretty_midi = needs("pretty_midi", WRITING)
+    pretty_midi = needs("pretty_midi", "music", WRITING)
     piece = pretty_midi.PrettyMIDI(resolution=TICKS * steps_per_beat, initial_tempo=beats_per_minute)
     piano = pretty_midi.Instrument(program=0)
     seconds = 60 / (steps_per_beat * beats_per_minute)  # a step

@@ -1,0 +1,26 @@
+"""Packages that only some need: those of the extras, such as keras_dl[music]."""
+
+import importlib
+
+from keras_dl.errors import UserError
+
+
+def needs(package, extra, what):
+    """Import a package of an extra.
+
+    Args:
+        package: its name as it is imported.
+        extra: that brings it, such as "music".
+        what: needs it, for the message.
+
+    Returns:
+        The module.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        name = package.partition(".")[0]
+        raise UserError(f"{what} needs {name}: pip install 'keras_dl[{extra}]'.") from error

@@ -374,5 +374,5 @@ def test_without_babel_it_says_what_to_install(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)  # the import alone needs no Babel
     for ask in (lambda: module.generate(1, 0, part="train"), lambda: module.SOURCE):
-        with pytest.raises(UserError, match=r"^dates.generate: needs Babel: pip install 'keras_dl\[translation\]'\.$"):
+        with pytest.raises(UserError, match=r"^dates.generate: needs babel: pip install 'keras_dl\[translation\]'\.$"):
             ask()

@@ -139,8 +139,8 @@ def test_a_rate_that_warms_up_is_equation_3_of_the_transformer():
 
 
 def test_what_a_command_line_says_of_adam_reaches_it():
-    said = settings.Training(schedule="noam", warmup=7, learning_rate=0.5, beta_2=0.9, epsilon=1e-3, weight_decay=0.2)
-    optimizer = optimizers.drawn(keras_tuner.HyperParameters(), said, steps_per_epoch=3)
+    said = settings.Optimizer(schedule="noam", warmup=7, learning_rate=0.5, beta_2=0.9, epsilon=1e-3, weight_decay=0.2)
+    optimizer = optimizers.drawn(keras_tuner.HyperParameters(), said, 1, steps_per_epoch=3)
     assert (optimizer.beta_2, optimizer.epsilon, optimizer.weight_decay) == (0.9, 1e-3, 0.2)
     assert optimizer._learning_rate.get_config() == {"peak": 0.5, "warmup": 7}
 

@@ -23,6 +23,7 @@ LIGHT = (
     "layers",
     "machine",
     "models",
+    "features",
     "runs",
     "settings",
 )  # importable without TensorFlow

@@ -5,20 +5,28 @@ import sys
 from pathlib import Path
 
 
-def following(run, *commands):
-    """Say what can be done next with a run; nothing where its folder goes with the process.
+def following(run, app, *, predict=(), searched=None, data=()):
+    """Say what can be done next with a run: look at it, ask its export, train the winner again, take other data.
+
+    Nothing is said where its folder goes with the process.
 
     Args:
         run: the runs.Run.
-        commands: each a list of what follows the interpreter: words, and pathlib.Paths, which are said as seen from
-            here. None is left out.
+        app: path of the app's file.
+        predict: lists of what follows `predict`: words, and pathlib.Paths, which are said as seen from here.
+        searched: the flags that build the winner of a search again, a list of words; None where there was no search.
+        data: lists of flags that name other data.
     """
     if run.throwaway:
         return
+    app = Path(app).resolve()
+    commands = [["-m", "tensorboard.main", "--logdir", run.tensorboard]]
+    commands += [["-m", "keras_dl", "predict", *words] for words in predict]
+    commands += [] if searched is None else [[app, *searched]]
+    commands += [[app, *flags] for flags in data]
     lines = [
         " ".join([python(), *(typed(w) if isinstance(w, Path) else shlex.quote(str(w)) for w in words)])
         for words in commands
-        if words is not None
     ]
     run.say("\nNext:\n" + "\n".join(f"  {line}" for line in lines))
 

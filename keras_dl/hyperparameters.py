@@ -1,6 +1,6 @@
 """What a run's model and optimizer are built with: what a search may vary, what is said of it, how to build it again.
 
-    arguments = Arguments(config, space, chosen, defaults)
+    arguments = Arguments(config, space, models.options(architecture))
     model = build(..., **arguments(hp))     hp: the HyperParameters of a trial, or tuning.defaults()
 
 The card, the search's table, TensorBoard's HParams page and the printed command all say `arguments.of(hp)`: what the
@@ -22,14 +22,14 @@ class Arguments:
     the result: not one that `chosen` has decided, nor one that has no effect beside those drawn before it.
 
     Args:
-        config: the settings.Training of the run.
+        config: the settings.Training of the run; what its --set says takes the place of the space's values.
         space: space(hp) -> {argument: value}, what the search may vary.
-        chosen: {argument: value} of the command line; they take the place of the space's.
-        defaults: {argument: value} of the builder's other arguments, models.options(architecture).
+        defaults: {argument: value} of the builder, models.options(architecture).
     """
 
-    def __init__(self, config, space, chosen, defaults):
-        self.config, self.space, self.chosen, self.defaults = config, space, chosen, defaults
+    def __init__(self, config, space, defaults):
+        self.config, self.space, self.defaults = config, space, defaults
+        self.chosen = settings.assignments(config.set, defaults, "the builder")
         self._outcomes = None
 
     def __call__(self, hp):

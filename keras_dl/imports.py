@@ -93,7 +93,7 @@ class _Late:
         return getattr(importlib.import_module(self._name), attribute)
 
 
-tensorflow = _Late("tensorflow")  # for files that are to be imported without it
+tensorflow, keras = _Late("tensorflow"), _Late("keras")  # for files that are to be imported without them
 
 
 def _set_up_tensorflow(tensorflow):

@@ -19,7 +19,8 @@ class Stop(Exception):
 
 
 def arguments_of(space, **chosen):
-    return hyperparameters.Arguments(settings.Training(), space, chosen, {})
+    config = settings.Training(set=tuple(f"{name}={value!r}" for name, value in chosen.items()))
+    return hyperparameters.Arguments(config, space, chosen)
 
 
 def drawn_by(arguments, **values):
@@ -67,10 +68,8 @@ def test_ranges_switches_and_spaces_of_too_many_values_are_drawn_from_as_well(mo
 
 
 def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
-    config = settings.Training(optimizer=settings.Optimizer("sgd", 0.1, "noam"))
-    arguments = hyperparameters.Arguments(
-        config, models.resnet_cifar_space, {"depth": 8}, models.options("resnet_cifar")
-    )
+    config = settings.Training(set=("depth=8",), optimizer=settings.Optimizer("sgd", 0.1, "noam"))
+    arguments = hyperparameters.Arguments(config, models.resnet_cifar_space, models.options("resnet_cifar"))
     hp = tuning.defaults()
     hp.values = {"depth": 14, "filters": 8, "learning_rate": 0.123456789012345}
     said = arguments.of(hp)

@@ -115,6 +115,8 @@ def compiled():
 
 def start(folder, splits=None, **config):
     config = {"out": str(folder), "epochs": 2, "trials": 0} | config
+    if "schedule" in config:
+        config["optimizer"] = settings.Optimizer(schedule=config.pop("schedule"))
     prepared = machine.prepare(settings.Training(**config))
     return runs.start(prepared, app="app", name="net-set", data=splits and data.fingerprint(splits))
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl.layers.alignment import SCORES, AttentionDecoder, OrthogonalBlocks
+from keras_dl.layers.attention_cell import SCORES
+from keras_dl.layers.attention_decoder import AttentionDecoder
+from keras_dl.layers.initialization import OrthogonalBlocks
 from keras_dl.models import attention_seq2seq, seq2seq
 
 PAD, BOS, EOS = 0, 1, 2

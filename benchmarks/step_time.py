@@ -12,8 +12,8 @@ the cross-entropy, and keeps the running loss, nothing else; float32, the same b
   about half a second and at least 8 steps. Timed twice: the whole call as its user waits for it, arrays made into
   tensors and tf.data's wait at the deletion of an iterator included (ratio_to_keras), and from fit's on_train_begin to
   its on_train_end, without both (ratio_to_keras_inside).
-The recurrent rows (lstm, gru, rnn, lstm_generation) and what they train are in step_time_recurrent.py, those that
-translate (transformer, attention_gru) in step_time_translation.py.
+The recurrent rows (lstm, gru, rnn) and those that write (lstm_generation, lm_generation) are in
+step_time_recurrent.py, those that translate (transformer, attention_gru) in step_time_translation.py.
 
 Contenders are processes that live throughout and run blocks of 0.3-0.6 s in turn, A B C D A B C D ... A block in which
 other processes took more than 20 % of the processor's time is dropped from every ratio. A ratio is our median over the
@@ -84,6 +84,7 @@ RECURRENT = {  # row -> contenders, whose script is another: step_time_recurrent
     "gru": ("ours", "torch", "torch_batch_first", "keras"),
     "rnn": ("ours", "torch", "torch_batch_first", "keras"),
     "lstm_generation": ("ours", "torch"),
+    "lm_generation": ("ours", "torch"),
 }
 TRANSLATION = {  # as well: step_time_translation.py
     "transformer": (

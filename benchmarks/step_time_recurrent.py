@@ -19,6 +19,11 @@ out of the comparison of counts, and noted as torch_redundant_biases.
 lstm_generation: the word model writes at batch 1; what is timed is a token.
 - ours: the function behind the export's `generate`, 1,000 tokens a call, in the signature that the export gives it.
 - torch: a loop over the network, under inference_mode: softmax, multinomial, state kept.
+
+lm_generation: a Transformer of the same words writes texts of 1,000 tokens at batch 1; what is timed is a token. Four
+layers of 256, 4 heads, 1,024 within, one matrix for the embedding and the output; the window holds the whole text.
+- ours: as above; each layer's keys and values are kept and written in place.
+- torch: a loop as above; of each layer keys and values are kept in one tensor each, to which a step's are joined.
 """
 
 import dataclasses
@@ -111,6 +116,19 @@ class Writer(WordModel):
 
 
 @dataclasses.dataclass(frozen=True)
+class TransformerWriter(Writer):
+    """A row: a Transformer writes."""
+
+    def build(self):
+        return models.build_transformer_lm(
+            (None,), WORDS, num_layers=4, hidden_dim=256, intermediate_dim=1024, num_heads=4, max_length=1024
+        )
+
+    def torch(self, name, batch_first):
+        return TorchTransformerWriter()
+
+
+@dataclasses.dataclass(frozen=True)
 class VectorModel:
     """A row: our builder with its arguments, and Keras' layer."""
 
@@ -169,6 +187,7 @@ ROWS = {
     "gru": VectorModel("gru", "GRU", {"reset_after": True}),
     "rnn": VectorModel("rnn", "SimpleRNN"),
     "lstm_generation": Writer(),
+    "lm_generation": TransformerWriter(),
 }
 
 
@@ -280,6 +299,29 @@ class TorchWriter(_Torch):
             torch.cat(written).tolist()
 
 
+class TorchTransformerWriter:
+    """The Transformer writes texts of CALL tokens, a token after the other."""
+
+    def __init__(self):
+        self.torch, _ = import_torch()
+        import peers_torch_translation
+
+        self.model = peers_torch_translation.build("word_transformer").eval()
+        parameters = sum(p.numel() for p in self.model.parameters())
+        self.about = {"unit": CALL, "parameters": parameters, "torch": self.torch.__version__}
+
+    def run(self, tokens):
+        torch = self.torch
+        with torch.inference_mode():
+            for _ in range(tokens // CALL):
+                token, cache, written = torch.zeros(1, dtype=torch.int64), None, []
+                for _ in range(CALL):
+                    logits, cache = self.model(token, cache)
+                    token = torch.multinomial(torch.softmax(logits, -1), 1)[:, 0]
+                    written.append(token)
+                torch.cat(written).tolist()
+
+
 def contender(who, name):
     """One of step_time.RECURRENT[name]."""
     row = ROWS[name]
@@ -288,10 +330,10 @@ def contender(who, name):
     with imports.quiet_tensorflow():
         import keras
     keras.utils.set_random_seed(SEED)
-    made = getattr(row, who)()
-    if who == "ours" and name != "lstm_generation":
-        made.about["details"] = {"jit_compile": row.jit_compile, "implementation": row.implementation}
-    return made
+    ours_or_keras = getattr(row, who)()
+    if who == "ours" and not isinstance(row, Writer):
+        ours_or_keras.about["details"] = {"jit_compile": row.jit_compile, "implementation": row.implementation}
+    return ours_or_keras
 
 
 if __name__ == "__main__":

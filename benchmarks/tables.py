@@ -336,12 +336,13 @@ TABLES = {
     ),
     "step_time": Table(
         "Training step: our time divided by the peer's (below 1 is faster); batch 128, resnet34, gru, rnn, "
-        "transformer and attention_gru 32, lstm 20; lstm_generation: a token at batch 1",
+        "transformer and attention_gru 32, lstm 20; lstm_generation and lm_generation: a token at batch 1",
         (
             *_step_time("linear", 1.0, 0.5), *_step_time("mlp", 1.0, 1.0), *_step_time("convnet", 1.0, 1.0),
             *_step_time("resnet20", 1.0, 1.0), *_step_time("resnet34", 1.1, 1.0),
             *_step_time("lstm", 1.05), *_step_time("gru", 0.8), *_step_time("rnn", 1.05),
             *_generation("lstm_generation", 0.25),
+            *_generation("lm_generation", 1.0),
             *_step_time_translation(
                 "transformer", 0.9, ("ratio_to_torch_best", "ratio_to_keras", "ratio_to_keras_inside")
             ),

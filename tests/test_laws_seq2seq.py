@@ -159,8 +159,10 @@ def test_a_saved_model_comes_back(name, tmp_path):
     made(name).save(tmp_path / "model.keras")
     back = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(logits(back), logits(made(name)), atol=1e-6)
+    assert back.name == made(name).name and type(back) is type(made(name))
     memory, state = back.begin(tf.constant(SOURCE))
-    assert back.name == made(name).name and state is not None
+    step, _ = back.step(tf.constant(TARGET[:, 0]), state, memory)
+    np.testing.assert_allclose(step, logits(made(name))[:, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)

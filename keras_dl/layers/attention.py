@@ -85,7 +85,7 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
         return outputs if self.output_bias is None else outputs + tf.cast(self.output_bias, outputs.dtype), weights
 
     def _projected(self, x, *names):
-        """The products of x with the named kernels, made as one."""
+        """The products of x with the named kernels, computed as one."""
         kernels = [tf.convert_to_tensor(getattr(self, f"{name}_kernel")) for name in names]
         projected = _product(x, tf.concat(kernels, 1))
         if self.use_bias:

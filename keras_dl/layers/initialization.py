@@ -58,7 +58,7 @@ class OrthogonalBlocks(keras.initializers.Initializer):
     """
 
     def __init__(self, seed=None):
-        self.given, self.seed = seed, keras.initializers.Orthogonal(seed=seed).seed
+        self.initial_seed, self.seed = seed, keras.initializers.Orthogonal(seed=seed).seed
 
     def __call__(self, shape, dtype=None):
         rows, columns = shape
@@ -69,4 +69,4 @@ class OrthogonalBlocks(keras.initializers.Initializer):
         return derived_seed(self.seed, number) if isinstance(self.seed, int) else self.seed  # a SeedGenerator goes on
 
     def get_config(self):
-        return {"seed": keras.saving.serialize_keras_object(self.given)}
+        return {"seed": keras.saving.serialize_keras_object(self.initial_seed)}

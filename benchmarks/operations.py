@@ -101,6 +101,13 @@ def transformer(batch, source, target, words, layers, width=256, inner=1024):
     return layers * (encoder + decoder) + product(batch * target, width, words)
 
 
+def transformer_step(keys, words, layers, width=256, inner=1024):
+    """One token more of a text by a decoder without a source, which reads `keys` kept keys and values; no training."""
+    own = product(1, width, 4 * width, FORWARD) + 2 * product(1, width, keys, FORWARD)
+    feed_forward = product(1, width, inner, FORWARD) + product(1, inner, width, FORWARD)
+    return layers * (own + feed_forward) + product(1, width, words, FORWARD)
+
+
 def attention_gru(batch, source, target, words, width=256):
     """Bahdanau's network; all sizes are `width`, the annotations are of both directions together."""
     annotation = 2 * width

@@ -1,4 +1,4 @@
-"""The translation models of step_time_translation.py and decoding_speed.py as users of PyTorch write them.
+"""The models with attention of the step_time scripts and of decoding_speed.py as users of PyTorch write them.
 
 Shapes: B sentences, S and T tokens of source and target, d width, n units, V words; token 0 is padding. With
 batch_first=False the time axis is before the batch axis in all inputs and outputs of a model.
@@ -68,7 +68,31 @@ class Transformer(nn.Module):
         return self.dropout(x + (rows if self.batch_first else rows[:, None]))
 
 
-class CachedDecoder:
+class Cached:
+    """Attention of steps whose keys and values are kept; `heads` is how many heads it has."""
+
+    def projected(self, attention, x, first, last):
+        """Of query, key and value those from `first` to before `last`, as one product."""
+        rows, bias = slice(first * x.shape[-1], last * x.shape[-1]), attention.in_proj_bias
+        return functional.linear(x, attention.in_proj_weight[rows], None if bias is None else bias[rows])
+
+    def by_head(self, x):
+        """(N, t, d) -> (N, h, t, d / h)"""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def attended(self, attention, queries, keys, values, mask=None):
+        contexts = functional.scaled_dot_product_attention(queries, keys, values, mask)
+        return attention.out_proj(contexts.transpose(1, 2).flatten(2))
+
+    def own(self, attention, x, kept):
+        """Attention of a step x (N, 1, d) to what was kept, a pair or None, and itself: (N, 1, d), what is kept now."""
+        queries, *new = map(self.by_head, self.projected(attention, x, 0, 3).chunk(3, -1))
+        if kept is not None:
+            new = [torch.cat(pair, 2) for pair in zip(kept, new, strict=True)]
+        return self.attended(attention, queries, *new), new
+
+
+class CachedDecoder(Cached):
     """Generates with a Transformer (batch_first) token by token; keys and values of earlier tokens are kept."""
 
     def __init__(self, model):
@@ -81,8 +105,8 @@ class CachedDecoder:
         memory = self.model.transformer.encoder(self.model.embedded(source), src_key_padding_mask=hidden)
         read = []
         for layer in self.layers:
-            keys, values = self._projected(layer.multihead_attn, memory, 1, 3).chunk(2, -1)
-            read.append((self._heads(keys), self._heads(values)))
+            keys, values = self.projected(layer.multihead_attn, memory, 1, 3).chunk(2, -1)
+            read.append((self.by_head(keys), self.by_head(values)))
         return read, ~hidden[:, None, None]
 
     def step(self, tokens, cache, memory):
@@ -99,30 +123,43 @@ class CachedDecoder:
         x = self.model.embedded(tokens[:, None], 0 if cache is None else cache[0][0].shape[2])
         written, sentences = [], len(seen)
         for k, layer in enumerate(self.layers):
-            queries, *new = map(self._heads, self._projected(layer.self_attn, x, 0, 3).chunk(3, -1))
-            if cache is not None:
-                new = [torch.cat(pair, 2) for pair in zip(cache[k], new, strict=True)]
+            outputs, new = self.own(layer.self_attn, x, None if cache is None else cache[k])
             written.append(new)
-            x = layer.norm1(x + self._attended(layer.self_attn, queries, *new))
-            queries = self._projected(layer.multihead_attn, x, 0, 1)
-            queries = self._heads(queries.view(sentences, -1, x.shape[-1]))  # rows of a sentence ask its one memory
-            context = self._attended(layer.multihead_attn, queries, *read[k], seen)
-            x = layer.norm2(x + context.view(x.shape))
+            x = layer.norm1(x + outputs)
+            queries = self.projected(layer.multihead_attn, x, 0, 1)
+            queries = self.by_head(queries.view(sentences, -1, x.shape[-1]))  # rows of a sentence ask its one memory
+            outputs = self.attended(layer.multihead_attn, queries, *read[k], seen)
+            x = layer.norm2(x + outputs.view(x.shape))
             x = layer.norm3(x + layer.linear2(functional.relu(layer.linear1(x))))
         return functional.linear(x[:, 0], self.model.embedding.weight), written
 
-    def _projected(self, attention, x, first, last):
-        """The projections `first` to `last` - 1 of query (0), key (1) and value (2), as one product."""
-        rows, bias = slice(first * x.shape[-1], last * x.shape[-1]), attention.in_proj_bias
-        return functional.linear(x, attention.in_proj_weight[rows], None if bias is None else bias[rows])
 
-    def _heads(self, x):
-        """(N, t, d) -> (N, h, t, d / h)"""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+class WordTransformer(nn.Module, Cached):
+    """The Transformer's decoder without a source; it writes a token at a time, keys and values kept.
 
-    def _attended(self, attention, queries, keys, values, mask=None):
-        contexts = functional.scaled_dot_product_attention(queries, keys, values, mask)
-        return attention.out_proj(contexts.transpose(1, 2).flatten(2))
+    tokens (N,), of each layer keys and values (N, h, t, d / h) or None -> logits (N, V), keys and values.
+    """
+
+    def __init__(self, words=10_000, width=256, layers=4, inner=1024, heads=4):
+        super().__init__()
+        self.layers, self.heads = nn.ModuleList(), heads
+        for _ in range(layers):
+            layer = nn.TransformerEncoderLayer(width, heads, inner, batch_first=True)
+            layer.self_attn = nn.MultiheadAttention(width, heads, bias=False, batch_first=True)
+            self.layers.append(layer)
+        self.embedding = nn.Embedding(words, width)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.register_buffer("positions", sinusoids(1024, width), persistent=False)
+
+    def forward(self, tokens, cache=None):
+        start, kept = 0 if cache is None else cache[0][0].shape[2], []
+        x = self.embedding(tokens[:, None]) * math.sqrt(self.embedding.embedding_dim) + self.positions[start]
+        for k, layer in enumerate(self.layers):
+            outputs, new = self.own(layer.self_attn, x, None if cache is None else cache[k])
+            kept.append(new)
+            x = layer.norm1(x + outputs)
+            x = layer.norm2(x + layer.linear2(functional.relu(layer.linear1(x))))
+        return functional.linear(x[:, 0], self.embedding.weight), kept
 
 
 class AttentionGru(nn.Module):
@@ -169,7 +206,7 @@ class AttentionGru(nn.Module):
         return self.logits(self.output(seen).unflatten(-1, (-1, 2)).amax(-1))
 
 
-NETWORKS = {"transformer": Transformer, "attention_gru": AttentionGru}
+NETWORKS = {"transformer": Transformer, "attention_gru": AttentionGru, "word_transformer": WordTransformer}
 
 
 def build(network, **arguments):
@@ -190,17 +227,22 @@ def sinusoids(length, width):
 
 
 def copy_transformer(weights, model):
-    """Weights of our Transformer, {layer: arrays as its get_weights() has them}, into that of PyTorch."""
+    """Weights of our Transformer or TransformerLM, {layer: arrays as its get_weights() has them}, into PyTorch's."""
 
     def put(parameter, *arrays):
         parameter.copy_(torch.cat([torch.from_numpy(a.T.copy()) for a in arrays]))
 
+    if isinstance(model, WordTransformer):
+        stacks = [("decoder", model.layers, 1)]
+    else:
+        both = model.transformer
+        stacks = [("encoder", both.encoder.layers, 1), ("decoder", both.decoder.layers, 2)]
     with torch.no_grad():
         put(model.embedding.weight, weights["embedding"][0].T)
-        for side, stack in (("encoder", model.transformer.encoder), ("decoder", model.transformer.decoder)):
-            for n, layer in enumerate(stack.layers, 1):
+        for side, layers, attentions in stacks:
+            for n, layer in enumerate(layers, 1):
                 own = {"attention": "self_attn", "cross_attention": "multihead_attn"}
-                for name, place in list(own.items())[: 1 if side == "encoder" else 2]:
+                for name, place in list(own.items())[:attentions]:
                     given, attention = weights[f"{side}{n}_{name}"], getattr(layer, place)
                     if attention.in_proj_bias is None:
                         q, k, v, o = given
@@ -210,7 +252,7 @@ def copy_transformer(weights, model):
                         put(attention.out_proj.bias, o_bias)
                     put(attention.in_proj_weight, q, k, v)
                     put(attention.out_proj.weight, o)
-                norms = ("attention", "feed_forward") if side == "encoder" else (
+                norms = ("attention", "feed_forward") if attentions == 1 else (
                     "attention", "cross_attention", "feed_forward",
                 )  # fmt: skip
                 pairs = {f"{name}_norm": getattr(layer, f"norm{k}") for k, name in enumerate(norms, 1)}

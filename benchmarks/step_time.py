@@ -12,8 +12,8 @@ cross-entropy, and computes the running loss and nothing else; float32, the same
   about half a second and at least 8 steps. It is timed twice: the whole call, as its user waits for it, with the
   conversion of arrays to tensors and tf.data's wait when an iterator is deleted (ratio_to_keras); and from fit's
   on_train_begin to its on_train_end, without these two (ratio_to_keras_inside).
-step_time_recurrent.py has the recurrent rows (lstm, gru, rnn, lstm_generation), step_time_translation.py those that
-translate (transformer, attention_gru).
+step_time_recurrent.py has the recurrent rows (lstm, gru, rnn) and those that generate (lstm_generation,
+lm_generation), step_time_translation.py those that translate (transformer, attention_gru).
 
 Each contender is a process that runs during the whole measurement; they run blocks of 0.3-0.6 s in turn, A B C D A B C
 D ... A block in which other processes took more than 20 % of the processor's time does not count. A ratio is the median
@@ -94,6 +94,7 @@ RECURRENT = {  # row -> contenders, which are in step_time_recurrent.py
     "gru": ("ours", "torch", "torch_batch_first", "keras"),
     "rnn": ("ours", "torch", "torch_batch_first", "keras"),
     "lstm_generation": ("ours", "torch"),
+    "lm_generation": ("ours", "torch"),
 }
 TRANSLATION = {  # row -> contenders, which are in step_time_translation.py
     "transformer": (

@@ -18,6 +18,11 @@ not compared with our count of weights; the details give its size as torch_redun
 lstm_generation: the word model generates text at batch 1; the time is that of a token.
 - ours: the function behind the export's `generate`, 1,000 tokens a call, in the signature that the export gives it.
 - torch: a loop over the network, under inference_mode: softmax, multinomial, state kept.
+
+lm_generation: a Transformer of the same words generates texts of 1,000 tokens at batch 1; the time is that of a token.
+Four layers of 256, 4 heads, 1,024 within, one matrix for the embedding and the output; the window holds the whole text.
+- ours: as above; each layer's keys and values are kept and written in place.
+- torch: a loop as above; of each layer keys and values are kept in one tensor each, to which a step's are joined.
 """
 
 import dataclasses
@@ -121,6 +126,28 @@ class Writer(WordModel):
 
 
 @dataclasses.dataclass(frozen=True)
+class TransformerWriter(Writer):
+    """A row of the table: a Transformer generates."""
+
+    layers: int = 4
+    width: int = 256
+    inner: int = 1024
+
+    def build(self):
+        return models.build_transformer_lm(
+            (None,), WORDS, num_layers=self.layers, hidden_dim=self.width, intermediate_dim=self.inner, num_heads=4,
+            max_length=1024,
+        )  # fmt: skip
+
+    def operations(self):
+        """Of a generated token, the mean over a text."""
+        return operations.transformer_step(CALL // 2, WORDS, self.layers, self.width, self.inner)
+
+    def torch(self, name, batch_first):
+        return TorchTransformerWriter()
+
+
+@dataclasses.dataclass(frozen=True)
 class VectorModel:
     """A row of the table: our builder with its arguments, and Keras' layer."""
 
@@ -183,6 +210,7 @@ ROWS = {
     "gru": VectorModel("gru", "GRU", {"reset_after": True}),
     "rnn": VectorModel("rnn", "SimpleRNN"),
     "lstm_generation": Writer(),
+    "lm_generation": TransformerWriter(),
 }
 
 
@@ -294,6 +322,29 @@ class TorchWriter(_Torch):
             torch.cat(written).tolist()
 
 
+class TorchTransformerWriter:
+    """The Transformer writes texts of CALL tokens, a token after the other."""
+
+    def __init__(self):
+        self.torch, _ = import_torch()
+        import peers_torch_translation
+
+        self.model = peers_torch_translation.build("word_transformer").eval()
+        parameters = sum(p.numel() for p in self.model.parameters())
+        self.about = {"unit": CALL, "parameters": parameters, "torch": self.torch.__version__}
+
+    def run(self, tokens):
+        torch = self.torch
+        with torch.inference_mode():
+            for _ in range(tokens // CALL):
+                token, cache, written = torch.zeros(1, dtype=torch.int64), None, []
+                for _ in range(CALL):
+                    logits, cache = self.model(token, cache)
+                    token = torch.multinomial(torch.softmax(logits, -1), 1)[:, 0]
+                    written.append(token)
+                torch.cat(written).tolist()
+
+
 def contender(who, name):
     """One of step_time.RECURRENT[name]."""
     row = ROWS[name]
@@ -305,7 +356,7 @@ def contender(who, name):
     one = getattr(row, who)()
     if who == "ours":
         one.about["operations"] = row.operations()
-    if who == "ours" and name != "lstm_generation":
+    if who == "ours" and not isinstance(row, Writer):
         one.about["details"] = {"jit_compile": row.jit_compile, "implementation": row.implementation}
     return one
 

@@ -367,7 +367,7 @@ TABLES = {
     ),
     "step_time": Table(
         "Training step: our time divided by the peer's (below 1 is faster); batch 128, resnet34, gru, rnn, "
-        "transformer and attention_gru 32, lstm 20; lstm_generation: a token at batch 1",
+        "transformer and attention_gru 32, lstm 20; lstm_generation and lm_generation: a token at batch 1",
         (
             *_against_torch_and_keras("linear", 1.0, 0.5),
             *_against_torch_and_keras("mlp", 1.0, 1.0),
@@ -378,6 +378,7 @@ TABLES = {
             *_against_torch_and_keras("gru", 0.8),
             *_against_torch_and_keras("rnn", 1.05),
             *_step_time("lstm_generation", {"ratio_to_torch": ("<=", 0.25)}, architecture="lstm"),
+            *_step_time("lm_generation", {"ratio_to_torch": ("<=", 1.0)}, architecture="transformer_lm"),
             *_against_torch_and_keras("transformer", 0.9),
             *_step_time(
                 "attention_gru", {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": None},

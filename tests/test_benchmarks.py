@@ -492,15 +492,40 @@ def test_the_peer_writes_with_our_state():
         np.testing.assert_allclose(ours_now, np.concatenate([h[0], c[0], h[1], c[1]]), atol=1e-4)
 
 
+@pytest.mark.oracle
+def test_the_peer_that_attends_writes_with_our_keys_and_values():
+    """As many weights, and with ours copied over word by word the logits of our step of generation."""
+    torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
+    import peers_torch_translation
+    import step_time
+    import step_time_recurrent
+    import tensorflow as tf
+
+    ours = step_time_recurrent.ROWS["lm_generation"].build()
+    theirs = peers_torch_translation.build("word_transformer").eval()
+    assert sum(p.numel() for p in theirs.parameters()) == step_time.trainable(ours)
+    rng = np.random.default_rng(0)
+    for weight in ours.trainable_variables:  # biases and norms too
+        weight.assign(np.asarray(weight) + rng.uniform(-0.1, 0.1, weight.shape))
+    peers_torch_translation.copy_transformer({v.name: v.get_weights() for v in ours.layers if v.weights}, theirs)
+    (_, state), cache = ours.begin(rows=2), None
+    for words in ([3, 9_999], [0, 17], [17, 0], [5, 5]):
+        our_logits, state = ours.step(tf.constant(words), state)
+        with torch.inference_mode():
+            logits, cache = theirs(torch.tensor(words), cache)
+        np.testing.assert_allclose(logits.numpy(), our_logits, atol=1e-4 * np.std(our_logits))
+
+
 @pytest.mark.slow
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_generation"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_generation", "lm_generation"])
 def test_the_contenders_of_a_recurrent_row_run(name, monkeypatch):
     """Each a block over little data, and all with the same count of weights; the table's rows are of contenders."""
     pytest.importorskip("torch", reason="oracle: PyTorch is not installed")
     import step_time
     import step_time_recurrent
 
+    monkeypatch.setattr(step_time_recurrent, "CALL", 20)  # tokens of a text
     row = step_time_recurrent.ROWS[name]
     few = {"sequences": 8 * row.batch_size} if hasattr(row, "sequences") else {"tokens": 10 * 20 * 20 + 1}
     monkeypatch.setitem(step_time_recurrent.ROWS, name, dataclasses.replace(row, **few))

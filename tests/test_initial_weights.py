@@ -8,7 +8,7 @@ import pytest
 from cases import CASES
 
 from keras_dl import layers
-from keras_dl.layers import alignment, initialization, outputs
+from keras_dl.layers import initialization, outputs
 
 N = 6  # one width everywhere, so that weights have one shape where they can
 SEQUENCES = ((None, 5, N),)
@@ -148,12 +148,12 @@ def test_any_whole_number_is_a_seed(seed):
 
 def test_orthogonal_blocks_differ_and_do_not_come_back_by_the_next_seed():
     def blocks(seed):
-        return np.split(np.asarray(alignment.OrthogonalBlocks(seed)((N, 3 * N))), 3, -1)
+        return np.split(np.asarray(initialization.OrthogonalBlocks(seed)((N, 3 * N))), 3, -1)
 
     assert_apart({(seed, k): block for seed in (1, 2, 3) for k, block in enumerate(blocks(seed))})
     assert_apart(dict(enumerate(blocks(keras.random.SeedGenerator(1)))))
-    config = alignment.OrthogonalBlocks(keras.random.SeedGenerator(1)).get_config()
-    again = alignment.OrthogonalBlocks.from_config(config)
+    config = initialization.OrthogonalBlocks(keras.random.SeedGenerator(1)).get_config()
+    again = initialization.OrthogonalBlocks.from_config(config)
     np.testing.assert_array_equal(again((N, 3 * N)), np.concatenate(blocks(keras.random.SeedGenerator(1)), -1))
 
 

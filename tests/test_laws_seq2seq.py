@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from cases import BOS, CASES, EOS, PAD, having
 
-from keras_dl.layers.alignment import SCORES, AttentionDecoder, OrthogonalBlocks
+from keras_dl.layers.attention_cell import SCORES
+from keras_dl.layers.attention_decoder import AttentionDecoder
+from keras_dl.layers.initialization import OrthogonalBlocks
 from keras_dl.models import attention_seq2seq, seq2seq
 
 SOURCE = np.array([[5, 6, 7, 4, 2], [4, 2, 0, 0, 0], [8, 6, 6, 2, 0]], np.int32)

@@ -58,6 +58,16 @@ def test_step_by_step_it_gives_the_models_logits(row):
     np.testing.assert_allclose(logits[-1] if len(case.output) == 1 else tf.stack(logits, 1), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("row", ["lstm", "lstm-tied", "gru-reset_after"])
+def test_a_file_gives_a_network_that_goes_from_step_to_step(row, tmp_path):
+    model, inputs = CASES[row].model, tf.constant(CASES[row].example(3))[:, 0]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is models.RecurrentNetwork
+    for a, b in zip(*(tf.nest.flatten(m.step(inputs, m.begin(rows=3)[1])) for m in (again, model)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_network_that_is_no_sequence_s_has_no_steps():
     assert not isinstance(models.build_linear(), decoding.Stepwise)
 

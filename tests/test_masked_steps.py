@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_dl import objectives
 from keras_dl.layers import GRU, LSTM, AttentionDecoder, BatchNormalization, MultiHeadAttention, Transition
-from keras_dl.layers.alignment import SCORES
+from keras_dl.layers.attention_cell import SCORES
 
 B, T, D, N = 4, 5, 3, 4
 MASK = np.array([[0, 1, 1, 1, 1], [1, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)

@@ -178,11 +178,11 @@ def _filled_up(complete, live, results):
     return [tf.gather(tf.concat(pair, 1), at, batch_dims=1) for pair in zip(complete, live, strict=True)], ended
 
 
-def _followed(history, taken, rows, inner, end, longest):
+def _followed(history, steps, rows, inner, end, longest):
     """The tokens of hypotheses, from their last row back to the first: (B, R, T).
 
     Args:
-        history: arrays of the (B, K) tokens and parents of each of the `taken` steps.
+        history: arrays of the (B, K) tokens and parents of each of the steps.
         rows: (B, R) where each hypothesis is after its `inner` (B, R) tokens.
     """
     tokens, parents = history
@@ -195,7 +195,7 @@ def _followed(history, taken, rows, inner, end, longest):
     size = max(longest, 1) if isinstance(longest, int) else tf.maximum(longest, 1)  # of none nothing can be stacked
     outputs = tf.TensorArray(tf.int32, size, element_shape=rows.shape)
     outputs = outputs.unstack(tf.fill(tf.concat([[size], tf.shape(rows)], 0), end))
-    start = (taken - 1, rows, outputs)
+    start = (steps - 1, rows, outputs)
     outputs = tf.while_loop(lambda t, *_: t >= 0, body, start, parallel_iterations=1)[2]
     return tf.transpose(outputs.stack()[:longest], [1, 2, 0])
 
@@ -207,11 +207,11 @@ def _check(state, first, length, width, end, length_penalty, results, never):
         if not x.shape[:1].is_compatible_with(first.shape):
             raise ValueError(f"beam_search: state must be tensors (B, ...), B as in first{first.shape}; got {x.shape}.")
     refused_length("beam_search", length, one_each=True)
-    given = tf.convert_to_tensor(length)
-    if not given.dtype.is_integer or not (given.shape.rank == 0 or given.shape.is_compatible_with(first.shape)):
+    lengths = tf.convert_to_tensor(length)
+    if not lengths.dtype.is_integer or not (lengths.shape.rank == 0 or lengths.shape.is_compatible_with(first.shape)):
         raise ValueError(
             f"beam_search: length must be whole numbers, one or (B,) as first{first.shape}; "
-            f"got {given.dtype.name}{given.shape}."
+            f"got {lengths.dtype.name}{lengths.shape}."
         )
     for name, value, most in (("width", width, WIDEST), ("results", results, width)):
         if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= most:

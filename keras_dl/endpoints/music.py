@@ -77,10 +77,10 @@ def generator(model, preprocess):
     """The function behind `generate`."""
 
     def generate(prime, length, temperature, seed):
-        batch, given = tf.unstack(tf.shape(prime)[:2])
+        batch, played_steps = tf.unstack(tf.shape(prime)[:2])
         draws = sampling(length, temperature, MOST_DRAWN, "time steps")
         with tf.control_dependencies(draws):  # so that the sum is not wrapped
-            steps = given + length
+            steps = played_steps + length
         with tf.control_dependencies(_bounds("prime", batch, steps)):
             played = preprocess(_zeros_and_ones("prime", prime))
             length = tf.identity(length)  # no answer is laid out before the bounds hold
@@ -88,7 +88,7 @@ def generator(model, preprocess):
         # What was played before the last step of the prime makes the state; its last step is the first input.
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])
         memory, silent = model.begin(rows=tf.shape(played)[0])
-        state = tf.cond(given > 0, lambda: model.read(before[:, :-1], silent, memory)[1], lambda: silent)
+        state = tf.cond(played_steps > 0, lambda: model.read(before[:, :-1], silent, memory)[1], lambda: silent)
         step, draw = decoding.step_function(model, memory), decoding.Bernoulli(seed, temperature)
         following = decoding.generate(step, state, before[:, -1], length, draw)[0]
         return {"roll": tf.concat([prime, tf.cast(following[:batch], tf.uint8)], 1)}

@@ -107,18 +107,18 @@ def generator(model, tokens):
     def generate(prime, length, temperature, top_k, top_p, seed):
         numbers = [*sampling(length, temperature, most["tokens"], "tokens"), *restrictions(top_k, top_p, classes)]
         with tf.control_dependencies([*numbers, *_few(prime, "prime")]):
-            given = tokens.encode(one_at_least(prime))
+            primes = tokens.encode(one_at_least(prime))
             length = tf.identity(length)
-        count = tf.cast(given.row_lengths(), tf.int32)
+        count = tf.cast(primes.row_lengths(), tf.int32)
         longest = tf.reduce_max(count)
         with tf.control_dependencies(_bounds(prime, longest + length, most, "prime and length")):
-            given = tf.pad(given.to_tensor(), [[0, 0], [0, 1]])
+            primes = tf.pad(primes.to_tensor(), [[0, 0], [0, 1]])
             steps = longest + length
-        batch = tf.shape(given)[0]
+        batch = tf.shape(primes)[0]
         sample, never = decoding.Sample(seed, temperature, top_k, top_p), without(tokens.unknown, of=classes)
 
         def draw(logits, t):  # the input of step t + 1: token t of the text
-            return tf.where(t < count, given[:, tf.minimum(t, longest)], sample(logits + never, t))
+            return tf.where(t < count, primes[:, tf.minimum(t, longest)], sample(logits + never, t))
 
         memory, state = model.begin(rows=batch)
         step = decoding.step_function(model, memory)

@@ -7,7 +7,7 @@ EXPORTS = {  # public name -> its file
     "LSTM": "recurrent",
     "GRU": "recurrent",
     "Transition": "recurrent",
-    "AttentionDecoder": "alignment",
+    "AttentionDecoder": "attention_decoder",
     "MultiHeadAttention": "attention",
     "Positions": "attention",
     "ScaledEmbedding": "attention",

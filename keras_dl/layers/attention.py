@@ -86,13 +86,13 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
         return outputs if self.output_bias is None else outputs + tf.cast(self.output_bias, outputs.dtype), weights
 
     def _projected(self, x, *names):
-        """The products of x with the named kernels, made as one."""
+        """The products of x with the named kernels, computed as one."""
         kernels = [tf.convert_to_tensor(getattr(self, f"{name}_kernel")) for name in names]
-        made = _product(x, tf.concat(kernels, 1))
+        projected = _product(x, tf.concat(kernels, 1))
         if self.use_bias:
             biases = [tf.convert_to_tensor(getattr(self, f"{name}_bias")) for name in names]
-            made += tf.cast(tf.concat(biases, 0), made.dtype)
-        return tf.split(made, len(names), -1)
+            projected += tf.cast(tf.concat(biases, 0), projected.dtype)
+        return tf.split(projected, len(names), -1)
 
     def _heads(self, x):
         """(B, T, h d_k) -> (B, h, T, d_k)."""
@@ -136,8 +136,8 @@ class ScaledEmbedding(keras.layers.Layer):
         table = tf.convert_to_tensor(self.embeddings)
         if not reverse:
             return tf.cast(tf.gather(table, x), self.compute_dtype) * self.output_dim**0.5
-        made = tf.matmul(tf.reshape(x, [-1, self.output_dim]), tf.cast(table, x.dtype), transpose_b=True)
-        return tf.reshape(made, [*_lengths(x)[:-1], self.input_dim])
+        logits = tf.matmul(tf.reshape(x, [-1, self.output_dim]), tf.cast(table, x.dtype), transpose_b=True)
+        return tf.reshape(logits, [*_lengths(x)[:-1], self.input_dim])
 
     def compute_output_spec(self, x, reverse=False):
         shape = (*x.shape[:-1], self.input_dim) if reverse else (*x.shape, self.output_dim)
@@ -226,8 +226,8 @@ def _finite_where_hidden(x, mask):
 
 def _product(x, kernel):
     """x (B, T, d) times kernel (d, n) as one product of two matrices."""
-    made = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), tf.cast(kernel, x.dtype))
-    return tf.reshape(made, [*_lengths(x)[:-1], kernel.shape[-1]])
+    product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), tf.cast(kernel, x.dtype))
+    return tf.reshape(product, [*_lengths(x)[:-1], kernel.shape[-1]])
 
 
 def _lengths(x):

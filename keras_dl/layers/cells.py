@@ -72,7 +72,7 @@ class LSTMCell:
         return d, (_dropped(tf.matmul(d, weights[0]), drop), dc_old)
 
     def weight_gradients(self, d, saved, old, new, drop):
-        recurrent = _product(_dropped(old[0], drop), d)
+        recurrent = product_over_time(_dropped(old[0], drop), d)
         if not self.peephole:
             return [recurrent]
         da_i, da_f, _, da_o = tf.split(d, 4, -1)
@@ -147,8 +147,8 @@ class GRUCell:
         gates, da = d[..., : 2 * units], d[..., 2 * units :]
         if self.reset_after:
             inner = tf.concat([gates, da * reset], -1)
-            return [_product(h, inner), tf.reduce_sum(inner, [0, 1])]
-        return [tf.concat([_product(h, gates), _product(reset * h, da)], -1)]
+            return [product_over_time(h, inner), tf.reduce_sum(inner, [0, 1])]
+        return [tf.concat([product_over_time(h, gates), product_over_time(reset * h, da)], -1)]
 
 
 class TransitionCell:
@@ -208,10 +208,10 @@ class TransitionCell:
     def weight_gradients(self, d, saved, old, new, drop):
         h, pres, parts = _dropped(old[0], drop), tf.split(d, self.widths, -1), self._parts(saved, new)
         entering = [h, *(_of_saved(name, part) for name, part in zip(self.activations, parts, strict=True))]
-        found = [_product(a, pre) for a, pre in zip(entering[:-1], pres, strict=True)]
+        gradients = [product_over_time(a, pre) for a, pre in zip(entering[:-1], pres, strict=True)]
         if self.shortcut:
-            return [*found, _product(h, pres[-1])]
-        return [*found, *(tf.reduce_sum(pre, [0, 1]) for pre in pres[1:])]
+            return [*gradients, product_over_time(h, pres[-1])]
+        return [*gradients, *(tf.reduce_sum(pre, [0, 1]) for pre in pres[1:])]
 
     def _parts(self, saved, new):
         """What each layer's step back needs: its activation, or for maxout what is before it."""
@@ -256,6 +256,6 @@ def _dropped(h, drop):
     return h if drop is None else h * drop
 
 
-def _product(a, b):
+def product_over_time(a, b):
     """Sum over steps and sequences of the outer products of a (T, B, M) and b (T, B, N): (M, N)."""
     return tf.matmul(tf.reshape(a, [-1, a.shape[-1]]), tf.reshape(b, [-1, b.shape[-1]]), transpose_a=True)

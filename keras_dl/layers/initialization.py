@@ -1,7 +1,8 @@
-"""Initial weights that differ within a layer, also where one seeded initializer is given for several of them."""
+"""How weights begin: each of a layer drawn apart, also by one seeded initializer; orthogonal blocks."""
 
 import keras
 import numpy as np
+from keras import ops
 
 
 class DrawsApart:
@@ -47,3 +48,25 @@ def derived_seed(seed, number):
     if number == 0:
         return seed
     return int(np.random.SeedSequence(seed % 2**64, spawn_key=(number,)).generate_state(1)[0])
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class OrthogonalBlocks(keras.initializers.Initializer):
+    """A matrix (n, k n) of k orthogonal matrices (n, n) side by side, each of its own: one a gate.
+
+    (Keras' orthogonal makes the n rows of the whole orthonormal, so that each block shrinks a state by sqrt(k).)
+    """
+
+    def __init__(self, seed=None):
+        self.initial_seed, self.seed = seed, keras.initializers.Orthogonal(seed=seed).seed
+
+    def __call__(self, shape, dtype=None):
+        rows, columns = shape
+        blocks = [keras.initializers.Orthogonal(seed=self._seed(k)) for k in range(columns // rows)]
+        return ops.concatenate([block((rows, rows), dtype) for block in blocks], -1)
+
+    def _seed(self, number):
+        return derived_seed(self.seed, number) if isinstance(self.seed, int) else self.seed  # a SeedGenerator goes on
+
+    def get_config(self):
+        return {"seed": keras.saving.serialize_keras_object(self.initial_seed)}

@@ -2,8 +2,8 @@
 
 Source: Bahdanau et al., "Neural Machine Translation by Jointly Learning to Align and Translate" (arXiv:1409.0473),
 appendix A; the defaults are RNNsearch, its attention and its output layer, in the sizes of appendix A.2.3.
-The other scores are Luong et al.'s (arXiv:1508.04025), sections 3.1 and 3.3, with input feeding: layers.alignment has
-the equations of both.
+The other scores are Luong et al.'s (arXiv:1508.04025), sections 3.1 and 3.3, with input feeding: the equations
+of both are in layers/attention_cell.py.
 Deviations: where the paper leaves biases out of its equations, each product that feeds a non-linearity has one. Luong's
 scores keep this model's encoder and first state (his are stacked LSTMs that read one way); "dot", which needs
 annotations as wide as the state, adds the encoder's two directions where the others lay them side by side.
@@ -19,7 +19,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
-from keras_dl.layers.alignment import IMPLEMENTATIONS, SCORES, AttentionDecoder, OrthogonalBlocks
+from keras_dl.layers.attention_cell import SCORES
+from keras_dl.layers.attention_decoder import IMPLEMENTATIONS, AttentionDecoder
+from keras_dl.layers.initialization import OrthogonalBlocks
 from keras_dl.layers.outputs import Maxout
 from keras_dl.layers.recurrent import GRU
 from keras_dl.models._sizes import Vocabulary, Width, check_weights
@@ -52,14 +54,14 @@ def build_attention_seq2seq(
         target_vocabulary_size: V, tokens of the target.
         units: n, of the decoder and of each direction of the encoder.
         embedding_dim: m, of both languages.
-        attention: the score, one of layers.alignment.SCORES.
+        attention: the score, one of layers.attention_cell.SCORES.
         attention_units: n', of the additive scores "bahdanau" and "concat".
         output_units: of the layer below the logits: maxout units of "bahdanau", else tanh units (Luong's are `units`).
         input_feeding: Luong's decoder sees what it made of the last step's attention; "bahdanau" has none.
         dropout: share of the values that training sets to zero in the tokens' vectors and below the logits.
         initializer: "paper": recurrent matrices orthogonal, W_a and U_a from N(0, 0.001^2), v_a zero, all others from
             N(0, 0.01^2), made for long training on much data; or "glorot_uniform", Keras' usual ones.
-        implementation: route of the decoder's loop, one of layers.alignment.IMPLEMENTATIONS.
+        implementation: route of the decoder's loop, one of layers.attention_decoder.IMPLEMENTATIONS.
         name: name of the model.
 
     Returns:

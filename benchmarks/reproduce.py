@@ -287,9 +287,24 @@ def _architectures():
             line += ["no figure of its quality yet", "-", "-"]
         else:
             chosen, row, record = shown
-            line += [chosen.data, figure(record) if record else "not measured", published(row)]
+            missed = record is not None and not reaches(row, record["value"])
+            ours = beside_its_bar(row, record) if missed or record is None else figure(record)
+            line += [chosen.data, ours, published(row)]
         lines.append([*line, ", ".join(f"[{table}](docs/results.md#table-{table})" for table in tables_of_it)])
     return _grid(["architecture", "app", "data and measure", "ours", "published", "its tables"], lines)
+
+
+def _missed():
+    """Every measured figure that does not reach its bar."""
+    lines = []
+    for name, table in TABLES.items():
+        records = newest(name)
+        for row in table.rows:
+            record = records.get((row.name, row.metric))
+            if record and not reaches(row, record["value"]):
+                link = f"[{name}](#table-{name})"
+                lines.append([link, row.name, f"{row.metric} ({row.unit})", figure(record), bar(row)])
+    return _grid(["table", "row", "metric", "ours", "bar"], lines)
 
 
 def _recipes():
@@ -303,7 +318,8 @@ def _recipes():
     return "\n".join(lines[1:]) + "\n"
 
 
-SPECIAL = {"architectures": _architectures, "recipes": _recipes}  # what is written from more than one table
+# What is written from more than one table.
+SPECIAL = {"architectures": _architectures, "missed": _missed, "recipes": _recipes}
 
 
 def _apps():

@@ -224,10 +224,10 @@ class OurWriter:
 
         network = row.build()
         endpoint = language_model(network, row.vocabulary())["generate"]
-        write = tf.function(endpoint.function, input_signature=endpoint.inputs, autograph=False)
+        write = tf.function(endpoint.function, input_signature=endpoint.specs(), autograph=False)
         self.write = write.get_concrete_function()
         asked = {"prime": [""], "length": CALL, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": SEED}
-        self.asked = {spec.name: tf.constant(asked[spec.name], spec.dtype) for spec in endpoint.inputs}
+        self.asked = {spec.name: tf.constant(asked[spec.name], spec.dtype) for spec in endpoint.specs()}
         self.about = {"unit": CALL, "parameters": trainable(network)}
 
     def run(self, tokens):

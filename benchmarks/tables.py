@@ -126,7 +126,7 @@ def _step_time(network, metrics_and_bars, architecture=None):
             Row(network, metric, "ours / theirs", command, bar=bar, architecture=architecture)
             for metric, bar in metrics_and_bars.items()
         ),
-        Row(network, "share_of_peak", "of a product's operations/s", command, architecture=architecture),
+        Row(network, "share_of_peak", "ours / product", command, architecture=architecture),
     ]
 
 

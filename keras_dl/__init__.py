@@ -4,8 +4,9 @@
 
     model = keras_dl.build_convnet((28, 28, 1), 10)
 
-Names are imported when they are used (PEP 562): `import keras_dl` alone does not import TensorFlow or Keras, but sees
-to it that they are quiet and set up as the models need them, whoever imports them later.
+Names are imported when they are used (PEP 562): `import keras_dl` alone does not import TensorFlow or Keras. It makes
+sure that they are quiet and set up as the models need them, whoever imports them later, and that Keras loads saved
+models of this package (registration.py).
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""python -m keras_dl: what there is, what an export says, and what it answers.
+"""python -m keras_dl: list models, apps and exports; show an export's card; ask an export.
 
     python -m keras_dl list
     python -m keras_dl list convnet
@@ -6,8 +6,8 @@
     python -m keras_dl predict saved_models/convnet-digits picture.png other.jpg --out answers.csv
     python -m keras_dl predict saved_models/transformer-multi30k "A dog runs." more.txt --out translations.txt
 
-All that can be known without TensorFlow is said without it: only `predict`, and only when its command line is right,
-imports it. What it does with an input is decided by the kinds in the export's card.
+Only `predict` imports TensorFlow, and only when its command line is right. What it does with an input is decided by the
+kinds in the export's card.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def show(asked):
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that takes no abbreviations, and says a mistake in one line that names the nearest right word."""
+    """A parser without abbreviations, which reports a mistake in one line that names the nearest right word."""
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, **options)
@@ -141,7 +141,7 @@ class _Parser(argparse.ArgumentParser):
             for word in flags or rest:
                 asked.parser.error(f"unrecognized arguments: {word}")
         else:
-            asked.inputs += rest  # argparse loses files that stand behind a flag
+            asked.inputs += rest  # argparse leaves out inputs that follow a flag
         return asked
 
     def error(self, message):
@@ -154,7 +154,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser():
-    parser = _Parser(prog="python -m keras_dl", description="What there is, what an export says, what it answers.")
+    text = "List models, apps and exports; show an export's card; ask an export."
+    parser = _Parser(prog="python -m keras_dl", description=text)
     commands = parser.add_subparsers(required=True, metavar="list|predict|show", parser_class=_Parser)
 
     def command(function, name, text, **options):

@@ -5,6 +5,7 @@ decorator keras.saving.register_keras_serializable("keras_dl") puts the class on
 stand-in has the name there: when Keras asks it for an object, it imports the module, and the class takes its place.
 """
 
+import functools
 import importlib
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ DECORATOR = re.escape('@keras.saving.register_keras_serializable("keras_dl")\n')
 REGISTERED = re.compile(rf"^{DECORATOR}(?:@.*\n)*class (\w+)", re.MULTILINE)
 
 
+@functools.cache
 def names():
     """{class name: its module}, of all classes in this package that are registered with Keras, read from the sources.
 

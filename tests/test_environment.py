@@ -65,6 +65,12 @@ def test_keras_that_was_imported_before_is_set_back_too(packages):
     assert json.loads(done.stdout) == SET_BACK and "noise of devices" not in done.stderr
 
 
+@pytest.mark.parametrize("imports", ["keras_dl, keras", "keras, keras_dl"])
+def test_keras_has_the_names_of_our_classes_whichever_is_imported_first(packages, imports):
+    program = f"import {imports}; print('keras_dl>LSTM' in keras.saving.custom_objects)"
+    assert python(program, packages, KERAS_BACKEND="tensorflow").stdout == "True\n"
+
+
 def test_keras_that_was_imported_before_with_another_backend_is_refused(packages):
     done = python("import keras, keras_dl", packages, KERAS_BACKEND="jax")
     assert done.stderr.splitlines()[-1].startswith(

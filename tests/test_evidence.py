@@ -11,7 +11,15 @@ ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = {architecture.name: architecture for architecture in models.catalogue()}
 CASES = """
 from keras_dl import models
-CASES = {"linear": Case(models.build_linear), "mlp-deep": Case(models.build_mlp, {"units": (3, 3)})}
+SEQUENCES = ("recurrent",)
+CASES = {
+    "linear": Case(models.build_linear),
+    "mlp-deep": Case(models.build_mlp, {"units": (3, 3)}),
+    "gru": Case(models.build_gru, SEQUENCES),
+}
+
+def having(capability):
+    return [name for name, case in CASES.items() if capability in case.capabilities]
 """
 LAWS = """
 from cases import CASES
@@ -40,6 +48,14 @@ def test_with_a_helper():
 def test_of_a_layer():
     Recurrent()
 
+@parametrize("row", having("recurrent"))
+def test_of_rows_with_a_capability(row):
+    CASES[row]
+
+@parametrize("row", ["linear", "mlp-deep"])
+def test_of_named_rows(row):
+    CASES[row]
+
 def test_of_nothing():
     pass
 """
@@ -51,18 +67,19 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "test_laws_of_all.py").write_text(LAWS)
     (tmp_path / "test_speed.py").write_text("def test_no_law(): build_linear()")
     monkeypatch.setattr(evidence, "TESTS", tmp_path)
-    evidence._rows.cache_clear()
+    evidence._table.cache_clear()
     yield
-    evidence._rows.cache_clear()
+    evidence._table.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("name", "tests"),
     [
-        ("linear", ["test_of_every_row", "test_with_a_helper"]),
-        ("mlp", ["test_of_every_row", "test_of_one_row"]),
+        ("linear", ["test_of_every_row", "test_with_a_helper", "test_of_named_rows"]),
+        ("mlp", ["test_of_every_row", "test_of_one_row", "test_of_named_rows"]),
         ("lstm", ["test_of_a_layer"]),
-        ("gru", []),
+        ("gru", ["test_of_every_row", "test_of_rows_with_a_capability"]),
+        ("transformer", []),
     ],
 )
 def test_laws_are_those_that_mention_the_builder_its_rows_or_its_layers(project, name, tests):

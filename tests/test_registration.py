@@ -1,5 +1,6 @@
 """`import keras_dl` is enough for keras.models.load_model, in a fresh process and in both orders of the two imports."""
 
+import functools
 import json
 import os
 import subprocess
@@ -28,7 +29,10 @@ SMALL = {  # builder -> arguments of a small model; a builder that is not named 
     "transformer_lm": {"num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
 }
 BUILDERS = [architecture.name for architecture in models.catalogue()]
-IMPORTS = ("import keras_dl, keras", "import keras, keras_dl")
+IMPORTS = {  # a fresh process's first line -> the models that it loads; a few tell whether the other order works
+    "import keras_dl, keras": BUILDERS,
+    "import keras, keras_dl": ["lstm", "attention_seq2seq", "transformer"],
+}
 # Loads each model, and prints {name: its logits' sum, or what went wrong}.
 PROGRAM = """
 import json, sys
@@ -73,22 +77,32 @@ def saved(tmp_path_factory):
     return folder, logits
 
 
-@pytest.fixture(scope="module", params=IMPORTS)
-def loaded(saved, request):
-    """What a fresh process says of the models that it loaded after this line of imports, and their logits."""
-    folder, _ = saved
-    words = [sys.executable, "-c", f"{request.param}\n{PROGRAM}", str(folder), *BUILDERS]
+@pytest.fixture(scope="module")
+def loaded(saved):
+    """A function of a line of imports: what a fresh process says of the models that it loads after it, their logits."""
+    return functools.cache(lambda line: load(saved[0], line))
+
+
+def load(folder, line):
+    words = [sys.executable, "-c", f"{line}\n{PROGRAM}", str(folder), *IMPORTS[line]]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1]), dict(np.load(folder / "logits.npz"))
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_a_saved_model_loads_after_the_import_alone(name, saved, loaded):
-    (said, logits), (_, before) = loaded, saved
+def test_a_saved_model_loads_after_the_import_alone(name, saved, loaded, line="import keras_dl, keras"):
+    (said, logits), (_, before) = loaded(line), saved
     assert said["early"] == []  # the import has brought none of what the file needs
     assert said[name] == "keras_dl.optimizers keras_dl.objectives"
     np.testing.assert_array_equal(logits[name], before[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IMPORTS["import keras, keras_dl"])
+def test_a_saved_model_loads_where_keras_was_imported_first(name, saved, loaded):
+    """tests/test_environment.py has the same with a package in the place of Keras, which takes no time."""
+    test_a_saved_model_loads_after_the_import_alone(name, saved, loaded, line="import keras, keras_dl")
 
 
 def test_the_files_name_their_classes_as_the_table_does(saved):

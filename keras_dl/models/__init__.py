@@ -1,6 +1,6 @@
 """The architectures, one file each, with their search spaces. Imported when they are used (PEP 562).
 
-`catalogue` reads what each file says of itself without running it, so that listing needs no TensorFlow.
+`catalogue` reads the description in each file without running it, so that listing needs no TensorFlow.
 """
 
 import ast
@@ -44,7 +44,7 @@ EXPORTS = {  # public name -> its file
 }
 
 
-# Arguments that the apps decide: the data's, what their objectives need (logits at every step), and the export's name.
+# Arguments that an app sets itself: shapes and counts from its data, logits at every step, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
     "return_sequences", "name",
@@ -53,13 +53,13 @@ DECIDED = (
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What a model file says of itself.
+    """An architecture as its file describes it.
 
     Attributes:
         name: of the architecture, "convnet" for build_convnet.
         file: its path from the project's root.
         parameters: trainable parameters at the paper's defaults, the file's PARAMETERS.
-        source: the paper, the first sentence behind the file's "Source:".
+        source: the paper, the first sentence after "Source:" in the file's docstring.
         arguments: the builder's arguments and their defaults, in order.
     """
 
@@ -95,7 +95,7 @@ def catalogue():
 
 
 def options(name):
-    """{argument: its default} of build_<name> but for those that an app decides itself: what --set may say.
+    """{argument: its default} of build_<name>, without those that an app sets itself: what --set can change.
 
     >>> options("linear")
     {}

@@ -322,6 +322,18 @@ def test_a_file_gives_the_model_with_its_optimizers(tmp_path, name):
         np.testing.assert_array_equal(one, two)
 
 
+def test_an_export_answers_as_its_generator_does(tmp_path):
+    model = built()
+    model.train_step(batch_of())
+    archive, noise = keras.export.ExportArchive(), tf.ones((2, toy_models.CODE))
+    archive.track(model)
+    spec = tf.TensorSpec((None, toy_models.CODE), tf.float32, "noise")
+    archive.add_endpoint("sample", lambda noise: model(noise, training=False), input_signature=[spec])
+    archive.write_out(str(tmp_path), verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path))
+    np.testing.assert_allclose(loaded.sample(noise), model.generator(noise), rtol=1e-6)
+
+
 class Twice(toy_models.GAN):
     parts = property(lambda self: {"critic": self.trainable_variables, "generator": self.generator.trainable_variables})
 

@@ -141,6 +141,25 @@ def test_grid_tries_every_combination_once(tmp_path, quick, capsys):
     assert "ends after 6 of 20 trials" in capsys.readouterr().out
 
 
+def test_a_search_goes_by_what_a_measure_says(tmp_path):
+    """Of the last of these widths the measure is the largest, whatever the losses are."""
+
+    def measure(model):
+        return {"width": model.get_layer("logits").input.shape[-1] / 9}
+
+    def build(hp):
+        image = keras.Input((4, 4, 1), name="image")
+        x = layers.Flatten()(layers.Conv2D(hp.Choice("width", [2, 5, 3], default=3), 2, name="conv")(image))
+        model = keras.Model(image, layers.Dense(2, name="logits")(x))
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    run = run_in(tmp_path)
+    best = search(run, "grid", 3, build, epochs=1, monitor="width", mode="max", measure=measure)
+    assert best.values == {"width": 5} and [r["score"] for r in journal(run)] == [3.0, 2.0, 5.0]
+    assert all(r["metrics"].keys() == {"loss", "val_loss", "width"} for r in journal(run))
+
+
 def test_the_best_is_the_largest_where_that_is_asked(tmp_path, quick):
     run = run_in(tmp_path)
     search(run, mode="max")

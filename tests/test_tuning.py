@@ -18,6 +18,7 @@ from keras import layers
 from keras_dl import atomic, data, errors, runs, summaries, training, tuning
 from keras_dl.data import images
 from keras_dl.layers.normalization import BatchNormalization
+from keras_dl.tuning import trials, weights
 
 TUNERS = {"random": 4, "bayesian": 4, "hyperband": 9, "grid": 4}  # trials enough for each one's own phases
 
@@ -226,9 +227,9 @@ def test_the_law_of_resuming_notices_what_is_forgotten(tmp_path, quick, monkeypa
     if forgotten == "seed":
         monkeypatch.setattr(runs.Run, "reseed", lambda self: None)
     elif forgotten == "weights":
-        monkeypatch.setattr(tuning, "_load_weights", lambda model, path: None)
+        monkeypatch.setattr(weights, "load_weights", lambda model, path: None)
     else:
-        monkeypatch.setattr(tuning._FromEpoch, "__init__", lambda self, b, first: vars(self).update(batches=b, first=0))
+        monkeypatch.setattr(trials.FromEpoch, "__init__", lambda self, b, first: vars(self).update(batches=b, first=0))
     search(run, "hyperband")
     assert outcome(run) != outcome(whole)
 
@@ -257,11 +258,11 @@ def test_a_journal_of_another_search_is_refused(tmp_path, quick):
 
 def test_weights_that_claim_more_bytes_than_their_file_has_are_damage(tmp_path):
     path, model = tmp_path / "0.npz", compiled(tuning.defaults())
-    tuning._save_weights(model, path)
-    tuning._load_weights(model, path)
+    weights.save_weights(model, path)
+    weights.load_weights(model, path)
     np.savez_compressed(path, *(np.zeros(10**6) for _ in model.weights))
     with pytest.raises(errors.UserError, match="its members claim more bytes than it has. Start a new run."):
-        tuning._load_weights(model, path)
+        weights.load_weights(model, path)
 
 
 @pytest.mark.slow
@@ -269,14 +270,14 @@ def test_hyperband_continued_is_one_unbroken_training(tmp_path):
     """The weights after two rounds are, bit for bit, those of as many epochs in one fit."""
     run = run_in(tmp_path)
     held = {}
-    keep = tuning._save_weights
+    keep = weights.save_weights
 
     def keeping(model, path):
-        held[int(path.stem)] = [v.numpy() for v in tuning._state(model)]
+        held[int(path.stem)] = [v.numpy() for v in weights.state_of(model)]
         keep(model, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "_save_weights", keeping)
+        patch.setattr(trials, "save_weights", keeping)
         search(run, "hyperband", trials=4, epochs=3, build=compiled)
     records = journal(run)
     continued = next(r for r in records if "tuner/trial_id" in r["values"] and r["trial"] in held)
@@ -292,7 +293,7 @@ def test_hyperband_continued_is_one_unbroken_training(tmp_path):
     training.fit(
         model, batches(shuffle=True), batches(seed=1), run_in(tmp_path / "x"), epochs=3, verbose=0, keep="last"
     )
-    for one, two in zip(tuning._state(model), held[continued["trial"]], strict=True):
+    for one, two in zip(weights.state_of(model), held[continued["trial"]], strict=True):
         np.testing.assert_array_equal(one.numpy(), two)
 
 
@@ -543,7 +544,7 @@ def test_a_search_that_was_really_killed_ends_as_an_unbroken_one(tmp_path):
         resumed = child(moment, "never")
         assert resumed.returncode == 0, resumed.stderr
         assert outcome(run) == whole
-        events = [len(list(summaries._events(p))) for p in sorted(run.tensorboard.rglob("events*"))]
+        events = [len(list(summaries.whole_events(p))) for p in sorted(run.tensorboard.rglob("events*"))]
         assert events == [
-            len(list(summaries._events(p))) for p in sorted((tmp_path / "whole/run/tensorboard").rglob("events*"))
+            len(list(summaries.whole_events(p))) for p in sorted((tmp_path / "whole/run/tensorboard").rglob("events*"))
         ]

@@ -166,7 +166,7 @@ def _inside(write, share, argv):
     """Run the app, and die inside checkpoint number `write` after `share` of its bytes."""
     from keras_dl import checkpoint
 
-    save, written = checkpoint._save, []
+    save, written = checkpoint.write_archive, []
 
     def dying_save(file, arrays, state):
         if len(written) == write:
@@ -177,7 +177,7 @@ def _inside(write, share, argv):
             os.kill(os.getpid(), signal.SIGKILL)
         written.append(save(file, arrays, state))
 
-    checkpoint._save = dying_save
+    checkpoint.write_archive = dying_save
     sys.argv = [str(APP), *argv]
     runpy.run_path(str(APP), run_name="__main__")
 

@@ -32,8 +32,8 @@ def write(folder, epoch, step, arrays, state):
     for torn in folder.glob(".*.tmp"):  # by a kill
         torn.unlink()
     with atomic.atomic_file(folder / f"{epoch:06d}-{step:09d}.npz") as file:
-        _save(file, arrays, state)
-    for old in _found(folder)[:-KEEP]:
+        write_archive(file, arrays, state)
+    for old in _files(folder)[:-KEEP]:
         old.unlink()
 
 
@@ -49,13 +49,13 @@ def newest(folder, check=None):
     Raises:
         errors.UserError: some are whole, and none of them fits.
     """
-    found, unfit = _found(folder), None
-    for path in reversed(found):
-        before = "the checkpoint before it is used" if path != found[0] else "no checkpoint is left"
+    files, unfit = _files(folder), None
+    for path in reversed(files):
+        before = "the checkpoint before it is used" if path != files[0] else "no checkpoint is left"
         try:
-            arrays, state = _load(path)
+            arrays, state = read_archive(path)
         except (ValueError, OSError) as error:
-            end = ": it starts anew" if path == found[0] and unfit is None else ""
+            end = ": it starts anew" if path == files[0] and unfit is None else ""
             what = " ".join(str(error).split())
             print(printable(f"{path} is damaged ({what}); {before}{end}."), file=sys.stderr)
             continue
@@ -128,12 +128,13 @@ def check_sizes(file, size):
         raise ValueError("its members claim more bytes than it has")
 
 
-def _save(file, arrays, state):
+def write_archive(file, arrays, state):
+    """Write the two into an opened file."""
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
     np.savez(file, **{STATE: text}, **arrays)
 
 
-def _load(path):
+def read_archive(path):
     """(arrays, state) of the file; ValueError or OSError where it is damaged."""
     data = path.read_bytes()
     try:
@@ -146,5 +147,5 @@ def _load(path):
     return arrays, records.parse(text, records.State, STATE)
 
 
-def _found(folder):
+def _files(folder):
     return sorted(Path(folder).glob("*-*.npz"))

@@ -34,6 +34,18 @@ def show(title, columns, rows, multiline=()):
     console.Console().print(shown)
 
 
+def as_text(renderable):
+    """What rich makes of a table: styled on a terminal, else plain text that is not cut at 80 columns."""
+    from rich import console
+
+    terminal = console.Console()
+    if not terminal.is_terminal:
+        terminal = console.Console(width=200)
+    with terminal.capture() as captured:
+        terminal.print(renderable)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")
+
+
 def plain(text):
     """A name of a stranger's, such as a class's folder, for a table of rich's: neither control nor markup."""
     from rich import markup

@@ -108,7 +108,7 @@ def test_curves_are_the_history_in_two_folders_under_one_set_of_tags(whole):
 
 def test_the_graph_is_written_once_and_holds_every_layer(whole):
     run, *_ = whole
-    events = [e for path in run.tensorboard.rglob("events*") for _, e in summaries._events(path)]
+    events = [e for path in run.tensorboard.rglob("events*") for _, e in summaries.whole_events(path)]
     [written] = [e.graph_def for e in events if e.HasField("graph_def")]
     graph = tf.compat.v1.GraphDef.FromString(written)
     names = " ".join(node.name for node in graph.node)
@@ -176,7 +176,9 @@ def test_a_resumed_run_has_one_curve(tmp_path, whole, epoch, unsaved):
         for found in (one, other):
             assert [step for step, _ in found.pop("examples_per_second", [(1, 0), (2, 0), (3, 0)])] == [1, 2, 3]
         assert one == other
-    graphs = [e for p in run.tensorboard.rglob("events*") for _, e in summaries._events(p) if e.HasField("graph_def")]
+    graphs = [
+        e for p in run.tensorboard.rglob("events*") for _, e in summaries.whole_events(p) if e.HasField("graph_def")
+    ]
     assert len(graphs) == 1
     assert not list(run.tensorboard.rglob("*.tmp"))
 

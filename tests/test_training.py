@@ -18,6 +18,7 @@ from keras import layers
 from keras_dl import checkpoint, data, errors, optimizers, restoring, runs, samples, settings, training
 from keras_dl.data import images
 from keras_dl.layers.normalization import BatchNormalization
+from keras_dl.training import fitting
 
 
 def scaled(x):
@@ -164,7 +165,7 @@ def test_two_runs_with_one_seed_are_bit_equal(tmp_path):
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_a_run_that_was_stopped_within_an_epoch_goes_on_to_the_bit(tmp_path, epoch, capsys, monkeypatch):
-    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    monkeypatch.setattr(fitting, "BLOCKS", ((float("inf"), 3),))
     whole = compiled()
     history = fit(whole, run_in(tmp_path / "whole"))
     rates = history["learning_rate"]
@@ -188,7 +189,7 @@ def test_a_run_that_was_stopped_within_an_epoch_goes_on_to_the_bit(tmp_path, epo
 @pytest.mark.parametrize("forgotten", ["seed", "metrics", "callbacks", "optimizer"])
 def test_the_law_of_resuming_notices_what_keras_forgets(tmp_path, monkeypatch, forgotten):
     """Without any one part of the checkpoint the resumed run ends elsewhere: the test above can fail."""
-    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    monkeypatch.setattr(fitting, "BLOCKS", ((float("inf"), 3),))
     whole = compiled()
     history = fit(whole, run_in(tmp_path / "whole"))
     with pytest.raises(SystemExit):
@@ -198,13 +199,13 @@ def test_the_law_of_resuming_notices_what_keras_forgets(tmp_path, monkeypatch, f
         monkeypatch.setattr(restoring, "set_callback_state", lambda *_: None)
     else:
         lost = {"seed": "seed_generator_state", "metrics": "total", "optimizer": "conv_kernel_momentum"}[forgotten]
-        assign, forgot = training._assign, []
+        assign, forgot = fitting.assign, []
 
         def forgetful(variables, values):
             forgot.extend(v.path for v in variables if lost in v.path)
             assign(*zip(*[(v, x) for v, x in zip(variables, values, strict=True) if lost not in v.path], strict=True))
 
-        monkeypatch.setattr(training, "_assign", forgetful)
+        monkeypatch.setattr(fitting, "assign", forgetful)
     resumed = compiled()
     again = fit(resumed, run_in(tmp_path / "run", resumed=True))
     assert again != history or state(resumed) != state(whole)
@@ -247,10 +248,10 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 
 def another(path, change):
     """Write the checkpoint in `path` anew after change(arrays, state)."""
-    arrays, found = checkpoint._load(path)
+    arrays, found = checkpoint.read_archive(path)
     change(arrays, found)
     with open(path, "wb") as file:
-        checkpoint._save(file, arrays, found)
+        checkpoint.write_archive(file, arrays, found)
 
 
 def put(name, value):
@@ -287,7 +288,7 @@ def test_a_checkpoint_that_is_whole_and_wrong_inside_is_passed_over(once, tmp_pa
     old, new = sorted((folder / "checkpoints").glob("*.npz"))
     another(new, change)
     restored = []
-    monkeypatch.setattr(training._Loop, "_restore", lambda self, arrays, found: restored.append(found) or stop())
+    monkeypatch.setattr(fitting.Loop, "_restore", lambda self, arrays, found: restored.append(found) or stop())
     with pytest.raises(KeyboardInterrupt):
         fit(compiled(), run_in(folder, resumed=True), callbacks=counting(folder), epochs=3)
     assert restored[0]["epoch"] == 1
@@ -319,7 +320,7 @@ def test_a_checkpoint_is_whole_or_the_one_before_stands(tmp_path, monkeypatch):
         file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_save", torn)
+    monkeypatch.setattr(checkpoint, "write_archive", torn)
     with pytest.raises(OSError, match="No space"):
         checkpoint.write(tmp_path, 2, 0, {"a": np.arange(3)}, STATE | {"epoch": 2})
     arrays, found = checkpoint.newest(tmp_path)
@@ -426,7 +427,7 @@ def test_the_mean_of_the_last_epochs_weights_may_stay(tmp_path, average):
 @pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_a_mean_of_epochs_is_the_same_to_the_bit_after_a_stop(tmp_path, monkeypatch, epoch):
-    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    monkeypatch.setattr(fitting, "BLOCKS", ((float("inf"), 3),))
     whole = compiled()
     watch = Weights()
     fit(whole, run_in(tmp_path / "whole"), callbacks=[watch], average_last=3)
@@ -481,7 +482,7 @@ def test_an_unknown_monitor_lists_the_right_ones(tmp_path):
 @pytest.mark.parametrize("kill", [None, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_best_epoch_may_lie_before_a_kill_and_be_the_smallest_or_the_largest(tmp_path, monkeypatch, mode, kill):
     """The measure is a list by heart, so that the best epoch is the second, before the kill in the fourth."""
-    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    monkeypatch.setattr(fitting, "BLOCKS", ((float("inf"), 3),))
     scores = {"min": [3.0, 1.0, 2.0, 2.5, 1.5], "max": [1.0, 5.0, 4.0, 2.0, 3.0]}[mode]
     wanted, watch = {"keep": "best", "monitor": "score", "mode": mode}, Weights()
 
@@ -521,7 +522,7 @@ def drawing(model):
 
 
 def test_a_measure_is_logged_monitored_and_resumed_to_the_bit(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    monkeypatch.setattr(fitting, "BLOCKS", ((float("inf"), 3),))
     stopping = training.stopping(9, 1, "norm", "max")
     whole = compiled()
     history = fit(whole, run_in(tmp_path / "whole"), callbacks=stopping, monitor="norm", measure=drawing)
@@ -615,7 +616,7 @@ def own_step(report=("loss", "perplexity"), network=None):
 
 
 def test_a_train_step_of_the_models_own_is_trained_monitored_and_resumed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "BLOCKS", ((float("inf"), 3),))
+    monkeypatch.setattr(fitting, "BLOCKS", ((float("inf"), 3),))
     whole = own_step()
     history = fit(whole, run_in(tmp_path / "whole"), callbacks=(), keep="best", monitor="val_loss")
     rates = ["learning_rate/optimizers/bias", "learning_rate/optimizers/kernel"]

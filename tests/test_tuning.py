@@ -18,6 +18,7 @@ from keras import layers
 from keras_dl import atomic, data, errors, runs, summaries, training, tuning
 from keras_dl.data import images
 from keras_dl.layers.normalization import BatchNormalization
+from keras_dl.tuning import trials, weights
 
 TUNERS = {"random": 4, "bayesian": 4, "hyperband": 9, "grid": 4}  # trials enough for each one's own phases
 
@@ -141,6 +142,25 @@ def test_grid_tries_every_combination_once(tmp_path, quick, capsys):
     assert "ends after 6 of 20 trials" in capsys.readouterr().out
 
 
+def test_a_search_goes_by_what_a_measure_says(tmp_path):
+    """Of the last of these widths the measure is the largest, whatever the losses are."""
+
+    def measure(model):
+        return {"width": model.get_layer("logits").input.shape[-1] / 9}
+
+    def build(hp):
+        image = keras.Input((4, 4, 1), name="image")
+        x = layers.Flatten()(layers.Conv2D(hp.Choice("width", [2, 5, 3], default=3), 2, name="conv")(image))
+        model = keras.Model(image, layers.Dense(2, name="logits")(x))
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    run = run_in(tmp_path)
+    best = search(run, "grid", 3, build, epochs=1, monitor="width", mode="max", measure=measure)
+    assert best.values == {"width": 5} and [r["score"] for r in journal(run)] == [3.0, 2.0, 5.0]
+    assert all(r["metrics"].keys() == {"loss", "val_loss", "width"} for r in journal(run))
+
+
 def test_the_best_is_the_largest_where_that_is_asked(tmp_path, quick):
     run = run_in(tmp_path)
     search(run, mode="max")
@@ -207,9 +227,9 @@ def test_the_law_of_resuming_notices_what_is_forgotten(tmp_path, quick, monkeypa
     if forgotten == "seed":
         monkeypatch.setattr(runs.Run, "reseed", lambda self: None)
     elif forgotten == "weights":
-        monkeypatch.setattr(tuning, "_load_weights", lambda model, path: None)
+        monkeypatch.setattr(weights, "load_weights", lambda model, path: None)
     else:
-        monkeypatch.setattr(tuning._FromEpoch, "__init__", lambda self, b, first: vars(self).update(batches=b, first=0))
+        monkeypatch.setattr(trials.FromEpoch, "__init__", lambda self, b, first: vars(self).update(batches=b, first=0))
     search(run, "hyperband")
     assert outcome(run) != outcome(whole)
 
@@ -238,11 +258,11 @@ def test_a_journal_of_another_search_is_refused(tmp_path, quick):
 
 def test_weights_that_claim_more_bytes_than_their_file_has_are_damage(tmp_path):
     path, model = tmp_path / "0.npz", compiled(tuning.defaults())
-    tuning._save_weights(model, path)
-    tuning._load_weights(model, path)
+    weights.save_weights(model, path)
+    weights.load_weights(model, path)
     np.savez_compressed(path, *(np.zeros(10**6) for _ in model.weights))
     with pytest.raises(errors.UserError, match="its members claim more bytes than it has. Start a new run."):
-        tuning._load_weights(model, path)
+        weights.load_weights(model, path)
 
 
 @pytest.mark.slow
@@ -250,14 +270,14 @@ def test_hyperband_continued_is_one_unbroken_training(tmp_path):
     """The weights after two rounds are, bit for bit, those of as many epochs in one fit."""
     run = run_in(tmp_path)
     held = {}
-    keep = tuning._save_weights
+    keep = weights.save_weights
 
     def keeping(model, path):
-        held[int(path.stem)] = [v.numpy() for v in tuning._state(model)]
+        held[int(path.stem)] = [v.numpy() for v in weights.state_of(model)]
         keep(model, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "_save_weights", keeping)
+        patch.setattr(trials, "save_weights", keeping)
         search(run, "hyperband", trials=4, epochs=3, build=compiled)
     records = journal(run)
     continued = next(r for r in records if "tuner/trial_id" in r["values"] and r["trial"] in held)
@@ -273,7 +293,7 @@ def test_hyperband_continued_is_one_unbroken_training(tmp_path):
     training.fit(
         model, batches(shuffle=True), batches(seed=1), run_in(tmp_path / "x"), epochs=3, verbose=0, keep="last"
     )
-    for one, two in zip(tuning._state(model), held[continued["trial"]], strict=True):
+    for one, two in zip(weights.state_of(model), held[continued["trial"]], strict=True):
         np.testing.assert_array_equal(one.numpy(), two)
 
 
@@ -524,7 +544,7 @@ def test_a_search_that_was_really_killed_ends_as_an_unbroken_one(tmp_path):
         resumed = child(moment, "never")
         assert resumed.returncode == 0, resumed.stderr
         assert outcome(run) == whole
-        events = [len(list(summaries._events(p))) for p in sorted(run.tensorboard.rglob("events*"))]
+        events = [len(list(summaries.whole_events(p))) for p in sorted(run.tensorboard.rglob("events*"))]
         assert events == [
-            len(list(summaries._events(p))) for p in sorted((tmp_path / "whole/run/tensorboard").rglob("events*"))
+            len(list(summaries.whole_events(p))) for p in sorted((tmp_path / "whole/run/tensorboard").rglob("events*"))
         ]

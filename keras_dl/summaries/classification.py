@@ -1,0 +1,176 @@
+"""What a classifier gets right and wrong: a report, a table, figures, and a callback that draws them."""
+
+import keras
+import numpy as np
+import rich.box
+import rich.table
+import tensorflow as tf
+
+from keras_dl import tables
+from keras_dl.figures import figure_of, png
+from keras_dl.summaries.events import purge, writing
+
+CHUNK = 500  # examples predicted at once
+PICTURES = 25  # misclassified examples drawn
+NAMED = 20  # up to so many classes a confusion matrix shows its numbers
+
+
+class Pictures(keras.callbacks.Callback):
+    """At the end of a fit, draw the most confidently misclassified examples and the confusion matrix.
+
+    Args:
+        run: the runs.Run; pictures go to run.tensorboard / "pictures".
+        examples: data.Examples, of the validation split.
+        preprocess: raw images -> the model's input.
+        classes: names of the classes.
+    """
+
+    def __init__(self, run, examples, preprocess, classes):
+        super().__init__()
+        self.folder, self.examples = run.tensorboard / "pictures", examples
+        self.preprocess, self.classes = preprocess, classes
+        self.epochs_done = 0  # an int: training.fit keeps it over a resume
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs_done = epoch + 1
+
+    def on_train_end(self, logs=None):
+        images, labels = self.examples.features["image"], self.examples.features["label"]
+        chunks = (self.preprocess(tf.constant(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK))
+        logs = log_probabilities(self.model, chunks)
+        wrong = misclassified(labels, logs)
+        shown = {name: values[:PICTURES] for name, values in wrong.items()}
+        figures = {
+            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes),
+            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes),
+        }
+        self.purge(self.epochs_done - 1)  # a finished run that is resumed ends a second time
+        with writing(self.folder, self.epochs_done):
+            for tag, figure in figures.items():
+                tf.summary.image(tag, tf.io.decode_png(png(figure), channels=3)[None])
+
+    def purge(self, epochs_done):
+        purge(self.folder, epochs_done)
+
+
+def classification_report(model, batches, classes):
+    """Metrics, confusion matrix and errors of a classifier in one pass over `batches`.
+
+    Args:
+        model: images -> logits (B, K).
+        batches: data.Batches.
+        classes: names of the K classes.
+
+    Returns:
+        {"metrics": {"loss": cross-entropy in nats, "accuracy"}, "confusion": int (K, K), a row a true class,
+        "classes": {name: {"precision", "recall", "f1", "support"}}, "misclassified": {"index", "label", "predicted",
+        "probability"}: arrays, the most confident first}.
+    """
+    import sklearn.metrics
+
+    labels = []
+
+    def images():
+        for batch in batches.dataset():
+            labels.append(batch[1].numpy())
+            yield batch[0]
+
+    logs = log_probabilities(model, images())
+    labels, predicted = np.concatenate(labels), logs.argmax(1)
+    every = list(range(len(classes)))
+    scores = sklearn.metrics.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
+    kinds = (float, float, float, int)
+    rows = [[kind(v) for kind, v in zip(kinds, row, strict=True)] for row in zip(*scores, strict=True)]
+    names = ("precision", "recall", "f1", "support")
+    loss = -np.mean(logs[np.arange(len(labels)), labels], dtype=np.float64)
+    return {
+        "metrics": {"loss": float(loss), "accuracy": float(sklearn.metrics.accuracy_score(labels, predicted))},
+        "confusion": confusion_matrix(labels, logs),
+        "classes": {name: dict(zip(names, row, strict=True)) for name, row in zip(classes, rows, strict=True)},
+        "misclassified": misclassified(labels, logs),
+    }
+
+
+def report_table(report):
+    """A classification_report as text: a row a class with its precision, recall and F1, and whom it is taken for."""
+    classes, confusion = list(map(tables.plain, report["classes"])), report["confusion"]
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in report["metrics"].items())
+    wrong = len(report["misclassified"]["index"])
+    table = rich.table.Table(
+        title=f"test: {metrics}  ({wrong:,} of {confusion.sum():,} wrong)", title_justify="left", box=rich.box.MARKDOWN
+    )
+    table.add_column("class")
+    for name in ("precision", "recall", "F1", "examples"):
+        table.add_column(name, justify="right")
+    small = len(classes) <= NAMED
+    for name in [*classes] if small else ["most often taken for"]:
+        table.add_column(name, justify="right" if small else "left")
+    for i, (name, scores) in enumerate(zip(classes, report["classes"].values(), strict=True)):
+        others = np.where(np.arange(len(classes)) == i, 0, confusion[i])
+        taken = f"{classes[others.argmax()]} ({others.max()})" if others.any() else ""
+        figures = [f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")]
+        table.add_row(name, *figures, str(scores["support"]), *(map(str, confusion[i]) if small else [taken]))
+    return tables.as_text(table)
+
+
+def confusion_matrix_figure(matrix, classes):
+    """Draw a confusion matrix (K, K), a row a true class; colour is the share of the row."""
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = min(12.0, 3.0 + 0.4 * len(classes))
+    figure = figure_of(side, side)
+    axes = figure.add_subplot(xlabel="predicted", ylabel="true")
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(classes) <= NAMED:
+        axes.set_xticks(range(len(classes)), classes, rotation=90)
+        axes.set_yticks(range(len(classes)), classes)
+        for (row, column), count in np.ndenumerate(matrix):
+            if count:
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def misclassified_figure(images, errors, classes):
+    """Draw examples with their true and predicted class.
+
+    Args:
+        images: uint8 (N, h, w, C).
+        errors: {"label", "predicted", "probability"}: arrays (N,).
+        classes: names of the classes.
+    """
+    columns = max(1, min(5, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    figure = figure_of(1.9 * columns, 2.0 * rows)
+    if not len(images):
+        figure.text(0.5, 0.5, "no example is\nmisclassified", ha="center", va="center")
+    for i, image in enumerate(images):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None, vmin=0, vmax=255)
+        true, taken = classes[errors["label"][i]], classes[errors["predicted"][i]]
+        axes.set_title(f"{true} taken for\n{taken} ({errors['probability'][i]:.0%})", fontsize=8)
+        axes.axis("off")
+    return figure
+
+
+def log_probabilities(model, images):
+    """(N, K) float32, over an iterable of inputs (B, ...)."""
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def logs(x):
+        return tf.nn.log_softmax(tf.cast(model(x, training=False), tf.float32))
+
+    return np.concatenate([logs(x).numpy() for x in images])
+
+
+def confusion_matrix(labels, logs):
+    matrix = np.zeros((logs.shape[1],) * 2, int)
+    np.add.at(matrix, (labels, logs.argmax(1)), 1)
+    return matrix
+
+
+def misclassified(labels, logs):
+    predicted, probability = logs.argmax(1), np.exp(logs.max(1))
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-probability[wrong], kind="stable")]
+    picked = {"label": labels, "predicted": predicted, "probability": probability}
+    return {"index": wrong} | {name: values[wrong] for name, values in picked.items()}

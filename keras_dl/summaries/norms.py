@@ -1,0 +1,81 @@
+"""Norms of weights and of gradients, by layer."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_dl import errors, parts
+
+
+def weight_norms(model):
+    """{layer: Euclidean norm of its trainable weights}; where there are several parts, "<part>/<layer>"."""
+    norms = {}
+    for layer, variables in by_layer(model).items():
+        values = [keras.ops.convert_to_numpy(variable).astype(np.float64) for variable in variables]
+        norms[layer] = float(np.sqrt(sum(np.sum(value**2) for value in values)))
+    return norms
+
+
+def gradient_norms(model, batch):
+    """{layer: Euclidean norm of the gradient of its part's loss by its weights}, in training mode.
+
+    The loss is the one of a training step (parts.training_losses). No state of the model changes.
+
+    Args:
+        model: compiled.
+        batch: as the pipeline has it: x, (x, y) or (x, y, weight), tensors or dictionaries of them.
+
+    Raises:
+        UserError: the model has a train_step of its own, and does not say what that minimises.
+    """
+    return gradient_norms_of(model)(batch)
+
+
+def gradient_norms_of(model):
+    """The function batch -> gradient_norms(model, batch), traced once for many calls."""
+    losses_of = parts.training_losses(model)
+    if losses_of is None:
+        raise errors.UserError(
+            f"summaries.gradient_norms: {model.name}, which has a train_step of its own, must say what that minimises: "
+            "by a method training_loss(batch), or as a parts.ModelWithParts."
+        )
+    layers = by_layer(model)
+    # Without this Keras has no value for a regularizer in a StatelessScope.
+    regularized = [v for v in model.trainable_variables if v.regularizer is not None]
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def norms(batch):
+        # What batch norm, dropout's seeds and metrics would assign stays in this scope and is dropped with it.
+        with tf.GradientTape(persistent=True) as tape:
+            values = [(variable, tf.convert_to_tensor(variable.value)) for variable in regularized]
+            with keras.StatelessScope(state_mapping=values, collect_losses=True):
+                losses = losses_of(batch)
+        gradients = {}
+        for part in parts.of(model):
+            by_variable = tape.gradient(
+                losses[part.name], [v.value for v in part.variables], unconnected_gradients="zero"
+            )
+            for variable, gradient in zip(part.variables, by_variable, strict=True):
+                # An embedding's gradient comes in slices, of which those of one token are to be added up.
+                gradients[id(variable)] = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+        return {
+            layer: tf.linalg.global_norm([gradients[id(variable)] for variable in variables])
+            for layer, variables in layers.items()
+        }
+
+    def of_batch(batch):
+        strategy = tf.distribute.get_strategy()
+        each = strategy.run(norms, args=(batch,))  # every replica takes the same batch
+        return {layer: float(strategy.experimental_local_results(each[layer])[0]) for layer in layers}
+
+    return of_batch
+
+
+def by_layer(model):
+    """{layer: its trainable variables}; where there are several parts, {"<part>/<layer>": ...}."""
+    several, layers = parts.of(model), {}
+    for part in several:
+        for variable in part.variables:
+            layer = variable.path.rpartition("/")[0]
+            layers.setdefault(f"{part.name}/{layer}" if len(several) > 1 else layer, []).append(variable)
+    return layers

@@ -1,0 +1,29 @@
+"""`evaluate`: one pass over batches by the model's test_step."""
+
+import contextlib
+
+from keras_dl.training.steps import Steps, stream
+from keras_dl.training.variables import floats
+
+
+def evaluate(model, batches, run=None):
+    """{name: float} of the model's loss and metrics over one pass of `batches`."""
+    with run.scope() if run else contextlib.nullcontext():
+        return Evaluation(model, batches)()
+
+
+class Evaluation:
+    """One pass over `batches` per call; its pipeline lives as long as it does."""
+
+    def __init__(self, model, batches):
+        self.model, self.count = model, batches.steps()
+        self.iterator = stream(model, batches.dataset(epochs=None))
+        self.steps = Steps(model, model.test_step, self.iterator)
+
+    @property
+    def names(self):
+        return self.steps.names
+
+    def __call__(self):
+        self.model.reset_metrics()
+        return floats(self.steps(self.iterator, self.count))

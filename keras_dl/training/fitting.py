@@ -1,0 +1,288 @@
+"""`fit`: the loop over epochs and blocks of steps, with its checkpoints, stops and monitored numbers."""
+
+import contextlib
+import math
+import sys
+import time
+
+import keras
+import numpy as np
+
+from keras_dl import checkpoint as checkpoints
+from keras_dl import errors, records, restoring, signals
+from keras_dl.arguments import ArgumentError, Function, Number, OneOf, Text, Whole, YesOrNo, checked, shown
+from keras_dl.training.callbacks import MONITOR, AverageLast, Count
+from keras_dl.training.divergence import Diverged, divergence
+from keras_dl.training.evaluation import Evaluation
+from keras_dl.training.progress import Progress, write_history
+from keras_dl.training.steps import Steps, stream
+from keras_dl.training.variables import assign, floats, learning_rates, values_of
+
+BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
+TIMED = 6  # single steps by which a block's length is settled
+LONGEST_BLOCK = 0.5  # seconds until a signal is heard
+
+
+@checked(who="training.fit")
+def fit(
+    model,
+    train,
+    validation,
+    run,
+    *,
+    epochs: Count,
+    callbacks=(),
+    monitor: Text = MONITOR,
+    mode: OneOf("min", "max") = "min",
+    measure: Function("model") | None = None,
+    keep: OneOf("best", "last") = "best",
+    average_last: Whole(0, 1000) = 0,
+    checkpoint: YesOrNo = True,
+    save_minutes: Number("[0, 1e6]") = 10.0,
+    verbose: OneOf(0, 1, 2) | None = None,
+):
+    """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
+
+    Training stops where a number that train_step returns becomes NaN, where a loss (a number with "loss" in its name)
+    becomes infinite, or where a trainable weight is no longer finite at the end of a block of steps. Another number
+    may be infinite for a while, as a perplexity that is too large for float32.
+
+    Args:
+        model: compiled. What its train_step and test_step return is logged: {name: scalar}, at an epoch's end the
+            value of its last step, which for Keras metrics is the mean of the epoch. Of a train_step of the model's
+            own, what a resume cannot put back is said in a line before training.
+        train, validation: data.Batches; validation may be None.
+        run: the runs.Run that holds checkpoints and history.csv.
+        epochs: how many in all.
+        callbacks: Keras callbacks. State: get_state() and set_state(state) where they have them, else the numbers
+            and arrays among their attributes. A callback with purge(epochs) forgets what it logged later.
+        monitor, mode: name of the reported number by which epochs are compared, and whether it should be small ("min")
+            or large ("max").
+        measure: measure(model) -> {name: number}, called at the end of each epoch, behind validation, with the weights
+            of that epoch. Its numbers are logged and monitored like the others. Where `monitor` is not reported by the
+            model it is also called before the first step, to know its names.
+        keep: "best" ends with the weights of the best epoch, "last" with those of the last. An epoch in which the
+            monitored number is NaN is never the best.
+        average_last: end with the mean of the weights of so many last epochs (arXiv:1706.03762, section 6.1); 0: not.
+        checkpoint: False for runs that are not worth resuming (a trial's).
+        save_minutes: longest time without a checkpoint, in minutes.
+        verbose: 2 a bar, 1 a line an epoch, 0 nothing; None: a bar on a terminal, else lines.
+
+    Returns:
+        History: {name: [float, one an epoch]}: what the steps report, with "val_" in front for validation, what
+        `measure` returns, and "learning_rate", or "learning_rate/<part>" where there are several optimizers.
+
+    Raises:
+        ArgumentError: an argument does not fit its annotation, or average_last with keep other than "last".
+        UserError: a monitor (also of a callback) that nothing reports; a step that reports what is no scalar; a
+            `measure` that returns something else, or a name that is taken; the run was started by runs.start, and the
+            model is not one that run.build made.
+        Diverged: a number is no longer finite; says which, and the step. No checkpoint holds it.
+        SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
+    """
+    if average_last and keep != "last":
+        raise ArgumentError(f"training.fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
+    if run.models is not None and model not in run.models:
+        raise errors.UserError(
+            "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
+            f"got {model.name!r}, which was made otherwise."
+        )
+    verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
+    callbacks = [*([AverageLast(average_last)] if average_last else []), *callbacks]
+    with run.scope():
+        loop = Loop(model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint)
+        return loop.run_epochs(epochs, checkpoint and run.resumed, save_minutes * 60, verbose)
+
+
+class Loop:
+    """The state of one fit."""
+
+    def __init__(self, model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint):
+        self.model, self.train, self.validation, self.run = model, train, validation, run
+        self.monitor, self.sign, self.keep, self.checkpoint = monitor, {"min": 1, "max": -1}[mode], keep, checkpoint
+        self.measure = measure
+        self.callbacks = keras.callbacks.CallbackList(
+            list(callbacks), add_history=False, add_progbar=False, model=model
+        )
+        self.epoch, self.step = 0, 0  # finished epochs, steps done of the next
+        self.history, self.best, self.best_weights = {}, None, []
+        self.block, self.timed = _noted_block(run), []
+
+    def run_epochs(self, epochs, resumed, save_seconds, verbose):
+        iterator = stream(self.model, self.train.dataset(epochs=None))
+        steps = Steps(self.model, self.model.train_step, iterator)
+        saved_state = self._checkpoint() if resumed else None
+        if saved_state:
+            self.epoch, self.step = saved_state[1]["epoch"], saved_state[1]["step"]
+            iterator = stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
+        evaluation = Evaluation(self.model, self.validation) if self.validation is not None else None
+        self._check_monitors(steps.names, evaluation, saved_state)
+        if self.checkpoint and (forgotten := steps.not_saved()):
+            self.run.say(forgotten)
+        self.model.stop_training = False
+        self.callbacks.on_train_begin()
+        if saved_state:
+            self._restore(*saved_state)
+        with signals.Signals(self.run, self.checkpoint) as stop:
+            saved = time.monotonic()
+            while self.epoch < epochs and not self.model.stop_training:
+                so_far = values_of(self.model.metrics_variables) if self.step else None
+                self.model.reset_metrics()
+                self.callbacks.on_epoch_begin(self.epoch)
+                if so_far is not None:  # of the part of this epoch that ran before the resume
+                    assign(self.model.metrics_variables, so_far)
+                count, begun, first = self.train.steps(self.epoch), time.monotonic(), self.step
+                progress = Progress(self.epoch, epochs, count, verbose)
+                while self.step < count:
+                    size = min(self.block or 1, count - self.step)
+                    began = time.monotonic()
+                    logs = steps(iterator, size)
+                    if steps.diverged is not None:
+                        raise Diverged(divergence(*steps.diverged, self.step, size, self.epoch, self.model, self.run))
+                    self.step += size
+                    self._choose_block(size, time.monotonic() - began)
+                    progress.update(self.step, logs)
+                    due = time.monotonic() - saved > save_seconds
+                    if (due or stop.came) and self.step < count:
+                        self._save()
+                        saved = time.monotonic()
+                        stop.leave()
+                seconds = time.monotonic() - begun
+                self._end_epoch(floats(logs), evaluation, (count - first) / count, seconds, progress)
+                saved = time.monotonic()
+                stop.leave()
+        if self.keep == "best" and self.best_weights:
+            assign(self.model.weights, self.best_weights)
+        self.callbacks.on_train_end()  # what it draws is of the weights that stay
+        return self.history
+
+    def _check_monitors(self, names, evaluation, saved_state):
+        """Refuse, before the first step, a monitor of a number that nothing reports."""
+        if evaluation is not None:
+            names = [*names, *(f"val_{name}" for name in evaluation.names)]
+        names = [*names, *learning_rates(self.model)]
+        monitors = {}
+        if self.keep == "best" or self.monitor != MONITOR:  # by default it is not looked at where the last is kept
+            monitors[self.monitor] = "monitor"
+        for callback in self.callbacks.callbacks:
+            if isinstance(callback, (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)):
+                monitors.setdefault(callback.monitor, f"the monitor of {type(callback).__name__}")
+        if self.measure is not None and not set(monitors) <= set(names):
+            before = saved_state[1]["history"] if saved_state else {}
+            names = [*names, *(before or self._measured(names))]
+        for monitor, whose in monitors.items():
+            if monitor not in names:
+                listed = ", ".join(dict.fromkeys(names))
+                raise errors.UserError(f"training.fit: {whose} must be one of {listed}; got {monitor!r}.")
+
+    def _measured(self, taken):
+        """{name: float} that `measure` returns now, none of them among `taken`."""
+        values = self.measure(self.model)
+        if not isinstance(values, dict) or not all(isinstance(name, str) and name for name in values):
+            raise errors.UserError(f"training.fit: measure must return {{name: number}}; got {shown(values)}.")
+        clash = next((name for name in values if name in (*taken, "examples_per_second")), None)
+        if clash is not None:
+            raise errors.UserError(
+                f"training.fit: measure must name its numbers unlike {', '.join(taken)}, examples_per_second; "
+                f"got {clash!r}."
+            )
+        return {name: _number(name, value) for name, value in values.items()}
+
+    def _end_epoch(self, logs, evaluation, share, seconds, progress):
+        if evaluation is not None:
+            logs |= {f"val_{name}": value for name, value in evaluation().items()}
+        rates = learning_rates(self.model)
+        if self.measure is not None:
+            logs |= self._measured([*logs, *rates])
+        logs |= rates
+        if self.history and set(logs) != set(self.history):
+            raise errors.UserError(
+                f"training.fit: every epoch must report the same numbers; epoch {self.epoch + 1} has "
+                f"{', '.join(logs)}, those before {', '.join(self.history)}."
+            )
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+        self._judge(logs)
+        self.epoch, self.step = self.epoch + 1, 0
+        rate = len(self.train.examples) * share / max(seconds, 1e-9)
+        self.callbacks.on_epoch_end(self.epoch - 1, logs | {"examples_per_second": rate})
+        progress.end(logs, seconds)
+        if self.checkpoint:
+            write_history(self.run, self.history)
+            self._save()
+
+    def _judge(self, logs):
+        if self.keep != "best":
+            return
+        value = self.sign * logs[self.monitor]
+        value = math.inf if math.isnan(value) else value
+        if self.best is None or value < self.best:
+            self.best, self.best_weights = value, values_of(self.model.weights)
+
+    def _choose_block(self, size, seconds):
+        """Time a few single steps, and settle the length of a block for the whole run by the fastest of them."""
+        if self.block is not None:
+            return
+        self.timed.append(seconds / size)
+        if len(self.timed) == TIMED:
+            step = min(self.timed)  # the first warms up, and others may be disturbed
+            block = next(length for limit, length in BLOCKS if step < limit)
+            self.block = max(1, min(block, int(LONGEST_BLOCK / step)))
+            if self.checkpoint:
+                self.run.note("execution", {"steps_per_execution": self.block, "jit_compile": self.model.jit_compile})
+
+    def _save(self):
+        if not self.checkpoint:
+            return
+        arrays = {f"variable/{i}": value for i, value in enumerate(values_of(checkpoints.variables(self.model)))}
+        arrays |= {f"best/{i}": value for i, value in enumerate(self.best_weights)}
+        states = []
+        for i, callback in enumerate(self.callbacks.callbacks):
+            state, held = restoring.callback_state(callback)
+            states.append(state)
+            arrays |= {f"callback/{i}/{name}": value for name, value in held.items()}
+        state = {
+            "epoch": self.epoch, "step": self.step, "history": self.history, "best": self.best,
+            "stopped": bool(self.model.stop_training), "callbacks": states,
+        }  # fmt: skip
+        checkpoints.write(self.run.checkpoints, self.epoch, self.step, arrays, state)
+
+    def _checkpoint(self):
+        """(arrays, state) of the newest checkpoint that fits this model, these callbacks and this data, or None."""
+
+        def check(arrays, state):
+            restoring.check(
+                arrays, state, variables=checkpoints.variables(self.model), weights=self.model.weights,
+                callbacks=self.callbacks.callbacks, steps=self.train.steps,
+            )  # fmt: skip
+
+        return checkpoints.newest(self.run.checkpoints, check)
+
+    def _restore(self, arrays, state):
+        assign(checkpoints.variables(self.model), restoring.numbered(arrays, "variable/"))
+        self.best_weights, self.best = restoring.numbered(arrays, "best/"), state["best"]
+        self.history, self.model.stop_training = state["history"], state["stopped"]
+        for i, callback in enumerate(self.callbacks.callbacks):
+            restoring.set_callback_state(callback, state["callbacks"][i], restoring.below(arrays, f"callback/{i}/"))
+            if hasattr(callback, "purge"):
+                callback.purge(self.epoch)
+        write_history(self.run, self.history)
+        where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch + 1}"
+        where = "does not go on: it stopped by itself" if state["stopped"] else f"goes on at {where}"
+        self.run.say(f"{self.run.path.name}: {where}")
+
+
+def _number(name, value):
+    """A number that `measure` returned, as a float."""
+    if not isinstance(value, bool | str | bytes):
+        with contextlib.suppress(TypeError, ValueError):
+            if np.ndim(value) == 0:
+                return float(value)
+    raise errors.UserError(f"training.fit: measure must return numbers; {name!r} is {shown(value)}.")
+
+
+def _noted_block(run):
+    config = run.path / "config.json"
+    if run.resumed and config.exists():
+        return records.read(config, records.Config).get("execution", {}).get("steps_per_execution")
+    return None

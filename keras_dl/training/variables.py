@@ -1,0 +1,30 @@
+"""Values of a model's variables, put in and taken out, and its learning rates."""
+
+import keras
+
+from keras_dl import checkpoint as checkpoints
+
+
+def learning_rates(model):
+    """{"learning_rate": float}; of several optimizers {"learning_rate/<part>": float}, in the order of the parts."""
+    optimizers = {}
+    for name, optimizer in checkpoints.optimizers(model).items():
+        several = getattr(optimizer, "optimizers", None)  # keras.optimizers.MultiOptimizer
+        optimizers |= {name: optimizer} if several is None else {f"{name}{i}": o for i, o in enumerate(several)}
+    rates = {name: float(keras.ops.convert_to_numpy(o.learning_rate)) for name, o in optimizers.items()}
+    if len(rates) == 1:
+        return {"learning_rate": next(iter(rates.values()))}
+    return {f"learning_rate/{name or 'optimizer'}": rate for name, rate in rates.items()}
+
+
+def values_of(variables):
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def floats(logs):
+    return {name: float(value) for name, value in logs.items()}

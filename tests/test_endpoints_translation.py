@@ -16,6 +16,8 @@ from keras_dl.endpoints import translation
 from keras_dl.endpoints.translation import BEYOND, BOS, EOS, MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, PAD, UNK
 from keras_dl.errors import Refused
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 SUBWORDS = Subwords((*SPECIAL, "he", "en", f"{WORD}a", WORD, *"abcdefghijklmnopqrstuvwxyz"))
 V = len(SUBWORDS.pieces)
 WIDTH = 3

@@ -9,8 +9,8 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import keras
 import numpy as np
-from seeds import reseed
 
 from keras_dl import models
 
@@ -177,7 +177,7 @@ class Case:
 
     def make(self, seed=0, **changes):
         """A new model: every weight is drawn by `seed`, the running statistics too, as if it had been trained."""
-        reseed(seed)
+        keras.utils.set_random_seed(seed)
         model = self.built(**changes)
         rng = np.random.default_rng(seed)
         for variable in model.weights:

@@ -1,11 +1,14 @@
 """What every test gets: a data folder of its own, the run's seed, and a rule about skips."""
 
 import collections
+import gc
 import os
 import tempfile
 
 import pytest
-import seeds
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a kernel's threads would wait for each other
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import keras_dl  # before TensorFlow: it sets the environment
 from keras_dl import imports, runs
@@ -95,13 +98,27 @@ if "TFDS_DATA_DIR" not in os.environ:
     os.environ["TFDS_DATA_DIR"] = _folder.name
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kernels_stay_ready():
+    """A new seed throws away all kernels and functions that are ready to run: to make them ready again takes seconds.
+
+    What is ready does not depend on what ran before, but for unseeded operations of tf.random, which nobody uses.
+    """
+    with imports.quiet_tensorflow():
+        from tensorflow.python.eager import context
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def fresh_keras():
+def fresh_keras(kernels_stay_ready):
     """Every test starts from one seed and float32, whatever ran before."""
     with imports.quiet_tensorflow():
         import keras
     keras.mixed_precision.set_dtype_policy("float32")
-    seeds.reseed(0)
+    keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_dtype_policy("float32")
 
@@ -124,21 +141,27 @@ def one_process_answers(answering_process, monkeypatch):
 _loaded = {}
 
 
-@pytest.fixture
-def loaded_once(monkeypatch):
-    """A SavedModel that was loaded in this process is not loaded again: loading and the first answer take seconds."""
+@pytest.fixture(scope="module")
+def loaded_once():
+    """A SavedModel that was loaded in this process is not loaded again: loading and the first answer take seconds.
+
+    It is known by its file, whatever its folder is called: what an export answers before it has its name is not asked
+    of another copy afterwards.
+    """
     import tensorflow as tf
 
     load = tf.saved_model.load
 
     def load_once(path):
-        folder = os.path.realpath(path)
-        key = folder, os.stat(os.path.join(folder, "saved_model.pb")).st_mtime_ns
+        file = os.stat(os.path.join(path, "saved_model.pb"))
+        key = file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size
         if key not in _loaded:
             _loaded[key] = load(path)
         return _loaded[key]
 
-    monkeypatch.setattr(tf.saved_model, "load", load_once)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.saved_model, "load", load_once)
+        yield
 
 
 @pytest.fixture
@@ -182,6 +205,13 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
     rank = {f"{name}.py": k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable
+
+
+def pytest_collection_finish():
+    """What was imported stays to the end: it is not looked through at each collection of garbage, nor that often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def group_of(item):

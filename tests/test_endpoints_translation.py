@@ -16,6 +16,8 @@ from keras_dl.endpoints.translation import BEYOND, BOS, EOS, MOST_BYTES, MOST_SE
 from keras_dl.errors import Refused
 from keras_dl.features.subwords import SPECIAL, WORD, Subwords
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 SUBWORDS = Subwords((*SPECIAL, "he", "en", f"{WORD}a", WORD, *"abcdefghijklmnopqrstuvwxyz"))
 V = len(SUBWORDS.pieces)
 WIDTH = 3

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from seeds import reseed
 
 from keras_dl import cards, endpoints, errors, export, features, formats, fresh_process, runs
 from keras_dl.errors import Refused
@@ -35,7 +34,7 @@ SIDE = 12
 
 def tiny(channels=1):
     """A model with the layers that a wrong training mode or wrong pre-processing shows in."""
-    reseed(7)
+    keras.utils.set_random_seed(7)
     image = keras.Input((SIDE, SIDE, channels), name="image")
     x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(image)
     x = keras.layers.BatchNormalization(name="bn")(x)

@@ -83,7 +83,7 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
     assert settings.assignments(again.set, models.options("resnet_cifar"), "x") == {"depth": 8, "filters": 8}
 
 
-# Of every app: its architectures, and arguments by which its search is left with less to draw. One an app is fast.
+# Of every app: its architectures, and arguments by which its search is left with less to draw.
 CASES = [
     ("classify_images", ["--model", "resnet_cifar", "--set", "depth=8"]),
     ("model_music", ["--model", "rnn", "--set", "units=(6,)"]),
@@ -144,7 +144,7 @@ def described(model):
 
 @pytest.mark.parametrize(
     ("app", "flags"),
-    [CASES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in [*CASES[1:], *MORE_CASES])],
+    [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_CASES)],
     ids=lambda v: v if isinstance(v, str) else " ".join(v),
 )
 def test_every_value_that_a_search_draws_changes_the_model_and_is_what_is_said(app, flags, searched):

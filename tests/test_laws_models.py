@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cases import CASES, PAPER_COUNTS, first_rows
-from seeds import reseed
 
 import keras_dl
 from keras_dl import models
@@ -211,7 +210,7 @@ def test_inference_gives_the_same_answer_twice_and_changes_nothing(row):
 @pytest.mark.parametrize("row", MORE_ROWS)
 def test_one_batch_can_be_learned_by_heart(row):
     case = CASES[row]
-    reseed(0)
+    keras.utils.set_random_seed(0)
     model = case.built(**case.without_dropout)
     inputs, labels = case.example(12), case.labels(12)
     weights = model.trainable_variables

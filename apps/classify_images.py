@@ -8,11 +8,15 @@ Recipes: LeCun et al. 1998 (convnet); He et al. 2015, section 4.2 (resnet_cifar)
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, imports, machine, models, runs, settings
+import keras_dl as dl
+from keras_dl import commands, data, machine, models, runs, settings
 from keras_dl.arguments import Whole
+from keras_dl.features.image import Image
+from keras_dl.imports import keras  # imported where it is used first
+
+APP = "classify_images"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,91 +35,80 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app="classify_images").shortened()
-    options = models.options(config.model)
-    chosen = settings.assignments(config.set, options, f"build_{config.model}")
+    config = settings.parse(Config, argv, app=APP, options=models.options)
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
-    with imports.quiet_tensorflow():
-        import keras
-
-        from keras_dl import data, export, hyperparameters, optimizers, summaries, training, tuning
-        from keras_dl.data import images
-        from keras_dl.features.image import Image
-
+    if (finished := runs.finished(config, APP)) is not None:
+        return finished
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    splits = images.load(
-        config.dataset, config.seed, image_size=config.image_size, fit=config.fit,
+
+    splits = data.images.load(
+        config.dataset,
+        config.seed,
+        image_size=config.image_size,
+        fit=config.fit,
         skip_unreadable=config.skip_unreadable,
-    )  # fmt: skip
-    if config.smoke:
-        splits = splits.few(256, config.seed)
+    )
+    splits = splits.few(256 if config.smoke else None, config.seed)
     info, preprocess = splits.info, splits.preprocess
-    augment = images.augmentation(config.augment, info, preprocess)
+    collate = data.images.with_labels(preprocess)
     labels = splits.train.features["label"]
-    weights = images.balanced(labels, info.num_classes) if config.class_weight == "balanced" else None
-    collate = images.with_labels(preprocess)
+    balanced = config.class_weight == "balanced"
     train = data.batches(
-        splits.train, config.batch_size, collate=collate, seed=config.seed, shuffle=True, augment=augment,
-        class_weight=weights,
-    )  # fmt: skip
-    validation = data.batches(splits.validation, 500, collate=collate)
+        splits.train,
+        config.batch_size,
+        collate=collate,
+        seed=config.seed,
+        shuffle=True,
+        augment=data.images.augmentation(config.augment, info, preprocess),
+        class_weight=data.images.balanced(labels, info.num_classes) if balanced else None,
+    )
+    validation, test = (data.batches(part, 500, collate=collate) for part in (splits.validation, splits.test))
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    arguments = hyperparameters.Arguments(config, space, chosen, options)
+    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
 
     def compiled(hp):
         model = build(preprocess.input_shape, info.num_classes, **arguments(hp))
         model.compile(
-            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
+            optimizer=dl.optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
         return model
 
-    with settings.user_input(), hardware.scope():
-        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runs.start(hardware, app="classify_images", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
-    if run.finished:
-        run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
-        return run.finished["metrics"]
-
-    run.say(f"run: {run.path}")
-    for note in splits.notes:
-        run.say(note)
-    best = tuning.search(
-        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        arguments=arguments,
-    )  # fmt: skip
+    dl.tuning.try_out(compiled, hardware)
+    run = runs.start(
+        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+    )
+    best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
     callbacks = [
-        summaries.TensorBoard(run, train, validation, histograms=config.histograms),
-        summaries.Pictures(run, splits.validation, preprocess, info.classes),
-        *training.stopping(config.patience, config.reduce_on_plateau),
+        dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+        dl.summaries.Pictures(run, splits.validation, preprocess, info.classes),
     ]
-    training.fit(
-        model, train, validation, run, epochs=config.epochs, callbacks=callbacks, monitor="val_loss", mode="min",
-        keep=config.keep, average_last=config.average_last, save_minutes=config.save_minutes,
-    )  # fmt: skip
+    dl.training.fit(model, train, validation, run, callbacks=callbacks, **config.of_fit())
 
-    test = data.batches(splits.test, 500, collate=collate)
-    report = summaries.classification_report(model, test, info.classes)  # the test split is read here, once
-    run.say(summaries.report_table(report))
-    folder = export.save(
-        model, run, metrics=report["metrics"], formats=config.formats,
-        endpoints=export.classifier(model, preprocess, info.classes, splits.test.features["image"][:8]),
+    report = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
+    run.say(dl.summaries.report_table(report))
+    pictures = splits.test.features["image"]
+    folder = dl.export.save(
+        model,
+        run,
+        endpoints=dl.export.classifier(model, preprocess, info.classes, pictures[:8]),
+        metrics=report["metrics"],
+        formats=config.formats,
         card={"data": info.config(), "hyperparameters": arguments.of(best)},
-    )  # fmt: skip
+    )
+    files = Image(preprocess).write_all(pictures[:5], run.samples / "test.png")
     arguments.show(run, best, report["metrics"])
-    pictures = Image(preprocess).write_all(splits.test.features["image"][:5], run.samples / "test.png")
     run.finish(report["metrics"])
-    app, others = Path(__file__).resolve(), commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images")
     commands.following(
         run,
-        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        ["-m", "keras_dl", "predict", folder, pictures[0]],
-        [app, *arguments.words(best)] if config.trials else None,
-        *([app, "--dataset", name] for name in others),
+        __file__,
+        predict=[[folder, files[0]]],
+        searched=arguments.words(best) if config.trials else None,
+        data=commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images"),
     )
     return report["metrics"]
 

@@ -11,11 +11,17 @@ Recipes: Chung et al. 2014 (arXiv:1412.3555); Pascanu et al. 2014 (arXiv:1312.60
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, imports, machine, models, runs, settings
+import keras_dl as dl
+from keras_dl import commands, data, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
+from keras_dl.data import plans
+from keras_dl.extras import needs
+from keras_dl.features import sound
+from keras_dl.features.piano_roll import Roll
+
+APP = "model_music"
 
 BEATS = 16  # of the prime that a sample goes on from, quarter notes
 
@@ -38,129 +44,94 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app="model_music").shortened()
-    options = models.options(config.model)
-    chosen = settings.assignments(config.set, options, f"build_{config.model}")
+    config = settings.parse(Config, argv, app=APP, options=models.options)
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
-    with imports.quiet_tensorflow():
-        import tensorflow as tf
-
-        from keras_dl import (
-            data,
-            export,
-            hyperparameters,
-            objectives,
-            optimizers,
-            samples,
-            summaries,
-            training,
-            tuning,
-        )
-        from keras_dl.data import music, plans
-        from keras_dl.endpoints.music import generator
-        from keras_dl.extras import needs
-        from keras_dl.features import sound
-        from keras_dl.features.piano_roll import Roll
-
+    if (finished := runs.finished(config, APP)) is not None:
+        return finished
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     needs("pretty_midi", "music", sound.WRITING)  # said before the training, not behind it
-    splits = music.load(
-        config.dataset, config.seed, steps_per_beat=config.steps_per_beat,
-        skip_unreadable=config.skip_unreadable, pieces=16 if config.smoke else None,
-    )  # fmt: skip
+
+    splits = data.music.load(
+        config.dataset,
+        config.seed,
+        steps_per_beat=config.steps_per_beat,
+        skip_unreadable=config.skip_unreadable,
+        pieces=16 if config.smoke else None,
+    )
     info, preprocess = splits.info, splits.preprocess
     lengths = splits.train.features["roll"].lengths
-    train = data.batches(
-        splits.train, config.batch_size, collate=preprocess.batch, seed=config.seed,
-        plan=plans.bucketed(lengths, config.batch_size),
-    )  # fmt: skip
+    plan = plans.bucketed(lengths, config.batch_size)
+    train = data.batches(splits.train, config.batch_size, collate=preprocess.batch, seed=config.seed, plan=plan)
     validation, test = (
-        data.batches(s, config.batch_size, collate=preprocess.batch) for s in (splits.validation, splits.test)
+        data.batches(part, config.batch_size, collate=preprocess.batch) for part in (splits.validation, splits.test)
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    arguments = hyperparameters.Arguments(config, space, chosen, options)
+    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
 
     def compiled(hp):
         network = build((None, preprocess.notes), preprocess.notes, **arguments(hp))
         model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
         model.compile(
-            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
-            loss=objectives.SequenceLoss("bernoulli"),
-            weighted_metrics=[objectives.NatsPerStep("bernoulli")],
+            optimizer=dl.optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
+            loss=dl.objectives.SequenceLoss("bernoulli"),
+            weighted_metrics=[dl.objectives.NatsPerStep("bernoulli")],
         )
         return model
 
-    with settings.user_input(), hardware.scope():
-        compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    run = runs.start(hardware, app="model_music", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
-    if run.finished:
-        run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
-        return run.finished["metrics"]
-
-    run.say(f"run: {run.path}")
-    for note in splits.notes:
-        run.say(note)
-    best = tuning.search(
-        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats", arguments=arguments,
-    )  # fmt: skip
-    model = run.build(compiled, best)
-    run.say(
-        f"{model.name}: {model.network.count_params():,} parameters; "
-        f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
+    dl.tuning.try_out(compiled, hardware)
+    run = runs.start(
+        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
     )
+    best = dl.tuning.search(
+        compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
+    )
+    model = run.build(compiled, best)
+    pieces = f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
+    run.say(f"{model.name}: {model.network.count_params():,} parameters; {pieces}")
 
-    piece = next(iter(splits.validation.features["roll"]))
-    tempo = float(splits.validation.features["beats_per_minute"][0])
     steps_per_beat = info.details["steps_per_beat"]
-    rolls = Roll(steps_per_beat, tempo)
+    piece = next(iter(splits.validation.features["roll"]))
     prime = piece[: BEATS * steps_per_beat]
-    play = tf.function(generator(model.network, preprocess), autograph=False)
-
-    def sample():
-        made = play(prime[None], config.sample_beats * steps_per_beat, 1.0, config.seed)
-        return made["roll"][0].numpy()
+    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
+    endpoints = dl.export.polyphony(
+        model.network,
+        preprocess,
+        prime[None].repeat(2, 0),
+        steps_per_beat=steps_per_beat,
+        beats_per_minute=rolls.beats_per_minute,
+        length=config.sample_beats * steps_per_beat,
+    )
+    generate = endpoints["generate"].traced()
 
     def show():
-        roll = sample()
-        titles = [f"the first {BEATS} beats of a piece, gone on with", "the piece, of the validation split"]
+        roll = generate(prime=prime[None], seed=config.seed)["roll"][0]
+        titles = [f"the first {BEATS} beats of a piece, continued by the model", "the piece, of the validation split"]
         rolls.summary("sample", [roll, piece[: len(roll)]], titles)
 
-    training.fit(
-        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
-        average_last=config.average_last, save_minutes=config.save_minutes,
-        callbacks=[
-            summaries.TensorBoard(run, train, validation, histograms=config.histograms),
-            samples.Samples(run, show),
-            *training.stopping(config.patience, config.reduce_on_plateau, "val_nats"),
-        ],
-    )  # fmt: skip
+    callbacks = [
+        dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+        dl.samples.Samples(run, show),
+    ]
+    dl.training.fit(model, train, validation, run, monitor="val_nats", callbacks=callbacks, **config.of_fit())
 
-    found = {"nats": training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
-    run.say(f"test: {found['nats']:.4f} nats a time step")
-    endpoints = export.polyphony(
-        model.network, preprocess, prime[None].repeat(2, 0), steps_per_beat=steps_per_beat,
-        beats_per_minute=tempo, length=config.sample_beats * steps_per_beat,
-    )  # fmt: skip
-    folder = export.save(
-        model.network, run, endpoints=endpoints, metrics=found,
-        card={"data": info.config(), "hyperparameters": arguments.of(best)},
-    )  # fmt: skip
-    for name, roll in (("prime", prime), ("sample", sample())):
-        rolls.write(roll, run.samples / f"{name}.mid")
-    arguments.show(run, best, found)
-    run.finish(found)
-    app, predict, prime = Path(__file__).resolve(), ["-m", "keras_dl", "predict", folder], run.samples / "prime.mid"
+    metrics = {"nats": dl.training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
+    run.say(f"test: {metrics['nats']:.4f} nats a time step")
+    card = {"data": info.config(), "hyperparameters": arguments.of(best)}
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    rolls.write(prime, run.samples / "prime.mid")
+    rolls.write(generate(prime=prime[None], seed=config.seed)["roll"][0], run.samples / "sample.mid")
+    arguments.show(run, best, metrics)
+    run.finish(metrics)
+    played = [folder, run.samples / "prime.mid"]
     commands.following(
         run,
-        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        [*predict, prime, "--endpoint", "generate", "--set", "seed=1", "--out", "played_on.mid"],
-        [*predict, prime],
-        [app, *arguments.words(best)] if config.trials else None,
-        *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/midi")),
+        __file__,
+        predict=[[*played, "--endpoint", "generate", "--set", "seed=1", "--out", "played_on.mid"], played],
+        searched=arguments.words(best) if config.trials else None,
+        data=commands.other_data(config.dataset, "path/to/my/midi"),
     )
-    return found
+    return metrics
 
 
 if __name__ == "__main__":

@@ -16,16 +16,20 @@ Perplexity is its exponential, bits are nats / ln 2. Test: the whole text as one
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, imports, machine, models, runs, settings
+import keras_dl as dl
+from keras_dl import commands, data, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
+from keras_dl.imports import tensorflow as tf  # imported where it is used first
+
+APP = "model_text"
 
 # Layers, units and the embedding's width where nothing is --set.
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
 TEST_STEPS = 1000  # of the one sequence that the test text is, at once
+GENERATE = ["--endpoint", "generate", "--set", "temperature=0.7"]
 GAP = 50  # tokens of the continuations that the exposure gap is measured on, and of the text before them
 
 
@@ -52,164 +56,120 @@ class Config(settings.Training):
     sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
 
 
-def sample_length(config, most, prime):
-    """(tokens of a sample, sentences to be said) where prime and sample together may have `most` tokens.
-
-    Raises:
-        errors.UserError: --prime is too long, or a --sample-length that was asked for is.
-    """
-    given = len(prime.flat_values)
-    settings.check(given < most, f"--prime: must have at most {most - 1} tokens for this model; got {given}.")
-    length = min(config.sample_length, most - given)
-    if length == config.sample_length:
-        return length, ()
-    settings.check(
-        config.sample_length == Config.sample_length,
-        f"--sample-length: must be at most {length} for this model; got {config.sample_length}.",
-    )
-    return length, (f"samples have {length} tokens: a request of this model may have {most} with the prime.",)
-
-
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app="model_text").shortened()
-    options = models.options(config.model)
-    chosen = settings.assignments(config.set, options, f"build_{config.model}")
+    config = settings.parse(Config, argv, app=APP, options=models.options)
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
-    with imports.quiet_tensorflow():
-        import tensorflow as tf
-
-        from keras_dl import (
-            data,
-            export,
-            hyperparameters,
-            objectives,
-            optimizers,
-            samples,
-            summaries,
-            training,
-            tuning,
-        )
-        from keras_dl.data import text
-        from keras_dl.endpoints.text import generator, limits
-
+    if (finished := runs.finished(config, APP)) is not None:
+        return finished
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    splits = text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
-    if config.smoke:
-        splits = splits.few(3000)
+
+    splits = data.text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
+    splits = splits.few(3000 if config.smoke else None)
     info, tokens = splits.info, splits.preprocess
-    prime = text.beginning(splits) if config.prime is None else text.checked_prime(config.prime)
-    unknown_in_prime = text.unknown_in(tokens, prime, "--prime")
+    prime = data.text.beginning(splits) if config.prime is None else data.text.checked_prime(config.prime)
 
     def batches(examples, rows, steps):
-        return data.batches(text.windows(examples, rows, steps), rows, collate=tokens.batch)
+        return data.batches(data.text.windows(examples, rows, steps), rows, collate=tokens.batch)
 
     train = batches(splits.train, config.batch_size, config.sequence_length)
     validation = batches(splits.validation, config.batch_size, config.sequence_length)
-
-    build = getattr(models, f"build_{config.model}")
-    layers, widest, embedding = SIZES[tokens.level]
     attends = config.model == "transformer_lm"
 
     def space(hp):
-        width, rates = hp.Choice("width", [widest // 2, widest], default=widest), [0.1 if attends else 0.0, 0.2]
-        drawn = {"dropout": hp.Choice("dropout", rates, default=rates[0])}
+        layers, widest, embedding = SIZES[tokens.level]
+        width = hp.Choice("width", [widest // 2, widest], default=widest)
+        dropouts = [0.1 if attends else 0.0, 0.2]
+        values = {"dropout": hp.Choice("dropout", dropouts, default=dropouts[0])}
         if attends:
-            drawn |= {"num_layers": 1 + layers, "hidden_dim": width, "intermediate_dim": 4 * width, "num_heads": 4}
-            return drawn | {"norm_first": True, "max_length": config.sequence_length}
-        drawn |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
-        return drawn | ({"peephole": False} if config.model == "lstm" else {})
+            values |= {"num_layers": 1 + layers, "hidden_dim": width, "intermediate_dim": 4 * width, "num_heads": 4}
+            return values | {"norm_first": True, "max_length": config.sequence_length}
+        values |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
+        return values | ({"peephole": False} if config.model == "lstm" else {})
 
-    arguments = hyperparameters.Arguments(config, space, chosen, options)
+    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
 
-    def metrics():
-        second = objectives.Perplexity() if tokens.level == "word" else objectives.BitsPerStep()
-        return [objectives.NatsPerStep(), second]
+    def measures():
+        second = dl.objectives.Perplexity() if tokens.level == "word" else dl.objectives.BitsPerStep()
+        return [dl.objectives.NatsPerStep(), second]
 
     def compiled(hp):
-        network = build((None,), len(tokens.vocabulary), **(given := arguments(hp)))
-        # Every batch has one shape; but XLA is slow at random numbers.
-        random = [given["dropout"], given.get("recurrent_dropout"), config.weight_noise, config.scheduled_sampling]
+        values = arguments(hp)
+        network = getattr(models, f"build_{config.model}")((None,), len(tokens.vocabulary), **values)
         model = models.SequenceModel(
-            network, batch_size=0 if attends else config.batch_size, weight_noise=config.weight_noise,
-            scheduled_sampling=config.scheduled_sampling, seed=config.seed,
-        )  # fmt: skip
+            network,
+            batch_size=0 if attends else config.batch_size,
+            weight_noise=config.weight_noise,
+            scheduled_sampling=config.scheduled_sampling,
+            seed=config.seed,
+        )
+        # Every batch has one shape; but XLA is slow at random numbers.
+        random = [values["dropout"], values.get("recurrent_dropout"), config.weight_noise, config.scheduled_sampling]
         model.compile(
-            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
-            loss=objectives.SequenceLoss("categorical", over=config.loss_over),
-            weighted_metrics=metrics(),
+            optimizer=dl.optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
+            loss=dl.objectives.SequenceLoss("categorical", over=config.loss_over),
+            weighted_metrics=measures(),
             jit_compile=not any(random),
         )
         return model
 
-    with settings.user_input(), hardware.scope():
-        tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    length, notes = sample_length(config, limits(tried.network)["generate"]["tokens"], tokens.encode([prime]))
-    run = runs.start(hardware, app="model_text", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
-    if run.finished:
-        run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
-        return run.finished["metrics"]
+    def endpoints_of(network, length=config.sample_length):
+        return dl.export.language_model(network, tokens, prime=prime, length=length)
 
-    run.say(f"run: {run.path}")
-    for note in (*splits.notes, *filter(None, [unknown_in_prime]), *notes):
-        run.say(note)
-    best = tuning.search(
-        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats", arguments=arguments,
-    )  # fmt: skip
+    most = endpoints_of(dl.tuning.try_out(compiled, hardware).network)["generate"].limits["tokens"]
+    given = len(tokens.encode([prime]).flat_values)
+    length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
+    notes = [*splits.notes, *filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
+    run = runs.start(hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=notes)
+    best = dl.tuning.search(
+        compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
+    )
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {tokens.level}s: {counts}")
-    write = tf.function(generator(model.network, tokens), autograph=False)
+    endpoints = endpoints_of(model.network, length)
+    generate = endpoints["generate"].traced()
 
-    def sample(temperature, seed=config.seed):
-        made = write([prime], length, temperature, 0, 1.0, seed)["text"]
-        return made[0].numpy().decode(errors="replace")
+    def sample(temperature):
+        text = generate(prime=[prime], temperature=temperature, seed=config.seed)["text"][0]
+        return text.decode(errors="replace")
 
     def show():
         for temperature in (0.5, 1.0):
             tf.summary.text(f"temperature {temperature}", "```\n" + sample(temperature) + "\n```")
 
-    training.fit(
-        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", keep=config.keep,
-        average_last=config.average_last, save_minutes=config.save_minutes,
-        callbacks=[
-            summaries.TensorBoard(run, train, validation, histograms=config.histograms),
-            samples.Samples(run, show),
-            *training.stopping(config.patience, config.reduce_on_plateau, "val_nats"),
-        ],
-    )  # fmt: skip
+    callbacks = [
+        dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+        dl.samples.Samples(run, show),
+    ]
+    dl.training.fit(model, train, validation, run, monitor="val_nats", callbacks=callbacks, **config.of_fit())
 
     whole = models.SequenceModel(model.network, batch_size=1)
-    whole.compile(loss=objectives.SequenceLoss("categorical"), weighted_metrics=metrics())
-    found = training.evaluate(whole, batches(splits.test, 1, TEST_STEPS), run)  # the test split is read here, once
-    found.pop("loss")
+    whole.compile(loss=dl.objectives.SequenceLoss("categorical"), weighted_metrics=measures())
+    metrics = dl.training.evaluate(whole, batches(splits.test, 1, TEST_STEPS), run)  # the test split is read here, once
+    metrics.pop("loss")
     gap = models.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
-    run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in found.items()))
+    run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
-    endpoints = export.language_model(model.network, tokens, prime=prime, length=length)
-    folder = export.save(
-        model.network, run, endpoints=endpoints, metrics=found,
-        card={"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap},
-    )  # fmt: skip
+    card = {"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap}
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
-    arguments.show(run, best, found)
-    run.finish(found)
-    app, predict, prime_words = Path(__file__).resolve(), ["-m", "keras_dl", "predict"], words.as_input(prime)
+    arguments.show(run, best, metrics)
+    run.finish(metrics)
+    given = words.as_input(prime)
     commands.following(
         run,
-        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        prime_words and [*predict, "--endpoint", "generate", "--set", "temperature=0.7", folder, *prime_words],
-        prime_words and [*predict, folder, *prime_words],
-        [app, *arguments.words(best)] if config.trials else None,
-        *([app, "--dataset", name] for name in commands.other_data(config.dataset, "path/to/my/text")),
+        __file__,
+        predict=[[*flags, folder, *given] for flags in (GENERATE, [])] if given else [],
+        searched=arguments.words(best) if config.trials else None,
+        data=commands.other_data(config.dataset, "path/to/my/text"),
     )
-    return found
+    return metrics
 
 
 if __name__ == "__main__":

@@ -16,12 +16,18 @@ matches of the beam's best translations, read once.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Literal
 
-from keras_dl import commands, imports, machine, models, runs, settings
+import numpy as np
+
+import keras_dl as dl
+from keras_dl import commands, data, machine, models, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
-from keras_dl.features import words
+from keras_dl.data import plans
+from keras_dl.features import sentences, words
+from keras_dl.imports import tensorflow as tf  # imported where it is used first
+
+APP = "translate"
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
 SCORED = 32  # sentences of the validation split whose translations are scored after each epoch: a trend, not a result
@@ -37,8 +43,13 @@ SIZES = {
     },
     "seq2seq": {"units": (256, 256), "embedding_dim": 256, "init_scale": None},
 }  # fmt: skip
-SEARCHED = ("dropout",)  # of the model's space, beside the learning rate; dates, of which there is no end, have none
-DATES = 400  # sub-words where the dataset is dates, else 8,000
+SEARCHED = ("dropout",)  # of the model's space, beside the learning rate; none for dates, of which new ones can be made
+VOCABULARIES = {  # the builders' arguments that are the number of sub-words
+    "transformer": ("vocabulary_size",),
+    "attention_seq2seq": ("source_vocabulary_size", "target_vocabulary_size"),
+    "seq2seq": ("source_vocabulary_size", "target_vocabulary_size"),
+}
+DATES, PIECES_OF_DATES = 30_000, 400  # training pairs and sub-words where the data set is dates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,52 +81,26 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app="translate").shortened()
-    options = models.options(config.model)
-    chosen = settings.assignments(config.set, options, f"build_{config.model}")
+    config = settings.parse(Config, argv, app=APP, options=models.options)
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
-    with imports.quiet_tensorflow():
-        import keras
-        import numpy as np
-        import tensorflow as tf
-
-        from keras_dl import (
-            data,
-            export,
-            hyperparameters,
-            objectives,
-            optimizers,
-            samples,
-            scores,
-            summaries,
-            training,
-            tuning,
-        )
-        from keras_dl.data import pairs, plans
-        from keras_dl.decoding.beam import STRONGEST, WIDEST
-        from keras_dl.endpoints import translation
-        from keras_dl.features import sentences
-
-    settings.check(
-        config.batch_size <= translation.MOST_SENTENCES,
-        f"--batch-size: must be at most {translation.MOST_SENTENCES}; got {config.batch_size}.",
-    )
-    for name, most in (("length_penalty", STRONGEST), ("beam_width", WIDEST)):
-        value = getattr(config, name)
-        settings.check(value <= most, f"--{name.replace('_', '-')}: must be at most {most:g}; got {value:g}.")
+    if (finished := runs.finished(config, APP)) is not None:
+        return finished
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    own = {"chained": config.chained} if config.dataset.partition("/")[0] == "dates" and not config.source else {}
-    own |= {"examples": 1000} if own and config.smoke else {}
-    size = config.vocabulary_size or (DATES if own else 8000)
-    splits = pairs.load(
-        config.source or config.dataset, config.seed, target=config.target or None,
-        vocabulary_size=size, longest=config.longest, **own,
-    )  # fmt: skip
-    if config.smoke:
-        splits = splits.few(200)
+
+    of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
+    dates = {"chained": config.chained, "examples": 1000 if config.smoke else DATES} if of_dates else {}
+    splits = data.pairs.load(
+        config.source or config.dataset,
+        config.seed,
+        target=config.target or None,
+        vocabulary_size=config.vocabulary_size or (PIECES_OF_DATES if of_dates else 8000),
+        longest=config.longest,
+        **dates,
+    )
+    splits = splits.few(200 if config.smoke else None)
     info, subwords = splits.info, splits.preprocess
 
     def batches(examples, seed=None):
@@ -125,135 +110,98 @@ def main(argv=None):
         return data.batches(examples, 1, collate=subwords.batch, seed=seed or 0, plan=fixed)
 
     train, validation = batches(splits.train, config.seed), batches(splits.validation)
-    build = getattr(models, f"build_{config.model}")
-    vocabularies = ("vocabulary_size",) if config.model == "transformer" else (
-        "source_vocabulary_size", "target_vocabulary_size",
-    )  # fmt: skip
 
     def space(hp):
-        varied = {"dropout": 0.0} if own else getattr(models, f"{config.model}_space")(hp)
+        varied = {"dropout": 0.0} if of_dates else getattr(models, f"{config.model}_space")(hp)
         return SIZES[config.model] | {name: varied[name] for name in SEARCHED}
 
-    arguments = hyperparameters.Arguments(config, space, chosen, options)
+    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
 
     def compiled(hp):
-        model = build(**dict.fromkeys(vocabularies, len(subwords.pieces)), **arguments(hp))
+        pieces = dict.fromkeys(VOCABULARIES[config.model], len(subwords.pieces))
+        model = getattr(models, f"build_{config.model}")(**pieces, **arguments(hp))
         model.compile(
-            optimizer=optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
-            loss=objectives.SequenceLoss("categorical", label_smoothing=config.label_smoothing),
-            weighted_metrics=[
-                objectives.NatsPerStep(), objectives.Perplexity(), objectives.StepAccuracy(),
-            ],
+            optimizer=dl.optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
+            loss=dl.objectives.SequenceLoss("categorical", label_smoothing=config.label_smoothing),
+            weighted_metrics=[dl.objectives.NatsPerStep(), dl.objectives.Perplexity(), dl.objectives.StepAccuracy()],
             jit_compile=False,
-        )  # fmt: skip
+        )
         return model
 
-    with settings.user_input(), hardware.scope():
-        tried = compiled(tuning.defaults())  # arguments that do not fit are said before anything is written
-    most = translation.limits(tried, config.beam_width)["translate"]
-    for examples in (splits.validation, splits.test):  # what is translated when the training is over
-        tokens, texts = examples.features["source"].lengths, examples.features["source_text"]
-        sizes = zip(tokens, texts, strict=True)
-        long = next((t for n, t in sizes if n >= most["tokens"] or len(t) > most["bytes"]), None)
-        settings.check(
-            long is None,
-            f"--source: a sentence of {info.name} is too long to be translated: at most {most['tokens'] - 1} sub-words "
-            f"and {most['bytes']} bytes; split the one that begins {(long or b'')[:40].decode(errors='replace')!r}.",
-        )
-    run = runs.start(hardware, app="translate", name=f"{config.model}-{info.name}", data=data.fingerprint(splits))
-    if run.finished:
-        run.say(f"{run.path.name} is finished: {run.finished['metrics']}")
-        return run.finished["metrics"]
+    def of_model(model, example=((), ())):
+        """Its endpoints, which are tried with an example, and the translator that asks them."""
+        options = {"width": config.beam_width, "length_penalty": config.length_penalty}
+        endpoints = dl.export.translation(model, subwords, example, **options)
+        return endpoints, dl.export.Translator(endpoints["translate"], config.batch_size)
 
-    run.say(f"run: {run.path}")
-    for note in splits.notes:
-        run.say(note)
-    best = tuning.search(
-        compiled, train, validation, run, trials=config.trials, tuner=config.tuner, epochs=config.trial_epochs,
-        monitor="val_nats", arguments=arguments,
-    )  # fmt: skip
+    def translated(translate, pairs):
+        """(best translations, references) of some pairs."""
+        references = [text.decode() for text in pairs["target_text"]]
+        return translate(pairs["source_text"], pairs["source"].lengths), references
+
+    _, translate = of_model(dl.tuning.try_out(compiled, hardware))
+    for part in (splits.validation, splits.test):  # what is translated when the training is over
+        translate.check(part.features["source_text"], part.features["source"].lengths, info.name)
+    together = translate.in_one_request(splits.validation.features["source"].lengths[:SHOWN])
+    shown = splits.validation.take(together).features
+    example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
+
+    run = runs.start(
+        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+    )
+    best = dl.tuning.search(
+        compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
+    )
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
-
-    def asking(model):
-        """The endpoint's function, of the weights that the model has then."""
-        return tf.function(
-            translation.translator(model, subwords, config.beam_width), autograph=False,
-            input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((), tf.float32)],
-        )  # fmt: skip
-
-    ask = asking(model)
+    _, translate = of_model(model)
     looking = model.with_attention() if hasattr(model, "with_attention") else None
-    lengths = splits.validation.features["source"].lengths[:SHOWN] + 1
-    shown = splits.validation.take(np.sort(translation.requests(lengths, most)[0])).features
-
-    def translated(ask, sentences):
-        """(best translations, references) of some pairs; sentences of like lengths go together."""
-        texts, lengths, best = sentences["source_text"], sentences["source"].lengths + 1, {}
-        for rows in translation.requests(lengths, most | {"sentences": config.batch_size}):
-            translations = ask(tf.constant(texts[rows]), config.length_penalty)["translation"].numpy()
-            best |= dict(zip(rows.tolist(), translations, strict=True))
-        hypotheses = [best[i].decode(errors="replace") for i in range(len(texts))]
-        return hypotheses, [text.decode() for text in sentences["target_text"]]
 
     def bleu(_):
         few = splits.validation.take(slice(SCORED)).features
-        return {"val_bleu": scores.of_translations(*translated(ask, few))["bleu"]}
+        return {"val_bleu": dl.scores.of_translations(*translated(translate, few))["bleu"]}
 
     def show():
-        made = ask(tf.constant(shown["source_text"]), config.length_penalty)
-        lines = zip(shown["source_text"], shown["target_text"], made["translation"].numpy(), strict=True)
-        text = "\n\n".join("  \n".join(t.decode(errors="replace") for t in three) for three in lines)
-        tf.summary.text("source, reference, translation", text)
+        sources = [text.decode() for text in shown["source_text"]]
+        hypotheses, references = translated(translate, shown)
+        rows = zip(sources, references, hypotheses, strict=True)
+        tf.summary.text("source, reference, translation", "\n\n".join("  \n".join(row) for row in rows))
         if looking is not None:
-            first = shown["source_text"][0], made["translation"].numpy()[0]
-            sentences.alignment_summary("alignment", **samples.attention_of(looking, subwords, *first))
+            attention = dl.samples.attention_of(looking, subwords, sources[0], hypotheses[0])
+            sentences.alignment_summary("alignment", **attention)
 
-    training.fit(
-        model, train, validation, run, epochs=config.epochs, monitor="val_nats", mode="min", measure=bleu,
-        keep=config.keep, average_last=config.average_last, save_minutes=config.save_minutes,
-        callbacks=[
-            summaries.TensorBoard(run, train, validation, histograms=config.histograms),
-            samples.Samples(run, show),
-            *training.stopping(config.patience, config.reduce_on_plateau, "val_nats"),
-        ],
-    )  # fmt: skip
-
-    if config.precision != "float32":  # half of it is for training's sake: logits that it rounds are seldom in order
-        keras.config.set_dtype_policy("float32")
-        with run.scope():
-            trained, model = model, compiled(best)
-        model.set_weights(trained.get_weights())
-    ask = asking(model)
-
-    # The test split is read here, once.
-    found = {name: training.evaluate(model, batches(splits.test), run)[name] for name in ("nats", "perplexity")}
-    hypotheses, references = translated(ask, splits.test.features)
-    judged = scores.of_translations(hypotheses, references)
-    signature = judged.pop("signature")
-    found |= judged
-    run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in found.items()) + f"  ({signature})")
-    run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
-    example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
-    endpoints = export.translation(
-        model, subwords, example, width=config.beam_width, length_penalty=config.length_penalty
+    callbacks = [
+        dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+        dl.samples.Samples(run, show),
+    ]
+    dl.training.fit(
+        model, train, validation, run, monitor="val_nats", measure=bleu, callbacks=callbacks, **config.of_fit()
     )
-    folder = export.save(
-        model, run, endpoints=endpoints, metrics=found,
-        card={"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature},
-    )  # fmt: skip
-    arguments.show(run, best, found)
-    run.finish(found)
-    app, sentence = Path(__file__).resolve(), words.as_input(example[0][0])
+
+    model = dl.export.in_float32(model, run, compiled, best)
+    endpoints, translate = of_model(model, example)
+    # The test split is read here, once.
+    losses = dl.training.evaluate(model, batches(splits.test), run)
+    hypotheses, references = translated(translate, splits.test.features)
+    scores = dl.scores.of_translations(hypotheses, references)
+    signature = scores.pop("signature")
+    metrics = {"nats": losses["nats"], "perplexity": losses["perplexity"], **scores}
+    run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()) + f"  ({signature})")
+    run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
+    card = {"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature}
+    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card)
+    arguments.show(run, best, metrics)
+    run.finish(metrics)
+    sentence = words.as_input(example[0][0])
     commands.following(
         run,
-        ["-m", "tensorboard.main", "--logdir", run.tensorboard],
-        sentence and ["-m", "keras_dl", "predict", folder, *sentence],
-        [app, *arguments.words(best)] if config.trials else None,
-        None if config.source else [app, "--source", "my.en", "--target", "my.de"],
+        __file__,
+        predict=[[folder, *sentence]] if sentence else [],
+        searched=arguments.words(best) if config.trials else None,
+        data=[] if config.source else [["--source", "my.en", "--target", "my.de"]],
     )
-    return found
+    return metrics
 
 
 if __name__ == "__main__":

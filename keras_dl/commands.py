@@ -32,9 +32,14 @@ def following(run, app, *, predict=(), searched=None, data=()):
 
 
 def other_data(used, *names):
-    """Those of `names`, data sets and stand-ins for a path of one's own ("path/to/..."), that are not like `used`."""
+    """The flags that name other data than `used`: [["--dataset", name], ...].
+
+    Args:
+        used: a data set's name, or a path of the user's own.
+        names: data sets, and stand-ins for a path of one's own ("path/to/...").
+    """
     own = Path(used).exists()
-    return [name for name in names if name != used and not (own and name.startswith("path/"))]
+    return [["--dataset", name] for name in names if name != used and not (own and name.startswith("path/"))]
 
 
 def command_line():

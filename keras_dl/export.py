@@ -23,8 +23,8 @@ from keras_dl.arguments import Text, YesOrNo, checked
 from keras_dl.endpoints import Endpoint
 from keras_dl.endpoints.images import classifier
 from keras_dl.endpoints.music import polyphony
-from keras_dl.endpoints.text import language_model
-from keras_dl.endpoints.translation import translation
+from keras_dl.endpoints.text import language_model, sample_length
+from keras_dl.endpoints.translation import Translator, translation
 from keras_dl.errors import Refused, UserError
 from keras_dl.fresh_process import answers as _answers_of_a_fresh_process
 from keras_dl.imports import quiet_tensorflow
@@ -33,7 +33,19 @@ with quiet_tensorflow():
     import keras
     import tensorflow as tf
 
-__all__ = ["Endpoint", "Export", "classifier", "language_model", "load", "polyphony", "save", "translation"]
+__all__ = [
+    "Endpoint",
+    "Export",
+    "Translator",
+    "classifier",
+    "in_float32",
+    "language_model",
+    "load",
+    "polyphony",
+    "sample_length",
+    "save",
+    "translation",
+]
 
 TOLERANCE = 1e-5  # of the reloaded answers; relative above 1
 EXAMPLES = 8  # compared at most
@@ -107,6 +119,25 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
         shutil.rmtree(aside, ignore_errors=True)
         with contextlib.suppress(OSError):
             base.rmdir()  # where nothing came of it and nothing was there
+
+
+def in_float32(model, run, compiled, *arguments):
+    """The model with the same weights that computes in float32: half precision is for training's sake.
+
+    Logits that it has rounded are seldom in the right order.
+
+    Args:
+        model: a trained model; where it computes in float32 it is returned itself.
+        run: the runs.Run.
+        compiled: compiled(*arguments) builds it anew.
+    """
+    if keras.config.dtype_policy().name == "float32":
+        return model
+    keras.config.set_dtype_policy("float32")
+    with run.scope():
+        exported = compiled(*arguments)
+    exported.set_weights(model.get_weights())
+    return exported
 
 
 class Export:

@@ -3,13 +3,11 @@
 import json
 import math
 import re
-import runpy
 import subprocess
 import sys
 
 import keras
 import pytest
-import tensorflow as tf
 from test_apps import ROOT, main_of
 
 from keras_dl import cards
@@ -74,17 +72,18 @@ def test_mistakes_in_the_sequence_apps_leave_nothing(app, flags, complaint, tmp_
 
 def test_a_sample_is_as_long_as_the_model_may_write():
     from keras_dl.errors import UserError
+    from keras_dl.export import sample_length
 
-    app = runpy.run_path(str(ROOT / "apps" / "model_text.py"))
-    length, config = app["sample_length"], app["Config"]
-    prime = tf.ragged.constant([[1, 2, 3]])
-    assert length(config(), 1000, prime) == (300, ())
-    assert length(config(), 166, prime)[0] == 163 and "samples have 163 tokens" in length(config(), 166, prime)[1][0]
-    assert length(config(sample_length=163), 166, prime) == (163, ())
-    for settings, most, said in (({"sample_length": 164}, 166, "--sample-length: must be at most 163"),
-                                 ({}, 3, "--prime: must have at most 2 tokens")):  # fmt: skip
+    assert sample_length(300, 300, 1000, 3) == (300, ())
+    length, notes = sample_length(300, 300, 166, 3)
+    assert length == 163 and "samples have 163 tokens" in notes[0]
+    assert sample_length(163, 300, 166, 3) == (163, ())
+    for asked, most, said in (
+        (164, 166, "--sample-length: must be at most 163"),
+        (300, 3, "--prime: must have at most 2 tokens"),
+    ):
         with pytest.raises(UserError, match=said):
-            length(config(**settings), most, prime)
+            sample_length(asked, 300, most, 3)
 
 
 @pytest.mark.slow

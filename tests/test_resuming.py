@@ -300,11 +300,18 @@ def test_an_app_notices_that_its_data_have_changed(app, make, change, flags, sai
 def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run = runs.Run(path=tmp_path / "run", root=tmp_path, name="net-set", app="app")
-    commands.following(run, ["-m", "keras_dl", "predict", tmp_path / "my runs" / "1", 'say "it\'s"'], None, ["x"])
-    (first, second) = re.findall(r"^  (.*)$", capsys.readouterr().out, re.MULTILINE)
-    assert shlex.split(first)[1:] == ["-m", "keras_dl", "predict", "my runs/1", 'say "it\'s"']
-    assert shlex.split(second)[1:] == ["x"]
-    commands.following(dataclasses.replace(run, throwaway=True), ["x"])
+    ask, more = [tmp_path / "my runs" / "1", 'say "it\'s"'], [["--dataset", "x y"]]
+    commands.following(run, tmp_path / "app.py", predict=[ask], searched=["--trials", "0"], data=more)
+    lines = re.findall(r"^  (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert [shlex.split(line)[1:] for line in lines] == [
+        ["-m", "tensorboard.main", "--logdir", "run/tensorboard"],
+        ["-m", "keras_dl", "predict", "my runs/1", 'say "it\'s"'],
+        ["app.py", "--trials", "0"],
+        ["app.py", "--dataset", "x y"],
+    ]
+    commands.following(run, tmp_path / "app.py")
+    assert len(capsys.readouterr().out.split("\n  ")) == 2
+    commands.following(dataclasses.replace(run, throwaway=True), tmp_path / "app.py", data=more)
     assert capsys.readouterr().out == ""
 
 
@@ -329,6 +336,7 @@ def test_a_folder_that_goes_with_the_process_is_not_said_to_be_resumed(tmp_path,
 
 def test_data_that_one_has_just_used_are_not_suggested(tmp_path):
     names = ("fashion_mnist", "path/to/my/images")
-    assert commands.other_data("digits", *names) == list(names)
-    assert commands.other_data("fashion_mnist", *names) == ["path/to/my/images"]
-    assert commands.other_data(str(tmp_path), *names) == ["fashion_mnist"]
+    first, own = ([["--dataset", name]] for name in names)
+    assert commands.other_data("digits", *names) == first + own
+    assert commands.other_data("fashion_mnist", *names) == own
+    assert commands.other_data(str(tmp_path), *names) == first

@@ -125,17 +125,19 @@ class Splits:
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 
     @checked(who="Splits.few")
-    def few(self, most: Count, seed: Seed | None = None):
+    def few(self, most: Count | None, seed: Seed | None = None):
         """The same with at most so many examples of each split, for a run that only shows that all works.
 
         Args:
-            most: examples a split.
+            most: examples a split; None: all.
             seed: they are drawn by it, and stay in their order: a folder's stand class by class. None: the first ones,
                 as of a text, whose tokens go on from each other.
 
         Raises:
             UserError: an argument does not fit its annotation.
         """
+        if most is None:
+            return self
         few = {}
         for part in PARTS:
             examples = getattr(self, part)

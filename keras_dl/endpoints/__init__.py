@@ -40,6 +40,25 @@ class Endpoint:
         """[tf.TensorSpec] of the inputs, the batch axis None."""
         return [feature.spec(name) for name, feature in self.inputs.items()]
 
+    def traced(self):
+        """The function as a graph, as an export has it: called with the inputs by name, it gives {output: array}.
+
+        Single numbers that are not given have their defaults.
+        """
+        names = list(self.inputs)
+
+        def by_position(*tensors):
+            return self.function(**dict(zip(names, tensors, strict=True)))
+
+        function = tf.function(by_position, input_signature=self.specs(), autograph=False)
+
+        def ask(**given):
+            values = {name: given.get(name, feature.default) for name, feature in self.inputs.items()}
+            answer = function(*(tf.constant(values[name], feature.dtype) for name, feature in self.inputs.items()))
+            return {name: value.numpy() for name, value in answer.items()}
+
+        return ask
+
     def example(self):
         """{input: array} with which an export is tried."""
         arrays = {name: feature.example() for name, feature in self.inputs.items() if not feature.follows}

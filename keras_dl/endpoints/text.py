@@ -5,6 +5,7 @@ Shapes: B texts a request, T tokens.
 
 from keras_dl import decoding, distributions
 from keras_dl.endpoints import Endpoint, at_most, one_at_least, restrictions, sampling, weights_per_token, without
+from keras_dl.errors import UserError
 from keras_dl.features.numbers import Count, Nats, Number
 from keras_dl.features.text import Text
 from keras_dl.imports import quiet_tensorflow
@@ -72,6 +73,31 @@ def limits(model):
         "score": {**texts, "tokens": min(MOST_TOKENS, scored), "tokens_of_all": scored},
         "generate": {**texts, "tokens": min(MOST_STEPS // cost.chain, generated), "tokens_of_all": generated},
     }
+
+
+def sample_length(asked, default, most, prime):
+    """How long a sample may be where prime and sample together may have `most` tokens.
+
+    Args:
+        asked: tokens that --sample-length says; the default gives way, what a user has asked for does not.
+        default: of --sample-length.
+        most: tokens.
+        prime: tokens of the prime.
+
+    Returns:
+        (tokens of a sample, sentences to be said).
+
+    Raises:
+        UserError: the prime is too long, or a --sample-length that was asked for is.
+    """
+    if prime >= most:
+        raise UserError(f"--prime: must have at most {most - 1} tokens for this model; got {prime}.")
+    length = min(asked, most - prime)
+    if length == asked:
+        return length, ()
+    if asked != default:
+        raise UserError(f"--sample-length: must be at most {length} for this model; got {asked}.")
+    return length, (f"samples have {length} tokens: a request of this model may have {most} with the prime.",)
 
 
 def scorer(model, tokens):

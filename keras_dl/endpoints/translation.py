@@ -18,6 +18,7 @@ from keras_dl.endpoints import (
     within,
     without,
 )
+from keras_dl.errors import UserError
 from keras_dl.features.numbers import Count, Nats, Number, Score
 from keras_dl.features.sentences import Alignment, Sentence, SourceTokens, TargetSentence, TargetTokens
 from keras_dl.features.text import Text, Texts
@@ -96,6 +97,50 @@ def translation(model, subwords, example, *, width=5, length_penalty=0.6):
         limits=most["score"],
     )
     return {"serving_default": translate, "translate": translate, "sample": sample, "score": score}
+
+
+class Translator:
+    """Translates any number of sentences: those of like lengths go into one request.
+
+    Args:
+        endpoint: the Endpoint "translate".
+        sentences: at most so many in a request.
+
+    Raises:
+        UserError: more `sentences` than the endpoint takes.
+    """
+
+    def __init__(self, endpoint, sentences=MOST_SENTENCES):
+        if sentences > MOST_SENTENCES:
+            raise UserError(f"--batch-size: must be at most {MOST_SENTENCES}; got {sentences}.")
+        self.ask, self.most = endpoint.traced(), endpoint.limits | {"sentences": sentences}
+
+    def __call__(self, texts, lengths):
+        """The best translations, strings.
+
+        Args:
+            texts: (N,) bytes.
+            lengths: (N,) sub-words of each, its end not counted.
+        """
+        translations = {}
+        for rows in requests(lengths + 1, self.most):
+            best = self.ask(source=texts[rows])["translation"]
+            translations |= dict(zip(rows.tolist(), best, strict=True))
+        return [translations[row].decode(errors="replace") for row in range(len(texts))]
+
+    def check(self, texts, lengths, name):
+        """Raise UserError where a sentence of the data set `name` is too long to be translated."""
+        for text, length in zip(texts, lengths, strict=True):
+            if length >= self.most["tokens"] or len(text) > self.most["bytes"]:
+                raise UserError(
+                    f"--source: a sentence of {name} is too long to be translated: at most {self.most['tokens'] - 1} "
+                    f"sub-words and {self.most['bytes']} bytes; split the one that begins "
+                    f"{text[:40].decode(errors='replace')!r}."
+                )
+
+    def in_one_request(self, lengths):
+        """The numbers of sentences of these lengths that go into the first request, ascending."""
+        return np.sort(requests(lengths + 1, self.most)[0])
 
 
 def limits(model, width):

@@ -11,7 +11,7 @@ import numpy as np
 from keras_dl import checkpoint as checkpoints
 from keras_dl import errors, records, restoring, signals
 from keras_dl.arguments import ArgumentError, Function, Number, OneOf, Text, Whole, YesOrNo, checked, shown
-from keras_dl.training.callbacks import MONITOR, AverageLast, Count
+from keras_dl.training.callbacks import MONITOR, AverageLast, Count, CountOrZero, stopping
 from keras_dl.training.divergence import Diverged, divergence
 from keras_dl.training.evaluation import Evaluation
 from keras_dl.training.progress import Progress, write_history
@@ -37,6 +37,8 @@ def fit(
     measure: Function("model") | None = None,
     keep: OneOf("best", "last") = "best",
     average_last: Whole(0, 1000) = 0,
+    patience: CountOrZero = 0,
+    reduce_on_plateau: CountOrZero = 0,
     checkpoint: YesOrNo = True,
     save_minutes: Number("[0, 1e6]") = 10.0,
     verbose: OneOf(0, 1, 2) | None = None,
@@ -64,6 +66,7 @@ def fit(
         keep: "best" ends with the weights of the best epoch, "last" with those of the last. An epoch in which the
             monitored number is NaN is never the best.
         average_last: end with the mean of the weights of so many last epochs (arXiv:1706.03762, section 6.1); 0: not.
+        patience, reduce_on_plateau: as of `stopping`, by `monitor`; 0: neither.
         checkpoint: False for runs that are not worth resuming (a trial's).
         save_minutes: longest time without a checkpoint, in minutes.
         verbose: 2 a bar, 1 a line an epoch, 0 nothing; None: a bar on a terminal, else lines.
@@ -88,7 +91,8 @@ def fit(
             f"got {model.name!r}, which was made otherwise."
         )
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
-    callbacks = [*([AverageLast(average_last)] if average_last else []), *callbacks]
+    averaging = [AverageLast(average_last)] if average_last else []
+    callbacks = [*averaging, *callbacks, *stopping(patience, reduce_on_plateau, monitor, mode)]
     with run.scope():
         loop = Loop(model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint)
         return loop.run_epochs(epochs, checkpoint and run.resumed, save_minutes * 60, verbose)

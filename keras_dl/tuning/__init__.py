@@ -15,3 +15,4 @@ best trial and, in Hyperband, of trials of the open bracket that may yet be cont
 
 from keras_dl.tuning.searching import search as search
 from keras_dl.tuning.values import defaults as defaults
+from keras_dl.tuning.values import try_out as try_out

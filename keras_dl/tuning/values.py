@@ -16,6 +16,22 @@ def defaults():
     return keras_tuner.HyperParameters()
 
 
+def try_out(compiled, machine):
+    """The model with default hyperparameters: what does not fit it is said before anything is written.
+
+    Args:
+        compiled: compiled(hp) -> a compiled model.
+        machine: the machine.Machine.
+
+    Raises:
+        UserError: the builder or the optimizer refuses an argument, or the model does not fit into memory.
+    """
+    from keras_dl import settings
+
+    with settings.user_input(), machine.scope():
+        return compiled(defaults())
+
+
 def space_of(compiled, run):
     """What the model draws by default, found by building it once."""
     hp = defaults()

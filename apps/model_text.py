@@ -96,11 +96,12 @@ def main(argv=None):
 
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     splits = text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
-    if config.smoke:
-        splits = splits.few(3000)
-    info, tokens = splits.info, splits.preprocess
+    tokens = splits.preprocess
     prime = text.beginning(splits) if config.prime is None else text.checked_prime(config.prime)
     unknown_in_prime = text.unknown_in(tokens, prime, "--prime")
+    if config.smoke:
+        splits = splits.few(3000)
+    info = splits.info
 
     def batches(examples, rows, steps):
         return data.batches(text.windows(examples, rows, steps), rows, collate=tokens.batch)

@@ -66,9 +66,10 @@ def main(argv=None):
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     splits = data.text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
-    splits = splits.few(3000 if config.smoke else None)
-    info, tokens = splits.info, splits.preprocess
+    tokens = splits.preprocess
     prime = data.text.beginning(splits) if config.prime is None else data.text.checked_prime(config.prime)
+    splits = splits.few(3000 if config.smoke else None)
+    info = splits.info
 
     def batches(examples, rows, steps):
         return data.batches(data.text.windows(examples, rows, steps), rows, collate=tokens.batch)

@@ -9,7 +9,6 @@ import sys
 import keras
 import numpy as np
 import pytest
-import seeds
 import tensorflow as tf
 import toy_models
 from keras import ops
@@ -33,7 +32,7 @@ def state(model):
 
 
 def built(name="gan", **kwargs):
-    seeds.reseed(7)
+    keras.utils.set_random_seed(7)
     return toy_models.MODELS[name](**kwargs)
 
 
@@ -418,7 +417,7 @@ def test_a_loss_of_a_part_that_is_not_finite_stops_with_its_name(tmp_path):
 
 
 def test_mixed_precision_scales_the_loss_of_every_part():
-    seeds.reseed(7)
+    keras.utils.set_random_seed(7)
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = toy_models.gan()

@@ -46,7 +46,6 @@ FAST_ROWS = {
     "test_metrics_are_means_over_all_steps_of_all_batches": 2,
     "test_metrics_under_fit_and_evaluate": 1,
     "test_keras_reports_exactly_this_number": 1,
-    "test_a_keras_file_gives_the_same_model": 8,
     "test_a_picture_that_looks_inverted_is_said_in_one_line": 2,
     "test_it_is_the_plain_search": 6,
     "test_a_full_disk_is_one_line_and_keeps_what_was_complete": 0,
@@ -58,8 +57,6 @@ FAST_ROWS = {
     "test_an_exported_model_serves_any_batch_and_length_and_needs_no_compiler": 0,
     "test_greedy_decoding_is_the_whole_model_on_the_growing_prefix": 1,
     "test_multi30k_is_its_lines_in_order": 0,
-    "test_the_law_of_resuming_notices_what_is_forgotten": 1,
-    "test_an_app_notices_that_its_data_have_changed": 1,
     "test_a_finished_run_with_more_epochs_ends_as_one_that_had_them_from_the_start": 1,
     "test_recurrent_layers": 12,
     "test_half_precision_computes_nearly_the_same": 6,
@@ -71,12 +68,8 @@ FAST_ROWS = {
     "test_a_reloaded_export_gives_the_same_ids_and_text": 0,
     "test_width_1_and_a_sample_at_temperature_0_are_the_greedy_choice": 0,
 }
-# Of these, so many slow rows run among the long tests; all others by `make test-exhaustive`, before a release. Of every
-# test in FAST_ROWS the rows that are not fast are of the latter.
+# Of these, so many slow rows run among the long tests; all others by `make test-exhaustive`, before a release.
 LONG_ROWS = {
-    "test_one_batch_can_be_learned_by_heart": 0,
-    "test_a_saved_model_gives_the_same_answers_at_any_batch_size": 0,
-    "test_mixed_precision_computes_in_half_and_answers_in_float32": 0,
     "test_every_value_that_a_search_draws_changes_the_model_and_is_what_is_said": 3,
     "test_every_option_of_the_image_app": 4,
     "test_every_option_of_the_sequence_apps": 3,
@@ -196,9 +189,7 @@ def pytest_collection_modifyitems(items):
             fast[name] += 1
             if fast[name] > FAST_ROWS[name]:
                 item.add_marker(pytest.mark.slow)
-                if FAST_ROWS[name]:
-                    item.add_marker(pytest.mark.exhaustive)
-        elif name in LONG_ROWS and any(item.iter_markers("slow")):
+        if name in LONG_ROWS and any(item.iter_markers("slow")):
             long[name] += 1
             if long[name] > LONG_ROWS[name]:
                 item.add_marker(pytest.mark.exhaustive)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl import decoding, models
+from keras_dl import decoding, models, objectives
 from keras_dl.layers import attention_cache
 
 K, WINDOW, ROWS = 7, 6, 3
@@ -231,3 +231,30 @@ def test_in_half_precision_it_writes_as_it_reads(policy):
     assert logits.dtype == "float32" and state["kept"][0][0].dtype == "bfloat16"
     wanted = wanted_logits(model, tokens.numpy())
     np.testing.assert_allclose(logits, wanted, atol=0.1 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("batch_size", [0, ROWS])
+def test_it_trains_on_its_own_draws_and_carries_its_window(batch_size):
+    keras.utils.set_random_seed(0)
+    network = models.build_transformer_lm(**SIZES, max_length=WINDOW, dropout=0.0)
+    model = models.SequenceModel(network, batch_size=batch_size, scheduled_sampling=0.5)
+    model.compile(keras.optimizers.SGD(0.1), objectives.SequenceLoss("categorical"))
+    text = tf.constant(texts(9))
+    x = {"tokens": text[:, :-1], "start": tf.fill([ROWS], True)} if batch_size else text[:, :-1]
+    before = [np.asarray(weight) for weight in network.trainable_weights]
+    model.train_on_batch(x, text[:, 1:])
+    for old, new in zip(before, network.trainable_weights, strict=True):
+        assert np.isfinite(new).all() and np.abs(old - new).max() > 0, new.path
+    if batch_size:  # evaluated in two parts it is what it is as a whole
+        losses = []
+        for parts in ((8,), (3, 5)):
+            edges = np.cumsum((0, *parts))
+            values = [
+                float(model.test_on_batch(
+                    {"tokens": text[:, a:b], "start": tf.fill([ROWS], a == 0)}, text[:, a + 1 : b + 1]
+                ))
+                for a, b in zip(edges[:-1], edges[1:], strict=True)
+            ]  # fmt: skip
+            losses.append(np.dot(values, parts))
+            model.reset_metrics()
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -109,14 +109,14 @@ def test_step_by_step_it_gives_the_whole_models_logits_on_the_growing_prefix(var
     assert np.abs(logits[:, WINDOW:] - unlimited[:, WINDOW:]).max() > 1e-3  # the window does let go
 
 
-@pytest.mark.parametrize("max_length", [1, 2, 3])
+@pytest.mark.parametrize("max_length", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_window_of_any_length_is_right(max_length):
     model, tokens = model_of("paper", max_length), texts(11)
     logits, _ = stepwise(model, tf.constant(tokens))
     np.testing.assert_allclose(logits, wanted_logits(model, tokens), atol=1e-5)
 
 
-@pytest.mark.parametrize("room", [1, 4, 8])
+@pytest.mark.parametrize("room", [pytest.param(1, marks=pytest.mark.slow), 4, 8])
 def test_what_is_kept_grows_without_a_loss_and_never_beyond_the_window(room, monkeypatch):
     monkeypatch.setattr(attention_cache, "ROOM", room)
     model, tokens = model_of("paper"), texts(9)
@@ -128,7 +128,9 @@ def test_what_is_kept_grows_without_a_loss_and_never_beyond_the_window(room, mon
 
 
 @pytest.mark.parametrize("grows", [True, False])
-@pytest.mark.parametrize("parts", [(5,), (6,), (7,), (1, 4, 6, 3), (6, 1, 6), (2, 13)])
+@pytest.mark.parametrize(
+    "parts", [(7,), (1, 4, 6, 3), *(pytest.param(p, marks=pytest.mark.slow) for p in ((5,), (6,), (6, 1, 6), (2, 13)))]
+)
 def test_several_tokens_at_once_give_what_single_ones_do(parts, grows):
     model, tokens = model_of("norm_first-learned"), texts(sum(parts))
     memory, state = model.begin(rows=ROWS, grows=grows)

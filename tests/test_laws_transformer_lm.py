@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl import decoding, models
+from keras_dl import decoding, models, objectives
 from keras_dl.layers import attention_cache
 
 K, WINDOW, ROWS = 7, 6, 3
@@ -109,14 +109,14 @@ def test_step_by_step_it_gives_the_whole_models_logits_on_the_growing_prefix(var
     assert np.abs(logits[:, WINDOW:] - unlimited[:, WINDOW:]).max() > 1e-3  # the window does let go
 
 
-@pytest.mark.parametrize("max_length", [1, 2, 3])
+@pytest.mark.parametrize("max_length", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_window_of_any_length_is_right(max_length):
     model, tokens = model_of("paper", max_length), texts(11)
     logits, _ = stepwise(model, tf.constant(tokens))
     np.testing.assert_allclose(logits, wanted_logits(model, tokens), atol=1e-5)
 
 
-@pytest.mark.parametrize("room", [1, 4, 8])
+@pytest.mark.parametrize("room", [pytest.param(1, marks=pytest.mark.slow), 4, 8])
 def test_what_is_kept_grows_without_a_loss_and_never_beyond_the_window(room, monkeypatch):
     monkeypatch.setattr(attention_cache, "ROOM", room)
     model, tokens = model_of("paper"), texts(9)
@@ -128,7 +128,9 @@ def test_what_is_kept_grows_without_a_loss_and_never_beyond_the_window(room, mon
 
 
 @pytest.mark.parametrize("grows", [True, False])
-@pytest.mark.parametrize("parts", [(5,), (6,), (7,), (1, 4, 6, 3), (6, 1, 6), (2, 13)])
+@pytest.mark.parametrize(
+    "parts", [(7,), (1, 4, 6, 3), *(pytest.param(p, marks=pytest.mark.slow) for p in ((5,), (6,), (6, 1, 6), (2, 13)))]
+)
 def test_several_tokens_at_once_give_what_single_ones_do(parts, grows):
     model, tokens = model_of("norm_first-learned"), texts(sum(parts))
     memory, state = model.begin(rows=ROWS, grows=grows)
@@ -231,3 +233,30 @@ def test_in_half_precision_it_writes_as_it_reads(policy):
     assert logits.dtype == "float32" and state["kept"][0][0].dtype == "bfloat16"
     wanted = wanted_logits(model, tokens.numpy())
     np.testing.assert_allclose(logits, wanted, atol=0.1 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("batch_size", [0, ROWS])
+def test_it_trains_on_its_own_draws_and_carries_its_window(batch_size):
+    keras.utils.set_random_seed(0)
+    network = models.build_transformer_lm(**SIZES, max_length=WINDOW, dropout=0.0)
+    model = models.SequenceModel(network, batch_size=batch_size, scheduled_sampling=0.5)
+    model.compile(keras.optimizers.SGD(0.1), objectives.SequenceLoss("categorical"))
+    text = tf.constant(texts(9))
+    x = {"tokens": text[:, :-1], "start": tf.fill([ROWS], True)} if batch_size else text[:, :-1]
+    before = [np.asarray(weight) for weight in network.trainable_weights]
+    model.train_on_batch(x, text[:, 1:])
+    for old, new in zip(before, network.trainable_weights, strict=True):
+        assert np.isfinite(new).all() and np.abs(old - new).max() > 0, new.path
+    if batch_size:  # evaluated in two parts it is what it is as a whole
+        losses = []
+        for parts in ((8,), (3, 5)):
+            edges = np.cumsum((0, *parts))
+            values = [
+                float(model.test_on_batch(
+                    {"tokens": text[:, a:b], "start": tf.fill([ROWS], a == 0)}, text[:, a + 1 : b + 1]
+                ))
+                for a, b in zip(edges[:-1], edges[1:], strict=True)
+            ]  # fmt: skip
+            losses.append(np.dot(values, parts))
+            model.reset_metrics()
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -215,15 +215,15 @@ def _learnt(texts, vocabulary_size):
     try:
         import sentencepiece
     except ImportError as error:
-        raise UserError("data.load: sub-words needs sentencepiece: pip install 'keras_dl[translation]'.") from error
+        raise UserError("pairs.load: sub-words: needs sentencepiece: pip install 'keras_dl[translation]'.") from error
     texts = [_normalised(text, UNLEARNT) for text in texts]
     characters = set().union(*texts) - {" "}
     if not characters:
-        raise UserError("data.load: there must be text to learn sub-words from; got none.")
+        raise UserError("pairs.load: there must be text to learn sub-words from; got none.")
     least = len(SPECIAL) + 1 + len(characters)
     if vocabulary_size < least:
         raise UserError(
-            f"data.load: vocabulary_size must be at least {least} ({len(SPECIAL)} special tokens, the begin of a word "
+            f"pairs.load: vocabulary_size must be at least {least} ({len(SPECIAL)} special tokens, the begin of a word "
             f"and the text's {len(characters)} characters); got {vocabulary_size}."
         )
     model = io.BytesIO()

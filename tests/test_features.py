@@ -13,7 +13,7 @@ import tensorflow as tf
 import test_export as exports
 
 from keras_dl import __main__ as command
-from keras_dl import cards, errors, export, features, models, runs
+from keras_dl import cards, data, errors, export, features, models, runs
 from keras_dl.endpoints import Endpoint
 from keras_dl.features import Feature, Source
 from keras_dl.features.classes import BestLabels, Label, Probabilities
@@ -289,6 +289,48 @@ class Series(Feature):
 
     def on_command_line(self):
         return "SERIES.csv"
+
+
+def test_a_folder_of_a_new_kind_is_loaded_by_it(tmp_path):
+    """Its own splits or held-out ones, classes, bad files named, what is left out said."""
+    rng = np.random.default_rng(0)
+    for label in ("calm", "wild"):
+        for number in range(8):
+            path = tmp_path / "series" / label / f"{number}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Series().write(rng.normal(size=4 + number % 2), path)
+    (tmp_path / "series" / "calm" / "notes.txt").write_text("no series")
+    splits = data.files.load(str(tmp_path / "series"), "series", Series(), labelled=True)
+    assert splits.info.classes == ("calm", "wild") and splits.info.name == "series"
+    assert splits.info.counts == {"train": 12, "validation": 2, "test": 2}
+    assert "no series by their endings: 1 (calm/notes.txt)" in splits.notes[-1]
+    for part in (splits.train, splits.validation, splits.test):
+        for series, label in zip(part.features["series"], part.features["label"], strict=True):
+            files = [
+                np.loadtxt(path, np.float32) for path in (tmp_path / "series" / ("calm", "wild")[label]).glob("*.csv")
+            ]
+            assert sum(len(file) == len(series) and np.array_equal(file, series) for file in files) == 1
+    again = data.files.load(str(tmp_path / "series"), "series", Series(), labelled=True)
+    assert data.fingerprint(splits) == data.fingerprint(again)
+    (tmp_path / "series" / "wild" / "0.csv").write_text("one\n")
+    with pytest.raises(
+        errors.UserError, match="files.load: 1 of 17 files in .* cannot be read as series: .*wild/0.csv"
+    ):
+        data.files.load(str(tmp_path / "series"), "series", Series(), labelled=True)
+    few = data.files.load(str(tmp_path / "series"), "series", Series(), labelled=True, skip_unreadable=True)
+    assert sum(few.info.counts.values()) == 15
+
+
+def test_a_folder_of_splits_of_a_new_kind_keeps_them(tmp_path):
+    for split, count in (("train", 5), ("val", 1)):
+        (tmp_path / split).mkdir()
+        for number in range(count):
+            Series().write([number, len(split)], tmp_path / split / f"{number}.csv")
+    splits = data.files.load(str(tmp_path), "series", Series())
+    assert splits.info.counts == {"train": 4, "validation": 1, "test": 1}
+    assert splits.validation.features["series"].tolist() == [[0, 3]] and "no test split in" in splits.notes[0]
+    with pytest.raises(errors.UserError, match="files.load: no folder"):
+        data.files.load(str(tmp_path / "none"), "series", Series())
 
 
 def test_a_new_kind_is_one_class_and_one_row(tmp_path, monkeypatch, capsys):

@@ -19,7 +19,7 @@ from keras_dl.data.fingerprints import fingerprint as fingerprint
 from keras_dl.data.pipeline import Batches as Batches
 from keras_dl.data.pipeline import batches as batches
 
-KINDS = ("images", "music", "pairs", "text")  # the files of this folder that load
+KINDS = ("files", "images", "music", "pairs", "text")  # the files of this folder that load
 
 
 def __getattr__(name):

@@ -16,6 +16,7 @@ import re
 import numpy as np
 
 from keras_dl.errors import UserError
+from keras_dl.extras import needs
 from keras_dl.imports import tensorflow as tf
 
 PAD, BOS, EOS, UNK = range(4)
@@ -212,10 +213,7 @@ def _put(values, places, new):
 
 def _learnt(texts, vocabulary_size):
     """SentencePiece's processor, trained on the texts."""
-    try:
-        import sentencepiece
-    except ImportError as error:
-        raise UserError("pairs.load: sub-words: needs sentencepiece: pip install 'keras_dl[translation]'.") from error
+    sentencepiece = needs("sentencepiece", "translation", "pairs.load: sub-words")
     texts = [_normalised(text, UNLEARNT) for text in texts]
     characters = set().union(*texts) - {" "}
     if not characters:

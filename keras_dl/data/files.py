@@ -1,0 +1,99 @@
+"""A folder of files of any feature, as splits: what a kind of data that needs nothing else is loaded by.
+
+Images and music have loaders of their own, which measure and bound what they read.
+"""
+
+import numpy as np
+
+from keras_dl.arguments import Seed, Text, YesOrNo, checked
+from keras_dl.data import own_files
+from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.errors import UserError
+
+WHO = "files.load"  # what messages call it
+HELD_OUT = 0.1  # share of the files, or of every class, for validation and for test where a folder has no such split
+
+
+@checked(who=WHO)
+def load(
+    name: Text,
+    field: Text,
+    feature,
+    seed: Seed = 0,
+    *,
+    labelled: YesOrNo = False,
+    skip_unreadable: YesOrNo = False,
+):
+    """Load the files below a folder that a feature reads.
+
+    Args:
+        name: the folder.
+        field: what the values are called in the Examples.
+        feature: a features.Feature; its suffixes say which files are taken, its `read` what one is.
+        seed: of what is held out for the splits that the folder does not have.
+        labelled: the files stand in one sub-folder a class; "label" int32 is then a second feature.
+        skip_unreadable: leave out files that cannot be read instead of refusing them.
+
+    Returns:
+        Splits of {field: array (N, ...) where all values have one shape, else Ragged; "label": int32 (N,)}, whose
+        preprocess is the feature.
+
+    Raises:
+        UserError: no such folder, too few files, or files that cannot be read, which are named.
+    """
+    root = own_files.root_of(name, WHO)
+    if root is None:
+        raise UserError(f'{WHO}: no folder "{name}".')
+    own = own_files.find(root, WHO, feature.suffixes, feature.plural, labelled=labelled)
+    values, labels = _read(own, feature, labelled, skip_unreadable)
+    notes = [*own.notes]
+    for split, files in values.items():
+        least = own.least(split)
+        if len(files) < least:
+            where = own.folders.get(split, root)
+            raise UserError(f"{WHO}: {where} must hold {least} or more readable {feature.plural}; got {len(files)}.")
+    values["train"], labels["train"] = (
+        parts.pop(own_files.WHOLE) if own_files.WHOLE in parts else parts["train"] for parts in (values, labels)
+    )
+    rng = np.random.default_rng(seed)
+    for split in own.missing:
+        classes = np.array(labels["train"], np.int32) if labelled else None
+        rest, part = own_files.hold_out(len(values["train"]), HELD_OUT, rng, classes)
+        for parts in (values, labels):
+            of_train = parts["train"]
+            parts["train"] = [of_train[row] for row in rest]
+            parts[split] = [of_train[row] for row in part]
+        if own.has_splits:
+            notes.append(own.held_out(split, f"{len(part)} of the {feature.plural} of train are"))
+    splits = {split: _examples(field, values[split], labels[split], labelled) for split in PARTS}
+    about = {field: feature} | ({"label": {"classes": own.classes}} if labelled else {})
+    label = root.resolve().name or feature.plural
+    info = Info(label, f"folder {label}", about, counts(splits))
+    return Splits(**splits, info=info, preprocess=feature, notes=(*notes, *own.left_out()))
+
+
+def _read(own, feature, labelled, skip_unreadable):
+    """({split: [value]}, {split: [label]}) of the files that can be read."""
+    values, labels, unreadable = {}, {}, []
+    for split, paths in own.files.items():
+        values[split], labels[split] = [], []
+        for path in paths:
+            if path.suffix.lower() not in feature.suffixes:  # in a class folder
+                own.passed.setdefault(f"no {feature.plural} by their endings", []).append(own.below(path))
+                continue
+            try:
+                value = feature.read(feature.check(str(path)))
+            except UserError as error:
+                unreadable.append((path, str(error).removeprefix(f"{path} ").rstrip(".")))
+                continue
+            values[split].append(value)
+            labels[split].append(own.label(path) if labelled else 0)
+    own.refuse(unreadable, f"cannot be read as {feature.plural}", skip_unreadable, WHO)
+    return values, labels
+
+
+def _examples(field, values, labels, labelled):
+    arrays = [np.asarray(value) for value in values]
+    one_shape = len({array.shape for array in arrays}) == 1
+    features = {field: np.stack(arrays) if one_shape else Ragged.of(arrays)}
+    return Examples(features | ({"label": np.array(labels, np.int32)} if labelled else {}))

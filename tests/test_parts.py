@@ -13,7 +13,8 @@ import tensorflow as tf
 import toy_models
 from keras import ops
 
-from keras_dl import checkpoint, errors, parts, runs, summaries, training, tuning
+from keras_dl import checkpoint, endpoints, errors, export, features, parts, runs, summaries, training, tuning
+from keras_dl.features.numbers import Number
 
 RATE = 0.1
 
@@ -320,16 +321,24 @@ def test_a_file_gives_the_model_with_its_optimizers(tmp_path, name):
         np.testing.assert_array_equal(one, two)
 
 
-def test_an_export_answers_as_its_generator_does(tmp_path):
+@pytest.mark.slow
+def test_an_export_draws_as_its_generator_does(tmp_path):
+    """By export.save, compared in a fresh process, and with the model.keras beside it."""
     model = built()
     model.train_step(batch_of())
-    archive, noise = keras.export.ExportArchive(), tf.ones((2, toy_models.CODE))
-    archive.track(model)
-    spec = tf.TensorSpec((None, toy_models.CODE), tf.float32, "noise")
-    archive.add_endpoint("sample", lambda noise: model(noise, training=False), input_signature=[spec])
-    archive.write_out(str(tmp_path), verbose=False)
-    loaded = tf.saved_model.load(str(tmp_path))
-    np.testing.assert_allclose(loaded.sample(noise), model.generator(noise), rtol=1e-6)
+
+    def draw(n, seed):
+        noise = tf.random.stateless_normal([n, toy_models.CODE], tf.stack([seed, 0]))
+        return {"x": model(noise, training=False)}
+
+    numbers = {"n": Number("int32", 3), "seed": Number("int32", 1)}
+    sample = endpoints.Endpoint(draw, numbers, {"x": features.Feature()})
+    folder = export.save(model, run_in(tmp_path / "run"), endpoints={"serving_default": sample}, metrics={"gap": 1.0})
+    drawn = export.load(folder).call(n=4, seed=5)["x"]
+    noise = tf.random.stateless_normal([4, toy_models.CODE], [5, 0])
+    np.testing.assert_allclose(drawn, model.generator(noise), rtol=1e-5)
+    again = keras.models.load_model(folder / "model.keras")
+    np.testing.assert_array_equal(again(noise), model.generator(noise))
 
 
 class Twice(toy_models.GAN):

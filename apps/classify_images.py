@@ -35,7 +35,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, options=models.options)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
@@ -65,7 +65,7 @@ def main(argv=None):
     validation, test = (data.batches(part, 500, collate=collate) for part in (splits.validation, splits.test))
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def compiled(hp):
         model = build(preprocess.input_shape, info.num_classes, **arguments(hp))

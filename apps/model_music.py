@@ -44,7 +44,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, options=models.options)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
@@ -67,7 +67,7 @@ def main(argv=None):
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def compiled(hp):
         network = build((None, preprocess.notes), preprocess.notes, **arguments(hp))

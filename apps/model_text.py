@@ -58,7 +58,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, options=models.options)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     if (finished := runs.finished(config, APP)) is not None:
@@ -89,7 +89,7 @@ def main(argv=None):
         values |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
         return values | ({"peephole": False} if config.model == "lstm" else {})
 
-    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def measures():
         second = dl.objectives.Perplexity() if tokens.level == "word" else dl.objectives.BitsPerStep()

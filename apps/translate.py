@@ -81,7 +81,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, options=models.options)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
@@ -115,7 +115,7 @@ def main(argv=None):
         varied = {"dropout": 0.0} if of_dates else getattr(models, f"{config.model}_space")(hp)
         return SIZES[config.model] | {name: varied[name] for name in SEARCHED}
 
-    arguments = dl.hyperparameters.Arguments(config, space, models.options(config.model))
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def compiled(hp):
         pieces = dict.fromkeys(VOCABULARIES[config.model], len(subwords.pieces))

@@ -356,7 +356,7 @@ def _verbs(scratch):
             "batch_size": whole(2), "weight_noise": real(0.0), "scheduled_sampling": real(0.0),
             "seed": whole(0),
         }),
-        ("models.options", models.options, {"name": word("lstm")}),
+        ("models.free_arguments", models.free_arguments, {"name": word("lstm")}),
         ("decoding.generate", generate, {"length": whole(3), "end": whole(2, True)}),
         ("decoding.beam_search", beam, {
             "length": whole(3), "width": whole(2), "end": whole(2), "length_penalty": real(0.6),

@@ -82,7 +82,7 @@ def apps(rng, scratch):
         add("--set")
         add("--resume", "--resume")
         for architecture in module.Config.__annotations__["model"].__args__:
-            for argument in models.options(architecture):
+            for argument in models.free_arguments(architecture):
                 for text in rng.sample(SETTINGS, 8):
                     add("--model", architecture, "--set", f"{argument}={text}")
         for text in SETTINGS:

@@ -57,7 +57,7 @@ def list_everything(asked):
     if apps:
         tables.show("Apps: python <file> --help", ["file", "task"], [[os.path.relpath(a), _task(a)] for a in apps])
     rows = []
-    for folder, card in cards.under(asked.saved_models):
+    for folder, card in cards.exports_below(asked.saved_models):
         if isinstance(card, UserError):
             rows.append([str(folder), "", str(card), "", ""])
         else:

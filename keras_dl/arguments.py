@@ -225,8 +225,8 @@ class Function(Kind):
         *takes: their names, for the message.
     """
 
-    def __init__(self, *takes):
-        self.takes, self.must = takes, f"a function of ({', '.join(takes)})"
+    def __init__(self, *parameters):
+        self.parameters, self.must = parameters, f"a function of ({', '.join(parameters)})"
 
     def convert(self, value):
         if not callable(value):
@@ -236,7 +236,7 @@ class Function(Kind):
         except (TypeError, ValueError):  # some that are written in C do not say what they take
             return value
         try:
-            signature.bind(*self.takes)
+            signature.bind(*self.parameters)
         except TypeError as error:
             raise ValueError from error
         return value

@@ -40,7 +40,9 @@ def find(path):
     """
     folder = Path(path)
     if not os.path.isdir(folder):
-        exports = [str(other) for other, _ in under(_saved_models(folder)) if os.path.isfile(other / SAVED_MODEL)]
+        exports = [
+            str(other) for other, _ in exports_below(_saved_models(folder)) if os.path.isfile(other / SAVED_MODEL)
+        ]
         more = f" and {len(exports) - NAMED} more" if len(exports) > NAMED else ""
         raise UserError(f"{path}: no such export folder. Exports there: {', '.join(exports[:NAMED]) or 'none'}{more}.")
     if not os.path.isfile(folder / SAVED_MODEL) and versions(folder):
@@ -115,20 +117,20 @@ def _config_before(card, fields):
     return {name: known[name] for name in fields if name in known}
 
 
-def under(saved_models):
+def exports_below(saved_models):
     """[(version folder, its card, or the UserError that says why it has none)] of every export in `saved_models`, by
     name and version."""
-    saved_models, found = Path(saved_models), []
+    saved_models, exports = Path(saved_models), []
     try:
         names = sorted(entry.name for entry in os.scandir(saved_models) if entry.is_dir())
     except OSError:
         return []
     for folder in [saved_models / name / str(version) for name in names for version in versions(saved_models / name)]:
         try:
-            found.append((folder, read(folder)))
+            exports.append((folder, read(folder)))
         except UserError as error:
-            found.append((folder, error))
-    return found
+            exports.append((folder, error))
+    return exports
 
 
 def describe(model, run, endpoints, outputs, metrics):

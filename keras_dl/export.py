@@ -90,9 +90,9 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
         base.mkdir(parents=True, exist_ok=True)
         for left_over in base.glob(f"{_aside(identity)}*"):  # of a save of this run that was killed
             shutil.rmtree(left_over)
-        made = _made_already(base, identity)
-        if made:
-            return made
+        export_of_before = _made_already(base, identity)
+        if export_of_before:
+            return export_of_before
         aside = Path(tempfile.mkdtemp(prefix=_aside(identity), dir=base))
     folder = aside / "export"
     try:

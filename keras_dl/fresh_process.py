@@ -59,11 +59,11 @@ def answers(folder, calls):
         for name, value in inputs.items():
             tensor = tf.make_tensor_proto(value).SerializeToString()
             questions.features.feature[f"{call}/{name}"].bytes_list.value.append(tensor)
-    found = {call: {} for call in calls}
+    answers_by_call = {call: {} for call in calls}
     for key, value in tf.train.Example.FromString(ask(folder, questions.SerializeToString())).features.feature.items():
         call, name = key.rsplit("/", 1)
-        found[call][name] = tf.make_ndarray(tensor_pb2.TensorProto.FromString(value.bytes_list.value[0]))
-    return found
+        answers_by_call[call][name] = tf.make_ndarray(tensor_pb2.TensorProto.FromString(value.bytes_list.value[0]))
+    return answers_by_call
 
 
 def ask(folder, questions):

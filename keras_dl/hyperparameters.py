@@ -1,6 +1,6 @@
 """What a run's model and optimizer are built with: what a search may vary, what is said of it, how to build it again.
 
-    arguments = Arguments(config, space, models.options(architecture))
+    arguments = Arguments(config, space, models.free_arguments(architecture))
     model = build(..., **arguments(hp))     hp: the HyperParameters of a trial, or tuning.defaults()
 
 The card, the search's table, TensorBoard's HParams page and the printed command all say `arguments.of(hp)`: what the
@@ -24,7 +24,7 @@ class Arguments:
     Args:
         config: the settings.Training of the run; what its --set says takes the place of the space's values.
         space: space(hp) -> {argument: value}, what the search may vary.
-        defaults: {argument: value} of the builder, models.options(architecture).
+        defaults: {argument: value} of the builder, models.free_arguments(architecture).
     """
 
     def __init__(self, config, space, defaults):

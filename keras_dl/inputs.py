@@ -29,7 +29,7 @@ def sources(names, fed, failures):
     """
     if names.count(words.STANDARD_INPUT) > 1:
         raise UserError("predict: standard input, INPUT -, can be read once.")
-    found = []
+    all_sources = []
     for name in names:
         try:
             files = files_of(name, next(iter(fed.values()))) if fed else []
@@ -38,10 +38,10 @@ def sources(names, fed, failures):
             continue
         for file in files:
             try:
-                found += _of_file(file, fed, len(found))
+                all_sources += _of_file(file, fed, len(all_sources))
             except UserError as error:
                 failures.append(error)
-    return found
+    return all_sources
 
 
 def files_of(name, feature):

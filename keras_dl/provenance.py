@@ -11,11 +11,11 @@ PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensor
 
 def versions():
     """{package: version} of Python and of what the result depends on."""
-    found = {"python": platform.python_version()}
+    versions_of = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            versions_of[package] = importlib.metadata.version(package)
+    return versions_of
 
 
 def git_commit():

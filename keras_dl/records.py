@@ -221,9 +221,11 @@ def run(folder):
     journal, result = folder / "tuner" / "trials.json", folder / "tuner" / "best.json"
     records = trials(journal) if os.path.lexists(journal) else []
     if os.path.lexists(result):
-        found = best(result)
-        if found["trial"] >= len(records) or found["values"] != drawn(records[found["trial"]]["values"]):
-            raise UserError(f"{result} is damaged: values: they must be those of trial {found['trial']} in {journal}.")
+        best_trial = best(result)
+        if best_trial["trial"] >= len(records) or best_trial["values"] != drawn(records[best_trial["trial"]]["values"]):
+            raise UserError(
+                f"{result} is damaged: values: they must be those of trial {best_trial['trial']} in {journal}."
+            )
     return config
 
 
@@ -398,10 +400,10 @@ def _half_a_character(value, place=""):
     inner = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
     for key, item in inner:
         below = f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}".lstrip(".")
-        found = _half_a_character(key if isinstance(key, str) else "", below)
-        found = _half_a_character(item, below) if found is None else found
-        if found is not None:
-            return found
+        best_trial = _half_a_character(key if isinstance(key, str) else "", below)
+        best_trial = _half_a_character(item, below) if best_trial is None else best_trial
+        if best_trial is not None:
+            return best_trial
     return None
 
 

@@ -318,13 +318,13 @@ def _short(group, name):
 
 
 def _same_settings(path, asked):
-    made, asked = _flat(settings_of(path)), _flat(asked)
-    free, schedule = set(FREE_ON_RESUME), made.get("schedule", "constant")
+    before, asked = _flat(settings_of(path)), _flat(asked)
+    free, schedule = set(FREE_ON_RESUME), before.get("schedule", "constant")
     if schedule not in ("constant", "decay", "noam"):
         free.discard("epochs")  # the schedule is spread over that many
-    other = [k for k in asked if k not in free and k in made and asked[k] != made[k]]
+    other = [k for k in asked if k not in free and k in before and asked[k] != before[k]]
     if other:
-        said = "; ".join(f"{k}={made[k]!r}, now {asked[k]!r}" for k in other)
+        said = "; ".join(f"{k}={before[k]!r}, now {asked[k]!r}" for k in other)
         if "epochs" in other:
             said += f" (--schedule {schedule} ends with the last of its epochs)"
         raise UserError(f"--resume: {path.name} was made with {said}; it needs the same. Nothing was written.")

@@ -68,17 +68,17 @@ def by_length(
     lengths = check("scores.by_length: lengths", Tuple(Whole(0, 2**62), count, count), _listed(lengths))
     lengths, rng = np.array(lengths), np.random.default_rng(seed)
     of = _corpus_bleu if metric == "bleu" else _exact
-    found = []
+    matches = []
     for low, high in _bins(lengths, bins):
         rows = np.flatnonzero((lengths >= low) & (lengths <= high))
         score = of([hypotheses[i] for i in rows], [references[i] for i in rows])
         draws = [score(rng.integers(0, len(rows), len(rows))) for _ in range(RESAMPLES)]
-        found.append({
+        matches.append({
             "low": int(low), "high": int(high), "count": len(rows),
             "score": score(np.arange(len(rows))),
             "interval": [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])],
         })  # fmt: skip
-    return found
+    return matches
 
 
 def _listed(lengths):

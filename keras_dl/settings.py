@@ -141,14 +141,14 @@ class Training(Common):
         return dataclasses.replace(self, trials=min(self.trials, 2), trial_epochs=1, epochs=min(self.epochs, 2))
 
 
-def parse(config_class, argv=None, *, app, options=None):
+def parse(config_class, argv=None, *, app, free_arguments=None):
     """Read a command line into `config_class`; with --resume, what is not said is as the run was made.
 
     Args:
         config_class: a frozen dataclass, a Common.
         argv: list of arguments; None takes those of the process.
         app: name of the app; its runs stand in runs/<app>/.
-        options: function of the model's name that gives {argument: default}, what --set may say of its builder.
+        free_arguments: function of the model's name that gives {argument: default}, what --set may say of its builder.
 
     Returns:
         An instance of `config_class`.
@@ -162,14 +162,14 @@ def parse(config_class, argv=None, *, app, options=None):
     paths.out(config.out)
     if config.resume:
         folder = runs.run_to_resume(config.out, app, config.resume)
-        made = runs.settings_of(folder)
+        before = runs.settings_of(folder)
         known, where = [field.name for field in dataclasses.fields(config_class)], f"{folder / 'config.json'}: settings"
-        if missing := [name for name in known if name not in made]:
+        if missing := [name for name in known if name not in before]:
             raise errors.UserError(
                 f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
             )
-        records.convert(made, config_class, where)  # of the right types
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in made.items()}
+        records.convert(before, config_class, where)  # of the right types
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in before.items()}
         said = {word.split("=")[0].replace("_", "-") for word in argv}
         # What is said takes the place of what was; tyro would append it.
         values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
@@ -181,8 +181,8 @@ def parse(config_class, argv=None, *, app, options=None):
         except errors.UserError as error:
             raise errors.UserError(f"{where} is damaged: {error}") from error
         config = dataclasses.replace(_parse(config_class, argv, default=saved), resume=folder.name)
-    if options is not None:
-        assignments(config.set, options(config.model), f"build_{config.model}")
+    if free_arguments is not None:
+        assignments(config.set, free_arguments(config.model), f"build_{config.model}")
     return config.shortened() if isinstance(config, Training) else config
 
 
@@ -306,8 +306,8 @@ def check(holds, sentence):
 
 def nearest(word, known):
     """' Nearest: x.' with the known word most like `word`, or '' where none is alike."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" Nearest: {found[0]}." if found else ""
+    alike = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Nearest: {alike[0]}." if alike else ""
 
 
 def _flag(flag, value):
@@ -413,7 +413,7 @@ def _one_line(panel, config_class, argv):
         value = word.partition("=")[2] if word.startswith("--") else word
         if arguments.LONGEST_SHOWN < len(value) < LONGEST_WORD:  # the panel breaks it, anywhere
             broken = r"\s*".join(map(re.escape, value))
-            message = re.sub(f"'?{broken}'?", lambda found, value=value: arguments.shown(value), message)
+            message = re.sub(f"'?{broken}'?", lambda alike, value=value: arguments.shown(value), message)
     message = message.replace(f"--{SHORT}.name", f"--{SHORT}").replace(f"--{SHORT}.", "--")
     choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
     near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""

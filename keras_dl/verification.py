@@ -123,17 +123,17 @@ def sha256(path):
 def _files(folder):
     """{relative path: path} of everything in `folder` but the card, the folders that lead to a file, and the folders
     that TensorFlow makes."""
-    found = {}
+    files_below = {}
     for place, folders, files in os.walk(folder):  # does not follow links
         place = Path(place)
         links = [name for name in folders if (place / name).is_symlink()]
-        found |= {(place / name).relative_to(folder).as_posix(): place / name for name in files + links}
+        files_below |= {(place / name).relative_to(folder).as_posix(): place / name for name in files + links}
         name = place.relative_to(folder).as_posix()
         if not files and not folders and name not in (".", *FOLDERS):
-            found[name] = place
-    if CARD in found and not found[CARD].is_symlink():
-        del found[CARD]
-    return found
+            files_below[name] = place
+    if CARD in files_below and not files_below[CARD].is_symlink():
+        del files_below[CARD]
+    return files_below
 
 
 def _signature(card, key):

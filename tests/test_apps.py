@@ -34,7 +34,7 @@ def rebuilt(card, exported):
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
     name = card["settings"]["model"]
-    arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.options(name)}
+    arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.free_arguments(name)}
     outputs = exported.output_shape[-1]
     if card["app"] == "translate":  # one vocabulary for both sides
         return getattr(models, f"build_{name}")(outputs, **arguments)

@@ -311,7 +311,7 @@ def test_a_save_that_is_killed_before_the_rename_leaves_no_version_and_the_next_
     base = tmp_path / "saved_models" / "tiny-noise"
     (left,) = base.iterdir()
     assert left.name.startswith(".") and (left / "export" / cards.SAVED_MODEL).exists()
-    assert cards.under(tmp_path / "saved_models") == []
+    assert cards.exports_below(tmp_path / "saved_models") == []
     (base / ".saving-of-another-run").mkdir()
     save(tmp_path)
     assert sorted(path.name for path in base.iterdir()) == [".saving-of-another-run", "1"]

@@ -69,7 +69,7 @@ def test_ranges_switches_and_spaces_of_too_many_values_are_drawn_from_as_well(mo
 
 def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
     config = settings.Training(set=("depth=8",), optimizer=settings.Optimizer("sgd", 0.1, "noam"))
-    arguments = hyperparameters.Arguments(config, models.resnet_cifar_space, models.options("resnet_cifar"))
+    arguments = hyperparameters.Arguments(config, models.resnet_cifar_space, models.free_arguments("resnet_cifar"))
     hp = tuning.defaults()
     hp.values = {"depth": 14, "filters": 8, "learning_rate": 0.123456789012345}
     said = arguments.of(hp)
@@ -80,7 +80,7 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
     assert arguments.varied(hp) == {"filters": 8, "learning_rate": 0.123456789012345}
     again = settings.parse(settings.Training, arguments.words(hp), app="job")
     assert (again.optimizer.learning_rate, again.trials, again.optimizer.name) == (0.123456789012345, 0, "sgd")
-    assert settings.assignments(again.set, models.options("resnet_cifar"), "x") == {"depth": 8, "filters": 8}
+    assert settings.assignments(again.set, models.free_arguments("resnet_cifar"), "x") == {"depth": 8, "filters": 8}
 
 
 # Of every app: its architectures, and arguments by which its search is left with less to draw.

@@ -130,19 +130,19 @@ def _part_of(number):
 def _known(name, also=""):
     """The CLDR's spelling of a locale."""
     core = _babel().core
-    found, known = core.localedata.normalize_locale(str(name).replace("-", "_")), ", ".join(LANGUAGES)
-    if found is None:
+    locale, known = core.localedata.normalize_locale(str(name).replace("-", "_")), ", ".join(LANGUAGES)
+    if locale is None:
         english = {v.lower(): k for k, v in core.Locale("en").languages.items() if core.localedata.exists(k)}
         by_name = difflib.get_close_matches(str(name).lower(), english, n=1, cutoff=0.7)
         near = f"; nearest: {english[by_name[0]]}" if by_name else nearest(str(name), LANGUAGES)
         raise UserError(f'dates.generate: no CLDR locale "{name}"{near}. Languages: {known} and more{also}.')
-    digits = core.Locale.parse(found).default_numbering_system
+    digits = core.Locale.parse(locale).default_numbering_system
     if digits != "latn":
         raise UserError(
             f'dates.generate: a language must write Latin digits (CLDR\'s "latn"); "{name}" writes "{digits}". '
             f"Languages: {known} and more{also}."
         )
-    return found
+    return locale
 
 
 def _babel():

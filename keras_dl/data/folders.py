@@ -61,8 +61,8 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
 def hold_out(examples, seed, share):
     """(the rest, a part) of Examples with labels: a drawn share of every class, at least one example of each."""
     labels = examples.features["label"]
-    rest, drawn = own_files.hold_out(len(labels), share, np.random.default_rng(seed), labels)
-    return examples.take(rest), examples.take(drawn)
+    rest, part = own_files.hold_out(len(labels), share, np.random.default_rng(seed), labels)
+    return examples.take(rest), examples.take(part)
 
 
 def _read(own, image_size, preprocess, skip_unreadable):

@@ -137,10 +137,10 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
     notes, rng = [*own.left_out(), *remarks], np.random.default_rng(seed)
     for part in own.missing:
         pieces = parts["train"]
-        rest, drawn = own_files.hold_out(len(pieces), HELD_OUT, rng)
-        parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in drawn]
+        rest, held = own_files.hold_out(len(pieces), HELD_OUT, rng)
+        parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in held]
         if own.has_splits:
-            notes.append(own.held_out(part, f"{len(drawn)} of the pieces of train are"))
+            notes.append(own.held_out(part, f"{len(held)} of the pieces of train are"))
     return parts, root.resolve().name or "music", (*notes, *_in_two(parts))
 
 

@@ -163,8 +163,8 @@ def hold_out(size, share, rng, labels=None):
     groups = [np.arange(size)]
     if labels is not None:
         groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    drawn = np.sort(np.concatenate([rng.permutation(group)[: max(1, round(share * len(group)))] for group in groups]))
-    return np.setdiff1d(np.arange(size), drawn), drawn
+    part = np.sort(np.concatenate([rng.permutation(group)[: max(1, round(share * len(group)))] for group in groups]))
+    return np.setdiff1d(np.arange(size), part), part
 
 
 def sub_folders(folder):

@@ -213,9 +213,9 @@ def _examples(encode, sources, targets):
     features = {}
     for side, texts in (("source", sources), ("target", targets)):
         texts = np.array([_normalised(text).encode() for text in texts], object)
-        made = [encode(tf.constant(texts[i : i + CHUNK])) for i in range(0, len(texts), CHUNK)]
-        lengths = np.concatenate([rows.row_lengths().numpy() for rows in made])
-        values = np.concatenate([rows.flat_values.numpy() for rows in made])
+        rows_of_ids = [encode(tf.constant(texts[i : i + CHUNK])) for i in range(0, len(texts), CHUNK)]
+        lengths = np.concatenate([rows.row_lengths().numpy() for rows in rows_of_ids])
+        values = np.concatenate([rows.flat_values.numpy() for rows in rows_of_ids])
         features |= {side: Ragged(values, np.cumsum([0, *lengths])), f"{side}_text": texts}
     return Examples(features)
 

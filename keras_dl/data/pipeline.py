@@ -108,13 +108,13 @@ class Batches:
         last = np.iinfo(np.int64).max if epochs is None else epoch + epochs
         # Plain TensorFlow ops: autograph would read these functions' source again, which may have been edited since.
         plain = tf.autograph.experimental.do_not_convert
-        drawn = self._draw(epoch, 1)  # for its type and the shape of one example's
+        one_draw = self._draw(epoch, 1)  # for its type and the shape of one example's
 
         def one_epoch(number):
-            order, ends, draws = tf.numpy_function(self._epoch, [number], [tf.int64, tf.int64, drawn.dtype])
+            order, ends, draws = tf.numpy_function(self._epoch, [number], [tf.int64, tf.int64, one_draw.dtype])
             order.set_shape([None])
             ends.set_shape([None])
-            draws.set_shape([None, *drawn.shape[1:]])
+            draws.set_shape([None, *one_draw.shape[1:]])
             first = tf.where(number == epoch, tf.cast(step, tf.int64), tf.constant(0, tf.int64))
             steps = tf.data.Dataset.range(first, tf.size(ends, tf.int64) - 1)
             return steps.map(plain(lambda i: (order[ends[i] : ends[i + 1]], draws[ends[i] : ends[i + 1]])))

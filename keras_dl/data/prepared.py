@@ -36,9 +36,9 @@ def builder(name, who, make=None):
     make = make or tfds.builder_cls(name)
     for place in folders():
         if (place / name).is_dir():
-            found = make(data_dir=place)
-            if found.data_path.exists():
-                return found
+            builder_there = make(data_dir=place)
+            if builder_there.data_path.exists():
+                return builder_there
     new = make(data_dir=_writable(who))
     hosts = {urllib.parse.urlsplit(url).netloc for url in new.url_infos or {}}
     silent = sorted(host for host in hosts if not answers(host))

@@ -30,7 +30,7 @@ def files(root):
         ([Path of each file], {reason: [path relative to root]} of what is passed over: hidden, systems' own, dangling
         links, links that lead back, folders that links have reached MOST_WAYS times before, or that cannot be read).
     """
-    found, passed, ways = [], collections.defaultdict(list), collections.Counter()
+    paths, passed, ways = [], collections.defaultdict(list), collections.Counter()
 
     def visit(folder, above):
         try:
@@ -52,14 +52,14 @@ def files(root):
                     ways[real] += 1
                     visit(path, above | {real})
             elif os.path.isfile(path):
-                found.append(path)
+                paths.append(path)
             else:
                 passed["links to nothing" if os.path.islink(path) else "neither files nor folders"].append(
                     _below(root, path)
                 )
 
     visit(Path(root), {os.path.realpath(root)})
-    return sorted(found), dict(passed)
+    return sorted(paths), dict(passed)
 
 
 def sentences(passed):

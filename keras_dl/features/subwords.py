@@ -84,8 +84,8 @@ class Subwords:
         words = tf.strings.split(tf.strings.regex_replace(texts, WORD, " "))  # at runs of ASCII's white space
         unique, which = tf.unique(words.flat_values)
         points = tf.strings.unicode_decode(tf.strings.join([WORD, unique]), "UTF-8")
-        made = tf.gather(self._merged(self._characters(points)), which)  # (words, None)
-        return words.with_flat_values(made).merge_dims(1, 2)
+        ids_of_words = tf.gather(self._merged(self._characters(points)), which)  # (words, None)
+        return words.with_flat_values(ids_of_words).merge_dims(1, 2)
 
     def decode(self, ids):
         """int32 (B, T) or ragged -> tf.string (B,): up to the first </s>; <pad> and <s> are left out, <unk> is U+FFFD.
@@ -133,11 +133,11 @@ class Subwords:
         known, ids = self._alphabet
         flat = points.flat_values
         at = tf.minimum(tf.searchsorted(known, flat), len(known) - 1)
-        found = tf.where(tf.equal(tf.gather(known, at), flat), tf.gather(ids, at), UNK)
+        piece_ids = tf.where(tf.equal(tf.gather(known, at), flat), tf.gather(ids, at), UNK)
         rows = points.value_rowids()
-        before = tf.concat([[PAD], found[:-1]], 0)  # of a word's first, U+2581, it is of no account
-        keep = tf.logical_or(tf.not_equal(found, UNK), tf.not_equal(before, UNK))
-        return tf.RaggedTensor.from_value_rowids(found[keep], rows[keep], points.nrows())
+        before = tf.concat([[PAD], piece_ids[:-1]], 0)  # of a word's first, U+2581, it is of no account
+        keep = tf.logical_or(tf.not_equal(piece_ids, UNK), tf.not_equal(before, UNK))
+        return tf.RaggedTensor.from_value_rowids(piece_ids[keep], rows[keep], points.nrows())
 
     def _merged(self, characters):
         """Ids of words' characters, ragged (W, None) -> of their pieces, ragged int32 (W, None).

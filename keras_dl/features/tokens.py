@@ -76,10 +76,10 @@ class Tokens:
             pieces = tf.strings.split(tf.strings.regex_replace(texts, "\n", f" {EOS} "))
         else:
             pieces = tf.strings.unicode_split(texts, "UTF-8")  # bytes that are no UTF-8 become U+FFFD
-        found, hashes = pieces.flat_values, self._hashes
-        at = tf.searchsorted(hashes[0], tf.strings.to_hash_bucket_fast(found, BUCKETS))
+        strings, hashes = pieces.flat_values, self._hashes
+        at = tf.searchsorted(hashes[0], tf.strings.to_hash_bucket_fast(strings, BUCKETS))
         ids = tf.gather(hashes[1], tf.minimum(at, len(self.vocabulary) - 1))
-        same = tf.equal(tf.gather(self._strings(), ids), found)  # not just of the same hash
+        same = tf.equal(tf.gather(self._strings(), ids), strings)  # not just of the same hash
         return pieces.with_flat_values(tf.where(same, ids, self.unknown))
 
     def decode(self, ids):

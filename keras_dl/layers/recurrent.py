@@ -87,14 +87,14 @@ class LSTM(Recurrent):
             self.cell_weights += [self.peepholes]
 
     def _add_gates_bias(self):
-        drawn = self.drawn_apart(self.bias_initializer)
+        initializer = self.drawn_apart(self.bias_initializer)
 
         def bias(shape, dtype=None):
-            i, f, c, o = ops.split(drawn(shape, dtype), 4)
+            i, f, c, o = ops.split(initializer(shape, dtype), 4)
             return ops.concatenate([i, ops.full_like(f, self.forget_bias), c, o])
 
         return self.add_weight(
-            name="bias", shape=(4 * self.units,), initializer=bias if self.unit_forget_bias else drawn,
+            name="bias", shape=(4 * self.units,), initializer=bias if self.unit_forget_bias else initializer,
             regularizer=self.bias_regularizer, constraint=self.bias_constraint,
         )  # fmt: skip
 

@@ -60,17 +60,17 @@ def fused(cell, x, kernel, bias, states, weights):
             "seq_len_max": tf.shape(x, tf.int64)[0], "x": x, "cs_prev": c, "h_prev": h, "b": bias,
             "w": tf.concat([kernel, recurrent], 0), "wci": w_i, "wcf": w_f, "wco": w_o, "use_peephole": bool(peephole),
         }  # fmt: skip
-        made = tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared)
+        outputs = tf.raw_ops.BlockLSTMV2(cell_clip=0.0, **shared)
 
         def gradient(d_outputs, dh, dc):
             last = tf.one_hot(_length(x) - 1, _length(x), dtype=x.dtype)[:, None, None]
-            values = {name: getattr(made, name) for name in ("i", "cs", "f", "o", "ci", "co", "h")}
+            values = {name: getattr(outputs, name) for name in ("i", "cs", "f", "o", "ci", "co", "h")}
             back = tf.raw_ops.BlockLSTMGradV2(cs_grad=last * dc, h_grad=d_outputs + last * dh, **values, **shared)
             d_kernel, d_recurrent = tf.split(back.w_grad, [kernel.shape[0], cell.units])
             d_peephole = [tf.stack([back.wci_grad, back.wcf_grad, back.wco_grad])] if peephole else []
             return (back.x_grad, d_kernel, back.b_grad, back.h_prev_grad, back.cs_prev_grad, d_recurrent, *d_peephole)
 
-        return (made.h, made.h[-1], made.cs[-1]), gradient
+        return (outputs.h, outputs.h[-1], outputs.cs[-1]), gradient
 
     outputs, *final = run(x, kernel, bias, *states, *weights)
     return outputs, tuple(final)
@@ -91,8 +91,8 @@ def _forward(cell, z, states, weights, drop, mask, keep=None):
     _, final, arrays = tf.while_loop(
         lambda t, *_: t < steps, body, (tf.constant(0), states, arrays), parallel_iterations=1, maximum_iterations=steps
     )
-    made = [array.stack() for array in arrays]
-    return made[: len(states)], made[len(states)] if len(made) > len(states) else None, final
+    outputs = [array.stack() for array in arrays]
+    return outputs[: len(states)], outputs[len(states)] if len(outputs) > len(states) else None, final
 
 
 def _back(cell, d_outputs, d_final, new, saved, first, weights, drop, mask):

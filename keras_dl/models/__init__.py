@@ -77,7 +77,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*EXPORTS, "Architecture", "catalogue", "options"])
+    return sorted([*EXPORTS, "Architecture", "catalogue", "free_arguments"])
 
 
 def catalogue():
@@ -94,18 +94,18 @@ def catalogue():
     return [_read(builder, file) for builder, file in EXPORTS.items() if builder.startswith("build_")]
 
 
-def options(name):
+def free_arguments(name):
     """{argument: its default} of build_<name>, without those that an app sets itself: what --set can change.
 
-    >>> options("linear")
+    >>> free_arguments("linear")
     {}
-    >>> "units" in options("lstm"), "return_sequences" in options("lstm")
+    >>> "units" in free_arguments("lstm"), "return_sequences" in free_arguments("lstm")
     (True, False)
     """
     from keras_dl.arguments import OneOf, check
 
     known = {row.name: row.arguments for row in catalogue()}
-    name = check("models.options: name", OneOf(*known), name)
+    name = check("models.free_arguments: name", OneOf(*known), name)
     return {key: value for key, value in known[name].items() if key not in DECIDED}
 
 

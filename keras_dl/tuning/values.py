@@ -56,8 +56,8 @@ def plain_values(values):
 
 def used_by(hp):
     """The values that a model drew of `hp`, and Hyperband's own."""
-    drawn = {entry.name for entry in hp.space}
-    return {name: value for name, value in hp.values.items() if name in drawn or name.startswith("tuner/")}
+    names = {entry.name for entry in hp.space}
+    return {name: value for name, value in hp.values.items() if name in names or name.startswith("tuner/")}
 
 
 def merge(hp, record):

@@ -10,7 +10,7 @@ import tensorflow as tf
 import test_export as exports
 
 from keras_dl import __main__ as command
-from keras_dl import cards, export, models, runs
+from keras_dl import cards, export, fresh_process, models, runs
 from keras_dl.endpoints import translation
 from keras_dl.endpoints.translation import BEYOND, BOS, EOS, MOST_BYTES, MOST_SENTENCES, MOST_TOKENS, PAD, UNK
 from keras_dl.errors import Refused
@@ -69,7 +69,7 @@ class Made:
         keep = ("serving_default", "sample", "score") if self.kind == "transformer" else ("serving_default",)
         run = runs.Run(path=self.root / self.kind, root=self.root, name=self.kind, app="translate")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+            patch.setattr(fresh_process, "answers", exports.answers_in_this_process)
             return export.save(
                 self.model, run, endpoints={name: self.endpoints[name] for name in keep},
                 metrics={"nats": 1.0},

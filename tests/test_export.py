@@ -22,6 +22,7 @@ from PIL import Image
 
 from keras_dl import cards, endpoints, errors, export, features, formats, fresh_process, runs
 from keras_dl.errors import Refused
+from keras_dl.export import comparing, loading, saving, writing
 from keras_dl.features.image import Image as ImageFeature
 from keras_dl.features.image import Preprocess
 from keras_dl.features.numbers import Number
@@ -102,7 +103,7 @@ def answers_in_this_process(folder, calls):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(export, "_answers_of_a_fresh_process", answers_in_this_process)
+    monkeypatch.setattr(fresh_process, "answers", answers_in_this_process)
 
 
 def nothing_left(root):
@@ -291,7 +292,7 @@ def test_a_version_lost_in_a_race_takes_the_next(tmp_path, quick, monkeypatch):
             (Path(place) / "variables").mkdir(parents=True)
         rename(source, place)
 
-    monkeypatch.setattr(export.os, "rename", too_late)
+    monkeypatch.setattr(saving.os, "rename", too_late)
     folder = save(tmp_path)
     assert folder.name == "2" and not (folder.parent / "1" / cards.CARD).exists()
     card = cards.read(folder)
@@ -302,7 +303,7 @@ def test_a_version_lost_in_a_race_takes_the_next(tmp_path, quick, monkeypatch):
 def test_a_save_that_is_killed_before_the_rename_leaves_no_version_and_the_next_one_cleans_up(tmp_path, quick):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import keras_dl, os, signal, pathlib, test_export as t\n"
-        "t.export._answers_of_a_fresh_process = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "t.fresh_process.answers = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "t.save(pathlib.Path(sys.argv[2]))"
     )
     here = Path(__file__).parent
@@ -320,7 +321,7 @@ def test_a_save_that_is_killed_before_the_rename_leaves_no_version_and_the_next_
 def test_a_resumed_run_gets_the_export_that_it_has_made(tmp_path, quick):
     first = save(tmp_path)
     stamp = (first / cards.CARD).read_bytes()
-    (first.parent / f"{export._aside({'run': 'runs/classify_images/tiny-noise-1'})}x").mkdir()
+    (first.parent / f"{saving.folder_aside({'run': 'runs/classify_images/tiny-noise-1'})}x").mkdir()
     assert save(tmp_path) == first
     assert (first / cards.CARD).read_bytes() == stamp and [p.name for p in first.parent.iterdir()] == ["1"]
     assert save(tmp_path, number=2).name == "2"  # another run
@@ -386,19 +387,19 @@ def test_the_fresh_process_catches_a_wrong_export(tmp_path, monkeypatch, honest,
 
 @pytest.mark.parametrize("gap", [0.9e-5, 1.1e-5])
 def test_the_tolerance(gap):
-    assert export._equal(np.ones(3), np.array([1, 1 + gap, 1])) == (gap < 1e-5)
+    assert comparing.equal(np.ones(3), np.array([1, 1 + gap, 1])) == (gap < 1e-5)
 
 
 @pytest.mark.parametrize(
     "there", [np.ones((2, 1)), None, np.array([1, np.nan]), np.array([np.inf, 1])], ids=["shape", "none", "nan", "inf"]
 )
 def test_what_is_not_the_same_is_not_equal(there):
-    assert export._equal(np.ones(2), np.ones(2)) and not export._equal(np.ones(2), there)
+    assert comparing.equal(np.ones(2), np.ones(2)) and not comparing.equal(np.ones(2), there)
 
 
 def test_names_must_be_the_same():
     names = np.array([b"ant", b"bee"], object)
-    assert export._equal(names, names.copy()) and not export._equal(names, names[::-1])
+    assert comparing.equal(names, names.copy()) and not comparing.equal(names, names[::-1])
 
 
 @pytest.mark.parametrize("layer", ["dropout", "bn"])
@@ -442,7 +443,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
 
 
 def test_an_error_of_ours_is_no_full_disk():
-    with pytest.raises(FileNotFoundError), export._writing("x"):
+    with pytest.raises(FileNotFoundError), writing.writing("x"):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
@@ -604,10 +605,10 @@ def test_numbers_that_an_endpoint_cannot_hold_are_refused_and_not_wrapped(made, 
 )  # fmt: skip
 def test_what_an_input_can_hold(value, dtype, fits):
     if fits:
-        assert export._exactly(value, tf.as_dtype(dtype)) is value
+        assert loading.exactly(value, tf.as_dtype(dtype)) is value
     else:
         with pytest.raises(ValueError, match="from|whole numbers"):
-            export._exactly(value, tf.as_dtype(dtype))
+            loading.exactly(value, tf.as_dtype(dtype))
 
 
 # Other formats

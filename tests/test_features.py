@@ -13,7 +13,7 @@ import tensorflow as tf
 import test_export as exports
 
 from keras_dl import __main__ as command
-from keras_dl import cards, data, errors, export, features, models, runs
+from keras_dl import cards, data, errors, export, features, fresh_process, models, runs
 from keras_dl.endpoints import Endpoint
 from keras_dl.features import Feature, Source
 from keras_dl.features.classes import BestLabels, Label, Probabilities
@@ -163,7 +163,7 @@ def saved(tmp_path_factory):
         ),
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+        patch.setattr(fresh_process, "answers", exports.answers_in_this_process)
         return {
             name: export.save(model, run_in(root, name), endpoints=given, metrics={})
             for name, (model, given) in endpoints.items()
@@ -251,7 +251,7 @@ def test_a_draw_of_another_process_must_be_the_same(saved, tmp_path, monkeypatch
         answers["generate/1"] = {"text": np.array([b"zz"], object)}
         return answers
 
-    monkeypatch.setattr(export, "_answers_of_a_fresh_process", other)
+    monkeypatch.setattr(fresh_process, "answers", other)
     net = models.build_lstm((None,), 4, units=(3,))
     endpoints = export.language_model(net, TOKENS, "ab", 3)
     with pytest.raises(RuntimeError, match="endpoint generate draws otherwise with the same seed at batch size 1"):
@@ -336,7 +336,7 @@ def test_a_folder_of_splits_of_a_new_kind_keeps_them(tmp_path):
 def test_a_new_kind_is_one_class_and_one_row(tmp_path, monkeypatch, capsys):
     """predict, folders, cards and verification have it by that."""
     monkeypatch.setitem(features.KINDS, "series", Series)
-    monkeypatch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+    monkeypatch.setattr(fresh_process, "answers", exports.answers_in_this_process)
     net = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
 
     def spread(series):

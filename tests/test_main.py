@@ -17,7 +17,7 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, errors, export, models, verification
+from keras_dl import cards, endpoints, errors, export, fresh_process, models, verification
 from keras_dl.features.image import EncodedImage
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     """An export with a picture endpoint of either kind and one of scalars alone."""
     model = exports.tiny()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+        patch.setattr(fresh_process, "answers", exports.answers_in_this_process)
         return exports.save(tmp_path_factory.mktemp("main"), model, endpoints=exports.all_endpoints(model))
 
 

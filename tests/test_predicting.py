@@ -13,7 +13,7 @@ import test_export as exports
 from test_data_midi import midi_file, note
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, errors, export, features, inputs, models, predicting, runs
+from keras_dl import cards, endpoints, errors, export, features, fresh_process, inputs, models, predicting, runs
 from keras_dl.endpoints import Endpoint
 from keras_dl.endpoints.translation import MOST_SENTENCES
 from keras_dl.features import midi, sound
@@ -49,7 +49,7 @@ def folders(tmp_path_factory):
             prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
             endpoints = export.polyphony(net, PianoRoll(), prime, steps_per_beat=2, length=8)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+            patch.setattr(fresh_process, "answers", exports.answers_in_this_process)
             made[kind] = export.save(net, run, endpoints=endpoints, metrics={"nats": 1.0})
     return made
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import test_export as exports
 
-from keras_dl import cards, export
+from keras_dl import cards, export, fresh_process
 
 pytestmark = pytest.mark.slow
 NO_SERVING = "extra [serving] is not installed"
@@ -103,9 +103,9 @@ def test_the_warm_up_requests_are_answered(client, folder):
 
 
 def test_without_the_extra_there_are_no_warm_up_requests(tmp_path, monkeypatch):
-    find = export.importlib.util.find_spec
+    find = writing.importlib.util.find_spec
     monkeypatch.setattr(
-        export.importlib.util, "find_spec", lambda name: None if name == "tensorflow_serving" else find(name)
+        writing.importlib.util, "find_spec", lambda name: None if name == "tensorflow_serving" else find(name)
     )
-    monkeypatch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+    monkeypatch.setattr(fresh_process, "answers", exports.answers_in_this_process)
     assert not (exports.save(tmp_path) / "assets.extra").exists()

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import test_export as exports
 
-from keras_dl import cards, errors, export, verification
+from keras_dl import cards, errors, export, fresh_process, verification
+from keras_dl.export import saving
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+        patch.setattr(fresh_process, "answers", exports.answers_in_this_process)
         return exports.save(tmp_path_factory.mktemp("original"))
 
 
@@ -34,7 +35,7 @@ def change_card(folder, **fields):
 def refused(folder, trust=False):
     """The one line with which it is refused, before TensorFlow reads anything."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export.tf.saved_model, "load", lambda *_: pytest.fail("it was loaded"))
+        patch.setattr(loading.tf.saved_model, "load", lambda *_: pytest.fail("it was loaded"))
         with pytest.raises(errors.UserError) as mistake:
             export.load(folder, trust=trust)
     assert "\n" not in str(mistake.value)
@@ -167,7 +168,7 @@ def test_without_a_key_an_export_is_made_and_says_that_it_is_not_signed(tmp_path
     config.mkdir()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(config))
     harm(config / "keras_dl" / KEY)
-    card = export._signed({"name": "a", "endpoints": ENDPOINTS, "files": {}}, exports.a_run(tmp_path))
+    card = saving.signed({"name": "a", "endpoints": ENDPOINTS, "files": {}}, exports.a_run(tmp_path))
     text = capsys.readouterr().out
     assert "signature" not in card and text.count("\n") == 1
     assert text.startswith("export.save: the export is not signed: ") and said in text and "needs --trust" in text
@@ -179,7 +180,7 @@ ENDPOINTS = {
 
 
 def test_a_resumed_run_whose_export_was_damaged_exports_again(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_answers_of_a_fresh_process", exports.answers_in_this_process)
+    monkeypatch.setattr(fresh_process, "answers", exports.answers_in_this_process)
     first = exports.save(tmp_path)
     assert exports.save(tmp_path) == first
     edit("model.keras")(first)

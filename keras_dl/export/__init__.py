@@ -1,0 +1,18 @@
+"""A trained model becomes a folder that TensorFlow alone can serve, and that says what it is.
+
+saved_models/<name>/<version>/ is TensorFlow Serving's layout: a SavedModel with named endpoints and pre-processing
+inside, model.keras, card.json and, where asked for, model.onnx and model.tflite. It is made in a hidden folder beside
+its place, reloaded there in a fresh process that has TensorFlow and none of our code, compared, and only then renamed.
+"""
+
+from keras_dl.endpoints import Endpoint as Endpoint
+from keras_dl.endpoints.images import classifier as classifier
+from keras_dl.endpoints.music import polyphony as polyphony
+from keras_dl.endpoints.text import language_model as language_model
+from keras_dl.endpoints.text import sample_length as sample_length
+from keras_dl.endpoints.translation import Translator as Translator
+from keras_dl.endpoints.translation import translation as translation
+from keras_dl.export.loading import Export as Export
+from keras_dl.export.loading import load as load
+from keras_dl.export.precision import in_float32 as in_float32
+from keras_dl.export.saving import save as save

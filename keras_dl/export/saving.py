@@ -1,0 +1,156 @@
+"""`save`: a model and its endpoints become a version of an export, or nothing."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_dl import atomic, cards, fresh_process, paths, records, verification
+from keras_dl import formats as other_formats
+from keras_dl.errors import UserError
+from keras_dl.export.comparing import compare
+from keras_dl.export.writing import write_graph, write_saved_model, write_warmup, writing
+
+EXAMPLES = 8  # compared at most
+ASIDE = ".saving-"
+
+
+def save(model, run, *, endpoints, metrics, card=None, formats=()):
+    """Export `model` as the next version of saved_models/<run.name>.
+
+    Args:
+        model: the trained keras.Model.
+        run: runs.Run; a run that was resumed after its export was made gets that one back.
+        endpoints: {name: Endpoint}, "serving_default" first; classifier() makes them.
+        metrics: {name: value} of the test split.
+        card: {name: value} that the card says besides, such as data and hyperparameters.
+        formats: of "onnx" and "litert", what is made besides.
+
+    Returns:
+        Path of the version's folder.
+
+    Raises:
+        UserError: a format's package is missing, or the folder cannot be written. Nothing is left.
+        RuntimeError: what was reloaded answers otherwise than the Python functions, or asking changes the model.
+            Nothing is left.
+    """
+    formats = other_formats.checked(formats)
+    if next(iter(endpoints)) != "serving_default":
+        raise ValueError(f"export.save: the first endpoint must be serving_default; got {', '.join(endpoints)}.")
+    identity = {"run": _run_name(run), "weights": _digest(model.weights), "formats": formats}
+    base = run.root / "saved_models" / run.name
+    with writing(base):
+        base.mkdir(parents=True, exist_ok=True)
+        for left_over in base.glob(f"{folder_aside(identity)}*"):  # of a save of this run that was killed
+            shutil.rmtree(left_over)
+        export_of_before = _made_already(base, identity)
+        if export_of_before:
+            return export_of_before
+        aside = Path(tempfile.mkdtemp(prefix=folder_aside(identity), dir=base))
+    folder = aside / "export"
+    try:
+        with writing(base):
+            with paths.literal(aside) as plain:
+                served = write_saved_model(model, endpoints, plain / folder.name)
+            model.save(folder / "model.keras")
+            for name in formats:
+                other_formats.write(name, model, _model_inputs(endpoints, name), folder)
+            calls = _calls(endpoints)
+            write_warmup(run.name, calls, folder)
+            write_graph(served["serving_default"], run.tensorboard / "export")
+        answers = fresh_process.answers(folder, calls)
+        before = _digest(model.variables)
+        compare(endpoints, served, calls, answers)
+        if _digest(model.variables) != before:
+            raise RuntimeError("export.save: an endpoint changes the model: is it called with training=False?")
+        outputs = {name: function.get_concrete_function().structured_outputs for name, function in served.items()}
+        written = {**cards.describe(model, run, endpoints, outputs, metrics), **identity, **(card or {})}
+        with writing(base):
+            written["files"] = verification.digests(folder)
+            return _publish(folder, base, written, run)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            base.rmdir()  # where nothing came of it and nothing was there
+
+
+def _run_name(run):
+    path, root = Path(run.path).resolve(), Path(run.root).resolve()
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _digest(variables):
+    """SHA-256 of their values: a run that was trained on after its export, say, is exported again."""
+    digest = hashlib.sha256()
+    for variable in variables:
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def folder_aside(identity):
+    return f"{ASIDE}{hashlib.sha256(identity['run'].encode()).hexdigest()[:12]}-"
+
+
+def _made_already(base, identity):
+    """The newest whole version that this run made of these weights and in these formats."""
+    for version in reversed(cards.versions(base)):
+        folder = base / str(version)
+        with contextlib.suppress(UserError):
+            card = cards.read(folder)
+            same = all(card.get(key) == identity[key] for key in ("run", "weights"))
+            if same and set(identity["formats"]) <= set(card.get("formats", ())):
+                verification.check_files(folder, card["files"])
+                return folder
+    return None
+
+
+def _model_inputs(endpoints, format_name):
+    """What the model itself takes of the first endpoint's example."""
+    for feature in endpoints["serving_default"].inputs.values():
+        if hasattr(feature, "preprocessed_example"):
+            return feature.preprocessed_example()
+    raise UserError(f"export.save: formats: {format_name} is written of models of pictures alone; take none.")
+
+
+def _calls(endpoints):
+    """{"endpoint/size": {input: array}}: every endpoint with all of its examples and with one."""
+    calls = {}
+    for name, endpoint in endpoints.items():
+        examples = {field: value[:EXAMPLES] if value.ndim else value for field, value in endpoint.example().items()}
+        most = max((len(value) for value in examples.values() if value.ndim), default=1)
+        for size in dict.fromkeys((most, 1)):
+            calls[f"{name}/{size}"] = {
+                field: value[:size] if value.ndim else value for field, value in examples.items()
+            }
+    return calls
+
+
+def _publish(folder, base, card, run):
+    """Rename the folder to the next free version; one that another process took meanwhile is passed over."""
+    version = max(cards.versions(base), default=0)
+    while True:
+        version += 1
+        place = base / str(version)
+        card = {**card, "version": version, "call": cards.how_to_call(place, card)}
+        atomic.write_atomic(folder / cards.CARD, cards.text(signed(card, run)))
+        try:
+            os.rename(folder, place)
+            return place
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+
+
+def signed(card, run):
+    """The card as it will be read, with this user's signature; without, and said, where there is no key."""
+    card = records.parse(cards.text(card).encode(), records.Card, "export.save: the card")
+    try:
+        return card | {"signature": verification.signature(card)}
+    except verification.NoKey as error:
+        run.say(f"export.save: the export is not signed: {error}; loading it needs --trust.")
+        return card

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a kernel's threads would wait for each other
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-
 import keras_dl  # before TensorFlow: it sets the environment
 from keras_dl import imports, runs
 
@@ -96,21 +93,25 @@ if "TFDS_DATA_DIR" not in os.environ:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernels_stay_ready():
-    """A new seed throws away all kernels and functions that are ready to run: to make them ready again takes seconds.
+def quick_tensorflow():
+    """Tracebacks are not filtered, and kernels stay ready.
 
+    A new seed throws away all kernels and functions that are ready to run: to make them ready again takes seconds.
     What is ready does not depend on what ran before, but for unseeded operations of tf.random, which nobody uses.
     """
     with imports.quiet_tensorflow():
+        import keras
+        import tensorflow as tf
         from tensorflow.python.eager import context
-
+    keras.config.disable_traceback_filtering()  # a tenth of the time of small models, and an error says where it is
+    tf.debugging.disable_traceback_filtering()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None)
         yield
 
 
 @pytest.fixture(autouse=True)
-def fresh_keras(kernels_stay_ready):
+def fresh_keras(quick_tensorflow):
     """Every test starts from one seed and float32, whatever ran before."""
     with imports.quiet_tensorflow():
         import keras

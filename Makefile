@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 EXTRAS := $(VENV)/.installed-extras
 LONG := slow or oracle or browser or data
 # A process runs all laws of a row of tests/cases.py, or all tests of a file: tests/conftest.py
-SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder --durations=10
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: train test test-all test-exhaustive kills lint
 .DELETE_ON_ERROR:

@@ -1,14 +1,14 @@
 """What every test gets: a data folder of its own, the run's seed, and a rule about skips."""
 
+import ast
 import collections
+import functools
 import gc
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a kernel's threads would wait for each other
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import keras_dl  # before TensorFlow: it sets the environment
 from keras_dl import imports, runs
@@ -29,6 +29,7 @@ LONGEST = (
     "test_laws_sequences", "test_training", "test_summaries", "test_laws_recurrent_layers", "test_decoding_beam",
     "test_faults",
 )  # fmt: skip
+BY_ROW = ("test_laws_models", "test_laws_gradients", "test_laws_autoregressive")  # spread by the rows of tests/cases.py
 # Tests whose rows take seconds each, and how many of them, the first, run among the fast tests; the others are slow.
 FAST_ROWS = {
     "test_the_commands_in_a_card_name_any_folder": 1,
@@ -92,21 +93,25 @@ if "TFDS_DATA_DIR" not in os.environ:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernels_stay_ready():
-    """A new seed throws away all kernels and functions that are ready to run: to make them ready again takes seconds.
+def quick_tensorflow():
+    """Tracebacks are not filtered, and kernels stay ready.
 
+    A new seed throws away all kernels and functions that are ready to run: to make them ready again takes seconds.
     What is ready does not depend on what ran before, but for unseeded operations of tf.random, which nobody uses.
     """
     with imports.quiet_tensorflow():
+        import keras
+        import tensorflow as tf
         from tensorflow.python.eager import context
-
+    keras.config.disable_traceback_filtering()  # a tenth of the time of small models, and an error says where it is
+    tf.debugging.disable_traceback_filtering()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None)
         yield
 
 
 @pytest.fixture(autouse=True)
-def fresh_keras(kernels_stay_ready):
+def fresh_keras(quick_tensorflow):
     """Every test starts from one seed and float32, whatever ran before."""
     with imports.quiet_tensorflow():
         import keras
@@ -163,9 +168,7 @@ def run(tmp_path):
 
 
 def pytest_runtest_logreport(report):
-    name = report.nodeid
-    file, group = name.partition("::")[0], name[name.rfind("]") + 1 :].partition("@")[2]  # xdist adds the group
-    _seconds[group or file] += report.duration
+    _seconds[group_of(report.nodeid)] += report.duration
     note_skip(report)
 
 
@@ -193,7 +196,6 @@ def pytest_collection_modifyitems(items):
             long[name] += 1
             if long[name] > LONG_ROWS[name]:
                 item.add_marker(pytest.mark.exhaustive)
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
     rank = {f"{name}.py": k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable
 
@@ -205,12 +207,36 @@ def pytest_collection_finish():
     gc.set_threshold(50_000, 20, 20)
 
 
-def group_of(item):
-    """What one process runs as a whole: the laws of a row of tests/cases.py, which share its model, or a file."""
-    from cases import CASES  # imports TensorFlow, which the process that hands out the tests does without
+@functools.cache
+def rows_of_the_table():
+    """The names of the rows of tests/cases.py, read without running it: it imports TensorFlow."""
+    tree = ast.parse(Path(__file__).with_name("cases.py").read_text(encoding="utf-8"))
+    (table,) = (
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CASES"
+    )
+    return [key.value for key in table.keys]
 
-    row = item.callspec.params.get("row") if hasattr(item, "callspec") else None
-    return row if isinstance(row, str) and row in CASES else item.path.name
+
+def group_of(name):
+    """What one process runs as a whole: the laws of a row of tests/cases.py, which share its model, or a file."""
+    file, _, test = name.partition("::")
+    if Path(file).stem in BY_ROW:
+        arguments = test.partition("[")[2].rstrip("]")
+        if of := [row for row in rows_of_the_table() if arguments == row or arguments.startswith(f"{row}-")]:
+            return f"row {max(of, key=len)}"
+    return file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """--dist loadfile hands out groups. (pytest-xdist 3.8 ignores its own xdist_group with pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    return ByGroup(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 _seconds = collections.Counter()
@@ -218,6 +244,8 @@ _seconds = collections.Counter()
 
 def pytest_terminal_summary(terminalreporter):
     """Which rows and files take longest, what is made for several of their tests counted."""
+    if not _seconds:
+        return
     total = sum(_seconds.values())
     terminalreporter.section(f"slowest of {len(_seconds)} rows and files, {total:.0f} s together")
     for group, seconds in _seconds.most_common(10):

@@ -477,7 +477,7 @@ def test_the_card_has_the_signatures_of_the_saved_model(made):
         for way, specs in there.items():
             shapes = {field: (spec.dtype.name, spec.shape.as_list()) for field, spec in specs.items()}
             assert {field: (spec["dtype"], spec["shape"]) for field, spec in endpoint[way].items()} == shapes
-    image = {"kind": "image", "dtype": "uint8", "shape": [None, None, None, 1], "feature": "image"}
+    image = {"kind": "image", "dtype": "uint8", "shape": [None, None, None, 1], "feature": "image_bytes"}
     assert said["serve"]["inputs"]["image"] == image
     assert said["sample"]["inputs"]["seed"] == {"kind": "number", "dtype": "int32", "shape": [], "default": 1}
 

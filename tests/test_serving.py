@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 import test_export as exports
 
-from keras_dl import cards, export, fresh_process
+from keras_dl import cards, fresh_process
+from keras_dl.export import writing
 
 pytestmark = pytest.mark.slow
 NO_SERVING = "extra [serving] is not installed"

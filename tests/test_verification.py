@@ -11,7 +11,7 @@ import pytest
 import test_export as exports
 
 from keras_dl import cards, errors, export, fresh_process, verification
-from keras_dl.export import saving
+from keras_dl.export import loading, saving
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def smoke(app, tmp_path, capsys, *flags):
     built = rebuilt(said, exported)
     assert [w.shape for w in built.weights] == [w.shape for w in exported.weights]
     assert json.dumps(built.get_config(), default=str) == json.dumps(exported.get_config(), default=str)
-    asked_for = main.__globals__["Config"]().learning_rate
+    asked_for = main.__globals__["Config"]().optimizer.learning_rate
     spread = 3 if "0" not in flags else 1  # of what a search may draw
     assert asked_for / spread <= said["hyperparameters"]["learning_rate"] <= asked_for * spread
 

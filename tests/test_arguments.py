@@ -1,6 +1,7 @@
 """Arguments: every builder's are checked by their annotations, and what is accepted works."""
 
 import ast
+import contextlib
 import fractions
 import inspect
 import re
@@ -329,6 +330,9 @@ def test_every_argument_of_a_verb_beyond_its_range_is_refused_by_name(verb):
 
 def _right(kind):
     """A value of a kind; None for an argument that is checked otherwise."""
+    with contextlib.suppress(AttributeError, ValueError):
+        kind.convert(None)
+        return None
     if isinstance(kind, Number):
         return kind.most
     if isinstance(kind, arguments.Function):

@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+import types
 import zlib
 from pathlib import Path
 
@@ -99,6 +100,41 @@ def answers_in_this_process(folder, calls):
         answer = loaded.signatures[call.split("/")[0]](**given)
         answers[call] = {name: value.numpy() for name, value in answer.items()}
     return answers
+
+
+class Traced:
+    """An endpoint's function as a SavedModel's signature: called with tensors by name, traced at the first call."""
+
+    def __init__(self, endpoint):
+        names = list(endpoint.inputs)
+        self.function = tf.function(
+            lambda *tensors: endpoint.function(**dict(zip(names, tensors, strict=True))),
+            input_signature=endpoint.specs(), autograph=False,
+        )  # fmt: skip
+        self.names = names
+
+    def __call__(self, **tensors):
+        return self.function(*(tensors[name] for name in self.names))
+
+
+def served_in_this_process(given):
+    """An export.Export of endpoints that are not written: what it refuses and answers is an export's."""
+    exported = object.__new__(loading.Export)
+    exported.path = Path("in this process")
+    exported.card = {
+        "endpoints": {
+            name: {
+                "inputs": {
+                    field: {"dtype": feature.dtype, "shape": list(feature.shape)}
+                    for field, feature in endpoint.inputs.items()
+                },
+                "outputs": dict.fromkeys(endpoint.outputs),
+            }
+            for name, endpoint in given.items()
+        }
+    }
+    exported._loaded = types.SimpleNamespace(signatures={name: Traced(one) for name, one in given.items()})
+    return exported
 
 
 @pytest.fixture

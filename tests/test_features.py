@@ -19,7 +19,7 @@ from keras_dl.features import Feature, Source
 from keras_dl.features.classes import BestLabels, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.numbers import Nats, Number
-from keras_dl.features.piano_roll import Roll
+from keras_dl.features.piano_roll import PianoRoll, Roll
 from keras_dl.features.sentences import Sentence, TargetSentence
 from keras_dl.features.subwords import SPECIAL, WORD, Subwords
 from keras_dl.features.text import Text
@@ -143,48 +143,46 @@ def test_features_are_imported_without_tensorflow():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+EXPORTS = ["text", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pictures", "music"))]
+
+
 def run_in(root, name):
     return runs.Run(path=root / "runs" / "app" / name, root=root, name=name, app="app")
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """{name: version folder} of an export of pictures, of text and of music."""
-    root = tmp_path_factory.mktemp("features")
-    keras.utils.set_random_seed(0)
-    net, music = models.build_lstm((None,), 4, units=(3,)), models.build_lstm(units=(3,))
-    prime = np.eye(6, 88, 40, np.uint8)[None]
-    endpoints = {
-        "pictures": (exports.tiny(), exports.all_endpoints(exports.tiny())),
-        "text": (net, export.language_model(net, TOKENS, "ab", 3)),
-        "music": (
-            music,
-            export.polyphony(music, music_preprocess(), prime, steps_per_beat=2, length=3),
-        ),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fresh_process, "answers", exports.answers_in_this_process)
-        return {
-            name: export.save(model, run_in(root, name), endpoints=given, metrics={})
-            for name, (model, given) in endpoints.items()
-        }
+    """saved(name): version folder of an export of "pictures", "text" or "music", made once."""
+    root, folders = tmp_path_factory.mktemp("features"), {}
+
+    def save(name):
+        keras.utils.set_random_seed(0)
+        if name == "pictures":
+            model, endpoints = exports.tiny(), exports.all_endpoints(exports.tiny())
+        elif name == "text":
+            model = models.build_lstm((None,), 4, units=(3,))
+            endpoints = export.language_model(model, TOKENS, "ab", 3)
+        else:
+            model, prime = models.build_lstm(units=(3,)), np.eye(6, 88, 40, np.uint8)[None]
+            endpoints = export.polyphony(model, PianoRoll(), prime, steps_per_beat=2, length=3)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fresh_process, "answers", exports.answers_in_this_process)
+            return export.save(model, run_in(root, name), endpoints=endpoints, metrics={})
+
+    return lambda name: folders[name] if name in folders else folders.setdefault(name, save(name))
 
 
-def music_preprocess():
-    from keras_dl.features.piano_roll import PianoRoll
-
-    return PianoRoll()
-
-
-@pytest.mark.parametrize("name", ["pictures", "text", "music"])
+@pytest.mark.parametrize(
+    "name", ["text", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pictures", "music"))]
+)
 def test_the_python_and_rest_examples_of_a_card_are_answered(saved, name, tmp_path, monkeypatch):
     """Of every endpoint, pasted as they are; the REST body decoded as TensorFlow Serving does."""
     monkeypatch.chdir(tmp_path)
     Image(exports.preprocessor()).write(np.zeros((3, 3, 1), np.uint8), tmp_path / "PICTURE.png")
-    loaded, card = export.load(saved[name]), cards.read(saved[name])
+    loaded, card = export.load(saved(name)), cards.read(saved(name))
     for endpoint in card["endpoints"]:
         alone = card | {"endpoints": {endpoint: card["endpoints"][endpoint]}}
-        call = cards.how_to_call(saved[name], alone)
+        call = cards.how_to_call(saved(name), alone)
         names = {}
         exec(call["python"], names)
         assert set(names["answer"]) == set(card["endpoints"][endpoint]["outputs"])
@@ -224,9 +222,11 @@ def as_before(card):
     return card
 
 
-@pytest.mark.parametrize("name", ["pictures", "text", "music"])
+@pytest.mark.parametrize(
+    "name", ["text", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pictures", "music"))]
+)
 def test_a_card_of_before_features_means_the_same(saved, name):
-    card = cards.read(saved[name])
+    card = cards.read(saved(name))
     before = as_before(card)
     assert "features" not in before and before != card
     for endpoint in card["endpoints"]:
@@ -238,7 +238,7 @@ def test_a_card_of_before_features_means_the_same(saved, name):
 
 
 def test_a_config_that_several_share_is_written_once(saved):
-    card = cards.read(saved["text"])
+    card = cards.read(saved("text"))
     assert list(card["features"]) == ["text"]
     assert {spec.get("feature") for e in card["endpoints"].values() for spec in e["inputs"].values()} == {"text", None}
 
@@ -256,8 +256,8 @@ def test_a_draw_of_another_process_must_be_the_same(saved, tmp_path, monkeypatch
     endpoints = export.language_model(net, TOKENS, "ab", 3)
     with pytest.raises(RuntimeError, match="endpoint generate draws otherwise with the same seed at batch size 1"):
         export.save(net, run_in(tmp_path, "text"), endpoints=endpoints, metrics={})
-    assert "the same seed gives the same draw" in cards.read(saved["text"])["endpoints"]["generate"]["samples"]
-    assert "samples" not in cards.read(saved["text"])["endpoints"]["score"]
+    assert "the same seed gives the same draw" in cards.read(saved("text"))["endpoints"]["generate"]["samples"]
+    assert "samples" not in cards.read(saved("text"))["endpoints"]["score"]
 
 
 # A kind of one's own: one class and one row

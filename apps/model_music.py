@@ -71,7 +71,7 @@ def main(argv=None):
 
     def compiled(hp):
         network = build((None, preprocess.notes), preprocess.notes, **arguments(hp))
-        model = models.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
+        model = dl.sequences.SequenceModel(network, weight_noise=config.weight_noise, seed=config.seed)
         model.compile(
             optimizer=dl.optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
             loss=dl.objectives.SequenceLoss("bernoulli"),

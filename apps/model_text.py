@@ -98,7 +98,7 @@ def main(argv=None):
     def compiled(hp):
         values = arguments(hp)
         network = getattr(models, f"build_{config.model}")((None,), len(tokens.vocabulary), **values)
-        model = models.SequenceModel(
+        model = dl.sequences.SequenceModel(
             network,
             batch_size=0 if attends else config.batch_size,
             weight_noise=config.weight_noise,
@@ -146,11 +146,11 @@ def main(argv=None):
     ]
     dl.training.fit(model, train, validation, run, monitor="val_nats", callbacks=callbacks, **config.of_fit())
 
-    whole = models.SequenceModel(model.network, batch_size=1)
+    whole = dl.sequences.SequenceModel(model.network, batch_size=1)
     whole.compile(loss=dl.objectives.SequenceLoss("categorical"), weighted_metrics=measures())
     metrics = dl.training.evaluate(whole, batches(splits.test, 1, TEST_STEPS), run)  # the test split is read here, once
     metrics.pop("loss")
-    gap = models.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
+    gap = dl.sequences.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "

@@ -19,7 +19,18 @@ with imports.quiet_tensorflow():
     import numpy as np
     import tensorflow as tf
 
-    from keras_dl import data, decoding, export, machine, models, objectives, optimizers, scores, training
+    from keras_dl import (
+        data,
+        decoding,
+        export,
+        machine,
+        models,
+        objectives,
+        optimizers,
+        scores,
+        sequences,
+        training,
+    )  # fmt: skip
     from keras_dl.data import images, music, pairs, text
 
 keras.config.disable_traceback_filtering()  # the report says where an error was raised
@@ -274,7 +285,7 @@ def _verbs(scratch):
 
     def carried(**given):
         network = models.build_lstm((None,), 7, units=(3,), embedding_dim=2)
-        models.SequenceModel(network, **given).get_config()
+        sequences.SequenceModel(network, **given).get_config()
 
     def step(tokens, state):
         return tf.one_hot((tokens + 1) % 5, 5), state
@@ -352,7 +363,7 @@ def _verbs(scratch):
         ("objectives.SequenceLoss", loss, {
             "nll": word("categorical"), "over": word("steps"), "label_smoothing": real(0.0),
         }),
-        ("models.SequenceModel", carried, {
+        ("sequences.SequenceModel", carried, {
             "batch_size": whole(2), "weight_noise": real(0.0), "scheduled_sampling": real(0.0),
             "seed": whole(0),
         }),

@@ -143,7 +143,7 @@ def _play(cell, arguments, splits, plan, rate, seed):
     """Train one network on music: {"validation": its best nats a step, "test": a function that reads the test, ...}."""
     import keras
 
-    from keras_dl import data, objectives, training
+    from keras_dl import data, objectives, sequences, training
     from keras_dl.data import plans
 
     keras.utils.set_random_seed(seed)
@@ -155,7 +155,7 @@ def _play(cell, arguments, splits, plan, rate, seed):
         data.batches(s, size, collate=splits.preprocess.batch) for s in (splits.validation, splits.test)
     )
     network = getattr(models, f"build_{cell}")(**({"units": (100,)} if cell == "rnn" else {}) | arguments)
-    model = models.SequenceModel(network, weight_noise=plan["weight_noise"], seed=seed)
+    model = sequences.SequenceModel(network, weight_noise=plan["weight_noise"], seed=seed)
     model.compile(
         keras.optimizers.RMSprop(rate, global_clipnorm=plan["clipnorm"]), objectives.SequenceLoss("bernoulli"),
         weighted_metrics=[objectives.NatsPerStep("bernoulli")],

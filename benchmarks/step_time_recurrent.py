@@ -3,7 +3,7 @@
 lstm: the small word model of Zaremba et al. (arXiv:1409.2329): an embedding of 10,000 words, two LSTMs of 200 without
 peepholes, batch 20, 20 steps, SGD with rate 1, the gradient's norm clipped at 5, the loss summed over the steps and
 averaged over the batch. Our state and PyTorch's are carried from batch to batch, along the same stream of words.
-- ours: what apps/model_text.py trains, without its metrics: models.SequenceModel over text.windows.
+- ours: what apps/model_text.py trains, without its metrics: sequences.SequenceModel over text.windows.
 - torch: the loop of PyTorch's example word_language_model, time before batch; torch_batch_first: batch before time. (An
   embedding with sparse gradients is no contender: clip_grad_norm_ refuses them.)
 - keras: stock layers, windows in random order, each from a state of zeros: plain compile and fit cannot carry it over.
@@ -85,9 +85,9 @@ class WordModel:
         return text.windows(Examples({"tokens": self.data()}), self.batch_size, self.steps)
 
     def ours(self):
-        from keras_dl import objectives, optimizers
+        from keras_dl import objectives, optimizers, sequences
 
-        model = models.SequenceModel(self.build(), batch_size=self.batch_size, seed=SEED)
+        model = sequences.SequenceModel(self.build(), batch_size=self.batch_size, seed=SEED)
         model.compile(
             optimizer=optimizers.build("sgd", 1.0, clipnorm=CLIP),
             loss=objectives.SequenceLoss("categorical", over="sequences"),

@@ -39,6 +39,7 @@ HEAVY = (
     "parts",
     "samples",
     "scores",
+    "sequences",
     "summaries",
     "training",
     "tuning",

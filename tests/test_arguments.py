@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from keras_dl import arguments, data, export, models, optimizers, training, tuning
+from keras_dl import arguments, data, export, models, optimizers, sequences, training, tuning
 from keras_dl.arguments import ArgumentError, Number, OneOf, Optional, Shape, Tuple, Whole
 from keras_dl.data import images, music, pairs, plans, text
 from keras_dl.errors import UserError
@@ -303,8 +303,8 @@ VERBS = {
     "training.stopping": training.stopping,
     "tuning.search": tuning.search,
     "export.load": export.load,
-    "SequenceModel": models.SequenceModel.__init__,
-    "exposure_gap": models.exposure_gap,
+    "SequenceModel": sequences.SequenceModel.__init__,
+    "exposure_gap": sequences.exposure_gap,
 }
 
 

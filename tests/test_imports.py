@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "distributions": set(),
     "objectives": {"arguments", "distributions", "errors"},
     "decoding": {"distributions"},
+    "sequences": {"arguments", "decoding", "distributions"},
     "models": {"arguments", "layers", "objectives", "distributions", "decoding", "parts"},
     "lock": set(),
     "errors": set(),

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from cases import CASES, having
 
-from keras_dl import checkpoint, data, decoding, export, models, objectives, runs, training
+from keras_dl import checkpoint, data, decoding, export, models, objectives, runs, sequences, training
 from keras_dl.data import text
 from keras_dl.endpoints.music import generator as music_generator
 from keras_dl.endpoints.music import scorer as music_scorer
@@ -105,17 +105,17 @@ def test_evaluation_reads_each_row_as_one_sequence():
     net = network()
     values = {}
     for steps in (4, 20):
-        model = compiled(models.SequenceModel(net, batch_size=3))
+        model = compiled(sequences.SequenceModel(net, batch_size=3))
         values[steps] = training.evaluate(model, batches(steps=steps)[0])["nats"]
     assert values[4] == pytest.approx(values[20], abs=1e-5)
-    forgetful = compiled(models.SequenceModel(net))
+    forgetful = compiled(sequences.SequenceModel(net))
     assert abs(training.evaluate(forgetful, batches(steps=4)[0])["nats"] - values[20]) > 1e-3
 
 
 def test_evaluation_equals_numpy_on_the_whole_text():
     net = network()
     pipeline, stream = batches(rows=1, steps=7)
-    model = compiled(models.SequenceModel(net, batch_size=1))
+    model = compiled(sequences.SequenceModel(net, batch_size=1))
     logs = np.asarray(tf.nn.log_softmax(net(stream[None, :-1], training=False)))[0]
     wanted = -np.mean(logs[np.arange(len(stream) - 1), stream[1:]])
     assert training.evaluate(model, pipeline)["nats"] == pytest.approx(wanted, abs=1e-5)
@@ -125,7 +125,7 @@ def test_evaluation_equals_numpy_on_the_whole_text():
 def test_validation_does_not_disturb_the_training_state(tmp_path):
     states = {}
     for name, validation in (("with", batches(seed=5)[0]), ("without", None)):
-        model = compiled(models.SequenceModel(network(), batch_size=3))
+        model = compiled(sequences.SequenceModel(network(), batch_size=3))
         kwargs = {"monitor": "nats", "keep": "last", "verbose": 0, "epochs": 2}
         training.fit(model, batches()[0], validation, run_in(tmp_path / name), **kwargs)
         states[name] = [*map(np.asarray, model.train_state), *map(np.asarray, model.trainable_variables)]
@@ -135,7 +135,7 @@ def test_validation_does_not_disturb_the_training_state(tmp_path):
 
 
 def test_the_state_is_zero_at_an_epochs_start_and_carried_within():
-    model = compiled(models.SequenceModel(network(), batch_size=3), rate=1e-9)  # weights that stay
+    model = compiled(sequences.SequenceModel(network(), batch_size=3), rate=1e-9)  # weights that stay
     pipeline, _ = batches()
     found = list(pipeline.dataset(epochs=2))
     assert [bool(tf.reduce_all(x["start"])) for x, *_ in found] == ([True] + [False] * 4) * 2
@@ -164,7 +164,7 @@ def test_a_text_model_that_is_stopped_within_an_epoch_goes_on_to_the_bit(tmp_pat
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def made():
-        model = models.SequenceModel(
+        model = sequences.SequenceModel(
             network(dropout=0.2, recurrent_dropout=0.2, implementation="xla" if jit_compile else "auto"),
             batch_size=3,
             weight_noise=0.05,
@@ -218,7 +218,7 @@ def test_weight_noise_moves_where_the_gradient_is_taken_and_not_the_weights():
     batch = next(iter(pipeline.dataset()))
     steps = {}
     for noise in (0.0, 0.2):
-        model = models.SequenceModel(network(), batch_size=3, weight_noise=noise)
+        model = sequences.SequenceModel(network(), batch_size=3, weight_noise=noise)
         compiled(model, rate=1e-12)
         before = [np.asarray(v) for v in model.trainable_variables]
         model.train_step(batch)
@@ -232,7 +232,7 @@ def test_weight_noise_moves_where_the_gradient_is_taken_and_not_the_weights():
 def test_the_mean_over_much_noise_is_near_the_gradient_without():
     """Noise of mean zero, drawn anew each step, of the standard deviation that was asked for."""
     net = network()
-    model = compiled(models.SequenceModel(net, batch_size=3, weight_noise=0.1), rate=1e-12)
+    model = compiled(sequences.SequenceModel(net, batch_size=3, weight_noise=0.1), rate=1e-12)
     batch = next(iter(batches()[0].dataset()))
     seen = []
     original = model._loss
@@ -263,7 +263,7 @@ def test_scheduled_sampling_feeds_the_models_own_draws(carried):
     x = {"tokens": tokens, "start": tf.constant([True, True])} if carried else tokens
     inputs = {}
     for share in (0.0, 1e-6, 1.0):
-        model = models.SequenceModel(counting(), batch_size=carried, scheduled_sampling=share)
+        model = sequences.SequenceModel(counting(), batch_size=carried, scheduled_sampling=share)
         mixed = model._own_draws(x)
         inputs[share] = np.asarray(mixed["tokens"] if carried else mixed)
     np.testing.assert_array_equal(inputs[1e-6], tokens)
@@ -272,7 +272,7 @@ def test_scheduled_sampling_feeds_the_models_own_draws(carried):
 
 
 def test_scheduled_sampling_replaces_the_share_that_is_asked_for():
-    model = models.SequenceModel(counting(), scheduled_sampling=0.25)
+    model = sequences.SequenceModel(counting(), scheduled_sampling=0.25)
     tokens = tf.fill([200, 20], 5)  # the model would say 0
     mixed = np.asarray(model._own_draws(tokens))
     assert (mixed[:, 0] == 5).all() and (mixed[:, 1:] != 5).mean() == pytest.approx(0.25, abs=0.03)
@@ -282,19 +282,19 @@ def test_the_exposure_gap_of_a_model_that_knows_nothing_is_none():
     stream = np.random.default_rng(0).integers(0, 6, 400).astype(np.int32)
     net = models.build_lstm((None,), 6, units=(4,))
     net.get_layer("logits").set_weights([np.zeros((4, 6)), np.zeros(6)])
-    gap = models.exposure_gap(net, stream, prime=5, steps=9, sequences=7)
+    gap = sequences.exposure_gap(net, stream, prime=5, steps=9, sequences=7)
     assert gap["own"] == pytest.approx(np.log(6), abs=1e-5) and gap["real"] == pytest.approx(np.log(6), abs=1e-5)
-    sure = models.exposure_gap(counting(), stream, prime=5, steps=9, sequences=7)
+    sure = sequences.exposure_gap(counting(), stream, prime=5, steps=9, sequences=7)
     assert sure["own"] < 1e-6 and sure["real"] > 10 and sure["sequences"] == 7
 
 
 @pytest.mark.parametrize(("tokens", "steps"), [(2, 1), (3, 2), (38, 19), (99, 50), (100, 50)])
 def test_the_exposure_gap_of_a_short_text_is_measured_on_what_there_is(tokens, steps):
     stream = np.random.default_rng(0).integers(1, 6, tokens).astype(np.int32)
-    gap = models.exposure_gap(network(), stream)
+    gap = sequences.exposure_gap(network(), stream)
     assert gap["steps"] == steps and np.isfinite([gap["own"], gap["real"]]).all()
     with pytest.raises(ValueError, match="stream must have at least 2 tokens; got 1"):
-        models.exposure_gap(network(), stream[:1])
+        sequences.exposure_gap(network(), stream[:1])
 
 
 # What an export answers

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl import decoding, models, objectives
+from keras_dl import decoding, models, objectives, sequences
 from keras_dl.layers import attention_cache
 
 K, WINDOW, ROWS = 7, 6, 3
@@ -239,7 +239,7 @@ def test_in_half_precision_it_writes_as_it_reads(policy):
 def test_it_trains_on_its_own_draws_and_carries_its_window(batch_size):
     keras.utils.set_random_seed(0)
     network = models.build_transformer_lm(**SIZES, max_length=WINDOW, dropout=0.0)
-    model = models.SequenceModel(network, batch_size=batch_size, scheduled_sampling=0.5)
+    model = sequences.SequenceModel(network, batch_size=batch_size, scheduled_sampling=0.5)
     model.compile(keras.optimizers.SGD(0.1), objectives.SequenceLoss("categorical"))
     text = tf.constant(texts(9))
     x = {"tokens": text[:, :-1], "start": tf.fill([ROWS], True)} if batch_size else text[:, :-1]

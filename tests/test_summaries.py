@@ -11,7 +11,7 @@ import toy_models
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, summaries, training
+from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, sequences, summaries, training
 from keras_dl.data import images
 from keras_dl.figures import png
 from keras_dl.layers.normalization import BatchNormalization
@@ -248,7 +248,7 @@ def test_a_fit_is_the_same_with_and_without_our_callbacks(tmp_path, monkeypatch,
 def language_model():
     """A SequenceModel that carries its state over, and a batch in which one row goes on and one starts anew."""
     network = models.build_lstm((None,), 5, units=(4,), init_scale=0.5)
-    model = models.SequenceModel(network, batch_size=2, scheduled_sampling=0.5)
+    model = sequences.SequenceModel(network, batch_size=2, scheduled_sampling=0.5)
     model.compile(keras.optimizers.SGD(1.0), objectives.SequenceLoss("categorical"))
     for variable in model.train_state:
         variable.assign(0.5 * tf.ones_like(variable))

@@ -39,8 +39,6 @@ EXPORTS = {  # public name -> its file
     "AttentionSeq2Seq": "attention_seq2seq",
     "Transformer": "transformer",
     "TransformerLM": "transformer_lm",
-    "SequenceModel": "sequence_model",
-    "exposure_gap": "sequence_model",
 }
 
 

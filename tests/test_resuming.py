@@ -1,12 +1,16 @@
 """A run goes on only with the data that it began with, and as far as it is asked to."""
 
 import dataclasses
+import importlib.util
 import json
 import re
+import resource
 import runpy
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -340,3 +344,28 @@ def test_data_that_one_has_just_used_are_not_suggested(tmp_path):
     assert commands.other_data("digits", *names) == first + own
     assert commands.other_data("fashion_mnist", *names) == own
     assert commands.other_data(str(tmp_path), *names) == first
+
+
+@pytest.mark.parametrize(
+    "app", ["classify_images", *(pytest.param(name, marks=pytest.mark.slow) for name in ("model_text", "translate"))]
+)
+def test_a_finished_run_says_so_in_a_second_and_without_tensorflow(app, tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location(app, ROOT / "apps" / f"{app}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, app, module)  # dataclasses look there
+    spec.loader.exec_module(module)
+    folder = tmp_path / "runs" / app / "net-set-1"
+    folder.mkdir(parents=True)
+    settings_of_run = dataclasses.asdict(module.Config(out=str(tmp_path)))
+    (folder / "config.json").write_text(json.dumps({"settings": settings_of_run}))
+    (folder / "finished.json").write_text(json.dumps({"metrics": {"accuracy": 0.5}, "epochs": module.Config.epochs}))
+    code = (
+        "import sys, runpy; sys.modules.update(dict.fromkeys(['tensorflow', 'keras'])); sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    words = [ROOT / "apps" / f"{app}.py", "--resume", "net-set-1", "--out", tmp_path]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == "net-set-1 is finished: {'accuracy': 0.5}\n"
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5  # whatever else the machine does

@@ -38,13 +38,11 @@ def alignment(row):
     with imports.quiet_tensorflow():
         import keras
 
-        from keras_dl import models, samples
+        from keras_dl import cards, samples
         from keras_dl.data import pairs
-        from keras_dl.features.subwords import Subwords
     exported = lengths.of_multi30k(row)
-    getattr(models, f"build_{lengths.MODELS[row][0]}")  # imports the layers of the file
     looking = keras.saving.load_model(exported.path / "model.keras", compile=False).with_attention()
-    subwords = Subwords(tuple(exported.card["preprocess"]["pieces"]))
+    subwords = cards.features_of(exported.card, "serving_default", "inputs")["source"].subwords
     test = pairs.load("multi30k", lengths.SEED, vocabulary_size=500).test.features
     pairs = [tuple(text.decode() for text in two) for two in zip(test["source_text"], test["target_text"], strict=True)]
     alignments = [samples.attention_of(looking, subwords, *pair) for pair in pairs[:PAIRS]]

@@ -175,9 +175,15 @@ def _defaults(card, endpoint):
     return {name: spec["default"] for name, spec in inputs.items() if "default" in spec}
 
 
+def _config(card, field):
+    """The config of the card's features that has this field."""
+    return next(config for config in card["features"].values() if field in config)
+
+
 def _text(card, tokens):
     """A text of so many tokens that a language model knows."""
-    level, vocabulary = card["preprocess"]["level"], card["preprocess"]["vocabulary"]
+    config = _config(card, "vocabulary")
+    level, vocabulary = config["level"], config["vocabulary"]
     known = [token for token in vocabulary if token.isalpha()] or [token for token in vocabulary if token.strip()]
     return ("" if level == "character" else " ").join(itertools.islice(itertools.cycle(known[-9:]), tokens))
 
@@ -186,7 +192,7 @@ def _sentence(card, tokens):
     """A sentence of about so many sub-words, its end counted, and never of more."""
     from keras_dl.features.subwords import Subwords
 
-    subwords = Subwords(tuple(card["preprocess"]["pieces"]))
+    subwords = Subwords(tuple(_config(card, "pieces")["pieces"]))
     letters = [piece for piece in subwords.pieces if len(piece) == 1 and piece.isalpha()]
     each = {letter: len(subwords.encode([f"{letter} {letter}"])[0]) // 2 for letter in letters[:9]}
     word = min(each, key=each.get)

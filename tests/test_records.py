@@ -16,11 +16,10 @@ STRANGE = (
     None, True, -1, 0, 1.5, 2**63, 10**400, float("nan"), float("inf"), "", "x", "\x1b[31m\n", [], {}, [None], {"": {}},
     [[[]]], "x" * 10_000,
 )  # fmt: skip
-SPECS = {
-    way: {"x": {"kind": "image_bytes", "dtype": "string", "shape": [None]}, "seed": {"kind": "seed", "dtype": "int32",
-          "shape": [], "default": 1}}
-    for way in ("inputs", "outputs")
-}  # fmt: skip
+PICTURES = {"input_shape": [8, 8, 1], "mean": [0.0], "std": [1.0], "border": 0.0, "fit": "crop"}
+PICTURE = {"kind": "image_bytes", "dtype": "string", "shape": [None], "feature": "x"}
+SEED = {"kind": "seed", "dtype": "int32", "shape": [], "default": 1}
+SPECS = {way: {"x": PICTURE, "seed": SEED} for way in ("inputs", "outputs")}
 RATE = {
     "name": "rate", "default": 0.1, "conditions": [], "min_value": 0.0, "max_value": 1.0, "step": None,
     "sampling": "log",
@@ -35,7 +34,7 @@ RECORDS = {
             "name": "tiny", "app": "classify", "created": "2026-11-28T10:00:00+00:00", "metrics": {"accuracy": 0.5},
             "settings": {"seed": 1}, "seed": 1, "command": "python app.py", "git_commit": None,
             "versions": {"keras": "3"}, "parameters": {"trainable": 5, "all": 6}, "classes": ["a", "b"],
-            "preprocess": {"kind": "tokens", "level": "word"}, "data": {"steps_per_beat": 4}, "formats": [],
+            "features": {"x": PICTURES}, "data": {"steps_per_beat": 4}, "formats": [],
             "endpoints": {"serve": SPECS}, "files": {"saved_model.pb": "0" * 64}, "version": 1,
             "call": {"predict": "python", "rest": {"url": "http", "body": {}}}, "signature": "0" * 64,
         },

@@ -105,9 +105,9 @@ def gan(kind=GAN, rate=0.01, **compiled):
     return model
 
 
-def wasserstein_gan():
+def wasserstein_gan(rate=0.01):
     """Two critic steps, each on half a batch, for one of the generator."""
-    return gan(WassersteinGAN, steps={"critic": 2})
+    return gan(WassersteinGAN, rate, steps={"critic": 2})
 
 
 def vae(rate=0.01):

@@ -1,6 +1,6 @@
-"""A folder of the user's own images, one sub-folder a class.
+"""A folder of the user's own images, one sub-folder per class.
 
-Every file is read once, before anything is trained: what cannot be read is named then, and an epoch never fails.
+Every file is read once, before training starts: unreadable files are reported then, not in the middle of an epoch.
 A folder that has train/ and validation/ or test/ below it, by any of their usual names, keeps its own splits.
 """
 
@@ -19,7 +19,7 @@ from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 
 WHO = "images.load"  # what messages call it
-HELD_OUT = {"test": 0.15, "validation": 0.1}  # shares of every class, where the folder has no such split
+HELD_OUT = {"test": 0.15, "validation": 0.1}  # share of every class, for a split that the folder does not have
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels a side
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
@@ -27,11 +27,11 @@ NO_PICTURE = "no picture inside"
 
 
 def load(name, seed, image_size, preprocess, skip_unreadable):
-    """({split: Examples}, last name, names of the classes, notes) of the folder `name`.
+    """Load the folder `name`: ({split: Examples}, the folder's name without its parents, class names, notes).
 
     Args:
-        image_size: S, pixels a side.
-        preprocess: an images.Preprocess of (S, S, 3); it decodes and resizes.
+        image_size: S, side of the resized images in pixels.
+        preprocess: a Preprocess of input shape (S, S, 3), which decodes and resizes.
     """
     root = own_files.root_of(name, WHO)
     if root is None:
@@ -59,14 +59,14 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
 
 
 def hold_out(examples, seed, share):
-    """(the rest, a part) of Examples with labels: a drawn share of every class, at least one example of each."""
+    """Split Examples with labels into (rest, held-out part): a random share of every class, at least one example."""
     labels = examples.features["label"]
     rest, part = own_files.hold_out(len(labels), share, np.random.default_rng(seed), labels)
     return examples.take(rest), examples.take(part)
 
 
 def _read(own, image_size, preprocess, skip_unreadable):
-    """(pixels uint8 (N, S, S, C), [(split, Path)] that they are of); C is 1 where every picture is grey."""
+    """(pixels uint8 (N, S, S, C), their [(split, Path)]); C is 1 if every picture is grey."""
     import tensorflow as tf
 
     from keras_dl.features import pictures
@@ -77,7 +77,7 @@ def _read(own, image_size, preprocess, skip_unreadable):
     pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _in_a_file(shape)
 
     def read_into(row):
-        """Why the file is not read, or nothing."""
+        """Read the file into its row of `pixels`; returns why it is unreadable, or "" if it is not."""
         path = files[row][1]
         try:
             pixels[row] = decoded(tf.constant(pictures.read(path))).numpy()
@@ -102,11 +102,11 @@ def _read(own, image_size, preprocess, skip_unreadable):
 
 
 def _in_a_file(shape):
-    """Zeros, uint8, that stand on the disk for as long as the array lasts.
+    """Zeros, uint8, in a temporary file that exists as long as the array does.
 
     Raises:
-        UserError: the temporary folder has no room for them. It is taken now: a disk that is full later would end the
-            process.
+        UserError: the temporary folder has no room. The space is allocated at once, since a disk that is full on a
+            later write would kill the process.
     """
     size = math.prod(shape)
     try:
@@ -122,7 +122,7 @@ def _in_a_file(shape):
 
 @functools.cache  # traced once
 def _decoder(preprocess):
-    """Function of a file's bytes: uint8 (S, S, 3)."""
+    """The function from a file's bytes to uint8 (S, S, 3)."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
@@ -144,7 +144,7 @@ def _enough(labels, own, part):
 
 
 def _repeated(pixels, kept, rows, own):
-    """Sentences about pictures that stand there more than once: of the same pixels, once they are resized."""
+    """Sentences about pictures that occur more than once: those with the same pixels after resizing."""
     digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pixels]
     first, notes = {}, []
 

@@ -1,4 +1,4 @@
-"""A text file, or a folder of them, as the splits of one text."""
+"""A text file, or a folder of text files, as the splits of one text."""
 
 import collections
 import itertools
@@ -10,22 +10,22 @@ from keras_dl.errors import UserError
 from keras_dl.features import reading
 
 WHO = "text.load"  # what messages call it
-SHARE = 0.05  # of a text that is cut: the end is the test split, what stands before it the validation split
-OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose own name says their split, as ptb.valid.txt does
+SHARE = 0.05  # of a text without splits: its end is the test split, the same share before it the validation split
+OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose names may say their split, as ptb.valid.txt does
 
 
 def load(name, sets):
     """The splits of a file or a folder.
 
     Args:
-        name: of the file or folder, as the user wrote it.
-        sets: names of data sets, of which a name that is no path may be meant.
+        name: path of the file or folder, as the user wrote it.
+        sets: names of data sets, to suggest one if there is no such path.
 
     Returns:
-        (its last name, {split: text}, notes for Splits.notes).
+        (name of the file or folder without its parents, {split: text}, notes for Splits.notes).
 
     Raises:
-        UserError: nothing is there, or it cannot be read as text.
+        UserError: there is no such path, or it cannot be read as text.
     """
     path = reading.path_of(name, WHO)
     if path.is_file():
@@ -51,11 +51,13 @@ def load(name, sets):
 
 
 def cut(text, parts=tuple(NAMES)):
-    """{split: text}: the last ones a share each, cut at a line's end; where there is none about, a space, or anywhere.
+    """Cut a text into splits, {split: text}: every split but the first gets SHARE of it.
+
+    A cut is made at a line's end; if none is near, after a space, or anywhere.
 
     Args:
-        text: the whole.
-        parts: names of the splits in their order; the first gets what the others leave.
+        text: the whole text.
+        parts: names of the splits in their order; the first gets the rest.
     """
     ends = [0]
     for behind in range(len(parts) - 1, 0, -1):
@@ -67,7 +69,7 @@ def cut(text, parts=tuple(NAMES)):
 
 
 def _once(own, texts):
-    """({split: its files, none with the text of another in the split}, what is said of those that are left out)."""
+    """({split: its files without those that repeat another's text}, ["file as other file"] of these repetitions)."""
     kept, twice = {}, []
     for part, files in own.files.items():
         first = {}
@@ -81,7 +83,7 @@ def _once(own, texts):
 
 
 def _shared(parts, texts, own):
-    """A sentence where the same text stands in files of several splits."""
+    """A sentence if files of several splits have the same text."""
     splits = collections.defaultdict(dict)
     for part, files in parts.items():
         for file in files:

@@ -142,7 +142,7 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
         parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in held]
         if own.has_splits:
             notes.append(own.held_out(part, f"{len(held)} of the pieces of train are"))
-    return parts, root.resolve().name or "music", (*notes, *_in_two(parts))
+    return parts, root.resolve().name or "music", (*notes, *_on_shared_pieces(parts))
 
 
 def _read(own, steps_per_beat, skip_unreadable):
@@ -170,7 +170,7 @@ def _read(own, steps_per_beat, skip_unreadable):
     return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
 
 
-def _in_two(parts):
+def _on_shared_pieces(parts):
     """A sentence for each pair of splits that share pieces, note for note."""
     contents = {part: [piece.roll.tobytes() for piece in pieces] for part, pieces in parts.items()}
     said = []

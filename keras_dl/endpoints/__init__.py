@@ -96,7 +96,7 @@ def sampling(length, temperature, most, unit):
 
 
 def restrictions(top_k, top_p, tokens):
-    """Assertions on the restrictions of sampling: top_k from 0 (all) to `tokens`, their number, top_p in (0, 1] (1: all)."""
+    """Assertions on top_k, from 0 (all) to `tokens`, the size of the vocabulary, and on top_p, in (0, 1] (1: all)."""
     top_p = tf.convert_to_tensor(top_p)
     sentence = tf.strings.format("top_p must be above 0 and at most 1; got {}", top_p)
     return [within(top_k, 0, tokens, "top_k"), must((top_p > 0) & (top_p <= 1), sentence)]

@@ -78,7 +78,7 @@ def _run_litert(path, x):
         interpreter.allocate_tensors()
     except RuntimeError as error:
         raise UserError(
-            "export.save: this model cannot be made a LiteRT file: the interpreter lacks some of its operations. "
+            "export.save: this model cannot be converted to LiteRT: the interpreter lacks some of its operations. "
             "Nothing was exported; go on without the format litert."
         ) from error
     interpreter.set_tensor(given, x)

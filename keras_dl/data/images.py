@@ -82,7 +82,7 @@ def augmentation(kind: OneOf("auto", *AUGMENTATIONS), info, preprocess):
     if kind == "none":
         return None
     if kind.endswith("flip") and not info.details["flip"]:
-        raise UserError(f"--augment: a mirrored example of {info.name} is no example; got {kind!r}. Nearest: crop.")
+        raise UserError(f"--augment: mirroring changes classes of {info.name}; got {kind!r}. Nearest: crop.")
     height, width, channels = info.features["image"]["shape"]
     fill = tuple(round(m) for m in preprocess.mean) if channels == 3 else (0,)
     return Augment(max(1, min(height, width) // (14 if kind == "shift" else 8)), kind.endswith("flip"), {"image": fill})

@@ -146,7 +146,7 @@ def _of_multi30k(languages, test):
 
     known = multi30k.LANGUAGES
     if not set(languages) <= set(known) or languages[0] == languages[1]:
-        raise UserError(f"{WHO}: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
+        raise UserError(f"{WHO}: multi30k needs two of {', '.join(known)}; got {' and '.join(languages)}.")
     if test == "test_2017" and "cs" in languages:
         raise UserError(f"{WHO}: multi30k has no test_2017 in cs; take test_2016.")
     make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))

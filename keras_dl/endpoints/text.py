@@ -98,7 +98,7 @@ def sample_length(asked, default, most, prime):
         return length, ()
     if asked != default:
         raise UserError(f"--sample-length: must be at most {length} for this model; got {asked}.")
-    return length, (f"samples have {length} tokens: a request of this model may have {most} with the prime.",)
+    return length, (f"samples have {length} tokens: with the prime, this model's requests may have at most {most}.",)
 
 
 def scorer(model, tokens):

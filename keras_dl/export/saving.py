@@ -115,7 +115,7 @@ def _model_inputs(endpoints, format_name):
     for feature in endpoints["serving_default"].inputs.values():
         if hasattr(feature, "preprocessed_example"):
             return feature.preprocessed_example()
-    raise UserError(f"export.save: formats: {format_name} is written of models of pictures alone; take none.")
+    raise UserError(f"export.save: formats: {format_name} can be written for image models only; leave it out.")
 
 
 def _calls(endpoints):

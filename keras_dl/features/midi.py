@@ -33,7 +33,7 @@ DRUM_NOTES = "notes of drums left out"
 OUTSIDE = f"notes outside the piano's {NOTES} keys left out"
 ENDLESS = "notes without an end, held to the end of their track"
 PEDAL = "presses of the sustain pedal without effect"
-TEMPO_CHANGES = "changes of tempo, of which a roll keeps one"
+TEMPO_CHANGES = "changes of tempo that a roll cannot represent"
 
 
 class UnreadableMidi(UserError):
@@ -122,7 +122,7 @@ def _piece(data, steps_per_beat):
                         f"a piece may have at most {MOST_STEPS:,}"
                     )
     if not keys:
-        raise _Refused("has drums alone" if remarks[DRUM_NOTES] and not remarks[OUTSIDE] else "has no notes of a piano")
+        raise _Refused("has drums only" if remarks[DRUM_NOTES] and not remarks[OUTSIDE] else "has no notes of a piano")
     tempo, changes = _tempo(tempi, last)
     remarks[TEMPO_CHANGES] = changes
     return Piece(_roll(starts, ends, keys), 60e6 / tempo, {what: count for what, count in remarks.items() if count})

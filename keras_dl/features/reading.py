@@ -102,7 +102,7 @@ def text_of(data, place):
     if wrong >= 0:
         line = _with_lf(data[:wrong].decode()).count("\n") + 1
         raise UserError(
-            f"{place} must be text in UTF-8; byte {wrong}, in line {line}, is 0x{data[wrong]:02x}, which is none."
+            f"{place} must be text in UTF-8; byte {wrong}, in line {line}, is 0x{data[wrong]:02x}, which is not."
         )
     return _with_lf(text.removeprefix(UTF_8_MARK))
 

@@ -34,7 +34,7 @@ class Sentence(Text):
 
     kind = "sentence"
     plural = "sentences"
-    naming = "one or more, or files of one a line, or - for standard input"
+    naming = "one or more, or files with one per line, or - for standard input"
     by_line = True
     at_once = 64
     PLACEHOLDER = "a sentence"

@@ -55,7 +55,7 @@ class Subwords:
         own = self.pieces[len(SPECIAL) :]
         if self.pieces[: len(SPECIAL)] != SPECIAL or len(set(own)) != len(own) or "" in own or WORD not in own:
             raise ValueError(
-                f"Subwords: pieces must begin with {', '.join(SPECIAL)}; others must be there once, U+2581 among them."
+                f"Subwords: pieces must begin with {', '.join(SPECIAL)}; the others must be unique and include U+2581."
             )
 
     @classmethod
@@ -235,7 +235,7 @@ def _learnt(texts, vocabulary_size):
             f"and the text's {len(characters)} characters); got {vocabulary_size}."
         )
     model = io.BytesIO()
-    # Names that cannot occur in a text: SentencePiece would not learn from such a word.
+    # SentencePiece does not learn from a word with one of these names, so they must be ones that no text has.
     names = {f"{name}_piece": f"a{WORD}{name}" for name in ("pad", "bos", "eos", "unk")}
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),

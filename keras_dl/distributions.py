@@ -28,7 +28,7 @@ class Categorical:
     """
 
     def __init__(self, logits):
-        self.logits = _wide(logits)
+        self.logits = _at_least_float32(logits)
 
     def log_prob(self, value):
         """log softmax(logits) at `value`, integers (...) in [0, K) -> (...)."""
@@ -99,7 +99,7 @@ class Bernoulli:
     """
 
     def __init__(self, logits):
-        self.logits = _wide(logits)
+        self.logits = _at_least_float32(logits)
 
     def log_prob(self, value):
         """Log-probability of entries: value in [0, 1], any dtype, of a shape that broadcasts with logits -> (...)."""
@@ -155,7 +155,7 @@ class Normal:
     """
 
     def __init__(self, mean, log_scale):
-        self.location = _wide(mean)
+        self.location = _at_least_float32(mean)
         self.log_scale = tf.cast(log_scale, self.location.dtype)
 
     def log_prob(self, value):
@@ -215,7 +215,7 @@ class DiscretisedLogisticMixture:
     """
 
     def __init__(self, logits, means, log_scales, coefficients=None, *, levels=256):
-        self.logits = _wide(logits)
+        self.logits = _at_least_float32(logits)
         self.means = tf.cast(means, self.logits.dtype)
         self.log_scales = tf.maximum(tf.cast(log_scales, self.logits.dtype), LEAST_LOG_SCALE)
         self.levels, self.channels = levels, self.means.shape[-2]
@@ -252,7 +252,7 @@ class DiscretisedLogisticMixture:
                 f"DiscretisedLogisticMixture: {channels} channels and {components} components need {wanted} outputs; "
                 f"got {outputs.shape[-1]}."
             )
-        outputs = _wide(outputs)
+        outputs = _at_least_float32(outputs)
         groups = [1, channels, channels, channels * (channels - 1) // 2 if coupled else 0]
         front = tf.shape(outputs)[:-1]
         parts = [
@@ -343,7 +343,7 @@ class DiscretisedLogisticMixture:
         return tf.where(small, log_width - tf.exp(log_width) / 2, tf.math.log(-tf.math.expm1(-tf.exp(safe))))
 
 
-def _wide(x):
+def _at_least_float32(x):
     """A tensor as float32; float64 stays float64."""
     x = tf.convert_to_tensor(x)
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)

@@ -43,7 +43,7 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
     for part in own.files:
         rows = np.array([i for i, (where, _) in enumerate(kept) if where == part], np.int64)
         labels = np.array([own.label(kept[i][1]) for i in rows], np.int32)
-        _enough(labels, own, part)
+        _check_class_sizes(labels, own, part)
         whole = len(own.files) == 1
         parts[part] = Examples({"image": pixels if whole else pixels[rows], "label": labels, "row": rows})
     parts["train"] = parts.pop(own_files.WHOLE, None) or parts["train"]
@@ -53,7 +53,9 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
         parts["train"], parts[part] = hold_out(parts["train"], drawn_by, share)
         if own.has_splits:
             notes.append(own.held_out(part, f"{share:.0%} of every class of {own.folders['train'].name} is"))
-    notes += own.left_out() + _repeated(pixels, kept, {part: parts[part].features["row"] for part in PARTS}, own)
+    notes += own.left_out() + _sentences_on_repeated_pictures(
+        pixels, kept, {part: parts[part].features["row"] for part in PARTS}, own
+    )
     splits = {part: Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in PARTS}
     return splits, root.resolve().name or "pictures", own.classes, notes
 
@@ -74,7 +76,7 @@ def _read(own, image_size, preprocess, skip_unreadable):
     files = [(part, path) for part, paths in own.files.items() for path in paths]
     decoded = _decoder(preprocess)
     shape = (len(files), image_size, image_size, 3)
-    pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _in_a_file(shape)
+    pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _zeros_in_a_file(shape)
 
     def read_into(row):
         """Read the file into its row of `pixels`; returns why it is unreadable, or "" if it is not."""
@@ -101,7 +103,7 @@ def _read(own, image_size, preprocess, skip_unreadable):
     return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
 
 
-def _in_a_file(shape):
+def _zeros_in_a_file(shape):
     """Zeros, uint8, in a temporary file that exists as long as the array does.
 
     Raises:
@@ -132,7 +134,7 @@ def _decoder(preprocess):
     return decoded
 
 
-def _enough(labels, own, part):
+def _check_class_sizes(labels, own, part):
     counts = np.bincount(labels, minlength=len(own.classes))
     for count, name in zip(counts, own.classes, strict=True):
         if count < own.least(part):
@@ -143,7 +145,7 @@ def _enough(labels, own, part):
             )
 
 
-def _repeated(pixels, kept, rows, own):
+def _sentences_on_repeated_pictures(pixels, kept, rows, own):
     """Sentences about pictures that occur more than once: those with the same pixels after resizing."""
     digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pixels]
     first, notes = {}, []

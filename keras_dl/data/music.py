@@ -142,7 +142,7 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
         parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in held]
         if own.has_splits:
             notes.append(own.held_out(part, f"{len(held)} of the pieces of train are"))
-    return parts, root.resolve().name or "music", (*notes, *_on_shared_pieces(parts))
+    return parts, root.resolve().name or "music", (*notes, *_sentences_on_shared_pieces(parts))
 
 
 def _read(own, steps_per_beat, skip_unreadable):
@@ -170,13 +170,15 @@ def _read(own, steps_per_beat, skip_unreadable):
     return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
 
 
-def _on_shared_pieces(parts):
+def _sentences_on_shared_pieces(parts):
     """A sentence for each pair of splits that share pieces, note for note."""
     contents = {part: [piece.roll.tobytes() for piece in pieces] for part, pieces in parts.items()}
-    said = []
+    sentences = []
     for part, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
         known = set(contents[other])
-        twice = sum(content in known for content in contents[part])
-        if twice:
-            said.append(f"of the {len(contents[part])} pieces of {part}, {twice} stand in {other} too, note for note")
-    return said
+        shared = sum(content in known for content in contents[part])
+        if shared:
+            sentences.append(
+                f"of the {len(contents[part])} pieces of {part}, {shared} stand in {other} too, note for note"
+            )
+    return sentences

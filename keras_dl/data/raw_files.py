@@ -58,7 +58,7 @@ class RawFiles:
         absent = [file for file, path in paths.items() if path is None]
         host = urllib.parse.urlsplit(self.url).netloc
         if absent and not prepared.answers(host):
-            self._not_to_be_had(absent, folders, f"{host} does not answer")
+            self._refuse_missing(absent, folders, f"{host} does not answer")
         contents = {}
         for file, path in paths.items():
             contents[file] = self._read(file, path) if path else self._download(file, folders)
@@ -74,22 +74,22 @@ class RawFiles:
             data = path.read_bytes()
         except OSError as error:
             raise UserError(f"{self.who}: {path} cannot be read: {error.strerror}.") from error
-        return self._proven(file, data, path, path.name.removeprefix(file))
+        return self._verified(file, data, path, path.name.removeprefix(file))
 
     def _download(self, file, folders):
         """The bytes of a file at url; it is kept in the first folder if that can be written."""
         url = self.url + file + self.published
         try:
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-                data = answer.read()
+            with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+                data = response.read()
         except (OSError, http.client.HTTPException) as error:
-            self._not_to_be_had([file], folders, error)
-        content = self._proven(file, data, url, self.published)
+            self._refuse_missing([file], folders, error)
+        content = self._verified(file, data, url, self.published)
         with contextlib.suppress(OSError):
             write_atomic(folders[0] / (file + self.published), data)
         return content
 
-    def _proven(self, file, data, where, ending):
+    def _verified(self, file, data, where, ending):
         """The unpacked bytes of the file from `where`; UserError unless they have the right SHA-256."""
         if ending:
             packer, unpack = UNPACK[ending]
@@ -107,7 +107,7 @@ class RawFiles:
             )
         return data
 
-    def _not_to_be_had(self, files, folders, why):
+    def _refuse_missing(self, files, folders, why):
         names = ", ".join(file + self.published for file in files)
         other = self.packing.removeprefix(self.published)
         also = f" (or {other})" if other else " (or unpacked)" if self.packing else ""

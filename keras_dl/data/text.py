@@ -95,10 +95,10 @@ def load(
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
     features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
     info = Info(name, known.source, features, counts(examples), {"sha256": sha256})
-    said = [  # not for words of train: those beyond the vocabulary's size are unknown on purpose
+    sentences = [  # not for words of train: those beyond the vocabulary's size are unknown on purpose
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]
-    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, said)))
+    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, sentences)))
 
 
 def beginning(splits):

@@ -37,10 +37,10 @@ def load(name, sets):
     texts = {file: reading.read(file, WHO) for files in own.files.values() for file in files}
     if not texts:
         raise UserError(f"{WHO}: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
-    parts, twice = _once(own, texts)
-    if twice:
-        own.passed["with the same text as another"] = twice
-    notes = [*own.left_out(), *_shared(parts, texts, own)]
+    parts, repeated = _without_repetitions(own, texts)
+    if repeated:
+        own.passed["with the same text as another"] = repeated
+    notes = [*own.left_out(), *_on_shared_texts(parts, texts, own)]
     joined = {part: _joined(texts[file] for file in files) for part, files in parts.items()}
     if not own.has_splits:
         joined = cut(joined[own_files.WHOLE])
@@ -68,21 +68,21 @@ def cut(text, parts=tuple(NAMES)):
     return {part: text[start:end] for part, (start, end) in zip(parts, itertools.pairwise(ends), strict=True)}
 
 
-def _once(own, texts):
+def _without_repetitions(own, texts):
     """({split: its files without those that repeat another's text}, ["file as other file"] of these repetitions)."""
-    kept, twice = {}, []
+    kept, repeated = {}, []
     for part, files in own.files.items():
         first = {}
         for file in files:
             if texts[file] in first and texts[file]:
-                twice.append(f"{own.below(file)} as {own.below(first[texts[file]])}")
+                repeated.append(f"{own.below(file)} as {own.below(first[texts[file]])}")
             else:
                 first[texts[file]] = file
         kept[part] = [file for file in files if first[texts[file]] == file or not texts[file]]
-    return kept, twice
+    return kept, repeated
 
 
-def _shared(parts, texts, own):
+def _on_shared_texts(parts, texts, own):
     """A sentence if files of several splits have the same text."""
     splits = collections.defaultdict(dict)
     for part, files in parts.items():

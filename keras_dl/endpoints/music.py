@@ -63,7 +63,7 @@ def scorer(model, preprocess):
             must(tf.reduce_all((steps >= 0) & (steps <= longest)), "steps must be 0 to the length of the roll"),
         ]
         with tf.control_dependencies([*_bounds("roll", batch, longest), *counts]):
-            played = _one_at_least(preprocess(_zeros_and_ones("roll", roll)))
+            played = _padded_to_one(preprocess(_zeros_and_ones("roll", roll)))
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])[:, :-1]
         memory, state = model.begin(rows=tf.shape(played)[0])
         logits, _ = model.read(before, state, memory)
@@ -112,7 +112,7 @@ def _zeros_and_ones(who, roll):
         return tf.identity(roll)
 
 
-def _one_at_least(played):
+def _padded_to_one(played):
     """Pad an empty batch or an empty time axis to size 1, since no network can read them; the answer leaves it out."""
     batch, steps = tf.unstack(tf.shape(played)[:2])
     return tf.pad(played, [[0, tf.maximum(1 - batch, 0)], [0, tf.maximum(1 - steps, 0)], [0, 0]])

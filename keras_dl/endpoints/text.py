@@ -46,7 +46,7 @@ def language_model(model, tokens, prime="", length=100):
     """
     score = Endpoint(
         scorer(model, tokens),
-        {"text": Text(tokens, (prime + _some(tokens), _some(tokens)))},
+        {"text": Text(tokens, (prime + _example_text(tokens), _example_text(tokens)))},
         {"log_likelihood": Nats(), "tokens": Count(), "nats_per_token": Nats()},
         limits=limits(model)["score"],
     )
@@ -103,13 +103,13 @@ def sample_length(asked, default, most, prime):
 
 def scorer(model, tokens):
     """The function of the endpoint `score`."""
-    begin, most = _begin(tokens), limits(model)["score"]
+    begin, most = _id_before_text(tokens), limits(model)["score"]
 
     def score(text):
-        with tf.control_dependencies(_few(text, "text")):
+        with tf.control_dependencies(_size_checks(text, "text")):
             ids = tokens.encode(one_at_least(text))
         count = ids.row_lengths()
-        with tf.control_dependencies(_bounds(text, tf.reduce_max(count), most, "text")):
+        with tf.control_dependencies(_token_checks(text, tf.reduce_max(count), most, "text")):
             targets = ids.to_tensor()
         targets = tf.pad(targets, [[0, 0], [0, tf.maximum(1 - tf.shape(targets)[1], 0)]])  # no model reads 0 tokens
         batch = tf.shape(targets)[0]
@@ -128,17 +128,17 @@ def scorer(model, tokens):
 
 def generator(model, tokens):
     """The function of the endpoint `generate`: each step reads the prime's next token, then sampled tokens."""
-    begin, most = _begin(tokens), limits(model)["generate"]
+    begin, most = _id_before_text(tokens), limits(model)["generate"]
     classes = len(tokens.vocabulary)
 
     def generate(prime, length, temperature, top_k, top_p, seed):
         numbers = [*sampling(length, temperature, most["tokens"], "tokens"), *restrictions(top_k, top_p, classes)]
-        with tf.control_dependencies([*numbers, *_few(prime, "prime")]):
+        with tf.control_dependencies([*numbers, *_size_checks(prime, "prime")]):
             primes = tokens.encode(one_at_least(prime))
             length = tf.identity(length)
         count = tf.cast(primes.row_lengths(), tf.int32)
         longest = tf.reduce_max(count)
-        with tf.control_dependencies(_bounds(prime, longest + length, most, "prime and length")):
+        with tf.control_dependencies(_token_checks(prime, longest + length, most, "prime and length")):
             primes = tf.pad(primes.to_tensor(), [[0, 0], [0, 1]])
             steps = longest + length
         batch = tf.shape(primes)[0]
@@ -156,19 +156,19 @@ def generator(model, tokens):
     return generate
 
 
-def _begin(tokens):
+def _id_before_text(tokens):
     """The id of the token before a text: the end of a line."""
     return next((tokens.vocabulary.index(end) for end in LINE_ENDS if end in tokens.vocabulary), 0)
 
 
-def _some(tokens):
+def _example_text(tokens):
     """A text of two tokens of the vocabulary, as an example."""
     no_text = (tokens.vocabulary[tokens.unknown], *LINE_ENDS)
     known = [token for token in tokens.vocabulary if token.strip() and token not in no_text]
     return ("" if tokens.level == "character" else " ").join(known[:2])
 
 
-def _few(texts, who):
+def _size_checks(texts, who):
     """Assertions that a request is not too large to be tokenized."""
     size = tf.reduce_sum(tf.strings.length(texts))
     return [
@@ -177,7 +177,7 @@ def _few(texts, who):
     ]
 
 
-def _bounds(texts, longest, most, who):
+def _token_checks(texts, longest, most, who):
     """Assertions on the number of tokens of a request, each text counted as the longest."""
     longest = tf.cast(longest, tf.int64)
     of_all = longest * tf.cast(tf.size(texts), tf.int64)

@@ -193,7 +193,7 @@ def translator(model, subwords, width):
     aligned = model.with_alignment() if hasattr(model, "with_alignment") else None
 
     def translate(source, length_penalty):
-        with _checked([within(length_penalty, 0, STRONGEST, "length_penalty")], source=source):
+        with _after_checks([within(length_penalty, 0, STRONGEST, "length_penalty")], source=source):
             tokens = _encoded(subwords, source, most, BEYOND)
 
         def search(tokens):
@@ -219,7 +219,7 @@ def translator(model, subwords, width):
             before = tf.concat([_first(tokens)[:, None], best[:, :-1]], 1)
             weights = aligned({"source": tokens, "target": before}, training=False)["alignment"]
             answer["alignment"] = tf.where(real[..., None], weights, 0.0)
-        return _of(source, answer)
+        return _without_added_row(source, answer)
 
     return translate
 
@@ -231,7 +231,7 @@ def sampler(model, subwords):
 
     def sample(source, temperature, top_k, top_p, seed):
         numbers = [within(temperature, 0, HOTTEST, "temperature"), *restrictions(top_k, top_p, len(subwords.pieces))]
-        with _checked(numbers, source=source):
+        with _after_checks(numbers, source=source):
             tokens = _encoded(subwords, source, most, BEYOND)
         draw = decoding.Sample(seed, temperature, top_k, top_p)
         memory, state = model.begin(tokens)
@@ -242,7 +242,9 @@ def sampler(model, subwords):
         )  # fmt: skip
         inside = tf.sequence_mask(limits, tf.shape(target)[1])  # independent of the other sentences of the request
         total = tf.reduce_sum(tf.where(inside, log_probabilities, 0.0), 1)
-        return _of(source, {"translation": subwords.decode(tf.where(inside, target, EOS)), "log_probability": total})
+        return _without_added_row(
+            source, {"translation": subwords.decode(tf.where(inside, target, EOS)), "log_probability": total}
+        )
 
     return sample
 
@@ -252,7 +254,7 @@ def scorer(model, subwords):
     most = limits(model, 1)["score"]
 
     def score(source, target):
-        with _checked([], source=source, target=target):  # these bounds are checked first
+        with _after_checks([], source=source, target=target):  # these bounds are checked first
             sizes = tf.size(source), tf.size(target)
         equal = must(tf.equal(*sizes), "source and target must have as many sentences as each other")
         with tf.control_dependencies([equal]):
@@ -263,12 +265,12 @@ def scorer(model, subwords):
         nll = -distributions.Categorical(logits).log_prob(after) * weight
         total, count = tf.reduce_sum(nll, 1), tf.reduce_sum(weight, 1)
         answer = {"log_likelihood": -total, "tokens": tf.cast(count, tf.int32), "nats_per_token": total / count}
-        return _of(source, answer)
+        return _without_added_row(source, answer)
 
     return score
 
 
-def _checked(numbers, **texts):
+def _after_checks(numbers, **texts):
     """A context in which operations wait for the given checks, and for those that no text is too large."""
     checks = list(numbers)
     for who, text in texts.items():
@@ -296,7 +298,7 @@ def _bounded(tokens, who, most, beyond=0):
         return tf.identity(tokens)
 
 
-def _of(source, answer):
+def _without_added_row(source, answer):
     """The answer without the row that was added to an empty request."""
     return {name: value[: tf.size(source)] for name, value in answer.items()}
 

@@ -49,9 +49,9 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
         base.mkdir(parents=True, exist_ok=True)
         for left_over in base.glob(f"{folder_aside(identity)}*"):  # of an earlier save of this run that was killed
             shutil.rmtree(left_over)
-        export_of_before = _made_already(base, identity)
-        if export_of_before:
-            return export_of_before
+        existing = _existing_export(base, identity)
+        if existing:
+            return existing
         aside = Path(tempfile.mkdtemp(prefix=folder_aside(identity), dir=base))
     folder = aside / "export"
     try:
@@ -97,7 +97,7 @@ def folder_aside(identity):
     return f"{ASIDE}{hashlib.sha256(identity['run'].encode()).hexdigest()[:12]}-"
 
 
-def _made_already(base, identity):
+def _existing_export(base, identity):
     """The newest undamaged version that this run exported with these weights and formats; None if there is none."""
     for version in reversed(cards.versions(base)):
         folder = base / str(version)

@@ -91,7 +91,7 @@ def text_of(data, place):
     Raises:
         UserError: they are not UTF-8, or contain a NUL byte, which no text has.
     """
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), None) or _of_nulls(data)
+    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), None) or _utf_16_by_nulls(data)
     if encoding:
         raise UserError(f"{place} must be text in UTF-8; it is {encoding}. Save it as UTF-8.")
     try:
@@ -157,7 +157,7 @@ def _with_lf(text):
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _of_nulls(data):
+def _utf_16_by_nulls(data):
     """Detects UTF-16 without a mark: in most languages every second byte of it is NUL."""
     head = data[:HEAD]
     shares = [head[first::2].count(0) / max(1, len(head[first::2])) for first in (0, 1)]

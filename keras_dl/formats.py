@@ -38,7 +38,7 @@ def write(name, model, x, folder):
     Args:
         name: "onnx" or "litert".
         model: keras.Model.
-        x: (n, ...) a batch of inputs.
+        x: tensor (n, ...), a batch of inputs.
         folder: Path of the folder to write to.
 
     Raises:

@@ -10,7 +10,7 @@ from keras_dl.data import own_files
 from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.errors import UserError
 
-WHO = "files.load"  # what messages call it
+WHO = "files.load"  # the name of `load` in messages
 HELD_OUT = 0.1  # share of the files (of every class, if labelled) for each split that a folder does not have
 
 

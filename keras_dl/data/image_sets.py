@@ -7,7 +7,7 @@ import numpy as np
 from keras_dl.data import prepared
 from keras_dl.data.examples import Examples
 
-WHO = "images.load"  # what messages call it
+WHO = "images.load"  # the name of `load` in messages
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from keras_dl.features import midi
 from keras_dl.features.midi import LOWEST, NOTES
 from keras_dl.features.piano_roll import PianoRoll
 
-WHO = "music.load"  # what messages call it
+WHO = "music.load"  # the name of `load` in messages
 SUFFIXES = (".mid", ".midi")
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and as much for test
 MOST_STEPS = 2**24  # time steps of all pieces together, 1.5 GB

@@ -24,7 +24,7 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
-WHO = "pairs.load"  # what messages call it
+WHO = "pairs.load"  # the name of `load` in messages
 SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # name: (source, target) by default
 TESTS = ("test_2016", "test_2017")  # test splits of Multi30k
 DATES = 1000  # pairs in the validation split and in the test split

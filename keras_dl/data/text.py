@@ -24,7 +24,7 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     pass
 
-WHO = "text.load"  # what messages call it
+WHO = "text.load"  # the name of `load` in messages
 CHUNK = 4_000_000  # characters that are encoded at once
 BEGINNING = 12  # characters of a default prime, at most
 

@@ -9,7 +9,7 @@ from keras_dl.data.split_names import NAMES
 from keras_dl.errors import UserError
 from keras_dl.features import reading
 
-WHO = "text.load"  # what messages call it
+WHO = "text.load"  # the name of `load` in messages
 SHARE = 0.05  # of a text without splits: its end is the test split, the same share before it the validation split
 OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose names may say their split, as ptb.valid.txt does
 

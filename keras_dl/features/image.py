@@ -119,7 +119,7 @@ class Preprocess:
 
 @dataclasses.dataclass(frozen=True)
 class Image(Feature):
-    """Pixels: uint8 (B, h, w, C) of any size, one size a request.
+    """Pixels: uint8 (B, h, w, C) of any size, the same for all pictures of a request.
 
     Attributes:
         preprocess: the Preprocess that turns them into the model's input.

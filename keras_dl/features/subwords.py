@@ -25,7 +25,7 @@ SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 WORD = "\u2581"  # marks the beginning of a word
 UNKNOWN = "\ufffd"  # how an unknown character is decoded
 UNLEARNT = "\0\u2585"  # SentencePiece drops the first, and every line that contains the second
-NONE = np.iinfo(np.int64).max  # no merge, or no neighbour
+NONE = np.iinfo(np.int64).max  # the rank of a pair that does not merge; in `before`, a symbol that was merged away
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""What an argument may be, written as its annotation and checked at every call.
+"""Argument checks: an annotation says what an argument may be, and every call is checked against it.
 
     @arguments.checked
     def build_mlp(units: Widths = (512, 512), dropout: Share = 0.0, vocabulary_size: Width | None = None): ...
 
-A call that does not fit raises ArgumentError: one sentence that says who, what must hold, what came and the nearest
-value. What fits is handed on as Python has it: np.int64(4) as 4, a list as a tuple. An argument that has no Kind as
-annotation is not looked at; relations between two arguments are checked by the function itself.
-The same kinds stand in the settings of a command line: `epochs: Annotated[int, Whole(1, 1_000_000)] = 20`.
+A wrong argument raises ArgumentError: one sentence with the function and argument, what must hold, the value passed
+and the nearest allowed value. Right values are passed on as plain Python: np.int64(4) as 4, a list as a tuple. Only
+arguments annotated with a Kind are checked; relations between arguments are checked by the function itself.
+The settings of a command line use the same kinds: `epochs: Annotated[int, Whole(1, 1_000_000)] = 20`.
 """
 
 import difflib
@@ -22,28 +22,28 @@ LONGEST_SHOWN = 80  # characters of a value in a message
 
 
 class ArgumentError(UserError):
-    """An argument is not what its function takes."""
+    """An argument is of the wrong kind."""
 
 
 class Kind:
     """What an argument may be.
 
     Attributes:
-        must: what it must be, to be read after "must be".
+        must: a phrase that completes "must be".
     """
 
     must = ""
 
     def convert(self, value):
-        """The value as Python has it.
+        """The value as plain Python.
 
         Raises:
-            ValueError: it is not of this kind; the message is the nearest value that is, or empty.
+            ValueError: it is not of this kind; the message is the nearest allowed value, or empty.
         """
         raise NotImplementedError
 
     def __or__(self, nothing):
-        """`Kind | None`: an argument that may be left out."""
+        """`Kind | None`: an argument that may be None."""
         return Optional(self) if nothing is None else NotImplemented
 
     def __repr__(self):  # what help() and inspect.signature show
@@ -61,7 +61,7 @@ class Optional(Kind):
 
 
 class Whole(Kind):
-    """A whole number from `least` to `most`; True and False are none.
+    """A whole number from `least` to `most`; True and False do not count as numbers.
 
     >>> Whole(1, 1000)
     a whole number from 1 to 1,000
@@ -79,11 +79,11 @@ class Whole(Kind):
 
 
 class Number(Kind):
-    """A number in an interval, in the notation of mathematics; nan is in none.
+    """A number in an interval; nan is never allowed.
 
     Args:
-        interval: "[0, 1)" is 0 <= x < 1.
-        near: the value that is named where the nearest end of the interval is not in it.
+        interval: in mathematical notation: "[0, 1)" is 0 <= x < 1.
+        near: the value to suggest if the nearest end of the interval is open.
 
     >>> Number("[0, 1)", near=0.9)
     a number in [0, 1)
@@ -96,7 +96,7 @@ class Number(Kind):
 
     def convert(self, value):
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if real and self._within(value) and self._within(float(value)):  # a fraction may be rounded to an end
+        if real and self._within(value) and self._within(float(value)):  # float() may round a Fraction to an open end
             return float(value) if not isinstance(value, numbers.Integral) else int(value)
         near = float(_clamped(value, self.least, self.most))
         near = near if self._within(near) else self.near
@@ -108,18 +108,18 @@ class Number(Kind):
 
 
 class _YesOrNo(Kind):
-    """True or False: the string "False" would count as true."""
+    """True or False, and nothing that is merely truthy, such as the string "False"."""
 
     must = "True or False"
 
     def convert(self, value):
-        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # NumPy's, by either of its names
+        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # NumPy's, in versions 1 and 2
             return bool(value)
         raise ValueError
 
 
 class OneOf(Kind):
-    """One of some strings, or of some whole numbers.
+    """One of several strings, or of several whole numbers.
 
     >>> OneOf("relu", "tanh")
     one of 'relu', 'tanh'
@@ -144,8 +144,8 @@ class Tuple(Kind):
     """A tuple or list of values of one kind.
 
     Args:
-        of: Whole or OneOf.
-        least, most: how many values it may have.
+        of: the kind of its values, Whole or OneOf.
+        least, most: the number of values that it may have.
     """
 
     def __init__(self, of, least=1, most=100):
@@ -164,11 +164,11 @@ class Tuple(Kind):
 
 
 class Shape(Kind):
-    """The shape of an input without its batch axis.
+    """The shape of an input, without the batch axis.
 
     Args:
-        *forms: its axes, such as "H, W, C" or "T,"; axis T may be None, for any length.
-        most: the largest size.
+        *forms: the allowed axes, such as "H, W, C" or "T,"; axis T may be None, for any length.
+        most: the largest size of an axis.
 
     >>> Shape("H, W, C", most=8192)
     (H, W, C), whole numbers from 1 to 8,192
@@ -194,7 +194,7 @@ class Shape(Kind):
 
 
 class _Text(Kind):
-    """A string, or a path, without NUL characters."""
+    """A string or a path, without NUL characters."""
 
     must = "a string"
 
@@ -207,7 +207,7 @@ class _Text(Kind):
 
 
 class _ModelName(Kind):
-    """What Keras and a SavedModel take as the name of a model."""
+    """A model name that both Keras and a SavedModel allow."""
 
     must = "a name of 1 to 100 letters (a to z), digits, '_', '-' and '.', no '_' or '-' in front"
 
@@ -222,7 +222,7 @@ class Function(Kind):
     """Something that can be called with arguments by position.
 
     Args:
-        *takes: their names, for the message.
+        *parameters: names of the arguments, for the message.
     """
 
     def __init__(self, *parameters):
@@ -233,7 +233,7 @@ class Function(Kind):
             raise ValueError
         try:
             signature = inspect.signature(value)
-        except (TypeError, ValueError):  # some that are written in C do not say what they take
+        except (TypeError, ValueError):  # some functions written in C have no signature
             return value
         try:
             signature.bind(*self.parameters)
@@ -244,14 +244,15 @@ class Function(Kind):
 
 YesOrNo, Text, ModelName = _YesOrNo(), _Text(), _ModelName()
 Share = Number("[0, 1)", near=0.9)
-Seed = Whole(0, 2**31 - 1)  # trials' seeds are above a run's, and NumPy's end at 2**32
+Seed = Whole(0, 2**31 - 1)  # below NumPy's limit of 2**32: trials use seeds above that of the run
 
 
 def checked(function=None, *, who=None):
-    """Decorate a function so that its arguments are checked by their annotations.
+    """Decorate a function so that its arguments are checked against their annotations.
 
     Args:
-        who: what messages call the function; None: its name.
+        function: the function; None: return a decorator.
+        who: the function's name in messages; None: its __name__.
     """
     if function is None:
         return functools.partial(checked, who=who)
@@ -274,11 +275,13 @@ def checked(function=None, *, who=None):
 
 
 def check(who, kind, value, example=None):
-    """The value as Python has it.
+    """The value as plain Python, checked.
 
     Args:
-        who: how the sentence begins, such as "build_mlp: units" or "--epochs:".
-        example: a tuple that is right, which is named where a tuple is wrong.
+        who: the beginning of the message, such as "build_mlp: units" or "--epochs:".
+        kind: a Kind.
+        value: any object.
+        example: an allowed tuple, which the message about a wrong tuple shows.
 
     Raises:
         ArgumentError: it is not of this kind.
@@ -292,16 +295,16 @@ def check(who, kind, value, example=None):
 
 
 def shown(value):
-    """A value in a message: one line, not too long, whatever its repr does."""
+    """A value as text for a message: one line, not too long, even if its repr fails."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # an object's own, a tuple too deep, a number with too many digits
+    except Exception:  # raised by the object's __repr__, for a tuple nested too deeply or a number with too many digits
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _clamped(value, least, most):
-    """The number nearest to `value` from `least` to `most`; `least` for what is no number."""
+    """`value` clipped to the range from `least` to `most`; `least` if it is no number."""
     if not isinstance(value, numbers.Real) or value != value:
         return least
     return value if least <= value <= most else least if value < least else most

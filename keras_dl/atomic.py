@@ -1,4 +1,4 @@
-"""A file is the old one or the whole new one, whatever kills us."""
+"""Atomic writing: whenever the process is killed, a file is either the old one or the complete new one."""
 
 import contextlib
 import os
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def write_atomic(path, data):
-    """Write `data` (bytes or str) so that `path` is the old file or the whole new one, whatever kills us."""
+    """Write `data` (bytes or str) to `path`; a kill at any time leaves either the old file or the complete new one."""
     with atomic_file(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager
 def atomic_file(path):
-    """A binary file to write into, which becomes `path` when it is whole and on disk; on an error nothing is left."""
+    """A context with a binary file that becomes `path` when it is complete and on disk; an error leaves no file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
@@ -23,11 +23,11 @@ def atomic_file(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except BaseException:  # an error while the content is made, or Ctrl-C
+    except BaseException:  # an error while the content is written, or Ctrl-C
         aside.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself is on disk
+        os.fsync(folder)  # so that the rename is on disk, too
     finally:
         os.close(folder)

@@ -1,7 +1,7 @@
-"""What an export says of itself: card.json. Written, found and checked here, without TensorFlow.
+"""The card of an export, card.json: written, found and checked here, without TensorFlow.
 
-An export is a folder saved_models/<name>/<version>/ with a SavedModel, model.keras and card.json. Either folder means
-it: the name's is its newest version.
+An export is a folder saved_models/<name>/<version>/ with a SavedModel, model.keras and card.json. A path to the folder
+<name> stands for its newest version.
 """
 
 import datetime
@@ -16,15 +16,15 @@ from keras_dl import features, paths, provenance, records
 from keras_dl.errors import UserError
 
 CARD = "card.json"
-MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "safety.jsonl"  # in a checkout
+MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "safety.jsonl"  # only in a checkout
 SAVED_MODEL = "saved_model.pb"
 NAMED = 5  # exports that a message lists
-PATTERN = "[]*?\\"
+PATTERN = "[]*?\\"  # characters that TensorFlow reads as a pattern in a path
 SAME_DRAW = "the same seed gives the same draw; verified in a fresh process"
 
 
 def versions(folder):
-    """The whole numbers that are names of folders in `folder`, ascending."""
+    """The version numbers in `folder`, ascending: the names of its sub-folders that are whole numbers."""
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
     except OSError:
@@ -33,10 +33,13 @@ def versions(folder):
 
 
 def find(path):
-    """The version folder that `path`, a version's or a name's folder, means, and its card.
+    """Find an export: (its version folder, its card).
+
+    Args:
+        path: a version's folder, or a name's folder, for its newest version.
 
     Raises:
-        UserError: nothing is there, or it is no export; the nearest that is one is named.
+        UserError: there is no such folder (the exports beside it are listed), or it is no export.
     """
     folder = Path(path)
     if not os.path.isdir(folder):
@@ -54,10 +57,10 @@ def find(path):
 
 
 def read(folder):
-    """The card in `folder`.
+    """Read and check the card in `folder`.
 
     Raises:
-        UserError: there is none, or it is not as records.Card has it, or a feature is not as its kind has it.
+        UserError: there is none, or it does not fit records.Card, or a feature's config does not fit its kind.
     """
     place = Path(folder) / CARD
     card = records.read(place, records.Card)
@@ -68,19 +71,19 @@ def read(folder):
 
 
 def features_of(card, endpoint, way, place=CARD):
-    """The features of an endpoint that the card describes: {name: features.Feature}.
+    """The features of an endpoint, as the card describes them: {name: features.Feature}.
 
-    A card that was written before features were said in it has their config elsewhere: of pictures, texts and sentences
-    in "preprocess", of classes in "classes", of piano-rolls in "data".
+    Cards of an older format have no "features"; there the config is in "preprocess" (of pictures, texts and sentences),
+    "classes" (of classes) or "data" (of piano-rolls).
 
     Args:
-        card: as read() gives it.
-        endpoint: its name.
+        card: the result of read().
+        endpoint: name of the endpoint.
         way: "inputs" or "outputs".
-        place: of the card, for the message.
+        place: path of the card, for the message.
 
     Raises:
-        UserError: the card is damaged; says the field.
+        UserError: the card is damaged; the message names the field.
     """
     return {
         name: _feature(card, tensor, place, f"endpoints.{endpoint}.{way}.{name}")
@@ -111,15 +114,17 @@ def _feature(card, tensor, place, field):
 
 
 def _config_before(card, fields):
-    """What a card of before features says of a feature with these fields of its config."""
+    """The config of a feature with these fields, from a card of the older format."""
     known = {**(card.get("data") or {}), **(card.get("preprocess") or {})}
     known |= {"classes": card["classes"]} if "classes" in card else {}
     return {name: known[name] for name in fields if name in known}
 
 
 def exports_below(saved_models):
-    """[(version folder, its card, or the UserError that says why it has none)] of every export in `saved_models`, by
-    name and version."""
+    """All exports in `saved_models`, by name and version: [(version folder, card)].
+
+    In place of a card that cannot be read stands the UserError that says why.
+    """
     saved_models, exports = Path(saved_models), []
     try:
         names = sorted(entry.name for entry in os.scandir(saved_models) if entry.is_dir())
@@ -134,13 +139,13 @@ def exports_below(saved_models):
 
 
 def describe(model, run, endpoints, outputs, metrics):
-    """The card of an export, but for its files, version and how to call it.
+    """The card of an export, without its files, version and example calls.
 
     Args:
-        model, run, endpoints, metrics: as export.save has them.
-        outputs: {endpoint: {output: its TensorSpec}}.
+        model, run, endpoints, metrics: as for export.save.
+        outputs: {endpoint: {output: TensorSpec}}.
     """
-    configs = {}  # those that several inputs and outputs share are written once
+    configs = {}  # a config that several inputs and outputs share is written once
     return {
         "name": run.name,
         "app": run.app,
@@ -176,15 +181,15 @@ def describe(model, run, endpoints, outputs, metrics):
 
 
 def measured(app, names):
-    """What the largest requests took that an endpoint takes, of the model that an app makes by default.
+    """The measured cost of the largest request that an endpoint allows, for the app's default model.
 
     Args:
         app: name of the app.
-        names: of the endpoint, which may have two.
+        names: the names of the endpoint, which may have two.
 
     Returns:
-        {"peak_mb": megabytes above the loaded model, "seconds", "model": of which model, "date", "commit"}, the newest
-        that benchmarks/safety.py has measured; {} where it was not measured, or the results are not here.
+        {"peak_mb": megabytes in addition to the loaded model, "seconds", "model": the measured model, "date",
+        "commit"}, the newest results of benchmarks/safety.py; {} if there are none, or this is no checkout.
     """
     try:
         lines = [json.loads(line) for line in MEASURED.read_text(encoding="utf-8").splitlines()]
@@ -203,20 +208,20 @@ def _names(endpoint, endpoints):
 
 
 def text(card):
-    """The card as JSON; NumPy's numbers and arrays, tuples and paths become plain ones."""
+    """The card as JSON; NumPy numbers, arrays, tuples and paths become plain values."""
     written = json.dumps(card, indent=2, default=_plain, ensure_ascii=False) + "\n"
-    return written.encode("utf-8", "backslashreplace").decode("utf-8")  # of names that are not UTF-8
+    return written.encode("utf-8", "backslashreplace").decode("utf-8")  # for names that are not UTF-8
 
 
 def how_to_call(folder, card):
-    """{"predict": shell command, "python": a few lines, "rest": URL and body} for the first of the card's endpoints."""
+    """Example calls of the first endpoint: {"predict": shell command, "python": some lines, "rest": URL and body}."""
     name = next(iter(card["endpoints"]))
     inputs = features_of(card, name, "inputs")
     python = ", ".join(f"{field}={feature.in_python()}" for field, feature in inputs.items())
     fed = [feature.on_command_line() for feature in inputs.values() if feature.is_fed]
     body = {"signature_name": name}
     values = {field: feature.in_rest() for field, feature in inputs.items()}
-    if any(feature.is_scalar for feature in inputs.values()):  # fits the columnar form only
+    if any(feature.is_scalar for feature in inputs.values()):  # REST has single numbers in the columnar format only
         body["inputs"] = {
             field: value if inputs[field].is_scalar else [value] for field, value in values.items()
         }  # fmt: skip
@@ -231,7 +236,7 @@ def how_to_call(folder, card):
 
 
 def _loading(folder):
-    """Lines of Python that load the SavedModel in `folder`."""
+    """The lines of Python that load the SavedModel in `folder`."""
     if not set(folder) & set(PATTERN):
         return ["import tensorflow as tf", f"model = tf.saved_model.load({folder!r})"]
     return [
@@ -243,7 +248,7 @@ def _loading(folder):
 
 
 def _tensor(name, feature, spec, configs):
-    """What the card says of an input or output; its config, where it has one, goes to `configs`."""
+    """The card's entry of an input or output; if the feature has a config, it is added to `configs`."""
     tensor = {"kind": feature.kind, "dtype": spec.dtype.name, "shape": spec.shape.as_list()}
     if feature.default is not None:
         tensor["default"] = _plain(feature.default)
@@ -254,7 +259,7 @@ def _tensor(name, feature, spec, configs):
 
 
 def _key(name, config, configs):
-    """The key under which `config` stands in `configs`; it is put there where it does not stand yet."""
+    """The key of `config` in `configs`, to which it is added if it is not there."""
     for key, other in configs.items():
         if other == config:
             return key
@@ -266,7 +271,7 @@ def _key(name, config, configs):
 
 
 def _saved_models(missing):
-    """The folder in which exports stand beside one that is not there."""
+    """The folder with all exports in which a missing one would be."""
     return missing.parent.parent if paths.number_of(missing.name) is not None else missing.parent
 
 

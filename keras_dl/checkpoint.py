@@ -1,8 +1,8 @@
-"""One file that holds what Keras forgets: seed generators, metrics, callbacks, history, position.
+"""Checkpoints: one file with the model and what Keras does not save: seed generators, metrics, history, position.
 
-A checkpoint is an uncompressed NPZ of arrays and one JSON text, written aside, flushed and renamed, so that a kill at
-any byte leaves the one before it. Two are kept: a file that was damaged later (zip stores a CRC of every member) is
-passed over with a line.
+A checkpoint is an uncompressed NPZ of arrays and one JSON text. It is written to a temporary file, flushed and renamed,
+so that a kill at any byte leaves the previous checkpoint intact. Two are kept: a file that was damaged later (zip
+stores a CRC of every member) is reported and skipped.
 """
 
 import io
@@ -15,7 +15,7 @@ import numpy as np
 from keras_dl import atomic, errors, records
 from keras_dl.errors import printable
 
-KEEP = 2
+KEEP = 2  # checkpoints
 STATE = "state.json"  # the member with everything that is not an array
 
 
@@ -23,13 +23,13 @@ def write(folder, epoch, step, arrays, state):
     """Write `arrays` {name: array} and `state` (JSON values) as the newest checkpoint of `folder`.
 
     Args:
-        epoch, step: position: finished epochs, and steps done of the next.
+        epoch, step: the position: number of finished epochs, and of steps done in the next.
 
     Raises:
-        OSError: the disk is full or cannot be written; the older checkpoints stand.
+        OSError: the disk is full or cannot be written; older checkpoints are unchanged.
     """
     folder = Path(folder)
-    for torn in folder.glob(".*.tmp"):  # by a kill
+    for torn in folder.glob(".*.tmp"):  # left by a kill
         torn.unlink()
     with atomic.atomic_file(folder / f"{epoch:06d}-{step:09d}.npz") as file:
         write_archive(file, arrays, state)
@@ -38,16 +38,17 @@ def write(folder, epoch, step, arrays, state):
 
 
 def newest(folder, check=None):
-    """(arrays, state) of the newest checkpoint that is whole and fits; others are named and passed over.
+    """Read the newest checkpoint that is undamaged and fits; others are reported on stderr and skipped.
 
     Args:
-        check: function of (arrays, state) that raises ValueError where they do not fit what is to be restored.
+        folder: the folder of checkpoints.
+        check: function of (arrays, state) that raises ValueError if they do not fit the model to be restored.
 
     Returns:
-        None where there is no checkpoint, or all are damaged.
+        (arrays, state); None if there is no checkpoint, or all are damaged.
 
     Raises:
-        errors.UserError: some are whole, and none of them fits.
+        errors.UserError: there are undamaged checkpoints, but none of them fits.
     """
     files, unfit = _files(folder), None
     for path in reversed(files):
@@ -75,18 +76,22 @@ def newest(folder, check=None):
 
 
 def variables(model):
-    """Every variable that moves while `model` is trained: weights, seed generators, optimizers, metrics; and those of
-    TensorFlow's own (tf.Variable, tf.random.Generator) among the attributes of a model with a train_step of its own."""
+    """All variables that change while `model` is trained: weights, seed generators, optimizers, metrics.
+
+    For a model with a train_step of its own, also the tf.Variables and the states of tf.random.Generators among its
+    attributes.
+    """
     of_optimizers = [variable for optimizer in optimizers(model).values() for variable in optimizer.variables]
     every = [*model.variables, *of_optimizers, *model.metrics_variables, *_tensorflow_variables(model)]
     return list({id(variable): variable for variable in every}.values())
 
 
 def optimizers(model):
-    """{name: optimizer} of all that train `model`: its parts' by the part, the compiled one as "", and those among its
-    attributes, and in their lists and dictionaries, by the attribute.
+    """All optimizers that train `model`: {name: optimizer}.
 
-    An optimizer that no step has applied has no variables but its counter, and is left out: it trains nothing.
+    Optimizers of a ModelWithParts have the names of its parts. For other models the compiled optimizer is called "",
+    and those among the attributes, or in lists and dictionaries there, have the attribute's name. An optimizer that
+    has never been applied is left out: it has no variables but its counter, and trains nothing.
     """
     import keras
 
@@ -101,7 +106,7 @@ def optimizers(model):
 
 
 def _held(attributes):
-    """(name, object) of attributes, and of what their lists and dictionaries hold: ("optimizers/critic", ...)."""
+    """(name, object) of attributes and, recursively, of items in lists and dictionaries: ("optimizers/critic", ...)."""
     for name, value in attributes.items():
         yield name, value
         if isinstance(value, dict):
@@ -123,19 +128,19 @@ def _tensorflow_variables(model):
 
 
 def check_sizes(file, size):
-    """Raise ValueError where the members of an opened NPZ file, which are not compressed, claim more than its bytes."""
+    """Raise ValueError if the uncompressed members of an opened NPZ file claim more bytes than the file has."""
     if sum(member.file_size for member in file.zip.infolist()) > size:
         raise ValueError("its members claim more bytes than it has")
 
 
 def write_archive(file, arrays, state):
-    """Write the two into an opened file."""
+    """Write arrays and state into an opened file."""
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
     np.savez(file, **{STATE: text}, **arrays)
 
 
 def read_archive(path):
-    """(arrays, state) of the file; ValueError or OSError where it is damaged."""
+    """(arrays, state) of the file; ValueError or OSError if it is damaged."""
     data = path.read_bytes()
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:

@@ -1,4 +1,4 @@
-"""Commands as one would type them here: this process's own, and the next ones that an app prints, ready to paste."""
+"""Command lines, ready to paste: that of this process, and the next commands that an app prints."""
 
 import shlex
 import sys
@@ -6,16 +6,17 @@ from pathlib import Path
 
 
 def following(run, app, *, predict=(), searched=None, data=()):
-    """Say what can be done next with a run: look at it, ask its export, train the winner again, take other data.
+    """Print the next commands for a run: TensorBoard, predict, train the winner of a search again, use other data.
 
-    Nothing is said where its folder goes with the process.
+    Prints nothing if the run's folder is deleted at the end of the process.
 
     Args:
         run: the runs.Run.
         app: path of the app's file.
-        predict: lists of what follows `predict`: words, and pathlib.Paths, which are said as seen from here.
-        searched: the flags that build the winner of a search again, a list of words; None where there was no search.
-        data: lists of flags that name other data.
+        predict: list of the arguments of `predict`, each a list of words and of pathlib.Paths, which are printed
+            relative to the working folder.
+        searched: the flags that build the winner of a search again, a list of words; None if there was no search.
+        data: list of lists of flags that select other data.
     """
     if run.throwaway:
         return
@@ -32,11 +33,12 @@ def following(run, app, *, predict=(), searched=None, data=()):
 
 
 def other_data(used, *names):
-    """The flags that name other data than `used`: [["--dataset", name], ...].
+    """The flags that select other data than `used`: [["--dataset", name], ...].
 
     Args:
-        used: a data set's name, or a path of the user's own.
-        names: data sets, and stand-ins for a path of one's own ("path/to/...").
+        used: the name of a data set, or the path of the user's own data.
+        names: names of data sets, and placeholders for the user's own data ("path/to/..."), which are left out if
+            `used` is a path.
     """
     own = Path(used).exists()
     return [["--dataset", name] for name in names if name != used and not (own and name.startswith("path/"))]
@@ -47,11 +49,11 @@ def command_line():
 
 
 def python():
-    """The running interpreter as one would type it here: .venv/bin/python from the project's root."""
+    """The running interpreter, as typed in the working folder: .venv/bin/python in the project's root."""
     return typed(Path(sys.executable))
 
 
 def typed(path):
-    """A path as one would type it from here, quoted where it must be."""
+    """A path as typed in the working folder: relative if it is inside, quoted if necessary."""
     path = Path(path)
     return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

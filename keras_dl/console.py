@@ -1,7 +1,7 @@
-"""Standard streams that cannot stop a run: what is printed may lose characters or be lost, the run goes on.
+"""Standard streams whose failures cannot stop a run: output may be lost, but training goes on.
 
-A terminal without the letters of a class's name, a pipe whose reader is gone, a full device behind standard output, a
-standard output that was closed before Python began: each would end a training by an exception out of print.
+A terminal that lacks the letters of a class name, a pipe whose reader has ended, a full disk behind standard output, a
+standard output that was closed before Python started: in each case print would end the training with an exception.
 """
 
 import contextlib
@@ -11,18 +11,18 @@ import sys
 
 
 def steady():
-    """Make standard output and error such streams. What already stands in their place, a test's or a notebook's, stays.
+    """Replace standard output and standard error by streams that never fail; those of a test or a notebook stay.
 
     A letter that a stream's encoding lacks is written as its code (caf\\xe9). What cannot be written is dropped.
     """
     open_descriptors()
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
-        if stream is None:  # it was closed before Python began; its descriptor is the null device now
+        if stream is None:  # closed before Python started; its descriptor is the null device now
             setattr(sys, name, _stream(io.FileIO(number, "w", closefd=False), "utf-8", line_buffering=True))
             continue
         buffer = getattr(stream, "buffer", None)
-        file = getattr(buffer, "raw", buffer)  # without a buffer in between by `python -u`
+        file = getattr(buffer, "raw", buffer)  # `python -u` has no buffer in between
         if isinstance(stream, io.TextIOWrapper) and isinstance(file, io.FileIO) and file.fileno() == number:
             with contextlib.suppress(OSError):
                 stream.flush()
@@ -31,10 +31,10 @@ def steady():
 
 
 def open_descriptors():
-    """Lay the null device on each of the descriptors 0, 1 and 2 that is closed.
+    """Open the null device on each of the descriptors 0, 1 and 2 that is closed.
 
-    Else the next file that is opened, a checkpoint say, gets its number, and what TensorFlow writes to descriptor 2
-    stands in that file.
+    Otherwise the next file to be opened, such as a checkpoint, would get that descriptor, and what TensorFlow writes to
+    descriptor 2 would end up in it.
     """
     for number in (0, 1, 2):
         try:
@@ -54,7 +54,7 @@ def _stream(file, encoding, line_buffering, write_through=False):
 
 
 class _Lossy(io.RawIOBase):
-    """A file that says of everything that it is written."""
+    """A file whose write never fails: what cannot be written counts as written."""
 
     def __init__(self, file):
         self.file, self.name, self.mode = file, file.name, "wb"
@@ -62,7 +62,7 @@ class _Lossy(io.RawIOBase):
     def write(self, data):
         with contextlib.suppress(OSError):
             written = self.file.write(data)
-            if written is not None:  # None: a pipe that takes nothing at the moment, and is not waited for
+            if written is not None:  # None: a full pipe in non-blocking mode
                 return written
         return len(data)
 

@@ -1,11 +1,11 @@
-"""Probability distributions whose parameters are a network's outputs: the one place where a likelihood is written.
+"""Probability distributions whose parameters are a network's outputs: the one place where likelihoods are computed.
 
-Every distribution has log_prob(value) in nats, sample(seed) and mean(); mode() and entropy() where they have a formula.
-Plain TensorFlow operations: they run inside an exported graph, and derivatives of any order can be taken of log_prob.
-Numbers are float32 whatever the precision of the parameters; float64 stays float64.
-A seed is a tensor of two whole numbers: the same seed gives the same sample, on every device (but XLA's own numbers are
-others, of the same distribution). A temperature of 0 gives the most probable value where a distribution says so.
-Shapes: "..." are the parameters' axes in front, which stand for independent draws; K classes or mixture components.
+Every distribution has log_prob(value) in nats, sample(seed) and mean(), and, if there is a formula, mode() and
+entropy(). They are plain TensorFlow operations, so they work inside an exported graph, and log_prob has derivatives of
+any order. Computation is in float32 whatever the dtype of the parameters, except that float64 stays float64.
+A seed is a tensor of two integers: the same seed gives the same sample on every device, except that under XLA the
+samples are different ones from the same distribution. Where documented, temperature 0 gives the most probable value.
+Shapes: "..." are leading axes of the parameters, over which values are independent; K classes or mixture components.
 """
 
 import math
@@ -21,29 +21,30 @@ class Categorical:
     """One of K classes, with probabilities softmax(logits).
 
     Args:
-        logits: (..., K); -inf for a class that cannot be.
+        logits: (..., K); -inf for an impossible class.
 
     >>> round(float(Categorical([0.0, 0.0, 0.0, 0.0]).log_prob(2)), 4)  # log 1/4
     -1.3863
     """
 
     def __init__(self, logits):
-        self.logits = _wide(logits)
+        self.logits = _at_least_float32(logits)
 
     def log_prob(self, value):
-        """log softmax(logits) at `value`, whole numbers (...) in [0, K): (...)."""
-        shifted = self.logits - tf.reduce_max(self.logits, -1, keepdims=True)  # exact also of logits of 10,000
+        """log softmax(logits) at `value`, integers (...) in [0, K) -> (...)."""
+        shifted = self.logits - tf.reduce_max(self.logits, -1, keepdims=True)  # stable even for logits of 10,000
         log_z = tf.math.log(tf.reduce_sum(tf.exp(shifted), -1))
         return tf.gather(shifted, value, batch_dims=self.logits.shape.rank - 1) - log_z
 
     def cross_entropy(self, value, label_smoothing=0.0, *, fast=True):
-        """-log_prob(value), or the cross-entropy to a target of which a share is spread evenly over all classes.
+        """-log_prob(value), with label smoothing if desired.
 
         Args:
-            value: whole numbers (...) in [0, K).
-            label_smoothing: the share (arXiv:1512.00567, section 7).
-            fast: with a gradient of its own, several times as fast as that of the plain operations, of which no second
-                derivative can be taken; it is 0 where the gradient that comes in is 0, also where the logits are NaN.
+            value: integers (...) in [0, K).
+            label_smoothing: the share of the target that is spread uniformly over all classes (arXiv:1512.00567,
+                section 7).
+            fast: use a custom gradient, several times as fast as that of plain operations, but without a second
+                derivative. It is 0 where the upstream gradient is 0, even if the logits are NaN.
 
         Returns:
             (...)
@@ -61,12 +62,12 @@ class Categorical:
         return tf.reshape(_fast_cross_entropy(rows, values, label_smoothing), tf.shape(value))
 
     def perturbed(self, seed, temperature=1.0):
-        """logits + temperature * g, g standard Gumbel noise: its largest entry is a sample (the Gumbel-max trick)."""
+        """logits + temperature * Gumbel noise, (..., K): the largest entry's index is a sample (Gumbel-max trick)."""
         gumbel = -tf.math.log(-tf.math.log(_uniform(seed, tf.shape(self.logits), self.logits.dtype)))
         return self.logits + tf.cast(temperature, self.logits.dtype) * gumbel
 
     def sample(self, seed, temperature=1.0):
-        """A class drawn from softmax(logits / temperature), the mode at temperature 0: (...) int32."""
+        """A class sampled from softmax(logits / temperature), or the mode at temperature 0: (...) int32."""
         return tf.argmax(self.perturbed(seed, temperature), -1, output_type=tf.int32)
 
     def probabilities(self):
@@ -74,21 +75,21 @@ class Categorical:
         return tf.nn.softmax(self.logits)
 
     def mean(self):
-        """The mean of one-hot vectors of the classes, which is their probabilities: (..., K)."""
+        """The mean of the class as a one-hot vector, which is the probabilities: (..., K)."""
         return self.probabilities()
 
     def mode(self):
-        """The most probable class, of equals the first: (...) int32."""
+        """The most probable class, the first if several are equal: (...) int32."""
         return tf.argmax(self.logits, -1, output_type=tf.int32)
 
     def entropy(self):
-        """In nats: (...)."""
+        """The entropy in nats: (...)."""
         logs = tf.nn.log_softmax(self.logits)
         return -tf.reduce_sum(tf.math.multiply_no_nan(logs, tf.exp(logs)), -1)
 
 
 class Bernoulli:
-    """Entries that are 0 or 1, each on its own: 1 with probability sigmoid(logits).
+    """Independent entries that are 0 or 1: 1 with probability sigmoid(logits).
 
     Args:
         logits: (...).
@@ -98,21 +99,24 @@ class Bernoulli:
     """
 
     def __init__(self, logits):
-        self.logits = _wide(logits)
+        self.logits = _at_least_float32(logits)
 
     def log_prob(self, value):
-        """Of each entry: value in [0, 1], any dtype, (...) or of a shape that is broadcast with it -> (...)."""
+        """Log-probability of entries: value in [0, 1], any dtype, of a shape that broadcasts with logits -> (...)."""
         return -tf.nn.sigmoid_cross_entropy_with_logits(*self._with_logits(value))
 
     def cross_entropy(self, value, *, fast=True):
-        """-log_prob(value); fast: with a gradient that is 0 where the one that comes in is 0, whatever stands there,
-        and of which no second derivative can be taken."""
+        """-log_prob(value).
+
+        fast: use a custom gradient, without a second derivative. It is 0 where the upstream gradient is 0, even if the
+        value or the logits there are NaN.
+        """
         if not fast:
             return -self.log_prob(value)
         return _fast_sigmoid_cross_entropy(*self._with_logits(value))
 
     def sample(self, seed, temperature=1.0):
-        """1 with probability sigmoid(logits / temperature), the mode at temperature 0: (...) of 0 and 1."""
+        """1 with probability sigmoid(logits / temperature), or the mode at temperature 0: (...) of 0 and 1."""
         u = _uniform(seed, tf.shape(self.logits), self.logits.dtype)
         noise = tf.math.log(u) - tf.math.log1p(-u)
         return tf.cast(self.logits + tf.cast(temperature, self.logits.dtype) * noise > 0, self.logits.dtype)
@@ -122,16 +126,16 @@ class Bernoulli:
         return tf.sigmoid(self.logits)
 
     def mode(self):
-        """The more probable value, 0 of equals: (...)."""
+        """The more probable value, 0 if both are equal: (...)."""
         return tf.cast(self.logits > 0, self.logits.dtype)
 
     def entropy(self):
-        """In nats: (...)."""
+        """The entropy of each entry in nats: (...)."""
         positive, negative = tf.sigmoid(self.logits), tf.sigmoid(-self.logits)
         return positive * tf.nn.softplus(-self.logits) + negative * tf.nn.softplus(self.logits)
 
     def _with_logits(self, value):
-        """(value, logits) of one dtype and shape."""
+        """(value, logits) with the same dtype and shape."""
         value = tf.cast(value, self.logits.dtype)
         if value.shape.rank == self.logits.shape.rank and value.shape.is_compatible_with(self.logits.shape):
             return value, self.logits
@@ -140,7 +144,7 @@ class Bernoulli:
 
 
 class Normal:
-    """Real numbers, each on its own.
+    """Independent real numbers.
 
     Args:
         mean: (...).
@@ -151,11 +155,11 @@ class Normal:
     """
 
     def __init__(self, mean, log_scale):
-        self.location = _wide(mean)
+        self.location = _at_least_float32(mean)
         self.log_scale = tf.cast(log_scale, self.location.dtype)
 
     def log_prob(self, value):
-        """The logarithm of the density at each value (...): (...)."""
+        """The log density at each value (...) -> (...)."""
         standard = (tf.cast(value, self.location.dtype) - self.location) * tf.exp(-self.log_scale)
         return -0.5 * standard * standard - self.log_scale - 0.5 * math.log(2 * math.pi)
 
@@ -166,11 +170,11 @@ class Normal:
         return self.location + tf.cast(temperature, self.location.dtype) * tf.exp(self.log_scale) * noise
 
     def mean(self):
-        """(...)."""
+        """The mean: (...)."""
         return self.location
 
     def mode(self):
-        """The mean: (...)."""
+        """The mode, which is the mean: (...)."""
         return self.location
 
     def entropy(self):
@@ -179,39 +183,39 @@ class Normal:
 
 
 class DiscretisedLogisticMixture:
-    """A pixel of C channels, whole numbers from 0 to levels - 1: a mixture of logistic distributions, rounded.
+    """A mixture of discretised logistic distributions, for a pixel of C channels, integers from 0 to levels - 1.
 
     With x the value scaled to [-1, 1], h = 1 / (levels - 1) half the distance of two values, and sigma the sigmoid:
 
         P(x) = sum_k pi_k prod_c (sigma((x_c + h - mu_ck) / s_ck) - sigma((x_c - h - mu_ck) / s_ck))
 
-    where for the least value -infinity stands in place of x - h, and for the largest infinity in place of x + h. All
-    channels of a pixel come from the same component. With coefficients the mean of a channel moves with the values of
+    where x - h is replaced by -infinity for the smallest value, and x + h by infinity for the largest. All channels of
+    a pixel come from the same component. With coefficients, the mean of a channel depends linearly on the values of
     the channels before it: mu_2 + a x_1 and mu_3 + b x_1 + c x_2 (equation 3).
-    Where each channel is to have a mixture of its own, make each a pixel of one channel: parameters (..., C, 1, K).
+    For a separate mixture in each channel, treat each channel as a pixel: parameters (..., C, 1, K).
 
     Args:
         logits: (..., K), of the components.
         means: (..., C, K), in the scale of x.
-        log_scales: (..., C, K); at least LEAST_LOG_SCALE is taken.
-        coefficients: (..., C (C - 1) / 2, K): a, b, c, ...; None: the channels are independent within a component. (The
-            authors' network gives them through a tanh.)
-        levels: how many values there are.
+        log_scales: (..., C, K); raised to LEAST_LOG_SCALE where smaller.
+        coefficients: (..., C (C - 1) / 2, K): a, b, c, ...; None: the channels are independent within a component. (In
+            the authors' code they are the tanh of network outputs.)
+        levels: number of values.
 
     Raises:
-        ValueError: the shapes do not go together.
+        ValueError: the shapes do not fit each other.
 
     Source: Salimans et al., "PixelCNN++" (arXiv:1701.05517), equations 1 to 3.
-    Deviation: the difference of the two sigmoids is computed as sigma(a) sigma(-b) (1 - exp(b - a)), which is exact
-    everywhere, so that no approximation by the density is needed where it is small.
+    Deviation: the difference of sigmoids, sigma(a) - sigma(b), is computed as sigma(a) sigma(-b) (1 - exp(b - a)),
+    which is accurate everywhere, so it need not be approximated by the density where it is small.
 
     >>> uniform = DiscretisedLogisticMixture([0.0], [[0.0]], [[9.0]])
-    >>> [round(float(p), 3) for p in tf.exp(uniform.log_prob([[0], [255]]))]  # so wide that all lies beyond the ends
+    >>> [round(float(p), 3) for p in tf.exp(uniform.log_prob([[0], [255]]))]  # so wide that all mass is at the ends
     [0.5, 0.5]
     """
 
     def __init__(self, logits, means, log_scales, coefficients=None, *, levels=256):
-        self.logits = _wide(logits)
+        self.logits = _at_least_float32(logits)
         self.means = tf.cast(means, self.logits.dtype)
         self.log_scales = tf.maximum(tf.cast(log_scales, self.logits.dtype), LEAST_LOG_SCALE)
         self.levels, self.channels = levels, self.means.shape[-2]
@@ -230,16 +234,17 @@ class DiscretisedLogisticMixture:
 
     @classmethod
     def of_outputs(cls, outputs, channels, components, *, coupled=False, levels=256):
-        """The distribution whose parameters are a network's outputs side by side, outputs_of(...) of them.
+        """The distribution with the parameters in the last axis of a network's outputs.
 
         Args:
-            outputs: (..., outputs_of(channels, components, coupled)): logits, means, log scales and, coupled, the
+            outputs: (..., outputs_of(channels, components, coupled)): logits, means, log scales and, if coupled, the
                 coefficients before their tanh.
             channels, components: C and K.
-            coupled: the channels' means move with the channels before.
+            coupled: whether the mean of a channel depends on the channels before it.
+            levels: number of values.
 
         Raises:
-            ValueError: as many outputs as that are not there.
+            ValueError: the last axis has another size.
         """
         wanted = cls.outputs_of(channels, components, coupled)
         if outputs.shape[-1] != wanted:
@@ -247,7 +252,7 @@ class DiscretisedLogisticMixture:
                 f"DiscretisedLogisticMixture: {channels} channels and {components} components need {wanted} outputs; "
                 f"got {outputs.shape[-1]}."
             )
-        outputs = _wide(outputs)
+        outputs = _at_least_float32(outputs)
         groups = [1, channels, channels, channels * (channels - 1) // 2 if coupled else 0]
         front = tf.shape(outputs)[:-1]
         parts = [
@@ -259,7 +264,7 @@ class DiscretisedLogisticMixture:
 
     @staticmethod
     def outputs_of(channels, components, coupled=False):
-        """How many outputs a pixel needs.
+        """The number of network outputs for a pixel.
 
         >>> DiscretisedLogisticMixture.outputs_of(3, 10, coupled=True)  # the paper's
         100
@@ -267,7 +272,7 @@ class DiscretisedLogisticMixture:
         return components * (1 + 2 * channels + (channels * (channels - 1) // 2 if coupled else 0))
 
     def log_prob(self, value):
-        """Of each pixel: value (..., C) whole numbers from 0 to levels - 1, any dtype -> (...)."""
+        """The log-probability of each pixel: value (..., C), integers from 0 to levels - 1, any dtype -> (...)."""
         scaled = tf.unstack(self._scaled(tf.cast(value, self.logits.dtype)), self.channels, axis=-1)
         logs = tf.nn.log_softmax(self.logits)
         for channel in range(self.channels):
@@ -275,7 +280,7 @@ class DiscretisedLogisticMixture:
         return tf.reduce_logsumexp(logs, -1)
 
     def _log_prob_of(self, channel, scaled):
-        """Of a channel, given those before it, by each component: C scaled values (...) -> (..., K)."""
+        """log P of a channel given those before it, for each component: list of C scaled values (...) -> (..., K)."""
         x, half = scaled[channel][..., None], 1 / (self.levels - 1)
         log_scale, mean = self.log_scales[..., channel, :], self._mean_of(channel, scaled)
         above, below = (tf.exp(-log_scale) * (x + side * half - mean) for side in (1, -1))
@@ -284,7 +289,7 @@ class DiscretisedLogisticMixture:
         return tf.where(x < -1 + half, tf.math.log_sigmoid(above), upper)
 
     def sample(self, seed):
-        """A pixel (..., C) int32: a component, and of it the channels one after the other."""
+        """A pixel (..., C) int32: samples a component, then its channels one after the other."""
         components = self.logits.shape[-1]
         front = tf.shape(self.logits)[:-1]
         shape = tf.concat([front, [components + self.channels]], 0)
@@ -305,10 +310,10 @@ class DiscretisedLogisticMixture:
         return tf.cast(tf.stack(values, -1), tf.int32)
 
     def mean(self):
-        """Of each channel, between 0 and levels - 1: (..., C). The sum over v > 0 of P(value >= v).
+        """The mean of each channel, from 0 to levels - 1: (..., C). It is the sum over v > 0 of P(value >= v).
 
         Raises:
-            ValueError: the channels are coupled; their means have no formula.
+            ValueError: the channels are coupled: then there is no formula.
         """
         if self.coefficients is not None:
             raise ValueError("DiscretisedLogisticMixture: mean needs channels without coefficients; got coefficients.")
@@ -321,7 +326,7 @@ class DiscretisedLogisticMixture:
         return value * (2 / (self.levels - 1)) - 1
 
     def _mean_of(self, channel, scaled):
-        """mu of a channel, (..., K), given a list of the scaled values (...) of at least the channels before."""
+        """mu of a channel, (..., K), given a list of scaled values (...) of at least the channels before it."""
         mean = self.means[..., channel, :]
         if self.coefficients is None:
             return mean
@@ -331,26 +336,26 @@ class DiscretisedLogisticMixture:
         return mean
 
     def _log_share(self, log_scale):
-        """log(1 - exp(-w)) of the distance w of two edges in units of the scale, also where w rounds to 0."""
+        """log(1 - exp(-w)), w the distance of two edges in units of the scale; accurate even if w is tiny."""
         log_width = math.log(2 / (self.levels - 1)) - log_scale
         small = log_width < math.log(1e-3)
-        safe = tf.where(small, tf.zeros_like(log_width), log_width)  # no gradient of the branch that is not taken
+        safe = tf.where(small, tf.zeros_like(log_width), log_width)  # no NaN gradient from the other branch
         return tf.where(small, log_width - tf.exp(log_width) / 2, tf.math.log(-tf.math.expm1(-tf.exp(safe))))
 
 
-def _wide(x):
-    """A tensor in float32, or float64 where it is that."""
+def _at_least_float32(x):
+    """A tensor as float32; float64 stays float64."""
     x = tf.convert_to_tensor(x)
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
 
 
 def _uniform(seed, shape, dtype):
-    """Uniform in (0, 1); one algorithm on every device."""
+    """Uniform in (0, 1), by the same algorithm on every device."""
     return tf.random.stateless_uniform(shape, seed, minval=TINY, maxval=1.0, dtype=dtype, alg="philox")
 
 
 def _fast_sigmoid_cross_entropy(targets, logits):
-    """TensorFlow's, with a gradient that is 0 where the upstream one is, whatever stands there."""
+    """TensorFlow's cross-entropy, with a gradient that is 0 where the upstream gradient is 0, even for NaN."""
 
     @tf.custom_gradient
     def cross_entropy(logits):
@@ -363,14 +368,14 @@ def _fast_sigmoid_cross_entropy(targets, logits):
 
 
 def _fast_cross_entropy(logits, targets, smoothing):
-    """(N, K), (N,) -> (N,). TensorFlow's own kernel takes ten times as long as its softmax; this is made of that."""
+    """(N, K), (N,) -> (N,). Uses TensorFlow's softmax, which is ten times as fast as its cross-entropy kernel."""
 
     @tf.custom_gradient
     def cross_entropy(logits):
         chosen = tf.stack([tf.range(tf.size(targets)), targets], 1)
         softmax = tf.nn.softmax(logits)
         largest, places = tf.math.top_k(logits, 1)
-        # log Z, from the one probability that cannot vanish.
+        # log Z, from the largest probability, which cannot underflow.
         top = tf.gather_nd(softmax, tf.stack([tf.range(tf.size(targets)), places[:, 0]], 1))
         log_z = largest[:, 0] - tf.math.log(top)
         mean = (1 - smoothing) * tf.gather_nd(logits, chosen)
@@ -379,7 +384,7 @@ def _fast_cross_entropy(logits, targets, smoothing):
 
         def backward(upstream):
             share = smoothing / tf.cast(tf.shape(logits)[-1], logits.dtype)
-            # Of a step that does not count 0, also where its logits are NaN.
+            # 0 for a time step without weight, even if its logits are NaN.
             gradient = tf.math.multiply_no_nan(softmax - share if smoothing else softmax, upstream[:, None])
             return tf.tensor_scatter_nd_sub(gradient, chosen, (1 - smoothing) * upstream)
 

@@ -1,9 +1,9 @@
-"""A user's mistake, and text of strangers made fit for a terminal."""
+"""Errors that a user can correct, and the escaping of untrusted text for a terminal."""
 
 import re
 
-# Control characters, line and paragraph separators, lone surrogates, and what turns the direction of writing around:
-# a terminal would obey them. Letters of every script stay, also those that join others (ZWJ, ZWNJ).
+# Control characters, line and paragraph separators, lone surrogates, and marks of the writing direction: a terminal
+# would act on them. Letters of every script are kept, and so are joiners (ZWJ, ZWNJ).
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
@@ -11,7 +11,7 @@ UNPRINTABLE = re.compile(
 
 
 class UserError(ValueError):
-    """A mistake of the user's: said in one line, exit status 2, no traceback."""
+    """A user's mistake: an app prints one line, without a traceback, and exits with status 2."""
 
     def __init__(self, message):
         super().__init__(printable(message))
@@ -21,7 +21,7 @@ class Refused(UserError):
     """An endpoint refuses a request.
 
     Attributes:
-        sentence: the endpoint's own; None where TensorFlow failed inside it.
+        sentence: the endpoint's own reason; None if TensorFlow itself failed.
     """
 
     def __init__(self, message, sentence):
@@ -30,11 +30,11 @@ class Refused(UserError):
 
 
 def printable(text, keep=""):
-    r"""`text` with what a terminal would obey written out, so that it stays on its line and says what it holds.
+    r"""`text` with characters on which a terminal would act replaced by escape sequences; so it stays on one line.
 
     Args:
-        text: a string, or what str() makes one of.
-        keep: characters that stay, such as the line ends of a text.
+        text: a string, or an object to convert with str().
+        keep: characters not to replace, such as the line ends of a text.
 
     >>> printable("red \x1b[31m, two\nlines")
     'red \\x1b[31m, two\\nlines'

@@ -1,7 +1,7 @@
-"""What proves an architecture: the laws (tests of its equations) that hold it, and its recorded figures.
+"""The evidence for an architecture: its laws (tests of its equations) and its recorded figures.
 
-Both stand in a checkout of the project, not in an installed package. They are read from the sources when they are
-asked for, without running a test and without TensorFlow, so that no list of them can be out of date.
+Both exist in a checkout of the project only, not in an installed package. They are read from the sources on request,
+without running a test and without TensorFlow, so no list of them can be out of date.
 """
 
 import ast
@@ -17,26 +17,26 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
 BENCHMARKS = ROOT / "benchmarks"
 LAWS = ("test_laws*.py", "test_oracle*.py")  # the files whose tests are laws
-TABLE = "CASES"  # of tests/cases.py: {row: a small model of a builder}, over which the common laws run
+TABLE = "CASES"  # in tests/cases.py: {row: a small model of a builder}, on which the common laws are tested
 
 
 def in_checkout():
-    """Are the tests and the recorded figures here?"""
+    """Whether the tests and the recorded figures are here."""
     return TESTS.is_dir() and BENCHMARKS.is_dir()
 
 
 def laws(architecture):
-    """The laws that hold an architecture.
+    """The laws of an architecture.
 
-    They are those that name its builder or a layer of ours that its file imports, those that take one of its rows of
-    the table in tests/cases.py, and those that run over all rows. A test that chooses among the rows by a condition of
-    its own counts as one that runs over all.
+    They are the tests that mention its builder or one of our layers that its file imports, those that use one of its
+    rows of the table in tests/cases.py, and those that run on all rows. A test that selects rows by a condition of its
+    own counts as one that runs on all rows.
 
     Args:
         architecture: a row of models.catalogue().
 
     Returns:
-        {file name: {test: the first line of its docstring, or ""}}, the files and the tests in their order.
+        {file name: {test: the first line of its docstring, or ""}}, files sorted by name, tests in their order.
     """
     subjects = {f"build_{architecture.name}", *_layers(ROOT / architecture.file)}
     rows, selectors = _table()
@@ -61,7 +61,7 @@ def laws(architecture):
 
 
 def recorded():
-    """benchmarks/recorded.py, which reads the recorded figures."""
+    """The module benchmarks/recorded.py, which reads the recorded figures."""
     sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
     try:
         return importlib.import_module("recorded")
@@ -70,7 +70,7 @@ def recorded():
 
 
 def _layers(file):
-    """The layers of ours that a model file imports, itself or through a file that model files share."""
+    """Names of our layers that a model file imports, directly or through a file shared by model files."""
     classes, layers = registration.names(), set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("keras_dl."):
@@ -87,14 +87,14 @@ def _layers(file):
 
 @dataclasses.dataclass
 class _Definition:
-    """What a definition at a file's top says.
+    """What a definition at the top level of a file refers to.
 
     Attributes:
-        words: its names, attributes and strings.
+        words: the names, attributes and strings in it.
         docstring: the first line, or "".
         takes_all: it uses the whole table of models.
         takes_a_row: it looks up a row whose name is a variable.
-        rows: the rows that it looks up by their names.
+        rows: the rows that it looks up by a constant name.
         calls: [(function, strings among its arguments)].
     """
 
@@ -106,18 +106,23 @@ class _Definition:
     calls: list = dataclasses.field(default_factory=list)
 
     def selected(self, rows, selectors):
-        """The rows of the table that it is about, of {row: words of its entry}."""
+        """The rows of the table that it uses.
+
+        Args:
+            rows: {row: words of its entry}.
+            selectors: names of the functions that select rows by such words.
+        """
         if self.takes_all:
             return set(rows)
         chosen = self.rows | (self.words & rows.keys() if self.takes_a_row else set())
         for function, strings in self.calls:
-            if function in selectors:  # "having", say: all rows whose entries have these words
+            if function in selectors:  # such as "having": all rows whose entries have these words
                 chosen |= {row for row, words in rows.items() if strings <= words}
         return chosen
 
 
 def _with_users(names, definitions):
-    """The names, and those whose definitions use one of them."""
+    """The names, and all names whose definitions use one of them, directly or indirectly."""
     users, before = set(names), None
     while users != before:
         before = set(users)
@@ -127,7 +132,7 @@ def _with_users(names, definitions):
 
 @functools.cache
 def _table():
-    """({row of the table in tests/cases.py: words of its entry}, the functions there that select rows)."""
+    """({row of the table in tests/cases.py: words of its entry}, names of the functions there that select rows)."""
     file = TESTS / "cases.py"
     if not file.exists():
         return {}, set()
@@ -145,7 +150,7 @@ def _table():
 
 @functools.cache
 def _definitions(file):
-    """{name at a file's top: its _Definition}"""
+    """{name: _Definition} of all definitions at the top level of a file."""
     definitions = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

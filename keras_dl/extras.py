@@ -1,4 +1,4 @@
-"""Packages that only some need: those of the extras, such as keras_dl[music]."""
+"""Imports of optional packages, which are installed by extras such as keras_dl[music]."""
 
 import importlib
 
@@ -9,9 +9,9 @@ def needs(package, extra, what):
     """Import a package of an extra.
 
     Args:
-        package: its name as it is imported.
-        extra: that brings it, such as "music".
-        what: needs it, for the message.
+        package: its name in an import statement.
+        extra: the extra that installs it, such as "music".
+        what: what needs it, for the message.
 
     Returns:
         The module.

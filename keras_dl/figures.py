@@ -5,8 +5,8 @@ import warnings
 
 
 def figure_of(width, height):
-    """An empty figure, its size in inches."""
-    from matplotlib.figure import Figure  # by itself it draws with Agg, and leaves pyplot alone
+    """An empty figure of a size in inches."""
+    from matplotlib.figure import Figure  # draws with Agg, independent of pyplot
 
     return Figure((width, height), layout="constrained")
 
@@ -15,6 +15,6 @@ def png(figure):
     """A matplotlib figure as PNG bytes."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # of a class name, which no font of matplotlib's has
+        warnings.filterwarnings("ignore", message="Glyph")  # of a class name with letters that matplotlib's fonts lack
         figure.savefig(file, format="png", dpi=100)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""A model as an ONNX or a LiteRT file, which is run with its own runtime and compared before it counts."""
+"""Exports of a model as ONNX or LiteRT, verified by running the file with the format's own runtime."""
 
 import contextlib
 import importlib.util
@@ -13,14 +13,14 @@ with quiet_tensorflow():
     import tensorflow as tf
 
 FORMATS = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": ()}  # the packages that each needs
-TOLERANCE = 1e-4  # of the logits, whose kernels sum in another order; relative above 1
+TOLERANCE = 1e-4  # of the logits, since other kernels sum in another order; absolute up to 1, relative above
 
 
 def checked(formats):
-    """The formats in their order, each once.
+    """The formats, sorted and without repetitions.
 
     Raises:
-        UserError: there is no such format, or a package that it needs is not installed.
+        UserError: a format is unknown, or a package that it needs is not installed.
     """
     for name in formats:
         if name not in FORMATS:
@@ -33,8 +33,19 @@ def checked(formats):
 
 
 def write(name, model, x, folder):
-    """Write ONNX or LiteRT, run it with its own runtime and compare its logits with the model's."""
-    noise = io.StringIO()  # the converters talk
+    """Write an ONNX or LiteRT file and compare its logits, from the format's own runtime, with the model's.
+
+    Args:
+        name: "onnx" or "litert".
+        model: keras.Model.
+        x: tensor (n, ...), a batch of inputs.
+        folder: Path of the folder to write to.
+
+    Raises:
+        UserError: the LiteRT interpreter does not have all operations of the model.
+        RuntimeError: the logits differ by more than TOLERANCE.
+    """
+    noise = io.StringIO()  # the converters print a lot
     with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
         if name == "onnx":
             path = folder / "model.onnx"
@@ -67,7 +78,7 @@ def _run_litert(path, x):
         interpreter.allocate_tensors()
     except RuntimeError as error:
         raise UserError(
-            "export.save: this model cannot be made a LiteRT file: the interpreter lacks some of its operations. "
+            "export.save: this model cannot be converted to LiteRT: the interpreter lacks some of its operations. "
             "Nothing was exported; go on without the format litert."
         ) from error
     interpreter.set_tensor(given, x)

@@ -1,7 +1,7 @@
-"""An export is asked in a process that has TensorFlow and none of our code, before it counts.
+"""Calls an export in a fresh process that has TensorFlow and none of our code, to verify it.
 
-The process finds TensorFlow where this one does, be it a virtual environment, PYTHONPATH, ~/.local or a path that a
-program added: it takes over this process's search path, but for the working folder. Importing keras_dl fails there.
+The process finds TensorFlow where this one does, in a virtual environment, PYTHONPATH, ~/.local or a path that a
+program added: it has the same search path, without the working folder. Importing keras_dl fails in it.
 """
 
 import os
@@ -14,8 +14,8 @@ with quiet_tensorflow():
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
-# Questions come in and answers go out as one tf.train.Example, {call/name: serialised tensor}. What else is printed,
-# by a plug-in of TensorFlow say, goes to stderr.
+# Requests and answers are each one serialised tf.train.Example, {call/name: serialised tensor}. Whatever else is
+# printed, for instance by a plug-in of TensorFlow, goes to stderr.
 RELOAD = """
 import os, sys
 sys.path[:] = sys.argv[1:]
@@ -42,17 +42,17 @@ ONCE = "answers_to.write(answer(sys.stdin.buffer.read()))"
 
 
 def answers(folder, calls):
-    """Ask the SavedModel in `folder`.
+    """Call the SavedModel in `folder`.
 
     Args:
-        folder: its Path; it is the process's working folder, since TensorFlow takes some paths for patterns.
+        folder: its Path, the working folder of the process, since TensorFlow takes some paths for patterns.
         calls: {"endpoint/size": {input: array}}.
 
     Returns:
         {"endpoint/size": {output: array}}.
 
     Raises:
-        RuntimeError: it cannot be loaded or asked; says what the process said.
+        RuntimeError: it cannot be loaded or called; the message has what the process printed.
     """
     questions = tf.train.Example()
     for call, inputs in calls.items():
@@ -67,10 +67,10 @@ def answers(folder, calls):
 
 
 def ask(folder, questions):
-    """A process that starts in `folder`, is asked, and ends: serialised questions -> serialised answers.
+    """Start a process in `folder`, pass it the serialised requests, and return the serialised answers.
 
     Raises:
-        RuntimeError: it fails; says what the process said.
+        RuntimeError: it fails; the message has what the process printed.
     """
     process = subprocess.run(command(ONCE), input=questions, capture_output=True, cwd=folder, env=environment())
     if process.returncode:
@@ -80,12 +80,12 @@ def ask(folder, questions):
 
 
 def command(then):
-    """The words that start a process of TensorFlow alone, which runs RELOAD and the line `then`."""
+    """The command line, a list of words, of a process without our code that runs RELOAD and then the line `then`."""
     return [sys.executable, "-P", "-c", RELOAD + then, *_search_path()]
 
 
 def environment():
-    """Its environment: quiet, and of a GPU it takes what it needs."""
+    """The environment of the process: no log lines, and GPU memory is allocated as needed."""
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 

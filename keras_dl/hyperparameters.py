@@ -1,10 +1,10 @@
-"""What a run's model and optimizer are built with: what a search may vary, what is said of it, how to build it again.
+"""Hyperparameters as arguments of the builder and the optimizer: what a search varies, shows and prints.
 
     arguments = Arguments(config, space, models.free_arguments(architecture))
     model = build(..., **arguments(hp))     hp: the HyperParameters of a trial, or tuning.defaults()
 
-The card, the search's table, TensorBoard's HParams page and the printed command all say `arguments.of(hp)`: what the
-builder and the optimizer were called with, not what was drawn.
+The card, the search's table, TensorBoard's HParams page and the printed command all use `arguments.of(hp)`: the
+arguments of the builder and the optimizer, not the raw values that the search has drawn.
 """
 
 import dataclasses
@@ -12,17 +12,17 @@ import shlex
 
 from keras_dl import optimizers, settings, summaries
 
-MOST_OUTCOMES = 10_000  # a space with more combinations is drawn from as a whole
+MOST_OUTCOMES = 10_000  # in a space with more combinations, values without effect are not detected
 
 
 class Arguments:
     """The builder's arguments as a function of a search's hyperparameters.
 
-    Called with hp, a keras_tuner.HyperParameters, it gives {argument: value}. It draws only values that can change
-    the result: not one that `chosen` has decided, nor one that has no effect beside those drawn before it.
+    Called with hp, a keras_tuner.HyperParameters, it returns {argument: value}. Only values that can change the result
+    are drawn: none that the user has set, and none that has no effect given those drawn before it.
 
     Args:
-        config: the settings.Training of the run; what its --set says takes the place of the space's values.
+        config: the settings.Training of the run; values of its --set replace those of the space.
         space: space(hp) -> {argument: value}, what the search may vary.
         defaults: {argument: value} of the builder, models.free_arguments(architecture).
     """
@@ -38,22 +38,22 @@ class Arguments:
         return self._combined(_Effective(hp, self._outcomes))
 
     def of(self, hp):
-        """All arguments of the builder, and those of the optimizer that it looks at: {name: value}."""
+        """All arguments of the builder, and those that the optimizer uses: {name: value}."""
         return self.defaults | self(hp) | optimizers.arguments(hp, self.config.optimizer)
 
     def varied(self, hp):
-        """The part of `of(hp)` that the search varies."""
+        """The entries of `of(hp)` that the search varies."""
         every, results = self.of(hp), [result for _, result in self._outcomes]
         names = [name for name in self(hp) if not results or any(r[name] != results[0][name] for r in results)]
         return {name: every[name] for name in (*names, "learning_rate")}
 
     def show(self, run, hp, metrics):
-        """The final fit's row on TensorBoard's HParams page, with {name: value} of the test split."""
+        """Write the final fit's row of TensorBoard's HParams page; metrics: {name: value} on the test split."""
         tags = {f"test/{name}": value for name, value in metrics.items()}
         summaries.hparams(run.tensorboard / "hparams" / "fit", self.of(hp), tags)
 
     def words(self, hp):
-        """The command line, a list of words, that builds the same model and optimizer again without a search."""
+        """The flags, a list of words, that build the same model and optimizer again without a search."""
         untouched = self(type(hp)())
         values = {name: v for name, v in self(hp).items() if name in self.chosen or v != untouched[name]}
         values |= {"learning_rate": optimizers.arguments(hp, self.config.optimizer)["learning_rate"], "trials": 0}
@@ -64,11 +64,11 @@ class Arguments:
 
 
 class _Effective:
-    """The `hp` of a space: it draws what can change the outcome, and gives its default to what cannot.
+    """Passed to a space as `hp`: draws values that can change the outcome, and returns the default of the others.
 
     Args:
-        hp: a keras_tuner.HyperParameters, which is drawn from.
-        outcomes: of _outcomes; with each value, those that it leaves possible are kept.
+        hp: the keras_tuner.HyperParameters to draw from.
+        outcomes: the result of _outcomes; after each value only the outcomes that are still possible are kept.
     """
 
     def __init__(self, hp, outcomes):
@@ -80,7 +80,7 @@ class _Effective:
         return lambda *args, **kwargs: self._value(name, *args, **kwargs)
 
     def Choice(self, name, values, *args, **kwargs):
-        """Of values that have the same effect only the first is offered, or the default."""
+        """Offers only one of several values with the same effect: the default or else the first."""
         ways = self._ways(name)
         default = type(self._hp)().Choice(name, values, *args, **kwargs)
         offered = []
@@ -99,7 +99,7 @@ class _Effective:
         return self._values[name]
 
     def _ways(self, name):
-        """{value of `name`: {values drawn after it: result}}, where `name` is what is drawn next."""
+        """{value of `name`: {values drawn after it: result}}, if `name` is drawn next; {} if it already has a value."""
         ways = {}
         if name not in self._values:
             at = len(self._values)
@@ -109,10 +109,10 @@ class _Effective:
 
 
 def _outcomes(function, hp_class):
-    """Every combination of values that `function` can draw, and its result: [((value, ...), result)].
+    """Every combination of values that `function` can draw, with its result: [((value, ...), result)].
 
-    A path holds the values in the order in which they are drawn. Of a range of floats some values are taken. Empty
-    where there are more than MOST_OUTCOMES.
+    Values are in the order in which they are drawn. A range of floats is represented by a few values. The list is empty
+    if there are more than MOST_OUTCOMES.
     """
     outcomes, waiting = [], [{}]
     while waiting:

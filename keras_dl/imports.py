@@ -1,10 +1,10 @@
-"""TensorFlow and Keras as this project needs them, whoever imports them: quiet, and set up as the models are written.
+"""Imports TensorFlow and Keras without log lines and with the settings that our models need, whoever imports them.
 
-`import keras_dl` imports neither. It sets what they read from the environment, and puts a finder before Python's own:
-when `tensorflow` or `keras` is imported later, from here or from a user's program, the lines that TensorFlow writes
-straight to file descriptor 2 go nowhere, what a user's keras.json says is set back to Keras' defaults, and Keras learns
-the names of our classes in saved models (registration.py). The models, their tests and their exports are made for
-channels_last, float32 and TensorFlow.
+`import keras_dl` imports neither. It sets their environment variables, and puts an import finder before Python's own.
+When `tensorflow` or `keras` is imported later, here or in a user's program, lines that TensorFlow writes directly to
+file descriptor 2 are discarded, settings of a user's keras.json are reset to Keras' defaults, and our classes are
+registered with Keras under their names in saved models (registration.py). The models, tests and exports need
+channels_last, float32 and the TensorFlow backend.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ from keras_dl.errors import UserError
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
-    "TF_USE_LEGACY_KERAS": "0",  # Keras 2 behind tf.keras: another package, which reads none of our models
+    "TF_USE_LEGACY_KERAS": "0",  # "1" would make tf.keras the package Keras 2, which cannot read our models
 }
-READERS = ("keras/src/backend/config.py", "tensorflow/python/keras/backend.py")  # of keras.json
+READERS = ("keras/src/backend/config.py", "tensorflow/python/keras/backend.py")  # files that read keras.json
 OTHER_BACKENDS = ("jax", "torch", "openvino")
 FLOATX, EPSILON, IMAGE_DATA_FORMAT = "float32", 1e-7, "channels_last"
 
 
 def prepare():
-    """Set the environment and put the finder in place; what was imported before is set up at once.
+    """Set the environment variables and install the finder; modules that were imported before are set up at once.
 
     Raises:
-        SystemExit: this Python is not supported: one line on stderr, status 2. Nothing else could be said: the other
-            files need its syntax.
+        SystemExit: this version of Python is not supported: one line on stderr, status 2. It is checked first, since
+            our other files use the syntax of the supported versions.
         UserError: keras was imported before with another backend.
     """
     if sys.version_info[:2] not in SUPPORTED:
@@ -43,7 +43,7 @@ def prepare():
     os.environ.update(ENVIRONMENT)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name, set_up in SET_UP.items():
-        if sys.modules.get(name) is not None:  # None: it may not be imported
+        if sys.modules.get(name) is not None:  # None: its import is blocked
             with quiet():
                 set_up(sys.modules[name])
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
@@ -52,7 +52,7 @@ def prepare():
 
 @contextlib.contextmanager
 def quiet():
-    """Within it, what is written to file descriptor 2 goes nowhere. No environment variable silences TensorFlow."""
+    """A context in which file descriptor 2 is discarded, since no environment variable silences all of TensorFlow."""
     console.open_descriptors()
     if sys.stderr is not None:
         sys.stderr.flush()
@@ -68,9 +68,9 @@ def quiet():
 
 @contextlib.contextmanager
 def quiet_tensorflow():
-    """Import TensorFlow, and list its devices, without the lines that it writes straight to file descriptor 2.
+    """A context for imports of TensorFlow, which hides the lines that it writes directly to file descriptor 2.
 
-    No environment variable silences them all; an import that fails still says why.
+    No environment variable silences them all. An import that fails still says why.
     """
     if "tensorflow" in sys.modules:
         yield
@@ -82,23 +82,23 @@ def quiet_tensorflow():
 
 
 class _Late:
-    """A module that is imported when something of it is used first."""
+    """A module that is imported when one of its attributes is first used."""
 
     def __init__(self, name):
         self._name = name
 
     def __getattr__(self, attribute):
-        if attribute.startswith("__"):  # what tools ask of any object must not import TensorFlow
+        if attribute.startswith("__"):  # tools that inspect objects must not import TensorFlow
             raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)
 
 
-tensorflow, keras = _Late("tensorflow"), _Late("keras")  # for files that are to be imported without them
+tensorflow, keras = _Late("tensorflow"), _Late("keras")  # for files that must not import them at the top
 
 
 def _set_up_tensorflow(tensorflow):
     tensorflow.get_logger().setLevel("ERROR")
-    tensorflow.config.list_physical_devices()  # what it has to say of them, it says now
+    tensorflow.config.list_physical_devices()  # TensorFlow writes its lines about devices here, while they are hidden
 
 
 def _set_up_keras(keras):
@@ -118,7 +118,7 @@ SET_UP = {"tensorflow": _set_up_tensorflow, "keras": _set_up_keras}
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds tensorflow and keras where the other finders do, and has them loaded by _Loader."""
+    """Finds tensorflow and keras by the other finders, and gives them _Loader as their loader."""
 
     def find_spec(self, name, path=None, target=None):
         if name not in SET_UP:
@@ -131,7 +131,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Loads a module as its own loader does, quietly, and sets it up."""
+    """Loads a module with its own loader, hides what it prints, and sets it up."""
 
     def __init__(self, loader):
         self.loader = loader
@@ -140,7 +140,7 @@ class _Loader(importlib.abc.Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self.loader  # whoever asks for its files asks that one
+        module.__spec__.loader = module.__loader__ = self.loader  # for code that reads resources through the loader
         with quiet():
             try:
                 self.loader.exec_module(module)
@@ -156,7 +156,7 @@ class _Loader(importlib.abc.Loader):
 
 
 def _is_of_settings(error):
-    """Was it raised where keras.json is read, or for want of the backend that it names?"""
+    """Whether it was raised where keras.json is read, or because the backend named there is missing."""
     innermost = traceback.extract_tb(error.__traceback__)[-1].filename
     return innermost.endswith(READERS) or (isinstance(error, ImportError) and error.name in OTHER_BACKENDS)
 

@@ -1,6 +1,6 @@
-"""The INPUTs of `python -m keras_dl predict`: files, folders, standard input and words, by the feature that they feed.
+"""Reads the INPUTs of `python -m keras_dl predict`: files, folders, standard input or words, depending on the feature.
 
-Everything here is known before TensorFlow is imported, so that a mistake is said at once.
+Nothing here imports TensorFlow, so mistakes are reported at once.
 """
 
 import contextlib
@@ -13,19 +13,23 @@ from keras_dl.data import walking
 from keras_dl.errors import UserError, printable
 from keras_dl.features import Source, reading, words
 
-MOST_LINES = 2**20  # of all files together
+MOST_LINES = 2**20  # lines of all files together
 
 
 def sources(names, fed, failures):
-    """What the INPUTs hold.
+    """The Sources of all INPUTs.
 
     Args:
         names: the INPUTs.
-        fed: {input: features.Feature} that they feed; several are the parts of a line, a tab between two.
-        failures: list to which a UserError is added for every INPUT that is wrong.
+        fed: {input: features.Feature} of the endpoint's inputs that are read from the INPUTs. If there are several,
+            each line holds all of them, separated by tabs.
+        failures: list to which a UserError is appended for every wrong INPUT.
 
     Returns:
-        [features.Source] in their order. The content of a line that feeds several inputs is a tuple, a string for each.
+        [features.Source] in the order of the INPUTs. If a line holds several inputs, the content is a tuple of strings.
+
+    Raises:
+        UserError: standard input is named more than once.
     """
     if names.count(words.STANDARD_INPUT) > 1:
         raise UserError("predict: standard input, INPUT -, can be read once.")
@@ -45,12 +49,12 @@ def sources(names, fed, failures):
 
 
 def files_of(name, feature):
-    """The INPUT itself, or where it is a folder its files for that feature, by name; not those of folders in it.
+    """[the INPUT], or for a folder its files that the feature can read, sorted by name, without sub-folders.
 
-    What is left out of a folder is said on stderr.
+    What is left out of a folder is printed on stderr.
 
     Raises:
-        UserError: the folder cannot be read, or has none.
+        UserError: the folder cannot be read, or has no such files.
     """
     if not os.path.isdir(name):
         return [name]
@@ -80,14 +84,14 @@ def files_of(name, feature):
 
 
 def wanted(fed):
-    """What an endpoint's INPUTs are, in words."""
+    """A phrase that says which INPUTs an endpoint needs."""
     first = next(iter(fed.values()))
     what = "pairs of sentences, a tab between source and target" if len(fed) > 1 else first.plural
     return f"{what}; name {first.naming}"
 
 
 def _of_file(name, fed, before):
-    """The Sources of one INPUT that is no folder; `before` it there are so many."""
+    """The Sources of one INPUT that is no folder; before: number of Sources of the INPUTs before it."""
     feature = next(iter(fed.values()))
     if feature.by_line:
         return _lines(name, len(fed), before)
@@ -103,14 +107,16 @@ def _of_file(name, fed, before):
 
 
 def _lines(name, parts, before):
-    """A Source for every line of an INPUT, empty ones too.
+    """A Source for every line of an INPUT, including empty lines.
 
     Args:
-        parts: how many inputs a line feeds.
-        before: lines of other INPUTs.
+        name: the INPUT.
+        parts: number of inputs in a line.
+        before: number of lines of the INPUTs before it.
 
     Raises:
-        UserError: no text in UTF-8, a line that must be a pair and has not one tab, or more than MOST_LINES.
+        UserError: it is not text in UTF-8, a line does not have the right number of tabs, or there are more than
+            MOST_LINES lines.
     """
     try:
         text, file = words.text_and_place(name)
@@ -126,7 +132,7 @@ def _lines(name, parts, before):
 
 
 def _parts(line, parts, place):
-    """The line, or as many strings as it feeds inputs."""
+    """The line itself, or a tuple of its `parts` strings; an empty line has empty strings."""
     if parts == 1:
         return line
     content = tuple(line.split("\t"))

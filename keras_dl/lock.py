@@ -1,7 +1,7 @@
-"""One process at a time in a folder: a lock that goes with the process, however it ends.
+"""A lock that lets one process at a time use a folder; it is released when the process ends, even by a kill.
 
-The lock is the kernel's (flock) on a file .lock in the folder. A process that is killed leaves the file and no lock, so
-nothing has to be cleaned up before --resume. The file says which process holds it, for a message alone.
+It is a lock of the kernel (flock) on a file .lock in the folder. A process that is killed leaves the file but no lock,
+so nothing has to be cleaned up before --resume. The file names the process that holds the lock, for messages only.
 """
 
 import contextlib
@@ -12,15 +12,15 @@ import weakref
 from pathlib import Path
 
 FILE = ".lock"
-NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # a file system without locks: go on without one
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # the file system has no locks: go on without one
 
 
 class HeldByAnotherProcess(Exception):
-    """Its text names the process that holds the lock."""
+    """Another process holds the lock; the message names it."""
 
 
 class Lock:
-    """The folder is locked until `release`, until no reference to this is left, or until the process ends."""
+    """Keeps a folder locked until `release`, until no reference to this object is left, or until the process ends."""
 
     def __init__(self, descriptor):
         self._close = weakref.finalize(self, os.close, descriptor)
@@ -33,14 +33,14 @@ _held = weakref.WeakValueDictionary()  # {real path of a folder: Lock} of this p
 
 
 def hold(folder):
-    """Lock `folder` for this process, which may hold it already.
+    """Lock `folder` for this process, which may already hold the lock.
 
     Returns:
-        The Lock; keep it.
+        The Lock. Keep a reference: without one the folder is unlocked.
 
     Raises:
-        HeldByAnotherProcess: as it says.
-        OSError: nothing can be written in `folder`.
+        HeldByAnotherProcess: another process has locked the folder.
+        OSError: `folder` cannot be written to.
     """
     key = os.path.realpath(folder)
     lock = _held.get(key)
@@ -50,7 +50,7 @@ def hold(folder):
 
 
 def _locked(path):
-    """A descriptor of the locked file."""
+    """The file descriptor of the locked file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +60,7 @@ def _locked(path):
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         raise HeldByAnotherProcess(f"process {holder}" if holder.isdigit() else "another process") from error
-    with contextlib.suppress(OSError):  # a full disk: the lock holds without its note
+    with contextlib.suppress(OSError):  # a full disk: the lock holds, but does not name the process
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor

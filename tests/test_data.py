@@ -228,7 +228,7 @@ def test_preprocessing_is_measured_on_the_training_split_alone(digits):
 
 
 def test_mirroring_is_refused_where_it_makes_another_class(digits):
-    with pytest.raises(UserError, match="mirrored example of digits is no example; got 'crop_flip'. Nearest: crop."):
+    with pytest.raises(UserError, match="mirroring changes classes of digits; got 'crop_flip'. Nearest: crop."):
         images.augmentation("crop_flip", digits.info, digits.preprocess)
     assert images.augmentation("auto", digits.info, digits.preprocess) is None
 

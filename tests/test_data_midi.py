@@ -155,7 +155,7 @@ def test_a_piece_has_the_tempo_of_its_largest_part(read, tracks, beats_per_minut
         (midi_file(b""), "has no notes of a piano"),
         (midi_file(), "has no notes of a piano"),
         (midi_file(note(20)), "has no notes of a piano"),
-        (midi_file(note(60, channel=9)), "has drums alone"),
+        (midi_file(note(60, channel=9)), "has drums only"),
         (midi_file(tempo(0) + note(60)), "has a tempo of 0 microseconds a quarter note; must be 30,000 or more"),
         (midi_file(tempo(1) + note(60)), "has a tempo of 1 microseconds a quarter note; must be 30,000 or more"),
         (midi_file(note(60, 9_999_000), division=1), "is too long: 9,999,000 time steps or more, at 1 a quarter note"),
@@ -256,7 +256,7 @@ def test_the_same_piece_in_two_splits_is_said(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("drums", "has drums alone"), ("nonotes", "has no notes"), ("long", "is too long"), ("slow60", None)],
+    [("drums", "has drums only"), ("nonotes", "has no notes"), ("long", "is too long"), ("slow60", None)],
 )
 def test_files_that_went_wrong(name, reason):
     if not CASES.is_dir():

@@ -283,8 +283,8 @@ def test_files_that_are_not_there_are_one_line(tmp_path):
     [
         ("mulit30k/en-de", {}, 'no data set "mulit30k/en-de"; nearest: multi30k. Sets: dates, multi30k.'),
         ("multi30k/en", {}, 'the languages of multi30k must be two, such as "multi30k/de-fr"; got "en".'),
-        ("multi30k/en-hu", {}, "multi30k is of two of cs, de, en, fr; got en and hu."),
-        ("multi30k/en-en", {}, "multi30k is of two of cs, de, en, fr; got en and en."),
+        ("multi30k/en-hu", {}, "multi30k needs two of cs, de, en, fr; got en and hu."),
+        ("multi30k/en-en", {}, "multi30k needs two of cs, de, en, fr; got en and en."),
         (
             "multi30k",
             {"test": "test_2071"},

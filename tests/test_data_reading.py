@@ -62,8 +62,8 @@ def test_a_stray_carriage_return_ends_a_line_in_training_and_in_predict_alike(tm
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"a\rb\nc\xe9", "byte 5, in line 3, is 0xe9, which is none."),
-        (b"a\nb\0c", "byte 3, in line 2, is 0x00, which is none."),
+        (b"a\rb\nc\xe9", "byte 5, in line 3, is 0xe9, which is not."),
+        (b"a\nb\0c", "byte 3, in line 2, is 0x00, which is not."),
         ("größer\n".encode("utf-16"), "it is UTF-16."),
         ("größer\n".encode("utf-16-be"), "it is UTF-16 without a byte-order mark."),
         ("größer\n".encode("utf-16-le"), "it is UTF-16 without a byte-order mark."),

@@ -687,6 +687,6 @@ def test_a_model_that_litert_cannot_run_is_said_in_one_line(tmp_path):
     rows = keras.layers.Reshape((SIDE, SIDE), name="rows")(image)
     recurrent = keras.layers.LSTM(4, name="lstm")(rows)
     model = keras.Model(image, keras.layers.Dense(len(CLASSES), name="logits")(recurrent))
-    with pytest.raises(errors.UserError, match="cannot be made a LiteRT file"):
+    with pytest.raises(errors.UserError, match="cannot be converted to LiteRT"):
         save(tmp_path, model, formats=("litert",))
     assert nothing_left(tmp_path)

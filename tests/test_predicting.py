@@ -341,13 +341,13 @@ def test_the_card_says_how_sentences_are_asked_about(folders):
         ),
         ("text", ["{binary}"], "predict: {binary} must be text in UTF-8; it is UTF-16."),
         ("text", ["-"], "predict: standard input must be text in UTF-8; it is UTF-16."),
-        ("text", ["a\udcff"], "predict: an INPUT must be text in UTF-8; byte 1, in line 1, is 0xff, which is none."),
+        ("text", ["a\udcff"], "predict: an INPUT must be text in UTF-8; byte 1, in line 1, is 0xff, which is not."),
         ("sentences", ["{binary}"], "predict: {binary} must be text in UTF-8; it is UTF-16."),
         ("sentences", ["-"], "predict: standard input must be text in UTF-8; it is UTF-16."),
         (
             "sentences",
             [],
-            "endpoint serving_default takes sentences; name one or more, or files of one a line, or - for standard "
+            "endpoint serving_default takes sentences; name one or more, or files with one per line, or - for standard "
             "input.",
         ),
         (

@@ -1,11 +1,11 @@
-"""Real data, in exact order: each kind's `load` gives splits of raw examples, `batches` a pipeline over one of them.
+"""Data sets in a reproducible order: each kind's `load` returns splits of raw examples, `batches` a pipeline over one.
 
     splits = data.images.load("mnist", seed=0)
     collate = data.images.with_labels(splits.preprocess)
     train = data.batches(splits.train, 128, collate=collate, seed=0, shuffle=True)
 
 Nothing here shuffles with a buffer or keeps state: batch k of epoch e is a function of (seed, e, k), so that a run
-can go on exactly where it was killed. The kinds are imported when they are used: some import TensorFlow.
+can resume exactly where it was killed. Each kind is imported when it is first used, since some import TensorFlow.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from keras_dl.data.fingerprints import fingerprint as fingerprint
 from keras_dl.data.pipeline import Batches as Batches
 from keras_dl.data.pipeline import batches as batches
 
-KINDS = ("files", "images", "music", "pairs", "text")  # the files of this folder that load
+KINDS = ("files", "images", "music", "pairs", "text")  # the modules of this folder that have a `load`
 
 
 def __getattr__(name):

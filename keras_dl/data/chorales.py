@@ -1,7 +1,8 @@
-"""The embedded music: Bach's chorales that music21 ships, as a TFDS builder, no download.
+"""The embedded music: the Bach chorales that music21 ships, as a TFDS builder that downloads nothing.
 
-One step is an eighth note. A key is 1 where it sounds at the start of the step: notes that begin and end within a
-step are not heard, a tied or repeated note goes on. Keys are the original ones; repeats are played once.
+One time step is an eighth note. A note is 1 if it sounds at the start of the step: notes that begin and end within
+one step are lost, and a tied or repeated note is one long note. Chorales stay in their original keys; repeated sections
+are played once.
 """
 
 import hashlib
@@ -15,13 +16,13 @@ from keras_dl.extras import needs
 STEPS_PER_BEAT = 2
 HELD_OUT = 0.1  # share of the pieces for validation, and for test
 WORKERS = 2
-ALIKE = 16  # steps, two bars of four beats
-FEW = 16  # pieces of a smoke test
+ALIKE = 16  # time steps that count as a shared passage: two bars of four beats
+FEW = 16  # scores that are read for a smoke test
 NOT_CHORALES = {"bwv846"}  # a prelude
 
 
 class BachChorales(tfds.core.GeneratorBasedBuilder):
-    """Sequences of eighth notes, each of 88 keys that sound (1) or not (0); column 0 is MIDI note 21."""
+    """Sequences of time steps (eighth notes): 88 notes each, 1 where a note sounds; column 0 is MIDI note 21."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [
@@ -40,7 +41,7 @@ class BachChorales(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         paths = files()[: FEW if self.builder_config.name == "few" else None]
-        import joblib  # music21 asks for it; unlike multiprocessing's, its processes do not run the user's script again
+        import joblib  # music21 depends on it; unlike multiprocessing, its processes do not run the user's script again
         from joblib.externals.loky import get_reusable_executor
 
         print(f"bach_chorales: the scores of {len(paths)} chorales are read once and kept.", flush=True)
@@ -55,18 +56,18 @@ class BachChorales(tfds.core.GeneratorBasedBuilder):
 
 
 def files():
-    """Paths of the chorales' scores, in order; the analyses and second encodings that lie beside them left out."""
+    """Sorted paths of the chorales' scores, without the analyses and second encodings in the same folder."""
     corpus = needs("music21.corpus", "music", "music: bach_chorales")
     scores = [path for path in corpus.getComposer("bach") if path.suffix in (".mxl", ".xml")]
     return sorted((path for path in scores if path.stem not in NOT_CHORALES), key=lambda path: path.name)
 
 
 def read(path):
-    """A score as a roll, uint8 (T, 88)."""
+    """Read a score as a piano-roll, uint8 (T, 88)."""
     from music21 import converter, harmony
 
     score = converter.parse(path, forceSource=True, storePickle=False).flatten()
-    spans = [  # the first step that starts within the note, and the first that starts behind it
+    spans = [  # the first step that starts within the note, and the first that starts after its end
         (-(-note.offset * STEPS_PER_BEAT // 1), -(-(note.offset + note.quarterLength) * STEPS_PER_BEAT // 1), note)
         for note in score.notes
         if not isinstance(note, harmony.Harmony)
@@ -80,10 +81,10 @@ def read(path):
 
 
 def split(pieces):
-    """{"train", "validation", "test": names} of {name: roll}, of which no music stands in two.
+    """Split {name: roll} into {"train", "validation", "test": names} so that no two splits share music.
 
-    Pieces that have a BWV number in common, or two bars (ALIKE steps, in whatever key), stay together. Such groups
-    come in the order of a hash; each goes to the first of test, validation and train that has room for it.
+    Pieces with the same BWV number, or with the same two bars (ALIKE steps, in any key), form a group that stays
+    together. Groups are sorted by a hash; each goes to the first of test, validation and train that has room for it.
     """
     group, first = {name: name for name in pieces}, {}
     for name, roll in pieces.items():
@@ -103,7 +104,7 @@ def split(pieces):
 
 
 def _bars(roll):
-    """Every ALIKE steps of a roll that are not silent, the lowest key moved to the first column."""
+    """All windows of ALIKE steps of a roll that are not silent, transposed so that the lowest note is in column 0."""
     for start in range(max(1, len(roll) - ALIKE + 1)):
         steps = roll[start : start + ALIKE]
         if steps.any():

@@ -1,27 +1,27 @@
-"""Dates and amounts as a translation task: from the ways a language writes them into ISO form or another language.
+"""Dates and amounts as a translation task: from a language's ways to write them into ISO form or another language.
 
     "March 16, 1921; 752,310 hectares"                            -> "1921-03-16; 752310 ha"
     "Wed, Dec 29 – Fri, Dec 31, 1858; Feb 16, 2009, 10:06"        -> "1858-12-29/1858-12-31; 2009-02-16T10:06"
 
-Names, patterns and plurals are the Unicode CLDR's as Babel ships them: every pair is right, there is one answer to a
-source, and no end of pairs. An item is one of
+Names, patterns and plurals come from the Unicode CLDR, as Babel ships it: every pair is correct, a source has exactly
+one translation, and any number of pairs can be generated. An item is one of
 
-    a date            the full, long, medium or short format, or another choice of fields
+    a date            in the full, long, medium or short format, or another selection of fields
     two dates         the first and the last day of a span within a year    1987-11-03/1987-11-06
     a date and time   to the minute or to the second                        1987-11-03T17:05:09
-    an amount         a number, or with percent, a currency's or a unit's name:  12345.5, 12.5 %, 40.00 EUR, 3 km/h
+    an amount         a plain number, or one with percent, a currency or a unit:  12345.5, 12.5 %, 40.00 EUR, 3 km/h
 
-and an example is one item or several, joined by "; ". A language as target writes each kind in one way: dates in the
-long format, times in the short or (with seconds) medium one, amounts as a source does. What might be read in two ways
-is left out of sources: years of two digits, a pattern that swaps day and month of another, units of the same name.
-White space is the CLDR's: U+00A0 and U+202F stand inside some numbers and before some signs, U+2009 about dashes.
+and an example is one item or several, joined by "; ". A target language writes each kind in one way: dates in the
+long format, times in the short format (medium with seconds), amounts as sources do. Ambiguous forms are left out of
+sources: years of two digits, a pattern that swaps day and month of another, units of the same name.
+White space is the CLDR's: U+00A0 and U+202F stand inside some numbers and before some signs, U+2009 around dashes.
 
-Held out: years, and whole parts of amounts from 10 up, that divided by 11 leave 0 (validation) or 5 (test). All items
-of these parts have such a number and none of training has, so no source is in two parts; the ten digits go on to occur
-at every place of a year from its third, and all words in every part's sources are training's.
+Held out: years, and integer parts of amounts from 10 up, whose remainder modulo 11 is 0 (validation) or 5 (test). Every
+item of these splits has such a number and no training item has one, so no source is in two splits; all ten digits still
+occur at the third and fourth place of a year, and every word in validation and test sources also occurs in training.
 
-Deviation: the CLDR also has rules that spell numbers out ("nineteen eighty-seven"). Babel does not ship them, so that
-digits stay digits. English takes 3.5 words an item in the mean: 60 words are 12 (seldom) to 20 items.
+Deviation: the CLDR also has rules that spell numbers out ("nineteen eighty-seven"). Babel does not ship them, so
+digits stay digits. An item has 3.5 English words on average: 60 words are 12 (seldom) to 20 items.
 """
 
 import bisect
@@ -43,9 +43,10 @@ from keras_dl.extras import needs
 PARTS = ("train", "validation", "test")
 YEARS = range(1800, 2100)
 MODULUS, HELD_OUT = 11, {"validation": 0, "test": 5}
-DIGITS = 6  # of the whole part of an amount, at most
+DIGITS = 6  # at most, in the integer part of an amount
 JOINT = "; "
-LANGUAGES = ("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "pl", "pt", "ro", "sv", "tr")  # others go too
+# Other locales work too.
+LANGUAGES = ("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "pl", "pt", "ro", "sv", "tr")
 PAIRS = tuple((a, b) for a in LANGUAGES for b in ("iso", *LANGUAGES) if a != b)
 KINDS = {"date": 0.4, "interval": 0.2, "moment": 0.2, "decimal": 0.03, "percent": 0.03, "currency": 0.06, "unit": 0.08}
 CURRENCIES = ("EUR", "USD", "GBP", "JPY", "CHF", "SEK", "PLN", "CZK", "HUF", "INR", "CNY", "BRL")
@@ -59,13 +60,13 @@ UNITS = {
 DATES = ("full", "long", "medium", "short")
 DATE_SKELETONS = ("yMMMMEd", "yMMMMd", "yMMMEd", "yMMMd", "yMEd", "yMd")
 TIMES, TIME_SKELETONS = ("short", "medium"), ("Hm", "Hms")
-PROBES = tuple(map(decimal.Decimal, ("1", "2", "3", "5", "10", "21", "1.5")))  # numbers of every plural
-DRAWS = 7  # an item
-ROWS = 4096  # examples drawn at once
+PROBES = tuple(map(decimal.Decimal, ("1", "2", "3", "5", "10", "21", "1.5")))  # numbers that cover every plural form
+DRAWS = 7  # random numbers that one item uses
+ROWS = 4096  # examples generated at once
 
 _DAYS = [datetime.datetime(2001, 1, day) for day in range(1, 32)]  # the first is a Monday
 _HOURS = [datetime.datetime(2001, 1, 1, hour) for hour in range(24)]
-FIELDS = {  # letter of a pattern: which of the field's texts a moment takes, and a moment for each text
+FIELDS = {  # pattern letter: (datetime -> index of the field's text, a datetime for each of these texts)
     "G": (lambda when: 0, _DAYS[:1]),
     "y": (lambda when: when.year - YEARS[0], [datetime.datetime(year, 1, 1) for year in YEARS]),
     "M": (lambda when: when.month - 1, [datetime.datetime(2001, month, 1) for month in range(1, 13)]),
@@ -75,26 +76,26 @@ FIELDS = {  # letter of a pattern: which of the field's texts a moment takes, an
     "m": (lambda when: when.minute, [datetime.datetime(2001, 1, 1, 1, minute) for minute in range(60)]),
     "s": (lambda when: when.second, [datetime.datetime(2001, 1, 1, 1, 1, second) for second in range(60)]),
 }
-STAND_FOR = {"L": "M", "c": "E"} | dict.fromkeys("hkKa", "H")  # letters of the same field
+STAND_FOR = {"L": "M", "c": "E"} | dict.fromkeys("hkKa", "H")  # letters that are other forms of the same field
 FIELDS |= {letter: FIELDS[same] for letter, same in STAND_FOR.items()}
 
 
 def generate(count, seed, *, part, source="en", target="iso", chained=(1, 1)):
-    """Draw examples of one part. The first of many are those of a smaller `count`.
+    """Generate examples of one split. With a smaller `count` the result is a prefix of that with a larger one.
 
     Args:
-        count: examples.
-        seed: they are a function of it, the part, the pair and `chained`; np.random's global state is left alone.
+        count: number of examples.
+        seed: the examples are a function of seed, part, languages and `chained`; np.random's global state is not used.
         part: "train", "validation" or "test".
         source: a CLDR locale ("en", "de", "hu", "pt_BR") that writes Latin digits.
-        target: "iso", or such a locale.
-        chained: (lowest, highest) number of items an example, drawn evenly.
+        target: "iso", or another such locale.
+        chained: (lowest, highest) number of items in an example, drawn uniformly.
 
     Returns:
         (sources, targets), a list[str] each.
 
     Raises:
-        UserError: Babel is missing, there is no such part or locale, or a number is out of its range.
+        UserError: Babel is not installed, `part` or a locale is unknown, or a number is out of range.
 
     >>> generate(2, 1, part="train", source="es", target="de")
     (['9,8 gramos', '16 jul 2026'], ['9,8 Gramm', '16. Juli 2026'])
@@ -112,7 +113,7 @@ def generate(count, seed, *, part, source="en", target="iso", chained=(1, 1)):
     years = [year for year in YEARS if _part_of(year) == part]
     rng = np.random.default_rng((seed, PARTS.index(part)))
     sources, targets = [], []
-    for start in range(0, count, ROWS):  # row after row of one stream: a prefix does not depend on what follows
+    for start in range(0, count, ROWS):  # one random stream, row after row: a prefix does not depend on `count`
         for first, *draws in rng.random((min(ROWS, count - start), 1 + high * DRAWS)).tolist():
             size = low + int(first * (high - low + 1))
             items = [_item(reader, part, years, draws[i * DRAWS : (i + 1) * DRAWS]) for i in range(size)]
@@ -122,13 +123,13 @@ def generate(count, seed, *, part, source="en", target="iso", chained=(1, 1)):
 
 
 def _part_of(number):
-    """The part that a year, or the whole part of an amount, is of."""
+    """The split to which a year, or the integer part of an amount, belongs."""
     held = [part for part, remainder in HELD_OUT.items() if number >= 10 and number % MODULUS == remainder]
     return held[0] if held else "train"
 
 
 def _known(name, also=""):
-    """The CLDR's spelling of a locale."""
+    """The name of a locale as the CLDR spells it; UserError if it is unknown or has no Latin digits."""
     core = _babel().core
     locale, known = core.localedata.normalize_locale(str(name).replace("-", "_")), ", ".join(LANGUAGES)
     if locale is None:
@@ -158,11 +159,11 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# Items: a kind, a value, and the source's text of it.
+# Items: a kind, a value, and the value's text in the source.
 
 
 def _item(reader, part, years, draws):
-    """(text, kind, value) made of DRAWS numbers in [0, 1)."""
+    """(text, kind, value) of a random item, from DRAWS random numbers in [0, 1)."""
     kind = reader.kinds[bisect.bisect(reader.shares, draws[0] * reader.shares[-1])]
     if kind in ("date", "interval", "moment"):
         text, value = _day(reader, kind, years[int(draws[1] * len(years))], draws)
@@ -172,7 +173,7 @@ def _item(reader, part, years, draws):
 
 
 def _day(reader, kind, year, draws):
-    """(text, value): a datetime, (first, last), or (datetime, whether its seconds are shown)."""
+    """(text, value); the value is a datetime, a span (first, last), or (datetime, whether seconds are shown)."""
     first, days = datetime.datetime(year, 1, 1), 365 + calendar.isleap(year)
     if kind == "interval":  # two days to five weeks, within the year
         day = int(draws[2] * (days - 1))
@@ -188,17 +189,17 @@ def _day(reader, kind, year, draws):
 
 
 def _amount(reader, kind, part, draws):
-    """(Decimal, name of the currency or unit)."""
+    """A random amount: (Decimal, name of the currency or unit)."""
     least = 1 if part == "train" else 2
     length = least + int(draws[1] * (DIGITS + 1 - least))
     whole = int(10 ** (length - 1) * (1 + 9 * draws[2]))
     if part == "train":
-        whole -= _part_of(whole) != part  # the one before is not held out
+        whole -= _part_of(whole) != part  # two neighbours are never both held out
     else:
         whole -= (whole - HELD_OUT[part]) % MODULUS
         whole += MODULUS * (whole < 10)
     name = _pick(reader.names[kind], draws[3])
-    if kind == "currency":  # as many decimals as it has coins for
+    if kind == "currency":  # as many decimals as the currency has
         places = reader.places[name]
         return decimal.Decimal(whole) + decimal.Decimal(int(draws[5] * 10**places)).scaleb(-places), name
     decimals = ("", f".{1 + int(draws[5] * 9)}", f".{int(draws[6] * 10)}{1 + int(draws[5] * 9)}")  # no zero at the end
@@ -209,7 +210,7 @@ def _pick(choices, draw):
     return choices[int(draw * len(choices))]
 
 
-# Writers: text of (kind, value).
+# Writers: (kind, value) -> text.
 
 
 class _Iso:
@@ -227,12 +228,14 @@ class _Iso:
 
 
 class _Language:
-    """What a source picks its forms from, and the one text that a target has.
+    """The forms in which a language writes items: many for a source to pick from, one for a target.
 
     Attributes:
-        dates, times: forms, functions from a datetime to text; intervals: from two. No text of theirs has two meanings.
-        names: {kind: names of amounts}, each of which is written as no other is; places: {currency: its decimals}.
-        kinds, shares: of the items, and the cumulative sums of their weights.
+        dates, times: forms, that is functions from a datetime to its text. No text has two meanings.
+        intervals: functions from (first, last) to text, likewise.
+        names: {kind: names of its units or currencies}, without those that are written like another.
+        places: {currency: its number of decimals}.
+        kinds, shares: the kinds of items, and the cumulative sums of their weights.
     """
 
     def __init__(self, code):
@@ -254,7 +257,7 @@ class _Language:
         self.shares = list(itertools.accumulate(KINDS[kind] for kind in self.kinds))
 
     def write(self, kind, value):
-        """One text of each: dates long, times in the first form that has seconds or not, amounts written out."""
+        """The text of a target: dates long, times in the first form with (or without) seconds, names written out."""
         if kind == "date":
             return self.long(value)
         if kind == "interval":
@@ -275,7 +278,7 @@ class _Language:
         return _filled(str(self.locale.datetime_formats["medium"]).replace("'", ""), time, date)
 
     def _named(self):
-        """{"currency": names, "unit": names} without those that are written as another is."""
+        """{"currency": names, "unit": names} without those that are written like another."""
         names = {"currency": [], "unit": []}
         taken = {self.write(kind, (number, "%")) for kind in ("decimal", "percent") for number in PROBES}
         units = [name for name in UNITS if name in self.locale._data["unit_patterns"]]
@@ -295,7 +298,7 @@ def _language(code):
 def _form(pattern, locale):
     """The function from a datetime to Babel's text of it, or None if the pattern has a field that is not in FIELDS.
 
-    Babel takes some 10 us a text; with the texts of a field's values made once it is 1 us.
+    Babel needs about 10 us for a text; a table of each field's texts reduces this to 1 us.
     """
     if pattern is None:
         return None
@@ -314,7 +317,7 @@ def _form(pattern, locale):
 
 
 def _interval(skeleton, locale):
-    """The function from (first, last), days of one year, to their text, or None."""
+    """The function from (first, last), two days of one year, to their text; None if the locale has no such pattern."""
     patterns = locale.interval_formats.get(skeleton, {})
     parse = _babel().dates.parse_pattern
     forms = {field: [_form(parse(half), locale) for half in patterns.get(field, ())] for field in "Md"}
@@ -330,7 +333,10 @@ def _interval(skeleton, locale):
 
 
 def _exact(forms, needs, values, taken):
-    """Those that have the fields and give every value a text of its own, of which `taken` keeps the account."""
+    """The forms that have all needed fields and give different values different texts.
+
+    taken: {text: its value} of the forms that were accepted before; it is extended.
+    """
     kept = []
     for form in forms:
         if form is None or not form.fields.issuperset(needs):
@@ -338,7 +344,7 @@ def _exact(forms, needs, values, taken):
         texts = {form(value): value for value in values}
         clean = len(texts) == len(values) and not any(";" in text for text in texts)
         if clean and all(taken.get(text, value) == value for text, value in texts.items()):
-            kept += [] if texts.keys() <= taken.keys() else [form]  # one that is there already is left out
+            kept += [] if texts.keys() <= taken.keys() else [form]  # a form that adds no new text is left out
             taken |= texts
     return kept
 

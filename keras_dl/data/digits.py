@@ -1,7 +1,7 @@
-"""The embedded data set: scikit-learn's 8x8 digits as a TFDS builder, no download.
+"""The embedded data set: scikit-learn's 8x8 digits as a TFDS builder that downloads nothing.
 
-The file keeps the order in which the writers came, so the last 360 images, the test split, are of people whom the
-training split has hardly seen. Source: Alpaydin and Kaynak 1998, test part of the UCI set.
+The file is ordered by writer, so the last 360 images, the test split, were mostly written by people who are not in the
+training split. Source: Alpaydin and Kaynak 1998, test part of the UCI set.
 """
 
 import numpy as np

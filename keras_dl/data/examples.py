@@ -1,4 +1,4 @@
-"""What a data set is in memory: examples in random access, in three splits."""
+"""A data set in memory: examples with random access, in three splits."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,15 +14,15 @@ PARTS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What a data set is, of whatever kind.
+    """The description of a data set of any kind.
 
     Attributes:
-        name: of the set, or of the user's file or folder.
+        name: name of the set, or of the user's file or folder.
         source: where it comes from.
-        features: {name of a feature of the Examples: what it is}, plain data or an object with config(). Of a label
-            that is {"classes": names}.
-        counts: {split: examples}; of a text its tokens.
-        details: {name: plain data} that the kind says besides.
+        features: {name of a feature of the Examples: its description}, plain data or an object with config(). The
+            description of a label is {"classes": names}.
+        counts: {split: number of examples}; for a text, number of tokens.
+        details: {name: plain data}, further facts that depend on the kind of data.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Info:
 
     @property
     def classes(self):
-        """Names of the classes, of the first feature that has some; () where none has."""
+        """The class names of the first feature that has classes; () if none has."""
         plain = map(_plain, self.features.values())
         return next((tuple(feature["classes"]) for feature in plain if "classes" in feature), ())
 
@@ -42,7 +42,7 @@ class Info:
         return len(self.classes)
 
     def config(self):
-        """Plain data, as an export's card has them: details stand beside name, source, features and counts."""
+        """The description as plain data, for an export's card; details are merged into the same dictionary."""
         features = {name: _plain(feature) for name, feature in self.features.items()}
         return {"name": self.name, "source": self.source, "features": features, "counts": self.counts, **self.details}
 
@@ -52,10 +52,10 @@ def _plain(feature):
 
 
 class Ragged:
-    """Sequences of unlike lengths as a feature of Examples: one array of all their steps, cut where each begins.
+    """Sequences of different lengths as a feature of Examples: one array of all steps, and where each sequence begins.
 
     Attributes:
-        values: (S, ...) the steps of all sequences, one after the other.
+        values: (S, ...) the steps of all sequences, concatenated.
         splits: (N + 1,) int64; sequence i is values[splits[i] : splits[i + 1]].
     """
 
@@ -64,7 +64,7 @@ class Ragged:
 
     @classmethod
     def of(cls, sequences):
-        """Made of a list of arrays (T, ...)."""
+        """The Ragged of a list of arrays (T, ...)."""
         return cls(np.concatenate(sequences), np.cumsum([0, *map(len, sequences)]))
 
     def __len__(self):
@@ -74,24 +74,24 @@ class Ragged:
         return (self.values[a:b] for a, b in zip(self.splits, self.splits[1:], strict=False))
 
     def __getitem__(self, indices):
-        """The sequences of those numbers, as Ragged."""
+        """The sequences at these indices, as Ragged."""
         rows = list(self)
         return Ragged.of([rows[i] for i in np.arange(len(self))[indices]])
 
     @property
     def lengths(self):
-        """(N,) steps of each sequence."""
+        """(N,) number of steps of each sequence."""
         return np.diff(self.splits)
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """One split in random access.
+    """One split, with random access to its examples.
 
     Attributes:
-        features: {name: array (N, ...) or Ragged}, raw.
-        rows: B where example n goes on from example n - B, as windows of a text do: they are batched in order, B at
-            once. 0 where each example is for itself.
+        features: {name: array (N, ...) or Ragged}, not pre-processed.
+        rows: B if example n continues example n - B, as windows of a text do: they must be batched in order, B at
+            a time. 0 if examples are independent.
     """
 
     features: dict
@@ -106,9 +106,14 @@ class Examples:
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """train, validation and test apart; validation is a fixed seeded part of the published training split.
+    """The train, validation and test splits of a data set.
+
+    Where a set is published without a validation split, it is drawn from the training split with the seed.
 
     Attributes:
+        train, validation, test: Examples.
+        info: Info.
+        preprocess: the pre-processing, in the pipeline and inside the export.
         notes: sentences that an app prints before it trains: what was left out, with counts and reasons, and what was
             decided for the user.
     """
@@ -121,17 +126,17 @@ class Splits:
     notes: tuple = ()
 
     def __post_init__(self):
-        # Names of files and letters of texts stand in them: each stays on its line.
+        # They quote file names and characters of texts, which must not break the line.
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 
     @checked(who="Splits.few")
     def few(self, most: Count | None, seed: Seed | None = None):
-        """The same with at most so many examples of each split, for a run that only shows that all works.
+        """The same splits with at most `most` examples each, for a short run that only shows that everything works.
 
         Args:
-            most: examples a split; None: all.
-            seed: they are drawn by it, and stay in their order: a folder's stand class by class. None: the first ones,
-                as of a text, whose tokens go on from each other.
+            most: examples in each split; None: all.
+            seed: draws the examples, which keep their order (those of a folder are sorted by class). None: take the
+                first ones, as for a text, whose tokens must stay contiguous.
 
         Raises:
             UserError: an argument does not fit its annotation.
@@ -149,5 +154,5 @@ class Splits:
 
 
 def counts(splits):
-    """{split: examples} of {split: Examples}, for Info.counts."""
+    """{split: Examples} -> {split: number of examples}, for Info.counts."""
     return {part: len(splits[part]) for part in PARTS}

@@ -1,6 +1,6 @@
-"""A folder of files of any feature, as splits: what a kind of data that needs nothing else is loaded by.
+"""The general loader: a folder of files that a feature can read, as splits.
 
-Images and music have loaders of their own, which measure and bound what they read.
+Images and music have loaders of their own, which also measure the data and limit its size.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from keras_dl.data import own_files
 from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.errors import UserError
 
-WHO = "files.load"  # what messages call it
-HELD_OUT = 0.1  # share of the files, or of every class, for validation and for test where a folder has no such split
+WHO = "files.load"  # the name of `load` in messages
+HELD_OUT = 0.1  # share of the files (of every class, if labelled) for each split that a folder does not have
 
 
 @checked(who=WHO)
@@ -27,15 +27,15 @@ def load(
     """Load the files below a folder that a feature reads.
 
     Args:
-        name: the folder.
-        field: what the values are called in the Examples.
-        feature: a features.Feature; its suffixes say which files are taken, its `read` what one is.
-        seed: of what is held out for the splits that the folder does not have.
-        labelled: the files stand in one sub-folder a class; "label" int32 is then a second feature.
+        name: path of the folder.
+        field: name of the values in the Examples.
+        feature: a features.Feature; files with its suffixes are loaded, by its `read`.
+        seed: draws what is held out for the splits that the folder does not have.
+        labelled: the files are in one sub-folder per class; "label" int32 is then a second feature.
         skip_unreadable: leave out files that cannot be read instead of refusing them.
 
     Returns:
-        Splits of {field: array (N, ...) where all values have one shape, else Ragged; "label": int32 (N,)}, whose
+        Splits of {field: array (N, ...) if all values have the same shape, else Ragged; "label": int32 (N,)}, whose
         preprocess is the feature.
 
     Raises:
@@ -73,7 +73,7 @@ def load(
 
 
 def _read(own, feature, labelled, skip_unreadable):
-    """({split: [value]}, {split: [label]}) of the files that can be read."""
+    """({split: [value]}, {split: [label]}) of the readable files."""
     values, labels, unreadable = {}, {}, []
     for split, paths in own.files.items():
         values[split], labels[split] = [], []

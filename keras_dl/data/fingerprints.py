@@ -1,7 +1,7 @@
-"""What identifies the data of a run, so that a resume notices when they are no longer the same.
+"""Fingerprints of a run's data, so that a resumed run notices when the data have changed.
 
-A fingerprint is plain JSON: of each split the number of examples and a digest of their arrays, the names of the
-classes where there are some, and a digest of each part of the pre-processing.
+A fingerprint is plain JSON: for each split the number of examples and a digest of their arrays, the class names if
+there are any, and a digest of each setting of the pre-processing.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ def fingerprint(splits):
     """{"train", "validation", "test": {"examples", "digest"}, "classes": [name], "preprocess": {part: digest}}.
 
     Args:
-        splits: data.Splits. Arrays are read once, about a gigabyte a second.
+        splits: data.Splits. Its arrays are read once, at about 1 GB/s.
     """
     parts = {}
     for name in ("train", "validation", "test"):
@@ -41,13 +41,13 @@ def _of_features(features):
 
 
 def _update(digest, array):
-    if array.dtype == object:  # texts of unlike lengths
+    if array.dtype == object:  # texts of different lengths
         for text in array.ravel():
             text = text if isinstance(text, bytes) else str(text).encode()
             digest.update(len(text).to_bytes(8, "little") + text)
         return
     rows = max(1, CHUNK // max(1, array[:1].nbytes))
-    for begin in range(0, len(array), rows):  # a memory-mapped array never stands in memory as a whole
+    for begin in range(0, len(array), rows):  # a memory-mapped array is never in memory as a whole
         digest.update(np.ascontiguousarray(array[begin : begin + rows]).view(np.uint8).reshape(-1).data)
 
 

@@ -1,6 +1,6 @@
-"""A folder of the user's own images, one sub-folder a class.
+"""A folder of the user's own images, one sub-folder per class.
 
-Every file is read once, before anything is trained: what cannot be read is named then, and an epoch never fails.
+Every file is read once, before training starts: unreadable files are reported then, not in the middle of an epoch.
 A folder that has train/ and validation/ or test/ below it, by any of their usual names, keeps its own splits.
 """
 
@@ -18,20 +18,20 @@ from keras_dl.data.examples import PARTS, Examples
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 
-WHO = "images.load"  # what messages call it
-HELD_OUT = {"test": 0.15, "validation": 0.1}  # shares of every class, where the folder has no such split
+WHO = "images.load"  # the name of `load` in messages
+HELD_OUT = {"test": 0.15, "validation": 0.1}  # share of every class, for a split that the folder does not have
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
-LARGEST = 4096  # pixels a side
+LARGEST = 4096  # pixels per side
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 NO_PICTURE = "no picture inside"
 
 
 def load(name, seed, image_size, preprocess, skip_unreadable):
-    """({split: Examples}, last name, names of the classes, notes) of the folder `name`.
+    """Load the folder `name`: ({split: Examples}, the folder's name without its parents, class names, notes).
 
     Args:
-        image_size: S, pixels a side.
-        preprocess: an images.Preprocess of (S, S, 3); it decodes and resizes.
+        image_size: S, side of the resized images in pixels.
+        preprocess: a Preprocess of input shape (S, S, 3), which decodes and resizes.
     """
     root = own_files.root_of(name, WHO)
     if root is None:
@@ -43,7 +43,7 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
     for part in own.files:
         rows = np.array([i for i, (where, _) in enumerate(kept) if where == part], np.int64)
         labels = np.array([own.label(kept[i][1]) for i in rows], np.int32)
-        _enough(labels, own, part)
+        _check_class_sizes(labels, own, part)
         whole = len(own.files) == 1
         parts[part] = Examples({"image": pixels if whole else pixels[rows], "label": labels, "row": rows})
     parts["train"] = parts.pop(own_files.WHOLE, None) or parts["train"]
@@ -53,20 +53,22 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
         parts["train"], parts[part] = hold_out(parts["train"], drawn_by, share)
         if own.has_splits:
             notes.append(own.held_out(part, f"{share:.0%} of every class of {own.folders['train'].name} is"))
-    notes += own.left_out() + _repeated(pixels, kept, {part: parts[part].features["row"] for part in PARTS}, own)
+    notes += own.left_out() + _sentences_on_repeated_pictures(
+        pixels, kept, {part: parts[part].features["row"] for part in PARTS}, own
+    )
     splits = {part: Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in PARTS}
     return splits, root.resolve().name or "pictures", own.classes, notes
 
 
 def hold_out(examples, seed, share):
-    """(the rest, a part) of Examples with labels: a drawn share of every class, at least one example of each."""
+    """Split Examples with labels into (rest, held-out part): a random share of every class, at least one example."""
     labels = examples.features["label"]
     rest, part = own_files.hold_out(len(labels), share, np.random.default_rng(seed), labels)
     return examples.take(rest), examples.take(part)
 
 
 def _read(own, image_size, preprocess, skip_unreadable):
-    """(pixels uint8 (N, S, S, C), [(split, Path)] that they are of); C is 1 where every picture is grey."""
+    """(pixels uint8 (N, S, S, C), their [(split, Path)]); C is 1 if every picture is grey."""
     import tensorflow as tf
 
     from keras_dl.features import pictures
@@ -74,10 +76,10 @@ def _read(own, image_size, preprocess, skip_unreadable):
     files = [(part, path) for part, paths in own.files.items() for path in paths]
     decoded = _decoder(preprocess)
     shape = (len(files), image_size, image_size, 3)
-    pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _in_a_file(shape)
+    pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _zeros_in_a_file(shape)
 
     def read_into(row):
-        """Why the file is not read, or nothing."""
+        """Read the file into its row of `pixels`; returns why it is unreadable, or "" if it is not."""
         path = files[row][1]
         try:
             pixels[row] = decoded(tf.constant(pictures.read(path))).numpy()
@@ -101,12 +103,12 @@ def _read(own, image_size, preprocess, skip_unreadable):
     return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
 
 
-def _in_a_file(shape):
-    """Zeros, uint8, that stand on the disk for as long as the array lasts.
+def _zeros_in_a_file(shape):
+    """Zeros, uint8, in a temporary file that exists as long as the array does.
 
     Raises:
-        UserError: the temporary folder has no room for them. It is taken now: a disk that is full later would end the
-            process.
+        UserError: the temporary folder has no room. The space is allocated at once, since a disk that is full on a
+            later write would kill the process.
     """
     size = math.prod(shape)
     try:
@@ -122,7 +124,7 @@ def _in_a_file(shape):
 
 @functools.cache  # traced once
 def _decoder(preprocess):
-    """Function of a file's bytes: uint8 (S, S, 3)."""
+    """The function from a file's bytes to uint8 (S, S, 3)."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
@@ -132,7 +134,7 @@ def _decoder(preprocess):
     return decoded
 
 
-def _enough(labels, own, part):
+def _check_class_sizes(labels, own, part):
     counts = np.bincount(labels, minlength=len(own.classes))
     for count, name in zip(counts, own.classes, strict=True):
         if count < own.least(part):
@@ -143,8 +145,8 @@ def _enough(labels, own, part):
             )
 
 
-def _repeated(pixels, kept, rows, own):
-    """Sentences about pictures that stand there more than once: of the same pixels, once they are resized."""
+def _sentences_on_repeated_pictures(pixels, kept, rows, own):
+    """Sentences about pictures that occur more than once: those with the same pixels after resizing."""
     digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pixels]
     first, notes = {}, []
 

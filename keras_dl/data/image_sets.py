@@ -1,4 +1,4 @@
-"""Image sets by their TensorFlow Datasets name, offline first."""
+"""Published image sets, by their names in TensorFlow Datasets; a set that is on disk needs no network."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import numpy as np
 from keras_dl.data import prepared
 from keras_dl.data.examples import Examples
 
-WHO = "images.load"  # what messages call it
+WHO = "images.load"  # the name of `load` in messages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class _Set:
     flip: bool
     augment: str
     source: str
-    readable: tuple = ()  # names for people, where TFDS has none
+    readable: tuple = ()  # class names for people, where TFDS has only numbers
 
 
 SETS = {
@@ -29,14 +29,14 @@ FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 
 def load(name):
-    """(train Examples, test Examples, names of the classes) of the published splits."""
+    """(train Examples, test Examples, class names) of the published splits."""
     make = None
     if name == "digits":
         from keras_dl.data.digits import Digits as make
     builder = prepared.builder(name, WHO, make)
     parts = []
     for split in ("train", "test"):
-        # Everything at once, as stored: order and batches are made by plans.
+        # Everything at once, in the stored order; shuffling and batching are done by plans.
         dataset = builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
         features = {"image": dataset["image"].numpy(), "label": dataset["label"].numpy().astype(np.int32)}
         parts.append(Examples(features))

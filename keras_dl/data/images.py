@@ -1,4 +1,4 @@
-"""Images and their labels: TFDS sets, the embedded digits, a folder of one's own; pre-processing, augmentation."""
+"""Images with labels: TFDS sets, the embedded digits or the user's own folder; pre-processing and augmentation."""
 
 import dataclasses
 
@@ -14,23 +14,23 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
-VALIDATION = 0.1  # of the training split, and at most
-VALIDATION_MOST = 5_000
+VALIDATION = 0.1  # share of the training split
+VALIDATION_MOST = 5_000  # examples
 AUGMENTATIONS = ("none", "shift", "crop", "crop_flip")
 
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """Random shift by up to `pad` pixels (pad, then crop at a random place), and mirroring, on raw batches.
+    """Random shifts by up to `pad` pixels (pad, then crop at a random place) and random mirroring, on raw batches.
 
-    What happens to an example is a function of (seed, epoch, example) alone, and the same for all of its features that
-    are moved: an image and its mask stay on each other.
+    What happens to an example depends on (seed, epoch, example) alone. All features in `fill` are moved alike, so an
+    image and its mask stay aligned.
 
     Attributes:
-        pad: pixels.
-        flip: is a half of the examples mirrored?
-        fill: {feature that is moved: what comes in from outside, by channel}: grey levels, or a mask's class. The
-            features (B, h, w, C) are of one height and width.
+        pad: the largest shift, in pixels.
+        flip: whether half of the examples are mirrored.
+        fill: {feature to move: the value of the padding in each channel}: grey levels, or the class of a mask. These
+            features (B, h, w, C) must have the same height and width.
     """
 
     pad: int
@@ -38,18 +38,18 @@ class Augment:
     fill: dict = dataclasses.field(default_factory=lambda: {"image": (0,)})
 
     def draw(self, seed, epoch, size):
-        """(size, 3) int32: rows and columns of shift in [0, 2 pad], mirrored or not, of every example."""
-        rng = np.random.default_rng((seed, epoch, 1))  # the order's generator is (seed, epoch)
+        """(size, 3) int32 for `size` examples: vertical and horizontal offset in [0, 2 pad], and 1 to mirror."""
+        rng = np.random.default_rng((seed, epoch, 1))  # plans shuffle with (seed, epoch): another stream
         shifts = rng.integers(0, 2 * self.pad + 1, (size, 2))
         mirrored = rng.integers(0, 2, (size, 1)) if self.flip else np.zeros((size, 1), np.int64)
         return np.concatenate([shifts, mirrored], 1).astype(np.int32)
 
     def __call__(self, raw, draws):
-        """A raw batch {feature: (B, ...)} and its (B, 3) draws -> the raw batch with the features of `fill` moved."""
+        """Move the features in `fill` of a raw batch {feature: (B, ...)}, as its draws (B, 3) say."""
         return raw | {name: self._moved(raw[name], fill, draws) for name, fill in self.fill.items()}
 
     def _moved(self, images, fill, draws):
-        """(B, h, w, C) -> the same shape, as one gather."""
+        """Pad, crop and mirror (B, h, w, C) -> the same shape, in one gather."""
         height, width, channels = images.shape[1:]
         pad = self.pad
         room = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
@@ -70,29 +70,31 @@ def augmentation(kind: OneOf("auto", *AUGMENTATIONS), info, preprocess):
     """The Augment of that name for this data set; None for "none".
 
     Args:
-        kind: "auto" (what the data set's published recipes do), "none", "shift" (a 14th of the side), "crop" (an
-            8th: 4 of 32 pixels, as He et al. 2015, section 4.2), or "crop_flip".
+        kind: "auto" (what published recipes for the data set do), "none", "shift" (by up to 1/14 of the shorter side),
+            "crop" (1/8: 4 of 32 pixels, as He et al. 2015, section 4.2), or "crop_flip" (and mirroring).
+        info: Info of the data set.
+        preprocess: features.image.Preprocess; its mean is the padding of colour images.
 
     Raises:
-        UserError: mirroring makes another class of an example.
+        UserError: mirroring would change the class of an example.
     """
     kind = info.details["augment"] if kind == "auto" else kind
     if kind == "none":
         return None
     if kind.endswith("flip") and not info.details["flip"]:
-        raise UserError(f"--augment: a mirrored example of {info.name} is no example; got {kind!r}. Nearest: crop.")
+        raise UserError(f"--augment: mirroring changes classes of {info.name}; got {kind!r}. Nearest: crop.")
     height, width, channels = info.features["image"]["shape"]
     fill = tuple(round(m) for m in preprocess.mean) if channels == 3 else (0,)
     return Augment(max(1, min(height, width) // (14 if kind == "shift" else 8)), kind.endswith("flip"), {"image": fill})
 
 
 def with_labels(preprocess):
-    """The collate of data.batches for images with labels: x is what `preprocess` makes of "image", y is "label"."""
+    """The `collate` of data.batches for images with labels: x is the pre-processed "image", y is "label"."""
     return lambda raw: (preprocess(raw["image"]), raw["label"])
 
 
 def balanced(labels, num_classes):
-    """(K,) weights under which every class counts the same; their mean over the examples is 1."""
+    """Class weights (K,) with which every class has the same total weight; their mean over the examples is 1."""
     counts = np.bincount(labels, minlength=num_classes)
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
@@ -109,16 +111,16 @@ def load(
     """Load images with their labels: Splits of {"image": uint8 (N, h, w, C), "label": int32 (N,)}.
 
     Args:
-        name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a folder with one sub-folder a class.
-        seed: of the validation part.
-        image_size: pixels a side to which a folder's pictures are resized.
-        fit: "crop", "pad" or "stretch": how a picture that is not square becomes so (Preprocess). As photographers do,
-            the middle is kept unless asked otherwise; what is always at the edge wants "pad".
+        name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a folder with one sub-folder per class.
+        seed: draws the validation split (and the test split of a folder without one).
+        image_size: side in pixels to which a folder's pictures are resized.
+        fit: "crop", "pad" or "stretch": how a picture becomes square (Preprocess). The default keeps the middle; use
+            "pad" if what matters may be at the edge.
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
 
     Returns:
-        Splits, whose info says of "image" the raw "shape" (h, w, C), of "label" the "classes", and in its details
-        "flip", whether a mirrored example is one of the same class, and "augment", what the set's published recipes do.
+        Splits. Their info has, under features, the raw "shape" (h, w, C) of "image" and the "classes" of "label"; under
+        details, "flip" (whether a mirrored example keeps its class) and "augment" (what published recipes do).
 
     Raises:
         UserError: no such set or folder, a file that cannot be read, or an argument that does not fit its annotation.

@@ -1,9 +1,9 @@
-"""Multi30k as a TFDS builder: captions of photographs in four languages, 31,014 sentences line by line.
+"""Multi30k as a TFDS builder: captions of photographs in four languages, 31,014 sentences aligned line by line.
 
 Source: Elliott et al., "Multi30K: Multilingual English-German Image Descriptions" (arXiv:1605.00459), German;
-Elliott et al. 2017, French and the test split of 2017; Barrault et al. 2018, Czech. The captions are Flickr30k's, for
-research and education, so they are not shipped: the files are taken from where the user put them, or from their
-authors' repository.
+Elliott et al. 2017, French and the test split of 2017; Barrault et al. 2018, Czech. The captions are Flickr30k's and
+licensed for research and education only, so they are not shipped: the files are read from where the user put them, or
+downloaded from the authors' repository.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from keras_dl.data.raw_files import RawFiles
 URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 FILES = {"train": "train", "validation": "val", "test_2016": "test_2016_flickr", "test_2017": "test_2017_flickr"}
 LANGUAGES = ("cs", "de", "en", "fr")
-SHA256 = {  # of the text of {split's file}.{language}
+SHA256 = {  # of the unpacked file {split's file}.{language}
     "train": {
         "cs": "2be68b38c8d586ff4f54eb13cc6e1baaaa053695b3f070d3038303a47f2268da",
         "de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
@@ -43,9 +43,9 @@ SHA256 = {  # of the text of {split's file}.{language}
 
 
 class Multi30k(tfds.core.GeneratorBasedBuilder):
-    """An example a sentence, {language: text}, in the files' order: 29,000, 1,014, 1,000 and 1,000 of them.
+    """One example per sentence, {language: text}, in the files' order; the splits have 29,000, 1,014, 1,000 and 1,000.
 
-    A configuration is two languages, "de-en"; in Czech there is no test_2017. The files are looked for as
+    A configuration is a pair of languages, "de-en"; there is no test_2017 in Czech. The files are looked for as
     downloads/manual/multi30k/train.en.gz (or unpacked, train.en) below every data folder.
     """
 

@@ -1,7 +1,7 @@
-"""Music as piano-rolls, uint8 (T, 88): one row a time step, 1 where a key sounds.
+"""Music as piano-rolls, uint8 (T, 88): one row per time step, 1 where a note sounds.
 
-Bach's chorales (embedded), the four standard sets, a folder of one's own MIDI files; MIDI and sound from a roll.
-A roll does not tell a key that is struck again from one that is held.
+Bach's chorales (embedded), the four standard sets, or a folder of the user's own MIDI files.
+A roll cannot distinguish a note that is struck again from one that is held.
 """
 
 import functools
@@ -18,11 +18,11 @@ from keras_dl.features import midi
 from keras_dl.features.midi import LOWEST, NOTES
 from keras_dl.features.piano_roll import PianoRoll
 
-WHO = "music.load"  # what messages call it
+WHO = "music.load"  # the name of `load` in messages
 SUFFIXES = (".mid", ".midi")
-HELD_OUT = 0.1  # share of a folder's pieces for validation, and for test
-MOST_STEPS = 2**24  # of all pieces together, 1.5 GB
-FINEST = 48  # steps a beat
+HELD_OUT = 0.1  # share of a folder's pieces for validation, and as much for test
+MOST_STEPS = 2**24  # time steps of all pieces together, 1.5 GB
+FINEST = 48  # time steps per beat, at most
 _STANDARD = "Boulanger-Lewandowski et al. 2012"
 SETS = {
     "bach_chorales": "Bach's chorales, shipped with music21",
@@ -31,9 +31,9 @@ SETS = {
     "musedata": f"{_STANDARD}: orchestral and piano music",
     "piano_midi": f"{_STANDARD}: classical piano music of piano-midi.de",
 }
-# Steps a quarter note and quarter notes a minute. Quarters in jsb_chorales (Huang's README of its finer versions),
-# eighths in the other three standard sets (Walder 2016, "Symbolic Music Data Version 1.0"); their files hold no tempo:
-# the second number is only a usual one.
+# (time steps per quarter note, quarter notes per minute). A step is a quarter note in jsb_chorales (Huang's README of
+# its finer versions), an eighth in the other three standard sets (Walder 2016, "Symbolic Music Data Version 1.0").
+# Their files hold no tempo: the second number is only a usual one.
 GRIDS = {
     "bach_chorales": (2, 80),
     "jsb_chorales": (1, 80),
@@ -52,21 +52,22 @@ def load(
     skip_unreadable: YesOrNo = False,
     pieces: Whole(1, 1_000_000) | None = None,
 ):
-    """Load pieces of music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,), of each piece}.
+    """Load pieces of music: Splits of {"roll": Ragged uint8 (T, 88), "beats_per_minute": float32 (N,)}.
 
     Args:
-        name: of SETS, which keep their published splits and grids, or a folder of MIDI files.
-        seed: of a folder's splits.
-        steps_per_beat: of a folder's rolls, a quarter note.
+        name: one of SETS, which have their published splits and time steps, or a folder of MIDI files.
+        seed: draws the splits of a folder.
+        steps_per_beat: time steps per quarter note of a folder's rolls.
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
-        pieces: at most so many of each split; up to 16, no more than 16 chorales are read to make bach_chorales.
+        pieces: use at most this many pieces of each split. With 16 or fewer, only 16 scores are read to make
+            bach_chorales.
 
     Returns:
-        Splits, whose info says of "roll" how many "notes" it has and the MIDI number of the "lowest", and in its
-        details "steps_per_beat", a quarter note, and "beats_per_minute", the tempo to play them in.
+        Splits. Their info has, under features, the number of "notes" of "roll" and the MIDI number of the "lowest";
+        under details, "steps_per_beat" (per quarter note) and "beats_per_minute", the tempo for playing samples.
 
     Raises:
-        UserError: no such set or folder (the nearest is named), a set that is not to be had, files that cannot be
+        UserError: no such set or folder (the nearest is named), a set that cannot be downloaded, files that cannot be
             read as music, too few of them, too many time steps, or an argument that does not fit its annotation.
     """
     notes = ()
@@ -96,7 +97,7 @@ def load(
 
 
 def _standard(name, pieces):
-    """{split: list of rolls} of one of SETS, prepared first where it is not."""
+    """{split: list of rolls} of one of SETS, which is prepared first if necessary."""
     if name == "bach_chorales":
         from keras_dl.data import chorales
 
@@ -109,7 +110,7 @@ def _standard(name, pieces):
     builder = prepared.builder(of, WHO, functools.partial(make, config=config))
     parts, log = {}, logging.getLogger("absl")
     level = log.level
-    log.setLevel(logging.ERROR)  # TFDS warns of a property that it reads itself where a feature is compressed
+    log.setLevel(logging.ERROR)  # for a compressed feature TFDS warns of a property that it reads itself
     try:
         for part in PARTS:
             stored = builder.as_dataset(split=part, shuffle_files=False)
@@ -120,7 +121,7 @@ def _standard(name, pieces):
 
 
 def _folder(name, seed, steps_per_beat, skip_unreadable):
-    """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, every one of which is read now."""
+    """({split: list of midi.Piece}, name, notes) of a folder of MIDI files, all of which are read."""
     root = own_files.root_of(name, WHO)
     if root is None:
         near = nearest(name, SETS)
@@ -141,11 +142,11 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
         parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in held]
         if own.has_splits:
             notes.append(own.held_out(part, f"{len(held)} of the pieces of train are"))
-    return parts, root.resolve().name or "music", (*notes, *_in_two(parts))
+    return parts, root.resolve().name or "music", (*notes, *_sentences_on_shared_pieces(parts))
 
 
 def _read(own, steps_per_beat, skip_unreadable):
-    """({split: list of midi.Piece}, sentences on what of them was left out or changed) of the folder's files."""
+    """({split: list of midi.Piece}, sentences on what was left out of them or changed) of the folder's files."""
     parts, unreadable, remarks, steps = {}, [], {}, 0
     for part, paths in own.files.items():
         parts[part] = []
@@ -169,13 +170,15 @@ def _read(own, steps_per_beat, skip_unreadable):
     return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
 
 
-def _in_two(parts):
-    """A sentence for every two splits that have pieces in common, note for note."""
+def _sentences_on_shared_pieces(parts):
+    """A sentence for each pair of splits that share pieces, note for note."""
     contents = {part: [piece.roll.tobytes() for piece in pieces] for part, pieces in parts.items()}
-    said = []
+    sentences = []
     for part, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
         known = set(contents[other])
-        twice = sum(content in known for content in contents[part])
-        if twice:
-            said.append(f"of the {len(contents[part])} pieces of {part}, {twice} stand in {other} too, note for note")
-    return said
+        shared = sum(content in known for content in contents[part])
+        if shared:
+            sentences.append(
+                f"of the {len(contents[part])} pieces of {part}, {shared} stand in {other} too, note for note"
+            )
+    return sentences

@@ -1,10 +1,10 @@
-"""What somebody may have meant by a name that is not known."""
+"""Suggests what a user may have meant by an unknown name."""
 
 import difflib
 
 
 def nearest(name, known):
-    """The known name most like `name`, as the end of a message; "" where none is.
+    """The known name most similar to `name`, as the end of a message; "" if none is similar.
 
     >>> nearest("fashion_mnits", ("mnist", "fashion_mnist"))
     '; nearest: fashion_mnist'

@@ -1,8 +1,8 @@
-"""A folder of the user's own: which of its files are of which split and class, and why the others are of none.
+"""Sorts the files in a user's folder into splits and classes, and says why files were left out.
 
-Every kind of data finds its files here. A folder has splits of its own where train and another stand in it, by any of
-their usual names (split_names.NAMES): as folders, or in the names of files where a kind's may say it. A split that is
-missing is held out of train.
+Every kind of data finds its files here. A folder has splits of its own if it contains train and another split, by any
+of their usual names (split_names.NAMES): as folders or, for some kinds of data, in the names of files. A missing split
+is held out of train.
 """
 
 import collections
@@ -18,22 +18,23 @@ from keras_dl.data.split_names import NAMES, split_of
 from keras_dl.errors import UserError, printable
 from keras_dl.features import reading
 
-WHOLE = ""  # what a folder without splits of its own has instead of them
+WHOLE = ""  # the only "split" of a folder that has no splits of its own
 NO_SPLIT = "of no split"
 OUTSIDE = "outside of the class folders"
 NO_CLASSES = "in splits without class folders, so without labels"
-SHOWN = 3  # sub-folders that a sentence names
+SHOWN = 3  # sub-folders that a sentence lists
 
 
 @dataclasses.dataclass(frozen=True)
 class OwnFiles:
-    """What `find` found.
+    """The files of a user's folder, as `find` returns them.
 
     Attributes:
         root: Path of the folder.
-        files: {split: [Path]}, by name, or class by class; {WHOLE: [Path]} where the folder has no splits of its own.
+        files: {split: [Path]}, sorted by name, or class by class; {WHOLE: [Path]} if the folder has no splits of its
+            own.
         folders: {split: the folder that holds it}.
-        classes: names of the class folders, sorted; () where files have no labels.
+        classes: names of the class folders, sorted; () if files have no labels.
         passed: {reason: [path below root]} of what is left out; `refuse` adds to it.
         notes: sentences on what was decided for the user.
     """
@@ -51,33 +52,33 @@ class OwnFiles:
 
     @property
     def missing(self):
-        """The splits that must be held out, in the order in which that is done."""
+        """The splits that must be held out of train, in the order in which they are drawn."""
         return [split for split in ("test", "validation") if split not in self.files]
 
     def least(self, split):
-        """How many files a split, or each of its classes, must have so that every split gets one."""
+        """How many files a split (or each of its classes) needs, so that all splits get at least one."""
         return 1 + len(self.missing) if split in (WHOLE, "train") else 1
 
     def label(self, path):
-        """The number of the class whose folder a file is below."""
+        """The index of the class whose folder contains the file."""
         depth = 1 if self.has_splits else 0  # folders between root and the class folders
         return self.classes.index(path.relative_to(self.root).parts[depth])
 
     def below(self, path):
-        """The path below root, in characters that can be printed."""
+        """The path relative to root, made printable."""
         return printable(path.relative_to(self.root))
 
     def refuse(self, unreadable, must, skip, who):
-        """Refuse files that could not be read, or where they are to be skipped note them as left out.
+        """Raise an error for files that could not be read or, with `skip`, note them as left out.
 
         Args:
             unreadable: [(Path, reason)].
-            must: what is wrong with them all, to be read after "3 of 20 files in pets".
-            skip: did the user ask to go on without them?
-            who: asks for it, for the message.
+            must: what is wrong with all of them, a phrase that continues "3 of 20 files in pets".
+            skip: whether the user asked to go on without them.
+            who: name of the calling function, for the message.
 
         Raises:
-            UserError: there are some, and they are not to be skipped.
+            UserError: there are unreadable files, and `skip` is False.
         """
         reasons = collections.defaultdict(list)
         for path, reason in unreadable:
@@ -97,12 +98,12 @@ class OwnFiles:
         return walking.sentences(self.passed)
 
     def held_out(self, split, what):
-        """A sentence on a split that the user's folder does not have: `what`, such as "2 pieces of train are"."""
+        """A sentence on a split that the user's folder does not have; `what` is, say, "2 pieces of train are"."""
         return f"no {split} split in {self.root}: {what} held out for it"
 
 
 def root_of(name, who):
-    """The Path of the folder that a user names; None where there is none.
+    """The Path of the folder that a user names; None if there is no such folder.
 
     Raises:
         UserError: no folder can have that name.
@@ -115,20 +116,24 @@ def root_of(name, who):
 
 
 def find(root, who, suffixes=None, what="", *, labelled=False, by_name=()):
-    """The OwnFiles of a folder.
+    """Find the files of a folder.
 
     Args:
         root: Path of the folder.
-        who: asks for it, for the messages.
-        suffixes: endings, in lower case, of the files that are taken; None: of all.
-        what: such files are, in words, as "MIDI files".
-        labelled: do they stand in one folder a class, of root or of each split? A folder without class folders is then
-            no split, and train alone is one where nothing else stands beside it: a class may be called train, too.
-        by_name: endings of files at the top of root whose own names say their split, as ptb.valid.txt does.
+        who: name of the calling function, for the messages.
+        suffixes: endings, in lower case, of the files to take; None: all files.
+        what: what such files are called, such as "MIDI files".
+        labelled: whether the files are in class folders, below root or below each split's folder. Then a folder without
+            class folders is no split, and if train/ is the only split, it counts as one only if no other folder is
+            beside it: a class may be called train, too.
+        by_name: endings of files at the top of root whose names may say their split, as ptb.valid.txt does.
+
+    Returns:
+        OwnFiles.
 
     Raises:
-        UserError: the folder cannot be read; there are splits and none is train, or two folders for one; labelled:
-            fewer than two classes, one whose name cannot be printed, or that has another letter case in another split.
+        UserError: the folder cannot be read; there are splits but no train, or two folders for one split; if labelled:
+            fewer than two classes, or a class whose name is not printable or differs by letter case between splits.
     """
     folders = _splits(root, who, labelled, by_name)
     places = {split: next((path for path in paths if os.path.isdir(path)), root) for split, paths in folders.items()}
@@ -152,11 +157,11 @@ def find(root, who, suffixes=None, what="", *, labelled=False, by_name=()):
 
 
 def hold_out(size, share, rng, labels=None):
-    """(numbers of the examples that stay, numbers of a drawn part), both ascending.
+    """Draw a part of N examples at random: (indices of the rest, indices of the part), both ascending.
 
     Args:
-        size: N, examples.
-        share: of them, or of those of each label, that is drawn; at least one.
+        size: N, number of examples.
+        share: the share of all examples, or of those of each label, that is drawn; at least one example each.
         rng: numpy Generator.
         labels: (N,), or None.
     """
@@ -168,11 +173,11 @@ def hold_out(size, share, rng, labels=None):
 
 
 def sub_folders(folder):
-    """The sorted Paths of a folder's sub-folders, without hidden ones and such as systems leave."""
+    """The sorted Paths of a folder's sub-folders, without hidden ones and the operating system's own."""
     try:
         return [path for path in _entries(folder) if os.path.isdir(path)]
     except OSError:
-        return []  # walking says so
+        return []  # walking.files reports it
 
 
 def _entries(folder):
@@ -181,13 +186,13 @@ def _entries(folder):
 
 
 def _splits(root, who, labelled, by_name):
-    """{split: its folders and files at the top of root}; {WHOLE: [root]} where root has no splits of its own."""
+    """{split: its folders and files at the top of root}; {WHOLE: [root]} if root has no splits of its own."""
     try:
         entries = _entries(root)
     except OSError as error:
         raise UserError(f"{who}: {root} cannot be read: {error.strerror}.") from error
     named = {split: [] for split in NAMES}
-    others = 0  # folders beside them
+    others = 0  # folders that are no split
     for path in entries:
         split = _split_of_entry(path, by_name)
         if split:
@@ -215,7 +220,7 @@ def _splits(root, who, labelled, by_name):
 
 
 def _split_of_entry(path, by_name):
-    """The split that the name of a folder or file says; None where it says none, or two, as train_and_test.txt does."""
+    """The split that the name of a folder or file says; None if it says none, or two, as train_and_test.txt does."""
     if os.path.isdir(path):
         return split_of(path.name)
     if path.suffix.lower() not in by_name:
@@ -251,7 +256,7 @@ def _classes(folders, who):
 
 
 def _like_splits(root, names):
-    """A sentence where the folders that are taken for classes look like splits with classes of their own."""
+    """A sentence if the folders that were taken for classes look like splits with classes of their own."""
     inside = {frozenset(folder.name for folder in sub_folders(root / name)) for name in names}
     if len(inside) == 1 and len(shared := sorted(*inside)) > 1:
         yield (
@@ -261,7 +266,7 @@ def _like_splits(root, names):
 
 
 def _by_class(walked, root, folders, names, passed):
-    """{split: [Path], class by class}; what is of none is put into `passed`."""
+    """{split: [Path], class by class}; files that belong to no class are added to `passed`."""
     by_class = {split: {folder / name: [] for name in names} for split, folder in folders.items()}
     owners = {folder: paths for of_split in by_class.values() for folder, paths in of_split.items()}
     depth = 1 if WHOLE in folders else 2  # folders between root and a file
@@ -278,7 +283,7 @@ def _by_class(walked, root, folders, names, passed):
 
 
 def _check_name(name, which, who):
-    if printable(name) == name:  # letters that join others, and spaces of every script, are no control characters
+    if printable(name) == name:  # joiners and spaces of any script are no control characters
         return
     try:
         name.encode()

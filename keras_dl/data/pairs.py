@@ -1,8 +1,8 @@
-"""Sentence pairs to translate: dates (embedded), Multi30k, or two text files of one's own, aligned line by line.
+"""Sentence pairs to translate: dates (embedded), Multi30k, or two text files of the user's, aligned line by line.
 
-A split is its pairs, in sub-words and as text: "source" and "target" Ragged int32, without special tokens;
-"source_text" and "target_text" bytes with one space for any white space, which translations are judged by. The
-sub-words are learnt from both sides of the training split together, so that source and target have one vocabulary.
+A split holds its pairs as sub-words and as text: "source" and "target" are Ragged int32, without special tokens;
+"source_text" and "target_text" are bytes with runs of white space made one space, the references for scores such as
+BLEU. The sub-words are learnt from both sides of the training split together, so source and target share a vocabulary.
 """
 
 import functools
@@ -24,11 +24,11 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
-WHO = "pairs.load"  # what messages call it
-SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # languages where none are named
-TESTS = ("test_2016", "test_2017")  # of Multi30k
-DATES = 1000  # pairs of validation and of test
-SHARE, MOST = 0.05, 2000  # of one's own pairs: validation, and as many test
+WHO = "pairs.load"  # the name of `load` in messages
+SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # name: (source, target) by default
+TESTS = ("test_2016", "test_2017")  # test splits of Multi30k
+DATES = 1000  # pairs in the validation split and in the test split
+SHARE, MOST = 0.05, 2000  # of the user's own pairs: validation, and as many for test
 CHUNK = 4096  # sentences that are encoded at once
 
 
@@ -44,29 +44,30 @@ def load(
     chained: Tuple(Whole(1, 100), 2, 2) = (1, 3),
     test: OneOf(*TESTS) = "test_2016",
 ):
-    """Load sentence pairs: Splits of sub-words and of the texts, as this file's beginning says.
+    """Load sentence pairs: Splits of sub-words and texts, as described at the top of this file.
 
     Args:
         name: "dates" (English to ISO form; "dates/de-fr" and the like), "multi30k" (English to German; "multi30k/fr-cs"
-            and the like), or, with `target`, a text file in UTF-8, one sentence a line.
-        seed: of the dates, and of the draw of one's own pairs: 5 percent validation, 5 percent test, at most 2,000
-            each; pairs of the same source are in one split.
-        target: the file of the translations, line by line; pairs of which a line is empty are left out.
-        vocabulary_size: sub-words of both languages together, at most.
-        longest: sub-words; training pairs with a longer side are left out.
-        examples: of dates: training pairs.
-        chained: of dates: lowest and highest number of items in one source.
-        test: of Multi30k: "test_2016" or "test_2017".
+            and the like), or, with `target`, a text file in UTF-8, one sentence per line.
+        seed: generates the dates, and draws the splits of the user's files: 5 percent validation, 5 percent test, at
+            most 2,000 pairs each; pairs with the same source are in one split.
+        target: the file of the translations, line by line; pairs with an empty side are left out.
+        vocabulary_size: at most this many sub-words, of both languages together.
+        longest: training pairs with more sub-words than this on a side are left out.
+        examples: number of training pairs; dates only.
+        chained: lowest and highest number of items in a source; dates only.
+        test: "test_2016" or "test_2017"; Multi30k only.
 
     Returns:
-        Splits whose notes say which pairs were left out, and what the other splits have of train's or have alone. Their
-        info says of "source" and "target" the "language" (of files of one's own, the endings of their names), the
-        "vocabulary_size" and the "longest" of all splits, in sub-words; in its details the "sha256" of the three
-        splits' pairs, in UTF-8 (source, tab, target, line end), how many training pairs are "dropped", being longer
-        than was asked for, and how many pairs are "skipped", a side or both being empty.
+        Splits. Their notes say which pairs were left out, which pairs of train also occur in another split, and which
+        characters train does not have. Their info has, under features, for "source" and "target" each the "language"
+        (for the user's files, the endings of their names), the "vocabulary_size" and "longest", the number of sub-words
+        of the longest sentence in all splits; under details, the "sha256" of all pairs in UTF-8 (source, tab, target,
+        line end), the number of training pairs that were "dropped" as too long, and the number of pairs "skipped" for
+        an empty side.
 
     Raises:
-        UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files of unlike
+        UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files with different
             numbers of lines, the same file twice, too few pairs, an option out of range.
     """
     base, _, two = str(name).partition("/")
@@ -120,7 +121,7 @@ def _pairs(count):
 
 
 def _notes(texts, subwords):
-    """Sentences on pairs of train that are in another split too, and on characters that train does not have."""
+    """Sentences on pairs of train that also occur in another split, and on characters that train does not have."""
     train = set(zip(*texts["train"], strict=True))
     for part in ("validation", "test"):
         count = sum(pair in train for pair in zip(*texts[part], strict=True))
@@ -145,7 +146,7 @@ def _of_multi30k(languages, test):
 
     known = multi30k.LANGUAGES
     if not set(languages) <= set(known) or languages[0] == languages[1]:
-        raise UserError(f"{WHO}: multi30k is of two of {', '.join(known)}; got {' and '.join(languages)}.")
+        raise UserError(f"{WHO}: multi30k needs two of {', '.join(known)}; got {' and '.join(languages)}.")
     if test == "test_2017" and "cs" in languages:
         raise UserError(f"{WHO}: multi30k has no test_2017 in cs; take test_2016.")
     make = functools.partial(multi30k.Multi30k, config="-".join(sorted(languages)))
@@ -158,7 +159,7 @@ def _of_multi30k(languages, test):
 
 
 def _of_files(source, target, seed):
-    """({split: (sources, targets)}, how many pairs have an empty side, notes)."""
+    """({split: (sources, targets)}, number of pairs with an empty side, notes) of the user's files."""
     sides = [[_normalised(line) for line in reading.lines(reading.read(path, WHO))] for path in (source, target)]
     if os.path.samefile(source, target):
         raise UserError(f"{WHO}: source and target must be two files; got {source} twice.")
@@ -182,7 +183,7 @@ def _of_files(source, target, seed):
 
 
 def _drawn(sources, seed, who):
-    """{split: numbers of its pairs, ascending}; of equal sources all are in one split."""
+    """{split: indices of its pairs, ascending}, drawn at random; pairs with equal sources are in one split."""
     groups = {}
     for i, source in enumerate(sources):
         groups.setdefault(source, []).append(i)
@@ -198,7 +199,7 @@ def _drawn(sources, seed, who):
         if part in room:
             room[part] -= len(groups[k])
     for part in room:
-        if not parts[part]:  # every group was larger than its room
+        if not parts[part]:  # every group was too large for it
             parts["train"].sort(key=len)
             parts[part].append(parts["train"].pop(0))
     return {part: sorted(itertools.chain(*rows)) for part, rows in parts.items()}
@@ -221,7 +222,7 @@ def _examples(encode, sources, targets):
 
 
 def _lengths(examples):
-    """(N, 2), of source and target."""
+    """(N, 2) lengths of source and target in sub-words."""
     return np.stack([examples.features[side].lengths for side in ("source", "target")], 1)
 
 

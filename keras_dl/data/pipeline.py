@@ -1,4 +1,4 @@
-"""Batches in exact order: an epoch is a plan of index arrays, and batch k of epoch e a function of (seed, e, k)."""
+"""Batches in a reproducible order: an epoch is a plan of index arrays; batch k of epoch e depends on (seed, e, k)."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from keras_dl.imports import quiet_tensorflow
 
 Count = Whole(1, 1_000_000_000)
 PARALLEL = 2  # an explicit number: tf.data's autotuner stalls whenever an iterator is deleted
-AHEAD = 2  # batches made before they are asked for
+AHEAD = 2  # batches to prefetch
 
 
 @checked(who="data.batches")
@@ -34,21 +34,24 @@ def batches(
 
     Args:
         examples: one of the Splits.
-        batch_size: examples a batch; the last of an epoch may be smaller.
-        collate: function of a raw batch, {feature: tensor (B, ...) or tf.RaggedTensor}, all features of the examples,
-            -> (x, y) or (x, y, weight): images.with_labels(preprocess), or the `batch` of a text's, of music's or of
-            pairs' pre-processing.
-        seed: of order and augmentation.
-        shuffle: another order every epoch, else as stored.
-        augment: what changes the raw batch before it is collated, all features of an example together, or None:
-            draw(seed, epoch, count) -> (count, ...), what happens to each example in that epoch; augment(raw, draws) ->
-            raw, with the draws of the batch's examples. images.augmentation makes one.
+        batch_size: examples per batch; the last batch of an epoch may be smaller.
+        collate: function of a raw batch with all features of the examples, {feature: tensor (B, ...) or
+            tf.RaggedTensor}, -> (x, y) or (x, y, weight): for images, images.with_labels(preprocess); for text, music
+            and pairs, preprocess.batch.
+        seed: seed of order and augmentation.
+        shuffle: whether each epoch has another random order; else examples come as stored.
+        augment: None, or an object that changes raw batches before they are collated, all features of an example
+            together. It has draw(seed, epoch, count) -> (count, ...), what happens to each example in that epoch, and
+            is called augment(raw, draws) -> raw with the draws of the batch's examples. images.augmentation makes one.
         class_weight: (K,) weight of an example by its "label", or None.
-        plan: plan(seed, epoch) -> list of index arrays, in place of shuffle and batch_size.
+        plan: plan(seed, epoch) -> list of index arrays; replaces shuffle and batch_size.
+
+    Returns:
+        Batches.
 
     Raises:
-        UserError: an argument does not fit its annotation, there are no examples, or they are windows of a text, which
-            go on from batch to batch (Examples.rows), and would be in another order.
+        UserError: an argument does not fit its annotation, there are no examples, or they are windows of a text, each
+            continued in the next batch (Examples.rows), and shuffle, plan or batch_size would change their order.
     """
     if not isinstance(examples, Examples):
         raise UserError(f"data.batches: examples must be Examples, such as one of the Splits; got {shown(examples)}.")
@@ -71,7 +74,7 @@ def batches(
 
 
 def _weights(class_weight, examples):
-    """float32 (K,) of a sequence of numbers, one for each label that the examples have."""
+    """Class weights as float32 (K,), checked: numbers of at least 0, one for each label of the examples."""
     with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
             weights, labels = np.asarray(class_weight, np.float32), examples.features["label"]
@@ -85,7 +88,7 @@ def _weights(class_weight, examples):
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """A pipeline of (x, y[, weight]) batches whose every epoch is a plan."""
+    """A pipeline of (x, y[, weight]) batches; each epoch follows its plan."""
 
     examples: Examples
     plan: Callable
@@ -98,17 +101,17 @@ class Batches:
         return len(self.plan(self.seed, epoch))
 
     def dataset(self, epoch=0, step=0, epochs=1):
-        """A tf.data.Dataset that starts with batch `step` of `epoch` and lasts `epochs` (None: without end).
+        """A tf.data.Dataset of `epochs` epochs (None: endless) that starts with batch `step` of `epoch`.
 
-        Without end there is no wait between two epochs: the pipeline is at work on the next while this one ends.
+        An endless one has no pause between epochs: the pipeline prepares the next while the current one ends.
         """
         with quiet_tensorflow():
             import tensorflow as tf
 
         last = np.iinfo(np.int64).max if epochs is None else epoch + epochs
-        # Plain TensorFlow ops: autograph would read these functions' source again, which may have been edited since.
+        # No autograph: it would read the source of these functions again, which may have been edited since the start.
         plain = tf.autograph.experimental.do_not_convert
-        one_draw = self._draw(epoch, 1)  # for its type and the shape of one example's
+        one_draw = self._draw(epoch, 1)  # for the dtype and shape of the draws
 
         def one_epoch(number):
             order, ends, draws = tf.numpy_function(self._epoch, [number], [tf.int64, tf.int64, one_draw.dtype])
@@ -129,14 +132,14 @@ class Batches:
         return pipeline.prefetch(AHEAD).with_options(options)
 
     def _epoch(self, number):
-        """(order of the examples, where each batch ends, what augmentation does to each) of one epoch."""
+        """One epoch: (ordered indices of the examples, boundaries of the batches, draws of the augmentation)."""
         plan = self.plan(self.seed, int(number))
         order = np.concatenate(plan).astype(np.int64)
         ends = np.cumsum([0, *map(len, plan)], dtype=np.int64)
         return order, ends, self._draw(int(number), len(self.examples))[order]
 
     def _draw(self, epoch, count):
-        """What augmentation does to each of the examples in one epoch; without it nothing, (N, 0)."""
+        """The draws of the augmentation for each example in one epoch; without augmentation empty, (N, 0)."""
         if self.augment is None:
             return np.zeros((count, 0), np.int32)
         return np.asarray(self.augment.draw(self.seed, epoch, count))
@@ -162,7 +165,7 @@ class Batches:
 
 
 def _gatherer(array):
-    """indices -> rows of `array`, which stays as it is in memory, or on disk where it is a memmap."""
+    """The function from indices to rows of `array`; the array is not copied, and a memmap stays on disk."""
     import tensorflow as tf
 
     if isinstance(array, Ragged):

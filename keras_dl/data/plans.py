@@ -1,4 +1,4 @@
-"""An epoch is a plan: a list of index arrays, one a batch, a pure function of (seed, epoch).
+"""An epoch is a plan: a list of index arrays, one per batch, and a pure function of (seed, epoch).
 
 Resuming is `plan[k:]`, the number of steps is `len(plan)`, a worker takes its slice. Plain NumPy.
 """
@@ -13,7 +13,7 @@ BUCKET = 50  # batches whose sequences are sorted by length together
 
 @checked(who="plans.shuffled")
 def shuffled(size: Count, batch_size: Count):
-    """Every example once an epoch, in another order each; the last batch may be smaller.
+    """Every example once per epoch, in a new random order; the last batch may be smaller.
 
     >>> plan = shuffled(5, 2)
     >>> [len(batch) for batch in plan(seed=0, epoch=0)]
@@ -38,10 +38,9 @@ def in_order(size: Count, batch_size: Count):
 
 @checked(who="plans.bucketed")
 def bucketed(lengths, batch_size: Count):
-    """Every sequence once an epoch, in batches of like lengths: little is padded. Another order each epoch.
+    """Every sequence once per epoch, in batches of similar lengths, to save padding; a new random order each epoch.
 
-    Sequences are drawn in random order, sorted by length within runs of BUCKET batches, and cut; then the batches are
-    shuffled.
+    Sequences are shuffled, sorted by length within runs of BUCKET batches, and cut into batches, which are shuffled.
 
     >>> plan = bucketed([3, 9, 4, 8], 2)
     >>> sorted(sorted(batch.tolist()) for batch in plan(seed=0, epoch=0))
@@ -61,19 +60,19 @@ def bucketed(lengths, batch_size: Count):
 
 @checked(who="plans.by_tokens")
 def by_tokens(lengths, batch_tokens: Count):
-    """Every example once an epoch, in batches of like lengths that hold about as many tokens. Another order each epoch.
+    """Every example once per epoch, in batches of similar lengths and about equally many tokens.
 
-    Examples are drawn in random order, sorted by the longer of their two lengths, and cut as late as the bound allows;
-    then the batches are shuffled. There are as many of them in every epoch.
+    Each epoch has a new random order: examples are shuffled, sorted by the longer of their two lengths, and cut into
+    batches as large as the bound allows; then the batches are shuffled. Every epoch has the same number of batches.
 
     >>> plan = by_tokens([[3, 4], [1, 9], [4, 2], [30, 2]], 8)
     >>> sorted(sorted(batch.tolist()) for batch in plan(seed=0, epoch=0))
     [[0, 2], [1], [3]]
 
     Args:
-        lengths: (N,) or (N, 2), of source and target.
-        batch_tokens: examples of a batch times the longest of their lengths, at most; an example that is longer is a
-            batch of its own.
+        lengths: (N,), or (N, 2) lengths of source and target.
+        batch_tokens: upper bound on a batch's number of examples times the longest of their lengths; an example that
+            is longer is a batch of its own.
     """
     longer = np.asarray(lengths).reshape(len(lengths), -1).max(1)
     ends, first = [], 0

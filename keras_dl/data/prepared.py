@@ -1,4 +1,4 @@
-"""Sets that TensorFlow Datasets prepares once and keeps: where they stand, and how they are prepared."""
+"""Data sets that TensorFlow Datasets prepares once and keeps: where they are, and how they are prepared."""
 
 import os
 import socket
@@ -8,29 +8,29 @@ from pathlib import Path
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 
-PATIENCE = 3.0  # seconds for a host to answer before a set counts as not to be had
+PATIENCE = 3.0  # seconds to wait for a host to answer
 
 
 def folders():
-    """Where prepared sets are looked for, first the one that a new set is written to."""
-    default = Path(os.path.expanduser("~/tensorflow_datasets"))  # where there is no home, a folder named ~
+    """The folders in which prepared sets are looked for; a new set goes to the first that can be written."""
+    default = Path(os.path.expanduser("~/tensorflow_datasets"))  # without a home folder it stays "~"
     asked = os.environ.get("TFDS_DATA_DIR")
     return [Path(asked), default] if asked else [default]
 
 
 def builder(name, who, make=None):
-    """The TFDS builder of a set whose data are on disk: found, made from what is shipped or given, or downloaded.
+    """The TFDS builder of a set, prepared if it is not yet: from shipped files, the user's files or a download.
 
     Args:
-        name: of the set.
-        who: asks for it, for the messages.
-        make: function of data_dir that makes the builder of a set of the project's own; None: of TFDS' by that name.
+        name: name of the set.
+        who: name of the calling function, for the messages.
+        make: function of data_dir that returns the project's own builder of the set; None: TFDS' builder of that name.
 
     Raises:
-        UserError: the set is not prepared, and what it is made of is not to be had, or no folder can be written.
+        UserError: the set is not prepared and its raw data cannot be downloaded, or no folder can be written.
     """
     with quiet_tensorflow():
-        import tensorflow  # noqa: F401 - TFDS would import it with its messages
+        import tensorflow  # noqa: F401 - here, so that its messages are silenced: TFDS imports it too
     import tensorflow_datasets as tfds
 
     make = make or tfds.builder_cls(name)
@@ -55,7 +55,7 @@ def builder(name, who, make=None):
 
 
 def answers(host):
-    """Does a host, or host:port, take a connection?"""
+    """Whether a host, or host:port, accepts a connection."""
     name, _, port = host.partition(":")
     try:
         socket.create_connection((name, int(port or 443)), PATIENCE).close()
@@ -65,7 +65,7 @@ def answers(host):
 
 
 def _writable(who):
-    """The first folder that can be written; the runs of a read-only home still get the embedded set."""
+    """The first folder that can be written, since a home folder may be read-only."""
     for place in folders():
         try:
             place.mkdir(parents=True, exist_ok=True)

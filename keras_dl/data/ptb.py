@@ -1,7 +1,7 @@
-"""Penn Treebank's words as a TFDS builder: Mikolov's text of 10,000 words, which language models have been told by.
+"""The Penn Treebank as a TFDS builder: Mikolov's version of 10,000 words, the usual benchmark of language models.
 
-Source: Marcus et al. 1993; pre-processed by Mikolov et al. 2010. It comes under no open licence, so it is not shipped:
-the three files are taken from where the user put them, or from a public repository.
+Source: Marcus et al. 1993; pre-processed by Mikolov et al. 2010. It has no open licence, so it is not shipped: the
+three files are read from where the user put them, or downloaded from a public repository.
 """
 
 import tensorflow_datasets as tfds
@@ -24,7 +24,7 @@ RAW = RawFiles(
 
 
 class Ptb(tfds.core.GeneratorBasedBuilder):
-    """One example a split, {"text": all of it}: 42,068, 3,370 and 3,761 lines of lower-case words.
+    """Each split is one example, {"text": all of it}: 42,068, 3,370 and 3,761 lines of lower-case words.
 
     The files are looked for as downloads/manual/ptb/ptb.train.txt (valid, test; or .xz) below every data folder.
     """

@@ -1,4 +1,4 @@
-"""The raw files of a set that is not shipped: taken from where the user put them, or downloaded; proven either way."""
+"""The raw files of a set that is not shipped: read from where the user put them, or downloaded; always checked."""
 
 import contextlib
 import dataclasses
@@ -15,23 +15,23 @@ from keras_dl.atomic import write_atomic
 from keras_dl.data import prepared
 from keras_dl.errors import UserError
 
-PATIENCE = 30.0  # seconds without a byte before a download is given up
+PATIENCE = 30.0  # seconds without data after which a download is given up
 UNPACK = {".gz": ("gzip", gzip.decompress), ".xz": ("xz", lzma.decompress)}
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what unpacking raises
 
 
 @dataclasses.dataclass(frozen=True)
 class RawFiles:
-    """Where the raw files of a set are published, and by what they are known.
+    """Where the raw files of a set are published, and their digests.
 
     Attributes:
-        name: of the set.
-        who: loads it, for the messages.
-        folder: below downloads/manual/ of every data folder, where a user may put them.
-        url: of the folder that they are published in, with a slash at its end.
-        sha256: {file: SHA-256 of its bytes, unpacked}.
-        packing: ending with which a file may stand there compressed, ".gz" or ".xz"; "": none may.
-        published: the ending that the files have at url, packing or "".
+        name: name of the set.
+        who: name of the function that loads it, for the messages.
+        folder: folder below downloads/manual/ of every data folder, where a user may put the files.
+        url: URL of the folder in which they are published, with a slash at its end.
+        sha256: {file: SHA-256 of its unpacked bytes}.
+        packing: ".gz" or ".xz" if the user's files may be compressed (with that ending); "" if not.
+        published: the ending of the files at url: packing, or "" if they are not compressed there.
     """
 
     name: str
@@ -43,14 +43,14 @@ class RawFiles:
     published: str = ""
 
     def read(self, files, data_dir):
-        """{file: its bytes, unpacked and proven}.
+        """{file: its bytes, unpacked, with the right SHA-256}.
 
         Args:
-            files: names of those that are needed.
-            data_dir: the data folder of the builder that asks; it is looked in first.
+            files: names of the files that are needed.
+            data_dir: the builder's data folder, which is searched first.
 
         Raises:
-            UserError: one is neither there nor to be had, or is not the known file.
+            UserError: a file is neither there nor can be downloaded, or has another SHA-256.
         """
         places = [Path(data_dir), *prepared.folders()]
         folders = list(dict.fromkeys(place / "downloads" / "manual" / self.folder for place in places))
@@ -58,14 +58,14 @@ class RawFiles:
         absent = [file for file, path in paths.items() if path is None]
         host = urllib.parse.urlsplit(self.url).netloc
         if absent and not prepared.answers(host):
-            self._not_to_be_had(absent, folders, f"{host} does not answer")
+            self._refuse_missing(absent, folders, f"{host} does not answer")
         contents = {}
         for file, path in paths.items():
             contents[file] = self._read(file, path) if path else self._download(file, folders)
         return contents
 
     def _find(self, file, folders):
-        """The first of the folders' files of that name, as it is or compressed; None where there is none."""
+        """The first file of that name in the folders, compressed or not; None if there is none."""
         paths = (folder / (file + ending) for folder in folders for ending in dict.fromkeys(("", self.packing)))
         return next((path for path in paths if path.is_file()), None)
 
@@ -74,23 +74,23 @@ class RawFiles:
             data = path.read_bytes()
         except OSError as error:
             raise UserError(f"{self.who}: {path} cannot be read: {error.strerror}.") from error
-        return self._proven(file, data, path, path.name.removeprefix(file))
+        return self._verified(file, data, path, path.name.removeprefix(file))
 
     def _download(self, file, folders):
-        """The bytes of a file at url; it is kept in the first folder, where that can be written."""
+        """The bytes of a file at url; it is kept in the first folder if that can be written."""
         url = self.url + file + self.published
         try:
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-                data = answer.read()
+            with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+                data = response.read()
         except (OSError, http.client.HTTPException) as error:
-            self._not_to_be_had([file], folders, error)
-        content = self._proven(file, data, url, self.published)
+            self._refuse_missing([file], folders, error)
+        content = self._verified(file, data, url, self.published)
         with contextlib.suppress(OSError):
             write_atomic(folders[0] / (file + self.published), data)
         return content
 
-    def _proven(self, file, data, where, ending):
-        """The bytes of a file that stands at `where`, unpacked, if their digest is the known one."""
+    def _verified(self, file, data, where, ending):
+        """The unpacked bytes of the file from `where`; UserError unless they have the right SHA-256."""
         if ending:
             packer, unpack = UNPACK[ending]
             try:
@@ -107,7 +107,7 @@ class RawFiles:
             )
         return data
 
-    def _not_to_be_had(self, files, folders, why):
+    def _refuse_missing(self, files, folders, why):
         names = ", ".join(file + self.published for file in files)
         other = self.packing.removeprefix(self.published)
         also = f" (or {other})" if other else " (or unpacked)" if self.packing else ""

@@ -2,18 +2,18 @@
 
 import re
 
-NAMES = {  # of a split, in any letter case
+NAMES = {  # split: what people call it, in any letter case
     "train": ("train", "training", "trn", "trainval"),
     "validation": ("validation", "valid", "val", "dev", "development", "eval", "evaluation"),
     "test": ("test", "testing", "tst"),
 }
 SPLIT = {name: split for split, names in NAMES.items() for name in names}
-# Words beside them that say no more.
+# Words in the name of a split that may be ignored.
 BESIDE = {"set", "data", "dataset", "split", "images", "pictures", "photos", "texts", "files", "seg"}
 
 
 def split_of(name):
-    """The split that a folder's name says; None where it says none, or more than one.
+    """The split that a folder's name says; None if it says none, or has other words too.
 
     >>> [split_of(name) for name in ("Train", "training_set", "valset", "seg_test", "val2017", "test data")]
     ['train', 'train', 'validation', 'test', 'validation', 'test']

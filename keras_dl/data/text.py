@@ -1,7 +1,7 @@
-"""Text as one stream of characters or words: Python's own library, Penn Treebank, a file or folder of one's own.
+"""Text as one stream of characters or words: Python's library, Penn Treebank, or the user's own file or folder.
 
-A split is its token stream; `windows` lays it out in rows of contiguous text, so that a state that is carried from
-batch to batch has read all that comes before (truncated back-propagation through time).
+A split is one stream of tokens. `windows` cuts it into rows of contiguous text, so that a recurrent state can be
+carried from each batch to the next (truncated back-propagation through time).
 """
 
 import collections
@@ -24,11 +24,11 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     pass
 
-WHO = "text.load"  # what messages call it
+WHO = "text.load"  # the name of `load` in messages
 CHUNK = 4_000_000  # characters that are encoded at once
-BEGINNING = 12  # characters of a sample's beginning at most
+BEGINNING = 12  # characters of a default prime, at most
 
-# The embedded set: files of Python's standard library that 3.11, 3.12 and 3.13 have in about the same size.
+# The embedded set: files of the standard library that have about the same size in Python 3.11, 3.12 and 3.13.
 PYTHON = {
     "train": (
         "argparse.py", "ast.py", "configparser.py", "contextlib.py", "dataclasses.py", "difflib.py", "enum.py",
@@ -42,7 +42,7 @@ PYTHON = {
 @dataclasses.dataclass(frozen=True)
 class _Set:
     source: str
-    level: str  # what the set's published results are told by
+    level: str  # the unit in which results on the set are published
 
 
 SETS = {
@@ -63,22 +63,22 @@ def load(
     """Load a text: Splits of token streams, {"tokens": int32 (N,)}.
 
     Args:
-        name: "python" (embedded), "ptb", "tiny_shakespeare", a text file, or a folder. Of a folder, files such as
-            ptb.train.txt, ptb.valid.txt and ptb.test.txt, or what is below train/, valid/ and test/, are the splits
-            (split_names.NAMES has their other names; one of the last two may be missing and is held out of the first);
-            else all text files below it, by name, are one text. A text without splits is cut, at line ends, into its
-            first 90, next 5 and last 5 percent. Links are followed; of files with the same text one is read.
-        seed: unused, nothing is drawn.
-        level: "character", "word", or "auto": the set's own, "character" for a path.
-        vocabulary_size: words at most, <unk> and <eos> among them; characters are all taken.
+        name: "python" (embedded), "ptb", "tiny_shakespeare", a text file, or a folder. In a folder, files such as
+            ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the text files below train/, valid/ and test/, are the
+            splits (split_names.NAMES has the other names; a missing valid or test is held out of train). In a folder
+            without splits all text files, sorted by name, are one text. A text without splits is cut, at line ends,
+            into its first 90, next 5 and last 5 percent. Links are followed; files with equal text are read once.
+        seed: not used, nothing is random here.
+        level: "character", "word", or "auto": the usual level of a set, "character" for a path.
+        vocabulary_size: number of words at most, including <unk> and <eos>; ignored for characters, which are all used.
 
     Returns:
-        Splits, whose info says of "tokens" the "level" and the "vocabulary_size", and in its details the "sha256" of
-        the three splits' text, one after the other, in UTF-8.
+        Splits. Their info has, under features, the "level" and "vocabulary_size" of "tokens"; under details, the
+        "sha256" of the text of all three splits, concatenated, in UTF-8.
 
     Raises:
-        UserError: no such set or path (the nearest is named), one that is not to be had, a file that is not UTF-8, a
-            text too short, or an option out of range.
+        UserError: no such set or path (the nearest is named), a set that cannot be downloaded, a file that is not
+            UTF-8, a text that is too short, or an option out of range.
     """
     if name in SETS:
         texts, known, notes = (_python() if name == "python" else _of_tfds(name)), SETS[name], ()
@@ -95,17 +95,17 @@ def load(
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
     features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
     info = Info(name, known.source, features, counts(examples), {"sha256": sha256})
-    said = [  # of words the vocabulary has the most frequent, and train's other ones are meant to be unknown
+    sentences = [  # not for words of train: those beyond the vocabulary's size are unknown on purpose
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]
-    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, said)))
+    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, sentences)))
 
 
 def beginning(splits):
-    """What a sample may begin with where nobody says it: the first word of most of the text's lines, and a space.
+    """The default prime of a sample: the most frequent first word of the training split's lines, with its space.
 
-    Of the training split, whose lines that begin with white space do not count; at most BEGINNING characters, so that
-    of a language without spaces it is the beginning of a line. "" where there is no such line.
+    Lines that begin with white space do not count. The word is cut to BEGINNING characters, for languages without
+    spaces. "" if there is no such line.
     """
     ids = splits.train.features["tokens"][:CHUNK]
     text = splits.preprocess.decode(ids[None]).numpy()[0].decode()
@@ -113,13 +113,13 @@ def beginning(splits):
     words = collections.Counter(line.split(None, 1)[0][:BEGINNING] for line in lines)
     if not words:
         return ""
-    word = max(words, key=words.get)  # of equals the first in the text
+    word = max(words, key=words.get)  # of equally frequent words, the first in the text
     space = splits.preprocess.level == "word" or any(line.startswith(f"{word} ") for line in lines)
     return word + (" " if space else "")
 
 
 def checked_prime(prime):
-    """`prime` itself; UserError where it is no text in UTF-8, as a terminal of another encoding gives it."""
+    """`prime` itself; UserError if it is not UTF-8, as from a terminal of another encoding."""
     try:
         prime.encode()
     except UnicodeEncodeError as error:
@@ -128,31 +128,32 @@ def checked_prime(prime):
 
 
 def unknown_in(tokens, text, place):
-    """A sentence on the tokens of `text` that are not in the vocabulary, "" where there are none."""
+    """A sentence on the tokens of `text` that are not in the vocabulary; "" if there are none."""
     return unknown.sentence(place, tokens.unknowns(text), tokens.level, tokens.vocabulary[tokens.unknown])
 
 
 @checked(who="text.windows")
 def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1, 1_000_000)):
-    """Lay a token stream out for truncated back-propagation through time.
+    """Cut a token stream into windows for truncated back-propagation through time.
 
     The stream is cut into `batch_size` rows of contiguous text, whose lengths differ by one token at most, and each
-    row into windows of `sequence_length` targets. Window k of all rows is batch k of the plan in order, so state b of
-    a batch goes on in state b of the next. Every token but the first is a target once, its predecessor the input.
+    row into windows of `sequence_length` targets. Batch k consists of window k of every row, so that state b after one
+    batch is the initial state of row b in the next. Every token but the first is a target once; its input is the token
+    before it.
 
     >>> stream = Examples({"tokens": np.arange(8, dtype=np.int32)})
     >>> windows(stream, 2, 3).features["tokens"].tolist()  # rows of 3 and 4 targets
     [[0, 1, 2, 3], [3, 4, 5, 6], [3, 0, 0, 0], [6, 7, 0, 0]]
 
     Args:
-        examples: of a split, {"tokens": (N,)}.
-        batch_size: B, rows.
-        sequence_length: T, targets a window.
+        examples: Examples of a split, {"tokens": (N,)}.
+        batch_size: B, number of rows.
+        sequence_length: T, targets per window.
 
     Returns:
-        Examples of K * B windows, row k * B + b being window k of row b: "tokens" int32 (K * B, T + 1), inputs [:-1]
-        and targets [1:]; "start" bool, true for k = 0; "length" int32, how many of the targets are not padding. They
-        are batched in this order alone (Examples.rows).
+        Examples of K * B windows; example k * B + b is window k of row b. "tokens" int32 (K * B, T + 1), inputs [:-1]
+        and targets [1:]; "start" bool (K * B,), true for k = 0; "length" int32 (K * B,), how many of the targets are
+        not padding. They can only be batched in this order (Examples.rows).
 
     Raises:
         UserError: an argument does not fit its annotation, or a row would have no target.
@@ -163,8 +164,8 @@ def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1,
             f"text.windows: a batch of {batch_size} rows needs at least {batch_size + 1} tokens; got {len(stream)}. "
             f"Take a smaller batch or a longer text."
         )
-    ends = np.arange(1, batch_size + 1) * (len(stream) - 1) // batch_size  # of each row, its last target
-    starts = np.concatenate([[0], ends[:-1]])  # its first input, the last target of the row before
+    ends = np.arange(1, batch_size + 1) * (len(stream) - 1) // batch_size  # the last target of each row
+    starts = np.concatenate([[0], ends[:-1]])  # its first input, which is the last target of the row before
     count = -(-int(np.max(ends - starts)) // sequence_length)
     first = (starts + np.arange(count)[:, None] * sequence_length).reshape(-1)  # (K * B,)
     last = np.tile(ends, count)
@@ -181,7 +182,7 @@ def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1,
 
 
 def _stream(tokens, text):
-    """Ids of `text`, int32 (N,). Between characters it may be cut anywhere."""
+    """Ids of `text`, int32 (N,); a text of characters is encoded in chunks."""
     step = CHUNK if tokens.level == "character" else max(1, len(text))
     parts = [tokens.encode([text[i : i + step]]).flat_values.numpy() for i in range(0, len(text), step)]
     return np.concatenate([np.zeros(0, np.int32), *parts])

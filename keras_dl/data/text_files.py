@@ -1,4 +1,4 @@
-"""A text file, or a folder of them, as the splits of one text."""
+"""A text file, or a folder of text files, as the splits of one text."""
 
 import collections
 import itertools
@@ -9,23 +9,23 @@ from keras_dl.data.split_names import NAMES
 from keras_dl.errors import UserError
 from keras_dl.features import reading
 
-WHO = "text.load"  # what messages call it
-SHARE = 0.05  # of a text that is cut: the end is the test split, what stands before it the validation split
-OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose own name says their split, as ptb.valid.txt does
+WHO = "text.load"  # the name of `load` in messages
+SHARE = 0.05  # of a text without splits: its end is the test split, the same share before it the validation split
+OF_SPLITS = {".txt", ".text", ".tokens"}  # endings of files whose names may say their split, as ptb.valid.txt does
 
 
 def load(name, sets):
     """The splits of a file or a folder.
 
     Args:
-        name: of the file or folder, as the user wrote it.
-        sets: names of data sets, of which a name that is no path may be meant.
+        name: path of the file or folder, as the user wrote it.
+        sets: names of data sets, to suggest one if there is no such path.
 
     Returns:
-        (its last name, {split: text}, notes for Splits.notes).
+        (name of the file or folder without its parents, {split: text}, notes for Splits.notes).
 
     Raises:
-        UserError: nothing is there, or it cannot be read as text.
+        UserError: there is no such path, or it cannot be read as text.
     """
     path = reading.path_of(name, WHO)
     if path.is_file():
@@ -37,10 +37,10 @@ def load(name, sets):
     texts = {file: reading.read(file, WHO) for files in own.files.values() for file in files}
     if not texts:
         raise UserError(f"{WHO}: {path} must have text files (.txt, .md, .py and the like) in it; got none.")
-    parts, twice = _once(own, texts)
-    if twice:
-        own.passed["with the same text as another"] = twice
-    notes = [*own.left_out(), *_shared(parts, texts, own)]
+    parts, repeated = _without_repetitions(own, texts)
+    if repeated:
+        own.passed["with the same text as another"] = repeated
+    notes = [*own.left_out(), *_on_shared_texts(parts, texts, own)]
     joined = {part: _joined(texts[file] for file in files) for part, files in parts.items()}
     if not own.has_splits:
         joined = cut(joined[own_files.WHOLE])
@@ -51,11 +51,13 @@ def load(name, sets):
 
 
 def cut(text, parts=tuple(NAMES)):
-    """{split: text}: the last ones a share each, cut at a line's end; where there is none about, a space, or anywhere.
+    """Cut a text into splits, {split: text}: every split but the first gets SHARE of it.
+
+    A cut is made at a line's end; if none is near, after a space, or anywhere.
 
     Args:
-        text: the whole.
-        parts: names of the splits in their order; the first gets what the others leave.
+        text: the whole text.
+        parts: names of the splits in their order; the first gets the rest.
     """
     ends = [0]
     for behind in range(len(parts) - 1, 0, -1):
@@ -66,22 +68,22 @@ def cut(text, parts=tuple(NAMES)):
     return {part: text[start:end] for part, (start, end) in zip(parts, itertools.pairwise(ends), strict=True)}
 
 
-def _once(own, texts):
-    """({split: its files, none with the text of another in the split}, what is said of those that are left out)."""
-    kept, twice = {}, []
+def _without_repetitions(own, texts):
+    """({split: its files without those that repeat another's text}, ["file as other file"] of these repetitions)."""
+    kept, repeated = {}, []
     for part, files in own.files.items():
         first = {}
         for file in files:
             if texts[file] in first and texts[file]:
-                twice.append(f"{own.below(file)} as {own.below(first[texts[file]])}")
+                repeated.append(f"{own.below(file)} as {own.below(first[texts[file]])}")
             else:
                 first[texts[file]] = file
         kept[part] = [file for file in files if first[texts[file]] == file or not texts[file]]
-    return kept, twice
+    return kept, repeated
 
 
-def _shared(parts, texts, own):
-    """A sentence where the same text stands in files of several splits."""
+def _on_shared_texts(parts, texts, own):
+    """A sentence if files of several splits have the same text."""
     splits = collections.defaultdict(dict)
     for part, files in parts.items():
         for file in files:

@@ -1,4 +1,4 @@
-"""What is below a folder that a user names: links are followed, and nothing is passed over in silence."""
+"""Walks a user's folder: links are followed, and whatever is left out is reported."""
 
 import collections
 import os
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from keras_dl.errors import printable
 
-NAMED = 3  # entries that a sentence names
-MOST_WAYS = 16  # by which links may reach one folder: two links in each of thirty folders would be a billion ways
-# What systems and programs leave in folders:
+NAMED = 3  # entries that a sentence lists
+MOST_WAYS = 16  # paths by which links may reach one folder: with two links in each of 30 folders there are a billion
+# Files and folders of operating systems and programs, which are ignored:
 KNOWN = {
     "thumbs.db",
     "desktop.ini",
@@ -21,14 +21,15 @@ KNOWN = {
 
 
 def files(root):
-    """Every file below a folder, in the order of paths; a link is what it leads to.
+    """All files below a folder, sorted by path; links are followed.
 
     Args:
         root: Path of the folder.
 
     Returns:
-        ([Path of each file], {reason: [path relative to root]} of what is passed over: hidden, systems' own, dangling
-        links, links that lead back, folders that links have reached MOST_WAYS times before, or that cannot be read).
+        ([Path of each file], {reason: [path relative to root]} of what is left out: hidden files, the system's own,
+        dangling links, links to a folder above, folders that links have reached MOST_WAYS times before, and folders
+        that cannot be read).
     """
     paths, passed, ways = [], collections.defaultdict(list), collections.Counter()
 
@@ -63,7 +64,7 @@ def files(root):
 
 
 def sentences(passed):
-    """A sentence for each reason: how many were left out, why, and the first of them.
+    """A sentence for each reason: how many files were left out, why, and the first of them.
 
     >>> sentences({"hidden": [".a", ".b"]})
     ('left out, hidden: 2 (.a, .b)',)
@@ -72,7 +73,7 @@ def sentences(passed):
 
 
 def counted(reason, names):
-    """A reason, how many have it, and the first of them.
+    """A reason, the number of files that it applies to, and the first of them.
 
     >>> counted("damaged", ["a.png", "b.png", "c.png", "d.png"])
     'damaged: 4 (a.png, b.png, c.png, ...)'
@@ -82,5 +83,5 @@ def counted(reason, names):
 
 
 def _below(root, path):
-    """The path below root, in characters that can be printed."""
+    """The path relative to root, made printable."""
     return printable(os.path.relpath(path, root))

@@ -1,8 +1,8 @@
-"""Endpoints: what a served model can be asked, as TensorFlow functions from named tensors to named tensors.
+"""Endpoints of served models: TensorFlow functions from named tensors to named tensors.
 
-A kind of task has one file, with a function that returns {name: Endpoint}, "serving_default" first. Inputs and outputs
-are features (keras_dl/features): what they say of themselves goes into the card, and `python -m keras_dl predict` goes
-by it.
+Each kind of task has one file, with a function that returns {name: Endpoint}, "serving_default" first. Inputs and
+outputs are features (keras_dl/features): their description is stored in the card, from which `python -m keras_dl
+predict` knows how to read and show them.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ class Endpoint:
     """One signature of an export.
 
     Attributes:
-        function: called with the inputs by name, returns {output name: tensor}.
+        function: function of the inputs, passed by name; returns {output name: tensor}.
         inputs, outputs: {name: features.Feature}.
-        limits: {what: the most of it that a request may have}, the bounds that its function checks.
+        limits: {quantity: the most that a request may have}, the bounds that the function checks.
     """
 
     function: Callable
@@ -33,17 +33,17 @@ class Endpoint:
 
     @property
     def samples(self):
-        """Whether it draws: it then has an input "seed", and the same seed gives the same draw."""
+        """Whether it samples: it then has an input "seed", and the same seed gives the same sample."""
         return "seed" in self.inputs
 
     def specs(self):
-        """[tf.TensorSpec] of the inputs, the batch axis None."""
+        """[tf.TensorSpec] of the inputs; the size of the batch axis is None."""
         return [feature.spec(name) for name, feature in self.inputs.items()]
 
     def traced(self):
-        """The function as a graph, as an export has it: called with the inputs by name, it gives {output: array}.
+        """The function as a graph, as in an export: it takes the inputs by name and returns {output: array}.
 
-        Single numbers that are not given have their defaults.
+        Single numbers that are not passed have their defaults.
         """
         names = list(self.inputs)
 
@@ -60,33 +60,33 @@ class Endpoint:
         return ask
 
     def example(self):
-        """{input: array} with which an export is tried."""
+        """{input: array}, a request with which an export is tested."""
         arrays = {name: feature.example() for name, feature in self.inputs.items() if not feature.follows}
         fed = next((arrays[name] for name, feature in self.inputs.items() if feature.is_fed), None)
         return {name: arrays[name] if name in arrays else self.inputs[name].of_batch(fed) for name in self.inputs}
 
 
 def at_most(value, most, who, unit):
-    """A check, inside the graph, that a request is not too large."""
+    """An assertion in the graph that a request is not too large."""
     return tf.debugging.assert_less_equal(
         tf.cast(value, tf.int64), tf.constant(most, tf.int64), f"{who} may have at most {most} {unit}"
     )
 
 
 def must(condition, sentence):
-    """A check, inside the graph, of a scalar condition; the sentence says what must hold."""
+    """An assertion in the graph of a scalar condition; the sentence says what must hold."""
     return tf.debugging.Assert(condition, [sentence])
 
 
 def within(value, least, most, who):
-    """A check, inside the graph, of a scalar: nan and infinities are outside of every range."""
+    """An assertion in the graph that a scalar is in a range; nan and infinities never are."""
     value = tf.convert_to_tensor(value)
     holds = (value >= tf.constant(least, value.dtype)) & (value <= tf.constant(most, value.dtype))
     return must(holds, tf.strings.format(f"{who} must be from {least:,.10g} to {most:,.10g}; got {{}}", value))
 
 
 def sampling(length, temperature, most, unit):
-    """Checks of what is asked of a draw: 0 to `most` steps, and a temperature that decoding takes."""
+    """Assertions on the arguments of sampling: a length of 0 to `most` steps, and a temperature from 0 to HOTTEST."""
     length = tf.convert_to_tensor(length)
     return [
         at_most(length, most, "length: an answer", unit),
@@ -96,26 +96,27 @@ def sampling(length, temperature, most, unit):
 
 
 def restrictions(top_k, top_p, tokens):
-    """Checks of what a draw is restricted to, of that many tokens: top_k from 0 (all), top_p above 0 to 1 (all)."""
+    """Assertions on top_k, from 0 (all) to `tokens`, the size of the vocabulary, and on top_p, in (0, 1] (1: all)."""
     top_p = tf.convert_to_tensor(top_p)
     sentence = tf.strings.format("top_p must be above 0 and at most 1; got {}", top_p)
     return [within(top_k, 0, tokens, "top_k"), must((top_p > 0) & (top_p <= 1), sentence)]
 
 
 def without(*tokens, of):
-    """What is added to logits so that tokens are never drawn: float32 (K,), minus infinity at each.
+    """What to add to logits so that certain tokens are never sampled: float32 (K,), -inf at these tokens, else 0.
 
     Args:
-        tokens: their numbers.
-        of: K.
+        tokens: ids of the tokens.
+        of: K, the number of logits.
     """
     return tf.constant([-math.inf if token in tokens else 0.0 for token in range(of)], tf.float32)
 
 
 def weights_per_token(model, classes):
-    """How many weights a token is multiplied with in a network that gives `classes` logits, about.
+    """Estimate the number of weights by which a token is multiplied in a network with `classes` logits.
 
-    Of a table of embeddings a token takes one row; but where no other matrix gives the logits, it gives them too.
+    An embedding table is not counted, since a token only looks up one row, unless no other matrix can compute the
+    logits: then the table does (tied weights).
     """
     shapes = [tuple(weight.shape) for weight in model.trainable_weights]
     tables = [math.prod(shape) for shape in shapes if len(shape) == 2 and shape[0] == classes]
@@ -125,5 +126,5 @@ def weights_per_token(model, classes):
 
 
 def one_at_least(texts):
-    """Strings (B,), or of none one that is empty: no model reads nothing. Its answer is to be left out."""
+    """Strings (B,); if B is 0, one empty string, since no model reads an empty batch (its answer must be dropped)."""
     return tf.concat([texts, tf.fill([tf.cast(tf.equal(tf.size(texts), 0), tf.int32)], "")], 0)

@@ -1,6 +1,6 @@
-"""What an image classifier can be asked.
+"""Endpoints of an image classifier.
 
-Shapes: B pictures a request, h x w pixels as they come, H x W as the model takes them, C channels, K classes.
+Shapes: B pictures per request, h x w pixels of the given pictures, H x W of the model's input, C channels, K classes.
 """
 
 from keras_dl.endpoints import Endpoint, at_most, must
@@ -14,9 +14,9 @@ with quiet_tensorflow():
     import tensorflow as tf
 
 TOP = 5  # classes that an answer lists
-MOST_PICTURES = 1024  # a request; a server checks none of these
-MOST_OF_ALL = 2**27  # pixels of a request's encoded pictures together
-AT_ONCE = 2  # pictures that are decoded side by side
+MOST_PICTURES = 1024  # per request; a server itself checks no such bounds
+MOST_OF_ALL = 2**27  # pixels of all pictures of a request
+AT_ONCE = 2  # pictures that are decoded in parallel
 
 
 def classifier(model, preprocess, classes, examples=None):
@@ -24,19 +24,18 @@ def classifier(model, preprocess, classes, examples=None):
 
     Args:
         model: (B, H, W, C) float32 -> logits (B, K).
-        preprocess: decode(bytes) -> uint8 (h, w, C), within the bounds of features.pictures;
-            resize(uint8) -> (H, W, C) grey levels, standardise.
+        preprocess: features.image.Preprocess; its decode checks the bounds of features.pictures.
         classes: K names.
-        examples: uint8 (n, h, w, C) pictures with which an export is tried; None for noise.
+        examples: uint8 (n, h, w, C) pictures with which an export is tested; None for noise.
 
     Returns:
-        {"serving_default": "image_bytes" (B,) strings, encoded JPEG, PNG, GIF, BMP or WebP of any size,
-        "serve": "image" (B, h, w, C) uint8}; both answer "class" (B,) the best name, "classes" (B, k) names and
-        "scores" (B, k) probabilities of the k = min(5, K) best, best first, and "probabilities" (B, K). A request of
-        no pictures is answered by no rows.
+        {"serving_default": input "image_bytes" (B,) strings, encoded JPEG, PNG, GIF, BMP or WebP of any size,
+        "serve": input "image" (B, h, w, C) uint8}. Both return "class" (B,), the best name; "classes" (B, k) and
+        "scores" (B, k), names and probabilities of the k = min(5, K) best classes, best first; and "probabilities"
+        (B, K). The answer to a request without pictures has no rows.
 
     Raises:
-        ValueError: the model has not one logit a class.
+        ValueError: the model does not have one logit per class.
     """
     channels = preprocess.input_shape[2]
     if model.output_shape[-1] != len(classes):
@@ -61,7 +60,7 @@ def classifier(model, preprocess, classes, examples=None):
         def of_all():
             return tf.reduce_sum(tf.map_fn(pictures.pixels, image_bytes, fn_output_signature=tf.int64))
 
-        # Of one picture, the decoder itself checks the bound.
+        # For a single picture the decoder checks the bound itself.
         together = tf.cond(count > 1, of_all, lambda: tf.constant(0, tf.int64))
         with tf.control_dependencies([at_most(together, MOST_OF_ALL, "image_bytes: a request", "pixels in all")]):
             image_bytes = tf.identity(image_bytes)
@@ -80,11 +79,11 @@ def classifier(model, preprocess, classes, examples=None):
             at_most(count * height * width, MOST_OF_ALL, "image: a request", "pixels in all"),
             must(tf.equal(count, 0) | (height * width > 0), "image: a picture must have at least one pixel"),
         ]
-        with tf.control_dependencies(bounds):  # the first bound is said where both are passed
+        with tf.control_dependencies(bounds):  # so that the message is about these bounds first
             side = at_most(tf.maximum(height, width), MOST_SIDE, "image: a picture", "pixels a side")
         with tf.control_dependencies([side]):
             image = tf.identity(image)
-        # No pictures may come without a size, which no resizing takes.
+        # A request without pictures may have height or width 0, which cannot be resized.
         image = tf.cond(height * width > 0, lambda: image, lambda: tf.zeros([0, 1, 1, channels], tf.uint8))
         image = tf.ensure_shape(image, [None, None, None, channels])
         return answer(preprocess.resize(image))

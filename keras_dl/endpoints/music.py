@@ -1,6 +1,6 @@
-"""What a model of piano-rolls can be asked: how likely a piece is, and how it goes on.
+"""Endpoints of a model of piano-rolls: the likelihood of a piece, and its continuation.
 
-Shapes: B pieces a request, T time steps, 88 notes.
+Shapes: B pieces per request, T time steps, 88 notes.
 """
 
 from keras_dl import decoding, distributions
@@ -12,29 +12,30 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
-MOST_PIECES = 64  # a request
-MOST_STEPS = 2**15  # of a piece, what is generated counted
-MOST_DRAWN = 2**14  # of them generated: each waits for the one before
-MOST_OF_ALL = 2**17  # time steps of a request's pieces together, each as long as the longest
+MOST_PIECES = 64  # per request
+MOST_STEPS = 2**15  # time steps of a piece, including generated ones
+MOST_DRAWN = 2**14  # generated time steps, which are computed one after the other
+MOST_OF_ALL = 2**17  # time steps of all pieces of a request, each counted as long as the longest
 
 
 def polyphony(model, preprocess, examples, *, steps_per_beat, beats_per_minute=120.0, length=64):
     """Endpoints of a model of polyphonic music.
 
     Args:
-        model: a model of vectors that goes from step to step (decoding.Stepwise, with read), a logit a note.
+        model: a step-by-step model of vectors (decoding.Stepwise, with `read`), with one logit per note.
         preprocess: features.piano_roll.PianoRoll.
-        examples: uint8 (B, T, 88), what both are tried with.
-        steps_per_beat: time steps a quarter note.
-        beats_per_minute: tempo in which a piece is written that answers no file.
-        length: default number of steps to go on, in time steps.
+        examples: uint8 (B, T, 88), with which the endpoints are tested.
+        steps_per_beat: time steps per quarter note.
+        beats_per_minute: tempo for writing a piece that does not continue a file.
+        length: default number of time steps to generate.
 
     Returns:
-        {"serving_default" and "score": "roll" (B, T, 88) uint8 and "steps" (B,) int32, the real ones of each ->
-        "log_likelihood" (B,) in nats, summed over notes and steps, "nats_per_step" (B,);
-        "generate": "prime" (B, T, 88) uint8, T may be 0, and scalars "length" (time steps), "temperature", "seed" ->
-        "roll" (B, T + length, 88) uint8, the prime and what follows it}.
-        The state and the step before a piece's first are zero. A request of no pieces is answered by no rows.
+        {"serving_default" and "score": inputs "roll" (B, T, 88) uint8 and "steps" (B,) int32, the length of each piece
+        without padding; outputs "log_likelihood" (B,) in nats, summed over notes and steps, and "nats_per_step" (B,),
+        its negative mean over the steps;
+        "generate": inputs "prime" (B, T, 88) uint8, T may be 0, and scalars "length" (time steps), "temperature",
+        "seed"; output "roll" (B, T + length, 88) uint8, the prime and its continuation}.
+        The state and the input before the first step are zero. The answer to a request without pieces has no rows.
     """
     pieces = Roll(steps_per_beat, beats_per_minute, examples)
     limits = {"pieces": MOST_PIECES, "steps": MOST_STEPS, "steps_of_all": MOST_OF_ALL}
@@ -53,7 +54,7 @@ def polyphony(model, preprocess, examples, *, steps_per_beat, beats_per_minute=1
 
 
 def scorer(model, preprocess):
-    """The function behind `score`."""
+    """The function of the endpoint `score`."""
 
     def score(roll, steps):
         batch, longest = tf.unstack(tf.shape(roll)[:2])
@@ -62,7 +63,7 @@ def scorer(model, preprocess):
             must(tf.reduce_all((steps >= 0) & (steps <= longest)), "steps must be 0 to the length of the roll"),
         ]
         with tf.control_dependencies([*_bounds("roll", batch, longest), *counts]):
-            played = _one_at_least(preprocess(_zeros_and_ones("roll", roll)))
+            played = _padded_to_one(preprocess(_zeros_and_ones("roll", roll)))
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])[:, :-1]
         memory, state = model.begin(rows=tf.shape(played)[0])
         logits, _ = model.read(before, state, memory)
@@ -74,18 +75,18 @@ def scorer(model, preprocess):
 
 
 def generator(model, preprocess):
-    """The function behind `generate`."""
+    """The function of the endpoint `generate`."""
 
     def generate(prime, length, temperature, seed):
         batch, played_steps = tf.unstack(tf.shape(prime)[:2])
         draws = sampling(length, temperature, MOST_DRAWN, "time steps")
-        with tf.control_dependencies(draws):  # so that the sum is not wrapped
+        with tf.control_dependencies(draws):  # so that the sum cannot overflow
             steps = played_steps + length
         with tf.control_dependencies(_bounds("prime", batch, steps)):
             played = preprocess(_zeros_and_ones("prime", prime))
-            length = tf.identity(length)  # no answer is laid out before the bounds hold
-        played = tf.pad(played, [[0, tf.cast(tf.equal(batch, 0), tf.int32)], [0, 0], [0, 0]])  # of none, one
-        # What was played before the last step of the prime makes the state; its last step is the first input.
+            length = tf.identity(length)  # nothing is allocated before the bounds are checked
+        played = tf.pad(played, [[0, tf.cast(tf.equal(batch, 0), tf.int32)], [0, 0], [0, 0]])  # a row for no pieces
+        # All but the last step of the prime are read into the state; the last step is the first input of generation.
         before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])
         memory, silent = model.begin(rows=tf.shape(played)[0])
         state = tf.cond(played_steps > 0, lambda: model.read(before[:, :-1], silent, memory)[1], lambda: silent)
@@ -97,7 +98,7 @@ def generator(model, preprocess):
 
 
 def _bounds(who, batch, steps):
-    """Checks of how many pieces a request has, and time steps."""
+    """Assertions on the number of pieces of a request and of their time steps."""
     return [
         at_most(batch, MOST_PIECES, f"{who}: a request", "pieces"),
         at_most(steps, MOST_STEPS, f"{who}: a piece", "time steps"),
@@ -106,12 +107,12 @@ def _bounds(who, batch, steps):
 
 
 def _zeros_and_ones(who, roll):
-    """The roll, where it is one: uint8, or what is to be taken for it."""
+    """The roll, with an assertion that it holds 0 and 1 only."""
     with tf.control_dependencies([must(tf.reduce_all((roll == 0) | (roll == 1)), f"{who} must hold 0 and 1 only")]):
         return tf.identity(roll)
 
 
-def _one_at_least(played):
-    """Of no pieces or no steps, one of silence: no network reads nothing. It is left out of the answer."""
+def _padded_to_one(played):
+    """Pad an empty batch or an empty time axis to size 1, since no network can read them; the answer leaves it out."""
     batch, steps = tf.unstack(tf.shape(played)[:2])
     return tf.pad(played, [[0, tf.maximum(1 - batch, 0)], [0, tf.maximum(1 - steps, 0)], [0, 0]])

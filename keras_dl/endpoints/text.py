@@ -1,6 +1,6 @@
-"""What a language model can be asked: how likely a text is, and how it goes on.
+"""Endpoints of a language model: the likelihood of a text, and its continuation.
 
-Shapes: B texts a request, T tokens.
+Shapes: B texts per request, T tokens.
 """
 
 from keras_dl import decoding, distributions
@@ -13,16 +13,16 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
-MOST_TEXTS = 64  # a request
-MOST_BYTES = 2**20  # of a request's texts together
-MOST_TOKENS = 2**15  # of a text that is scored: its steps are one after the other
-MOST_STEPS = 2**13  # of a text that is generated, its prime counted: a step is a chain of small operations
-# What is done side by side is bounded by the model's own cost, so that no request takes more than 10 s on two cores,
-# nor 1 GB: benchmarks/safety.py measures both.
+MOST_TEXTS = 64  # per request
+MOST_BYTES = 2**20  # of all texts of a request
+MOST_TOKENS = 2**15  # of a text to be scored, whose steps are computed one after the other
+MOST_STEPS = 2**13  # of a generated text with its prime: each step is a chain of small operations
+# Bounds on the computation of a whole request, by the model's own cost, so that no request takes more than 10 s on two
+# cores, or more than 1 GB: benchmarks/safety.py measures both.
 SCORED = 2**35  # weights times tokens
-GENERATED = 2**34
-FLOATS = 2**27  # that are held at once
-LEAST = 64  # tokens of a request that any model takes
+GENERATED = 2**34  # weights times tokens
+FLOATS = 2**27  # floats in memory at the same time
+LEAST = 64  # tokens of a request that are allowed for any model
 LINE_ENDS = ("<eos>", "\n")
 
 
@@ -30,22 +30,23 @@ def language_model(model, tokens, prime="", length=100):
     """Endpoints of a language model.
 
     Args:
-        model: a model of tokens that goes from step to step (decoding.Stepwise, with read and cost).
+        model: a step-by-step model of tokens (decoding.Stepwise, with `read` and `cost`).
         tokens: the pre-processing, features.tokens.Tokens.
-        prime, length: what `generate` is tried with, and the default length.
+        prime: a text with which `generate` is tested.
+        length: the default number of tokens to generate.
 
     Returns:
-        {"serving_default" and "score": "text" (B,) strings -> "log_likelihood" (B,) in nats, of all the text's tokens,
-        "tokens" (B,) how many, "nats_per_token" (B,);
-        "generate": "prime" (B,) strings and scalars "length" (tokens), "temperature", "top_k" (0: all), "top_p" (1:
-        all), "seed" -> "text" (B,), the prime and what follows it}.
-        Every text is read as the beginning of a line. A request of no texts is answered by no rows. The unknown token
-        is never drawn. What a request may have at most stands in each Endpoint's limits: of tokens, every text
-        counts as the longest.
+        {"serving_default" and "score": input "text" (B,) strings; outputs "log_likelihood" (B,) in nats, summed over
+        the text's tokens, "tokens" (B,), their number, and "nats_per_token" (B,), the negative mean;
+        "generate": inputs "prime" (B,) strings and scalars "length" (tokens), "temperature", "top_k" (0: all), "top_p"
+        (1: all), "seed"; output "text" (B,), the prime and its continuation}.
+        Every text is read as the beginning of a line. The answer to a request without texts has no rows. The unknown
+        token is never sampled. The largest request is in each Endpoint's limits, where every text counts as having as
+        many tokens as the longest.
     """
     score = Endpoint(
         scorer(model, tokens),
-        {"text": Text(tokens, (prime + _some(tokens), _some(tokens)))},
+        {"text": Text(tokens, (prime + _example_text(tokens), _example_text(tokens)))},
         {"log_likelihood": Nats(), "tokens": Count(), "nats_per_token": Nats()},
         limits=limits(model)["score"],
     )
@@ -63,7 +64,7 @@ def language_model(model, tokens, prime="", length=100):
 
 
 def limits(model):
-    """{"score", "generate": {what: the most of it in a request}} of a model, by its cost."""
+    """{"score", "generate": {quantity: the most that a request may have}}, computed from the model's cost."""
     classes, cost = model.output.shape[-1], model.cost()
     weights = weights_per_token(model, classes) * cost.passes
     scored = max(LEAST, min(SCORED // weights, FLOATS // (2 * classes + 8 * cost.floats)))
@@ -76,19 +77,19 @@ def limits(model):
 
 
 def sample_length(asked, default, most, prime):
-    """How long a sample may be where prime and sample together may have `most` tokens.
+    """The length of a sample, if prime and sample together may have at most `most` tokens.
 
     Args:
-        asked: tokens that --sample-length says; the default gives way, what a user has asked for does not.
-        default: of --sample-length.
-        most: tokens.
-        prime: tokens of the prime.
+        asked: --sample-length in tokens. It is reduced if necessary, but only if it is the default.
+        default: the default of --sample-length.
+        most: number of tokens.
+        prime: number of tokens of the prime.
 
     Returns:
-        (tokens of a sample, sentences to be said).
+        (number of tokens of a sample, sentences to be printed).
 
     Raises:
-        UserError: the prime is too long, or a --sample-length that was asked for is.
+        UserError: the prime is too long, or a --sample-length that is not the default is.
     """
     if prime >= most:
         raise UserError(f"--prime: must have at most {most - 1} tokens for this model; got {prime}.")
@@ -97,20 +98,20 @@ def sample_length(asked, default, most, prime):
         return length, ()
     if asked != default:
         raise UserError(f"--sample-length: must be at most {length} for this model; got {asked}.")
-    return length, (f"samples have {length} tokens: a request of this model may have {most} with the prime.",)
+    return length, (f"samples have {length} tokens: with the prime, this model's requests may have at most {most}.",)
 
 
 def scorer(model, tokens):
-    """The function behind `score`."""
-    begin, most = _begin(tokens), limits(model)["score"]
+    """The function of the endpoint `score`."""
+    begin, most = _id_before_text(tokens), limits(model)["score"]
 
     def score(text):
-        with tf.control_dependencies(_few(text, "text")):
+        with tf.control_dependencies(_size_checks(text, "text")):
             ids = tokens.encode(one_at_least(text))
         count = ids.row_lengths()
-        with tf.control_dependencies(_bounds(text, tf.reduce_max(count), most, "text")):
+        with tf.control_dependencies(_token_checks(text, tf.reduce_max(count), most, "text")):
             targets = ids.to_tensor()
-        targets = tf.pad(targets, [[0, 0], [0, tf.maximum(1 - tf.shape(targets)[1], 0)]])  # no model reads nothing
+        targets = tf.pad(targets, [[0, 0], [0, tf.maximum(1 - tf.shape(targets)[1], 0)]])  # no model reads 0 tokens
         batch = tf.shape(targets)[0]
         inputs = tf.concat([tf.fill([batch, 1], begin), targets], 1)[:, :-1]
         memory, state = model.begin(rows=batch)
@@ -118,7 +119,7 @@ def scorer(model, tokens):
         nll = -distributions.Categorical(logits).log_prob(targets)
         total = tf.reduce_sum(nll * tf.sequence_mask(count, tf.shape(targets)[1], tf.float32), 1)
         mean = total / tf.cast(tf.maximum(count, 1), tf.float32)
-        likelihood = tf.where(count > 0, -total, 0.0)  # of no tokens 0, not -0
+        likelihood = tf.where(count > 0, -total, 0.0)  # 0 for no tokens, not -0
         answer = {"log_likelihood": likelihood, "tokens": tf.cast(count, tf.int32), "nats_per_token": mean}
         return {name: value[: tf.size(text)] for name, value in answer.items()}
 
@@ -126,18 +127,18 @@ def scorer(model, tokens):
 
 
 def generator(model, tokens):
-    """The function behind `generate`: a step reads the prime's next token while there is one, then what was drawn."""
-    begin, most = _begin(tokens), limits(model)["generate"]
+    """The function of the endpoint `generate`: each step reads the prime's next token, then sampled tokens."""
+    begin, most = _id_before_text(tokens), limits(model)["generate"]
     classes = len(tokens.vocabulary)
 
     def generate(prime, length, temperature, top_k, top_p, seed):
         numbers = [*sampling(length, temperature, most["tokens"], "tokens"), *restrictions(top_k, top_p, classes)]
-        with tf.control_dependencies([*numbers, *_few(prime, "prime")]):
+        with tf.control_dependencies([*numbers, *_size_checks(prime, "prime")]):
             primes = tokens.encode(one_at_least(prime))
             length = tf.identity(length)
         count = tf.cast(primes.row_lengths(), tf.int32)
         longest = tf.reduce_max(count)
-        with tf.control_dependencies(_bounds(prime, longest + length, most, "prime and length")):
+        with tf.control_dependencies(_token_checks(prime, longest + length, most, "prime and length")):
             primes = tf.pad(primes.to_tensor(), [[0, 0], [0, 1]])
             steps = longest + length
         batch = tf.shape(primes)[0]
@@ -155,20 +156,20 @@ def generator(model, tokens):
     return generate
 
 
-def _begin(tokens):
-    """What stands before a text: a line's end."""
+def _id_before_text(tokens):
+    """The id of the token before a text: the end of a line."""
     return next((tokens.vocabulary.index(end) for end in LINE_ENDS if end in tokens.vocabulary), 0)
 
 
-def _some(tokens):
-    """Two tokens of the vocabulary as a text."""
+def _example_text(tokens):
+    """A text of two tokens of the vocabulary, as an example."""
     no_text = (tokens.vocabulary[tokens.unknown], *LINE_ENDS)
     known = [token for token in tokens.vocabulary if token.strip() and token not in no_text]
     return ("" if tokens.level == "character" else " ").join(known[:2])
 
 
-def _few(texts, who):
-    """Checks that a request is not too large to be cut into tokens."""
+def _size_checks(texts, who):
+    """Assertions that a request is not too large to be tokenized."""
     size = tf.reduce_sum(tf.strings.length(texts))
     return [
         at_most(tf.size(texts), MOST_TEXTS, f"{who}: a request", "texts"),
@@ -176,8 +177,8 @@ def _few(texts, who):
     ]
 
 
-def _bounds(texts, longest, most, who):
-    """Checks of how many tokens a request has, each text counted as the longest."""
+def _token_checks(texts, longest, most, who):
+    """Assertions on the number of tokens of a request, each text counted as the longest."""
     longest = tf.cast(longest, tf.int64)
     of_all = longest * tf.cast(tf.size(texts), tf.int64)
     return [

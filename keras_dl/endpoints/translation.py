@@ -1,6 +1,6 @@
-"""What a model that translates can be asked: to translate, to draw translations, and how likely one is.
+"""Endpoints of a translation model: translate, sample translations, and the likelihood of a translation.
 
-Shapes: B sentences a request, R results a sentence, S and T tokens of the longest source and target.
+Shapes: B sentences per request, R hypotheses per sentence, S and T tokens of the longest source and target.
 """
 
 import numpy as np
@@ -27,43 +27,43 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
-MOST_SENTENCES = 64  # a request
-MOST_TOKENS = 512  # of a sentence, its end counted
-MOST_BYTES = 2**12  # of a sentence: one long word is as many steps of cutting it into sub-words
-# What a request's sentences cost together, bounded by the model's own cost, so that none takes more than 10 s on two
-# cores, nor 1 GB: benchmarks/safety.py measures both.
+MOST_SENTENCES = 64  # per request
+MOST_TOKENS = 512  # of a sentence with its end token
+MOST_BYTES = 2**12  # of a sentence: a single long word needs as many merge steps as it has characters
+# Bounds on the computation of a whole request, by the model's own cost, so that none takes more than 10 s on two cores,
+# or more than 1 GB: benchmarks/safety.py measures both.
 TRANSLATED = 3 * 2**34  # weights times tokens times hypotheses
 SCORED = 2**35  # weights times tokens
-FLOATS = 2**27  # that are held at once
-ATTENDED = 2**12  # floats of attention a token, with 8 heads
-LEAST = 128  # tokens of a request that any model takes
-BEYOND = 50  # tokens that a translation may have more than its source (arXiv:1706.03762, section 6.1)
+FLOATS = 2**27  # floats in memory at the same time
+ATTENDED = 2**12  # floats of attention weights per token, with 8 heads
+LEAST = 128  # tokens of a request that are allowed for any model
+BEYOND = 50  # how many tokens longer than its source a translation may be (arXiv:1706.03762, section 6.1)
 PAD, BOS, EOS, UNK = range(4)
-NEVER = (PAD, BOS, UNK)  # in a translation
+NEVER = (PAD, BOS, UNK)  # tokens that a translation never has
 
 
 def translation(model, subwords, example, *, width=5, length_penalty=0.6):
-    """Endpoints of a model that translates.
+    """Endpoints of a translation model.
 
     Args:
-        model: one that goes from step to step (decoding.Stepwise); where it has with_alignment, alignments are said.
+        model: a step-by-step model (decoding.Stepwise); if it has `with_alignment`, answers have alignments.
         subwords: the pre-processing, features.subwords.Subwords.
-        example: (sources, targets), strings that they are tried with.
-        width: of the beam; 1 is the greedy choice. As many results are given.
-        length_penalty: default of the request's.
+        example: (sources, targets), strings with which the endpoints are tested.
+        width: beam width, and R, the number of hypotheses returned; 1 is greedy search.
+        length_penalty: default of the input "length_penalty".
 
     Returns:
-        {"serving_default" and "translate": "source" (B,) strings and the scalar "length_penalty" -> "translation"
-        (B,), the best, "score" (B,), log P / ((5 + n) / 6) ** length_penalty of it (arXiv:1609.08144, eq. 14),
-        "log_probability" (B,) in nats; "translations", "scores", "log_probabilities" (B, R), the best first; and of
-        the best "source_tokens" (B, S), "target_tokens" (B, T) strings, the end's among them, "" behind it, and
-        "alignment" (B, T, S), 0 there;
-        "sample": "source", and scalars "temperature", "top_k" (0: all), "top_p" (1: all), "seed" -> "translation",
-        "log_probability";
-        "score": "source" and "target" (B,) strings -> "log_likelihood" (B,) in nats of all the target's tokens and
-        its end, "tokens" (B,) how many, "nats_per_token" (B,)}.
-        A translation has no padding, no second begin and nothing unknown. A request of no sentences is answered by no
-        rows. What a request may have at most stands in each Endpoint's limits.
+        {"serving_default" and "translate": inputs "source" (B,) strings and the scalar "length_penalty"; outputs for
+        the best hypothesis "translation" (B,) strings, "score" (B,), which is log P / ((5 + n) / 6) ** length_penalty
+        (arXiv:1609.08144, eq. 14), "log_probability" (B,) in nats, "source_tokens" (B, S) and "target_tokens" (B, T),
+        strings with the end token and "" after it, "alignment" (B, T, S), 0 after it; for all hypotheses, best first,
+        "translations", "scores", "log_probabilities" (B, R);
+        "sample": inputs "source" and scalars "temperature", "top_k" (0: all), "top_p" (1: all), "seed"; outputs
+        "translation" and "log_probability" (B,);
+        "score": inputs "source" and "target" (B,) strings; outputs "log_likelihood" (B,) in nats, summed over the
+        target's tokens and its end token, "tokens" (B,), their number, and "nats_per_token" (B,), the negative mean}.
+        A translation never contains padding, the begin token or the unknown token. The answer to a request without
+        sentences has no rows. The largest request is in each Endpoint's limits.
     """
     most = limits(model, width)
     sources, targets = map(tuple, example)
@@ -100,14 +100,14 @@ def translation(model, subwords, example, *, width=5, length_penalty=0.6):
 
 
 class Translator:
-    """Translates any number of sentences: those of like lengths go into one request.
+    """Translates any number of sentences; those of similar lengths go into one request.
 
     Args:
         endpoint: the Endpoint "translate".
-        sentences: at most so many in a request.
+        sentences: the largest number of sentences in a request.
 
     Raises:
-        UserError: more `sentences` than the endpoint takes.
+        UserError: `sentences` is more than the endpoint allows.
     """
 
     def __init__(self, endpoint, sentences=MOST_SENTENCES):
@@ -116,11 +116,11 @@ class Translator:
         self.ask, self.most = endpoint.traced(), endpoint.limits | {"sentences": sentences}
 
     def __call__(self, texts, lengths):
-        """The best translations, strings.
+        """The best translation of each sentence, a list of N strings.
 
         Args:
             texts: (N,) bytes.
-            lengths: (N,) sub-words of each, its end not counted.
+            lengths: (N,) number of sub-words of each, without the end token.
         """
         translations = {}
         for rows in requests(lengths + 1, self.most):
@@ -129,7 +129,7 @@ class Translator:
         return [translations[row].decode(errors="replace") for row in range(len(texts))]
 
     def check(self, texts, lengths, name):
-        """Raise UserError where a sentence of the data set `name` is too long to be translated."""
+        """Raise UserError if a sentence of the data set `name` is too long to be translated."""
         for text, length in zip(texts, lengths, strict=True):
             if length >= self.most["tokens"] or len(text) > self.most["bytes"]:
                 raise UserError(
@@ -139,19 +139,19 @@ class Translator:
                 )
 
     def in_one_request(self, lengths):
-        """The numbers of sentences of these lengths that go into the first request, ascending."""
+        """Indices, ascending, of the sentences that go into the first request, given all their lengths."""
         return np.sort(requests(lengths + 1, self.most)[0])
 
 
 def limits(model, width):
-    """{"translate", "sample", "score": {what: the most of it in a request}} of a model.
+    """{"translate", "sample", "score": {quantity: the most that a request may have}} of a model.
 
-    A sentence may have "tokens" and "bytes". "tokens_of_all" is of all together, each counted as the longest and, where
-    they are to be translated, BEYOND more, which its translation may have.
+    "tokens" and "bytes" are bounds on each sentence. "tokens_of_all" is a bound on the tokens of all sentences, each
+    counted as the longest and, for "translate" and "sample", BEYOND more, which its translation may have.
 
     Args:
-        model: as of translation.
-        width: of the beam.
+        model: as for `translation`.
+        width: beam width.
     """
     classes = model.output_shape[-1]
     weights = weights_per_token(model, classes)
@@ -171,11 +171,11 @@ def limits(model, width):
 
 
 def requests(lengths, most):
-    """Which sentences to translate together: [(n,) their numbers], those of like lengths in one request.
+    """Group sentences of similar lengths into requests: [(n,) indices of the sentences of a request].
 
     Args:
-        lengths: (N,) tokens of each sentence, its end counted.
-        most: limits(...)["translate"]; its "sentences" may be lowered.
+        lengths: (N,) number of tokens of each sentence, with the end token.
+        most: limits(...)["translate"], with "sentences" lowered if desired.
     """
     order, first = np.argsort(lengths, kind="stable"), 0
     groups = []
@@ -188,12 +188,12 @@ def requests(lengths, most):
 
 
 def translator(model, subwords, width):
-    """The function behind `translate`."""
+    """The function of the endpoint `translate`."""
     most = limits(model, width)["translate"]
     aligned = model.with_alignment() if hasattr(model, "with_alignment") else None
 
     def translate(source, length_penalty):
-        with _checked([within(length_penalty, 0, STRONGEST, "length_penalty")], source=source):
+        with _after_checks([within(length_penalty, 0, STRONGEST, "length_penalty")], source=source):
             tokens = _encoded(subwords, source, most, BEYOND)
 
         def search(tokens):
@@ -219,19 +219,19 @@ def translator(model, subwords, width):
             before = tf.concat([_first(tokens)[:, None], best[:, :-1]], 1)
             weights = aligned({"source": tokens, "target": before}, training=False)["alignment"]
             answer["alignment"] = tf.where(real[..., None], weights, 0.0)
-        return _of(source, answer)
+        return _without_added_row(source, answer)
 
     return translate
 
 
 def sampler(model, subwords):
-    """The function behind `sample`."""
+    """The function of the endpoint `sample`."""
     most = limits(model, 1)["sample"]
     never = without(*NEVER, of=len(subwords.pieces))
 
     def sample(source, temperature, top_k, top_p, seed):
         numbers = [within(temperature, 0, HOTTEST, "temperature"), *restrictions(top_k, top_p, len(subwords.pieces))]
-        with _checked(numbers, source=source):
+        with _after_checks(numbers, source=source):
             tokens = _encoded(subwords, source, most, BEYOND)
         draw = decoding.Sample(seed, temperature, top_k, top_p)
         memory, state = model.begin(tokens)
@@ -240,19 +240,21 @@ def sampler(model, subwords):
             decoding.step_function(model, memory), state, _first(tokens), tf.reduce_max(limits),
             lambda logits, t: draw(logits + never, t), end=EOS,
         )  # fmt: skip
-        inside = tf.sequence_mask(limits, tf.shape(target)[1])  # whatever else is in the request
+        inside = tf.sequence_mask(limits, tf.shape(target)[1])  # independent of the other sentences of the request
         total = tf.reduce_sum(tf.where(inside, log_probabilities, 0.0), 1)
-        return _of(source, {"translation": subwords.decode(tf.where(inside, target, EOS)), "log_probability": total})
+        return _without_added_row(
+            source, {"translation": subwords.decode(tf.where(inside, target, EOS)), "log_probability": total}
+        )
 
     return sample
 
 
 def scorer(model, subwords):
-    """The function behind `score`."""
+    """The function of the endpoint `score`."""
     most = limits(model, 1)["score"]
 
     def score(source, target):
-        with _checked([], source=source, target=target):  # these bounds are said first
+        with _after_checks([], source=source, target=target):  # these bounds are checked first
             sizes = tf.size(source), tf.size(target)
         equal = must(tf.equal(*sizes), "source and target must have as many sentences as each other")
         with tf.control_dependencies([equal]):
@@ -263,13 +265,13 @@ def scorer(model, subwords):
         nll = -distributions.Categorical(logits).log_prob(after) * weight
         total, count = tf.reduce_sum(nll, 1), tf.reduce_sum(weight, 1)
         answer = {"log_likelihood": -total, "tokens": tf.cast(count, tf.int32), "nats_per_token": total / count}
-        return _of(source, answer)
+        return _without_added_row(source, answer)
 
     return score
 
 
-def _checked(numbers, **texts):
-    """Where those checks hold and no text is too large."""
+def _after_checks(numbers, **texts):
+    """A context in which operations wait for the given checks, and for those that no text is too large."""
     checks = list(numbers)
     for who, text in texts.items():
         longest = tf.reduce_max(tf.concat([[0], tf.strings.length(text)], 0))
@@ -285,7 +287,7 @@ def _encoded(subwords, source, most, beyond=0):
 
 
 def _bounded(tokens, who, most, beyond=0):
-    """Tokens (B, S), where S and all together are not too many."""
+    """Tokens (B, S), with assertions on S and on the number of all tokens."""
     sentences, longest = tf.unstack(tf.shape(tokens, tf.int64))
     each = "tokens, each sentence counted as the longest" + (f" and {beyond} more" if beyond else "")
     checks = [
@@ -296,8 +298,8 @@ def _bounded(tokens, who, most, beyond=0):
         return tf.identity(tokens)
 
 
-def _of(source, answer):
-    """The answer's rows that belong to the sentences of a request."""
+def _without_added_row(source, answer):
+    """The answer without the row that was added to an empty request."""
     return {name: value[: tf.size(source)] for name, value in answer.items()}
 
 
@@ -306,5 +308,5 @@ def _first(tokens):
 
 
 def _limits(tokens):
-    """How long each translation may get, its end counted: (B,)."""
+    """The largest number of tokens of each translation, with the end token: (B,)."""
     return tf.reduce_sum(tf.cast(tokens != PAD, tf.int32), 1) + BEYOND

@@ -1,8 +1,9 @@
-"""A trained model becomes a folder that TensorFlow alone can serve, and that says what it is.
+"""Exports: a trained model as a folder that TensorFlow alone can serve, with a card that describes it.
 
 saved_models/<name>/<version>/ is TensorFlow Serving's layout: a SavedModel with named endpoints and pre-processing
-inside, model.keras, card.json and, where asked for, model.onnx and model.tflite. It is made in a hidden folder beside
-its place, reloaded there in a fresh process that has TensorFlow and none of our code, compared, and only then renamed.
+inside, model.keras, card.json and, on request, model.onnx and model.tflite. It is written to a hidden folder beside its
+final place, reloaded in a fresh process that has TensorFlow and none of our code, and compared; only then is it
+renamed.
 """
 
 from keras_dl.endpoints import Endpoint as Endpoint

@@ -1,4 +1,4 @@
-"""The answers of a reloaded export are held against those of the functions that were written."""
+"""Compares the answers of a reloaded export with those of the functions that were exported."""
 
 import numpy as np
 
@@ -7,14 +7,23 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
-TOLERANCE = 1e-5  # of the reloaded answers; relative above 1
+TOLERANCE = 1e-5  # of the reloaded answers: absolute up to 1, relative above
 
 
 def compare(endpoints, served, calls, answers):
-    """Hold the fresh process's answers against those of the functions in this one.
+    """Compare the fresh process's answers with those of the functions in this process.
 
-    Of an endpoint that draws, too, all must be the same: its draw is a function of the request, of which the seed is a
-    part, and both processes run the same operations in the same order on the same machine.
+    The answers of an endpoint that samples must agree too: a sample is a function of the request, which has a seed, and
+    both processes run the same operations in the same order on the same machine.
+
+    Args:
+        endpoints: {name: Endpoint}.
+        served: {name: tf.function that was exported}.
+        calls: {"endpoint/size": {input: array}}.
+        answers: {"endpoint/size": {output: array}} of the fresh process.
+
+    Raises:
+        RuntimeError: an answer differs by more than TOLERANCE.
     """
     for call, inputs in calls.items():
         name, size = call.split("/")

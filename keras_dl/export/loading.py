@@ -1,4 +1,4 @@
-"""An export is loaded when it is whole and trusted, and asked by its endpoints' names."""
+"""Loads an export, if it is complete and trusted, and calls its endpoints by name."""
 
 import re
 
@@ -19,22 +19,22 @@ class Export:
     def __init__(self, path, card):
         self.path, self.card = path, card
         with paths.literal(path) as plain:
-            self._loaded = tf.saved_model.load(str(plain))  # kept: its functions die with it
+            self._loaded = tf.saved_model.load(str(plain))  # its functions work only as long as it exists
 
     def call(self, endpoint="serving_default", **inputs):
-        """Ask an endpoint.
+        """Call an endpoint.
 
         Args:
             endpoint: its name.
-            **inputs: arrays by name, as the card has them.
+            **inputs: arrays by the names in the card.
 
         Returns:
             {output name: NumPy array}.
 
         Raises:
-            UserError: no such endpoint, other inputs than it has (the right ones are listed), values that its types
-                cannot hold, such as 2**32 for an int32 or a fraction for an uint8, or (Refused) a request that the
-                endpoint refuses: no picture, a value out of its range, more than it takes at once.
+            UserError: there is no such endpoint, the inputs have other names (the right ones are listed), or their
+                dtypes cannot represent a value, such as 2**32 for int32 or a fraction for uint8.
+            Refused: the endpoint refuses the request: bytes that are no picture, a value out of range, too large.
         """
         specs = _named(self.card["endpoints"], endpoint, f"{self.path}: no endpoint")["inputs"]
         if set(inputs) != set(specs):
@@ -52,7 +52,7 @@ class Export:
         return {name: answer[name].numpy() for name in self.card["endpoints"][endpoint]["outputs"]}
 
     def check_signatures(self):
-        """Raise UserError unless the card's endpoints are those of the SavedModel."""
+        """Raise UserError unless the SavedModel has the endpoints, inputs and outputs that the card lists."""
         for name, endpoint in self.card["endpoints"].items():
             if name not in self._loaded.signatures:
                 raise UserError(
@@ -86,15 +86,18 @@ class Export:
 
 @checked(who="export.load")
 def load(path: Text, *, trust: YesOrNo = False):
-    """Load an export by its version's folder, or by its name's: the newest version.
+    """Load an export.
 
     Args:
-        path: the folder.
-        trust: load it though this user's export.save did not write it. A SavedModel is a program and may do anything.
+        path: the folder of a version, or of a name, whose newest version is loaded.
+        trust: load it even if this user's export.save did not write it. A SavedModel is a program and may do anything.
+
+    Returns:
+        Export.
 
     Raises:
-        UserError: nothing is there, it is no export, its files are not those that were written, or another user or
-            program wrote it and `trust` is False.
+        UserError: there is no such folder, it is no export, its files were changed, or another user or program wrote it
+            and `trust` is False.
     """
     folder, card = cards.find(path)
     verification.check(folder, card, trusted=trust)
@@ -104,7 +107,7 @@ def load(path: Text, *, trust: YesOrNo = False):
 
 
 def exactly(value, dtype):
-    """`value`; ValueError where NumPy's conversion to the dtype would silently make other numbers of it."""
+    """`value`; ValueError if NumPy would silently change numbers when it converts them to the dtype."""
     if not (dtype.is_integer or dtype.is_floating) or isinstance(value, tf.Tensor):
         return value
     given = np.asarray(value)
@@ -115,7 +118,7 @@ def exactly(value, dtype):
     if given.dtype.kind == "f":
         if dtype.is_integer:
             raise ValueError(f"whole numbers; got {given.dtype}")
-        given = given[np.isfinite(given)]  # what is not finite is refused by the endpoint, which knows its bounds
+        given = given[np.isfinite(given)]  # the endpoint itself checks numbers that are not finite
     if given.dtype.kind in "iuf" and given.size and not dtype.min <= given.min() <= given.max() <= dtype.max:
         raise ValueError(f"from {dtype.min} to {dtype.max}; got {given.min()} to {given.max()}")
     return value

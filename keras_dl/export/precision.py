@@ -1,4 +1,4 @@
-"""A model that was trained in half precision is exported in full."""
+"""A model that was trained in half precision is exported in float32."""
 
 from keras_dl.imports import quiet_tensorflow
 
@@ -7,14 +7,14 @@ with quiet_tensorflow():
 
 
 def in_float32(model, run, compiled, *arguments):
-    """The model with the same weights that computes in float32: half precision is for training's sake.
+    """A model with the same weights that computes in float32: half precision is for training only.
 
-    Logits that it has rounded are seldom in the right order.
+    Logits rounded to half precision are seldom in the right order.
 
     Args:
-        model: a trained model; where it computes in float32 it is returned itself.
-        run: the runs.Run.
-        compiled: compiled(*arguments) builds it anew.
+        model: a trained model; it is returned itself if it computes in float32.
+        run: the runs.Run, in whose scope the new model is built.
+        compiled: compiled(*arguments) builds the model again.
     """
     if keras.config.dtype_policy().name == "float32":
         return model

@@ -1,4 +1,4 @@
-"""`save`: a model and its endpoints become a version of an export, or nothing."""
+"""`save` writes a model and its endpoints as a new version of an export; if it fails, nothing is left."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from keras_dl.errors import UserError
 from keras_dl.export.comparing import compare
 from keras_dl.export.writing import write_graph, write_saved_model, write_warmup, writing
 
-EXAMPLES = 8  # compared at most
+EXAMPLES = 8  # examples that are compared, at most
 ASIDE = ".saving-"
 
 
@@ -25,19 +25,20 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
 
     Args:
         model: the trained keras.Model.
-        run: runs.Run; a run that was resumed after its export was made gets that one back.
-        endpoints: {name: Endpoint}, "serving_default" first; classifier() makes them.
-        metrics: {name: value} of the test split.
-        card: {name: value} that the card says besides, such as data and hyperparameters.
-        formats: of "onnx" and "litert", what is made besides.
+        run: runs.Run. If this run has already exported the same weights, before it was resumed, that export is kept.
+        endpoints: {name: Endpoint}, "serving_default" first, as returned by classifier() and the like.
+        metrics: {name: value} on the test split.
+        card: {name: value}, further entries of the card, such as data and hyperparameters.
+        formats: any of "onnx" and "litert", further formats to write.
 
     Returns:
         Path of the version's folder.
 
     Raises:
-        UserError: a format's package is missing, or the folder cannot be written. Nothing is left.
-        RuntimeError: what was reloaded answers otherwise than the Python functions, or asking changes the model.
-            Nothing is left.
+        ValueError: the first endpoint is not "serving_default".
+        UserError: a format's package is not installed, or the folder cannot be written. Nothing is left.
+        RuntimeError: the reloaded export answers differently from the Python functions, or calling an endpoint changes
+            the model. Nothing is left.
     """
     formats = other_formats.checked(formats)
     if next(iter(endpoints)) != "serving_default":
@@ -46,11 +47,11 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
     base = run.root / "saved_models" / run.name
     with writing(base):
         base.mkdir(parents=True, exist_ok=True)
-        for left_over in base.glob(f"{folder_aside(identity)}*"):  # of a save of this run that was killed
+        for left_over in base.glob(f"{folder_aside(identity)}*"):  # of an earlier save of this run that was killed
             shutil.rmtree(left_over)
-        export_of_before = _made_already(base, identity)
-        if export_of_before:
-            return export_of_before
+        existing = _existing_export(base, identity)
+        if existing:
+            return existing
         aside = Path(tempfile.mkdtemp(prefix=folder_aside(identity), dir=base))
     folder = aside / "export"
     try:
@@ -76,7 +77,7 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         with contextlib.suppress(OSError):
-            base.rmdir()  # where nothing came of it and nothing was there
+            base.rmdir()  # succeeds only if it is empty: the export failed and there is no other
 
 
 def _run_name(run):
@@ -85,7 +86,7 @@ def _run_name(run):
 
 
 def _digest(variables):
-    """SHA-256 of their values: a run that was trained on after its export, say, is exported again."""
+    """SHA-256 of the variables' values, so that a run that was trained further after its export is exported again."""
     digest = hashlib.sha256()
     for variable in variables:
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
@@ -96,8 +97,8 @@ def folder_aside(identity):
     return f"{ASIDE}{hashlib.sha256(identity['run'].encode()).hexdigest()[:12]}-"
 
 
-def _made_already(base, identity):
-    """The newest whole version that this run made of these weights and in these formats."""
+def _existing_export(base, identity):
+    """The newest undamaged version that this run exported with these weights and formats; None if there is none."""
     for version in reversed(cards.versions(base)):
         folder = base / str(version)
         with contextlib.suppress(UserError):
@@ -110,15 +111,15 @@ def _made_already(base, identity):
 
 
 def _model_inputs(endpoints, format_name):
-    """What the model itself takes of the first endpoint's example."""
+    """The model's own input for the example of the first endpoint."""
     for feature in endpoints["serving_default"].inputs.values():
         if hasattr(feature, "preprocessed_example"):
             return feature.preprocessed_example()
-    raise UserError(f"export.save: formats: {format_name} is written of models of pictures alone; take none.")
+    raise UserError(f"export.save: formats: {format_name} can be written for image models only; leave it out.")
 
 
 def _calls(endpoints):
-    """{"endpoint/size": {input: array}}: every endpoint with all of its examples and with one."""
+    """{"endpoint/size": {input: array}}: calls of every endpoint with all of its examples and with one."""
     calls = {}
     for name, endpoint in endpoints.items():
         examples = {field: value[:EXAMPLES] if value.ndim else value for field, value in endpoint.example().items()}
@@ -131,7 +132,7 @@ def _calls(endpoints):
 
 
 def _publish(folder, base, card, run):
-    """Rename the folder to the next free version; one that another process took meanwhile is passed over."""
+    """Rename the folder to the next free version number; another process may have taken some in the meantime."""
     version = max(cards.versions(base), default=0)
     while True:
         version += 1
@@ -147,7 +148,7 @@ def _publish(folder, base, card, run):
 
 
 def signed(card, run):
-    """The card as it will be read, with this user's signature; without, and said, where there is no key."""
+    """The card as it will be read, with this user's signature; without one, and with a message, if there is no key."""
     card = records.parse(cards.text(card).encode(), records.Card, "export.save: the card")
     try:
         return card | {"signature": verification.signature(card)}

@@ -1,4 +1,4 @@
-"""The files of an export: the SavedModel, the graph that TensorBoard shows, and the requests of a warm-up."""
+"""Writes the files of an export: the SavedModel, the graph for TensorBoard, and the warm-up requests."""
 
 import contextlib
 import errno
@@ -27,7 +27,7 @@ UNWRITABLE = [
 
 @contextlib.contextmanager
 def writing(folder):
-    """Within it, a full disk or a folder that may not be written is the user's to mend; TensorFlow only says it."""
+    """A context in which errors of writing (a full disk, no permission), TensorFlow's too, become UserErrors."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
@@ -38,7 +38,7 @@ def writing(folder):
 
 
 def write_saved_model(model, endpoints, folder):
-    """Write the SavedModel; returns {endpoint: the tf.function that was written}."""
+    """Write the SavedModel; returns {endpoint: the tf.function that was exported}."""
     archive = keras.export.ExportArchive()
     archive.track(model)
     served = {}
@@ -54,7 +54,7 @@ def _by_position(endpoint):
 
 
 def write_warmup(name, calls, folder):
-    """Requests with which TensorFlow Serving warms a version up before it answers (extra [serving])."""
+    """Write requests with which TensorFlow Serving warms up a version before it serves it (needs extra [serving])."""
     if importlib.util.find_spec("tensorflow_serving") is None:
         return
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
@@ -71,8 +71,8 @@ def write_warmup(name, calls, folder):
 
 
 def write_graph(function, folder):
-    """The exported function's operations, for TensorBoard's Graphs tab."""
-    shutil.rmtree(folder, ignore_errors=True)  # of a save that was killed
+    """Write the graph of the exported function, for TensorBoard's Graphs tab."""
+    shutil.rmtree(folder, ignore_errors=True)  # left by a save that was killed
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=0):
         tf.summary.graph(function.get_concrete_function().graph)

@@ -1,11 +1,12 @@
-"""Features: what goes into a model and what comes out of it, said once.
+"""Features: the inputs and outputs of a served model, each kind described in one place.
 
-A feature is a named tensor of a kind: its dtype and shape, how a file or words become it and how it becomes a file, how
-it is shown, an example of it, and what an export's card says of it. Endpoints are functions from features to features.
-`predict`, the card's calls, warm-up, verification, TensorBoard's samples and a user's folder go by features alone.
+A feature describes a named tensor: its dtype and shape, how it is read from a file or from words and written to a file,
+how it is shown, an example of it, and what an export's card says about it. Endpoints are functions from features to
+features. `predict`, the calls in a card, warm-up, verification, TensorBoard's samples and the loading of a user's
+folder use nothing but features.
 
-A new kind is one file in this folder, with a subclass of Feature, and one row of KINDS. Nothing here imports TensorFlow
-before something is computed.
+A new kind of data is one file in this folder, with a subclass of Feature, and one row of KINDS. Nothing here imports
+TensorFlow before something is computed.
 """
 
 import importlib
@@ -16,7 +17,7 @@ from keras_dl.features.base import Feature, Source
 
 __all__ = ["KINDS", "Feature", "Source", "feature_class", "from_config"]
 
-# kind: "file:class" in this folder, or a class. A card names the kind of every input and output.
+# {kind: "file:class" in this folder, or a class}. A card names the kind of every input and output.
 KINDS = {
     "image": "image:Image",
     "image_bytes": "image:EncodedImage",
@@ -41,7 +42,7 @@ KINDS = {
 
 
 def feature_class(kind):
-    """The class of a kind; a kind that KINDS does not have is a plain Feature, which no file can feed."""
+    """The class of a kind; for an unknown kind the base class Feature, which cannot be read from files."""
     entry = KINDS.get(kind, Feature)
     if not isinstance(entry, str):
         return entry
@@ -53,12 +54,12 @@ def from_config(kind, config, where):
     """The feature that a card describes.
 
     Args:
-        kind: a row of KINDS.
-        config: what the feature's config() gave, read from JSON.
-        where: it stands, for the message.
+        kind: a key of KINDS.
+        config: what the feature's config() returned, read from JSON.
+        where: place of the config, for the message.
 
     Raises:
-        UserError: the config is not one of that kind; says which field.
+        UserError: the config does not fit the kind; the message names the field.
     """
     cls = feature_class(kind)
     config = records.check(config, cls.CONFIG, where)

@@ -1,4 +1,4 @@
-"""What every feature has: the base class, with what holds where a kind says nothing."""
+"""The base class of features, with the defaults for what a kind does not define."""
 
 import os
 from pathlib import Path
@@ -11,12 +11,12 @@ from keras_dl.imports import tensorflow as tf
 
 
 class Source(NamedTuple):
-    """What a value is read from.
+    """Where a value is read from.
 
     Attributes:
-        content: the Path of a file, or a string: the words themselves.
-        place: where it stands, for messages.
-        name: the INPUT that it is of, as it was given.
+        content: the Path of a file, or a string: the text itself (a tuple of strings if a line feeds several inputs).
+        place: where the content is, for messages, such as "line 3 of a.txt".
+        name: the INPUT of `predict` to which it belongs, as the user wrote it.
     """
 
     content: object
@@ -25,26 +25,28 @@ class Source(NamedTuple):
 
 
 class NoConfig(TypedDict):
-    """The config of a feature that has nothing to say."""
+    """The config of a feature without settings."""
 
 
 class Feature:
-    """A tensor that goes in or comes out.
+    """An input or output tensor of an endpoint.
 
     Attributes:
-        kind: its row of features.KINDS.
+        kind: its key in features.KINDS.
         dtype: name of a TensorFlow dtype.
-        shape: of a request's tensor. None is any; the first axis is the batch, and () is one number for the request.
-        default: of a request's single number, None where it must be said.
-        suffixes: of the files that `read` reads; () where no file feeds it.
-        plural: what people call such files.
-        naming: how they are named on a command line.
-        by_line: a text file holds one a line, and every line keeps its place among the answers.
-        position: of several inputs that one line feeds, which of its parts is this one's.
-        at_once: how many `predict` puts into one request.
-        follows: the value of the input that is fed decides it: `of(value)`, and of a batch of them `of_batch(array)`.
+        shape: shape of the tensor in a request. None is any size; the first axis is the batch. () is a single number
+            for the whole request.
+        default: the default of a single number; None if it has none and must be given.
+        suffixes: suffixes of the files that `read` reads; () if it is not read from files.
+        plural: what such files are called in messages, such as "pictures".
+        naming: how inputs are given on a command line, to be read after "name".
+        by_line: whether every line of a text file is a value of its own; answers keep the order of the lines.
+        position: which part of a line is this input, if one line feeds several inputs.
+        at_once: how many values `predict` puts into one request.
+        follows: whether the value is computed from the input that is read from files: `of(value)` for one value,
+            `of_batch(array)` for a batch.
         written_as: suffixes of the files that `write` writes.
-        unreadable: what is said of a file at which TensorFlow itself fails.
+        unreadable: the message about a file on which TensorFlow itself fails.
         CONFIG: the schema of config(), for records.check.
     """
 
@@ -69,15 +71,15 @@ class Feature:
 
     @property
     def is_fed(self):
-        """Whether an INPUT of `predict` becomes it."""
+        """Whether its values are the INPUTs of `predict`."""
         return bool(self.suffixes)
 
     def spec(self, name):
-        """The tf.TensorSpec of the input of that name."""
+        """The tf.TensorSpec of an input called `name`."""
         return tf.TensorSpec(self.shape, self.dtype, name)
 
     def config(self):
-        """What a card says of it besides kind, dtype and shape: {name: JSON value}; from_config makes it again."""
+        """Its settings besides kind, dtype and shape, for the card: {name: JSON value}; from_config is the inverse."""
         return {}
 
     @classmethod
@@ -85,10 +87,11 @@ class Feature:
         return cls(**config)
 
     def check(self, name):
-        """The Source of an INPUT, before TensorFlow is imported.
+        """The Source of an INPUT of `predict`; called before TensorFlow is imported.
 
         Raises:
-            UserError: there is no such file.
+            UserError: it is no regular file, or no valid text.
+            FileNotFoundError: there is no such file.
         """
         if os.path.exists(name) and not os.path.isfile(name):
             raise UserError(f"{name} is no regular file.")
@@ -97,46 +100,46 @@ class Feature:
         return Source(Path(name), name, name)
 
     def read(self, source):
-        """The value of a Source: what one example is.
+        """Read the value of one example from a Source.
 
         Raises:
-            UserError: it cannot be read; one line that names it.
+            UserError: it cannot be read; one line that names the source.
         """
         raise UserError(f"{source.place} cannot be read: nothing is known of files of kind {self.kind}.")
 
     def batch(self, values):
-        """Values that `read` gave, as the array of a request."""
+        """Stack values as returned by `read` into the array of a request."""
         return np.stack(values)
 
     def remarks(self, place, values):
-        """Sentences on what was read that the user should know, such as what the model does not know of it.
+        """Sentences about the values that the user should know, such as which characters the model does not know.
 
         Args:
-            place: where the values stand.
-            values: list of what `read` gave.
+            place: where the values were read from.
+            values: list of values as returned by `read`.
         """
         return []
 
     def write(self, value, path, like=None):
-        """Write a value, as a request or an answer has it, to a file.
+        """Write a value of a request or an answer to a file.
 
         Args:
-            value: without the batch's axis.
-            path: its suffix is one of written_as.
-            like: the value of the input that it answers, where it says how to write this one, such as a tempo.
+            value: one value, without the batch axis.
+            path: a path with one of the suffixes in written_as.
+            like: the input value to which this is the answer, if that has settings for writing, such as a tempo.
         """
         raise UserError(f"--out: nothing is known of writing {self.kind} as {Path(path).suffix}.")
 
     def write_all(self, values, path, likes=None):
-        """Write several: to `path`, or where there are several to <its name>-1<suffix> and so on.
+        """Write a single value to `path`, or several to <stem>-1<suffix>, <stem>-2<suffix> and so on.
 
         Args:
-            values: a list.
-            path: of the file.
-            likes: of each value, what `write` takes as `like`.
+            values: list of values.
+            path: path of the file.
+            likes: list of the `like` of each value, as for `write`.
 
         Returns:
-            The paths.
+            The list of paths.
         """
         path = Path(path)
         numbered = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, 1 + len(values))]
@@ -146,26 +149,26 @@ class Feature:
         return paths
 
     def trim(self, value, answer):
-        """A value without what fills a batch up.
+        """A value without the padding of its batch.
 
         Args:
-            value: of one row.
-            answer: {output name: (its feature, value)} of that row.
+            value: the value of one row.
+            answer: {output name: (its feature, value)} of the whole row.
         """
         return value
 
     def columns(self, name, value, answer):
-        """{column: text} of a table for people.
+        """{column: text} for the table on the terminal.
 
         Args:
-            name: of the output.
-            value: plain lists, numbers and strings; None where there is no answer.
-            answer: as of trim.
+            name: name of the output.
+            value: plain lists, numbers and strings; None if there is no answer.
+            answer: as for trim.
         """
         return {name: "" if value is None else self.show(value)}
 
     def cells(self, name, value):
-        """{column: value} of a CSV file."""
+        """{column: value} for a CSV file."""
         if not isinstance(value, list):
             return {name: value}
         return {f"{name}_{number}": inner for number, inner in enumerate(value, 1)}
@@ -180,32 +183,32 @@ class Feature:
         """Write values to TensorBoard with tf.summary, within a writer's context.
 
         Args:
-            tag: its name there, or the beginning of several names.
-            values: as a request or an answer has them, without the batch's axis.
-            titles: a line above each.
+            tag: the name on TensorBoard, or the prefix of several names.
+            values: values of a request or an answer, without the batch axis.
+            titles: a heading for each value.
         """
         above = [f"{title}:  \n" for title in titles] or [""] * len(values)
         texts = [title + self.show(value) for title, value in zip(above, values, strict=True)]
         tf.summary.text(tag, "\n\n".join(texts))
 
     def example(self):
-        """Values with which an export is tried: the array of a request of one or two examples, or the default."""
+        """The array with which an export is tested: a request of one or two examples, or a single number's default."""
         if self.is_scalar:
             return np.asarray(self.default, tf.as_dtype(self.dtype).as_numpy_dtype)
         return np.zeros([1 if size is None else size for size in self.shape], tf.as_dtype(self.dtype).as_numpy_dtype)
 
     def in_python(self):
-        """A Python expression of a request's tensor."""
+        """A Python expression for a request's tensor, for the card."""
         if self.is_scalar:
             return f"tf.constant({self.default!r}, tf.{self.dtype})"
         return f"tf.zeros({[1 if size is None else size for size in self.shape]}, tf.{self.dtype})"
 
     def in_rest(self):
-        """The JSON value of one example in TensorFlow Serving's REST API; of a single number that number."""
+        """The JSON value of one example (or of a single number) in TensorFlow Serving's REST API."""
         if self.is_scalar:
             return self.default
         return self.example()[0].tolist()
 
     def on_command_line(self):
-        """What stands for it behind `predict EXPORT`, quoted."""
+        """Its placeholder after `predict EXPORT` on a command line, quoted."""
         return "FILE"

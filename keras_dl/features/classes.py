@@ -1,4 +1,4 @@
-"""Classes and their probabilities, as a classifier answers."""
+"""Classes and their probabilities: the outputs of a classifier."""
 
 import dataclasses
 from typing import NotRequired, TypedDict
@@ -41,7 +41,7 @@ class BestLabels(Label):
     shape = (None, None)
 
     def columns(self, name, value, answer):
-        """The best class, its probability, and the next ones, where the answer has their probabilities."""
+        """The best class, its probability and the runners-up, if the answer has probabilities."""
         scores = next((values for feature, values in answer.values() if feature.kind == "scores"), None)
         if not isinstance(value, list) or not isinstance(scores, list):
             return super().columns(name, value, answer)
@@ -58,7 +58,7 @@ class BestProbabilities(Feature):
 
     def columns(self, name, value, answer):
         if any(feature.kind == "classes" for feature, _ in answer.values()):
-            return {}  # they stand beside the labels
+            return {}  # shown in the labels' columns
         return super().columns(name, value, answer)
 
 
@@ -75,7 +75,7 @@ class Probabilities(Label):
         return super().columns(name, value, answer)
 
     def cells(self, name, value):
-        """A column a class, where the classes are known."""
+        """One column per class, if the classes are known."""
         if not isinstance(value, list) or len(value) != len(self.classes):
             return super().cells(name, value)
         return {f"{name}_{label}": inner for label, inner in zip(self.classes, value, strict=True)}

@@ -1,8 +1,8 @@
-"""What a picture file says of itself before it is decoded: its format, its size, how the camera was held.
+"""Reads the headers of picture files before they are decoded: format, size and orientation.
 
-Plain TensorFlow operations over `data`, a scalar string with the file's bytes: training, `predict` and a served model
-read the same. Nothing here takes more memory than the file itself. What is cut off or nonsense raises
-tf.errors.InvalidArgumentError, but for Exif data, which are then taken for not there.
+Plain TensorFlow operations over `data`, a scalar string with the file's bytes, so that training, `predict` and a served
+model read alike. Nothing here needs more memory than the file itself. A truncated or invalid header raises
+tf.errors.InvalidArgumentError; invalid Exif data are ignored.
 
 Sources: JPEG: ITU-T T.81, annex B. Exif 2.3, sections 4.6.2 and 4.6.4 (Orientation). PNG (third edition), sections 5.3
 and 11. GIF89a, sections 15 to 23. BMP: BITMAPINFOHEADER, BITMAPV4HEADER. WebP: RFC 9649, sections 2.5 to 2.7.
@@ -10,7 +10,7 @@ and 11. GIF89a, sections 15 to 23. BMP: BITMAPINFOHEADER, BITMAPV4HEADER. WebP: 
 
 from keras_dl.imports import tensorflow as tf
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP")  # that are decoded
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP")  # the formats that can be decoded
 SIGNATURES = (  # (format, where in _probe its signature begins, the signature); FORMATS first, in their order
     ("JPEG", 0, b"\xff\xd8\xff"),
     ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
@@ -37,15 +37,15 @@ SIGNATURES = (  # (format, where in _probe its signature begins, the signature);
     ("ZIP", 0, b"PK\3\4"),
 )
 NO_BYTES, NO_FORMAT = "no bytes", "no known format"
-HEAD = 128  # bytes in which PNG, BMP and WebP say all that is asked here
-EXIF_WITHIN = 2**18  # bytes of a JPEG in which its Exif data begin
-STEPS = 10_000  # segments of a JPEG, or blocks of a GIF of unlike length; a file with more is refused
-AHEAD = 4096  # blocks of a GIF that are looked at together
+HEAD = 128  # bytes at the start of PNG, BMP and WebP files that hold all that is read here
+EXIF_WITHIN = 2**18  # bytes at the start of a JPEG that are searched for Exif data
+STEPS = 10_000  # segments of a JPEG, or runs of equally long blocks of a GIF; a file with more is refused
+AHEAD = 4096  # blocks of a GIF that are read at once
 ORIENTATION = 0x0112  # the Exif tag
 
 
 def format_of(data):
-    """Index in FORMATS; len(FORMATS) where it is none of them."""
+    """The index of the format in FORMATS; len(FORMATS) if it is none of them."""
     begin = _probe(data)
     _, positions, signatures = zip(*SIGNATURES[: len(FORMATS)], strict=True)
     parts = [tf.strings.substr(begin, at, len(it)) for at, it in zip(positions, signatures, strict=True)]
@@ -54,7 +54,7 @@ def format_of(data):
 
 
 def name_of(data):
-    """What the format is called, also where it is not in FORMATS."""
+    """The name of the format, even if it is not in FORMATS."""
     names, positions, signatures = zip(*SIGNATURES, strict=True)
     parts = tf.strings.substr(tf.fill([len(names)], _probe(data)), positions, [len(it) for it in signatures])
     index = tf.argmax(tf.concat([tf.equal(parts, signatures), [True]], 0))
@@ -63,12 +63,12 @@ def name_of(data):
 
 
 def jpeg_size(data):
-    """(2,) int64: height and width as they are stored."""
+    """(2,) int64: height and width as stored, before the Exif orientation is applied."""
     return tf.io.extract_jpeg_shape(data, tf.int64)[:2]
 
 
 def jpeg_scans(data, most):
-    """How many scans a JPEG has, counted up to `most` + 1: each is a pass over all its pixels."""
+    """The number of scans of a JPEG, counted up to `most` + 1: each scan is a pass over all pixels."""
     return tf.size(tf.strings.split(data, b"\xff\xda", maxsplit=most + 1)) - 1
 
 
@@ -79,13 +79,13 @@ def png_size(data):
 
 
 def png_hides_a_colour(data):
-    """Whether one colour, or one grey level, means transparent; a palette has its alpha beside it."""
+    """Whether one colour or grey level stands for transparency (palettes not considered: they have alpha values)."""
     before = tf.strings.split(data, b"IDAT", maxsplit=1)[0]
     return _has(before, b"\0\0\0\2tRNS") | _has(before, b"\0\0\0\6tRNS")
 
 
 def gif_size(data):
-    """(2,) int64: height and width of the screen, and of what of the first frame stands beyond it."""
+    """(2,) int64: height and width of the screen, extended to the part of the first frame that lies outside it."""
     raw = tf.io.decode_raw(data, tf.uint8)
     return _canvas(raw, _descriptor(raw)[0])
 
@@ -121,17 +121,17 @@ class Bitmap:
         masks = tf.stack([_number(head, 54 + 4 * i, 4) for i in range(4)])
         self.has_masks = tf.equal(self.compression, 3)
         self.usual_masks = tf.reduce_all(tf.equal(masks[:3], [0xFF0000, 0xFF00, 0xFF]))
-        # The headers of 40 and 52 bytes end before the mask of alpha: what stands there is no mask.
+        # Headers of 40 and 52 bytes end before the alpha mask: the bytes in that place are something else.
         self.has_alpha = self.has_masks & (self.header >= 56) & tf.equal(masks[3], 0xFF000000)
         row = (self.bits // 8 * width + 3) // 4 * 4  # bytes
         self.length = self.pixels_at + row * height
 
 
 def gif_first_frame(data):
-    """A GIF's first frame as a GIF of that alone, its transparent pixels white.
+    """A GIF that consists of the first frame alone, with transparent pixels made white.
 
     Returns:
-        (data of the GIF, (top, left) where the frame stands on the picture, (height, width) of the picture).
+        (bytes of that GIF, (top, left) corner of the frame in the picture, (height, width) of the picture).
     """
     raw = tf.io.decode_raw(data, tf.uint8)
     at, transparent = _descriptor(raw)
@@ -153,7 +153,7 @@ def gif_first_frame(data):
     alone = tf.strings.join(
         [b"GIF89a", shape, _byte(flags & 0b10000111), b"\0\0", palette]
         + [b",\0\0\0\0", shape, _byte(own & 0b01000000), codes, b";"]
-    )  # 0b01000000: its rows are interlaced
+    )  # 0b01000000: the flag of interlaced rows
     corner = tf.stack([_number(raw, at + 3, 2), _number(raw, at + 1, 2)])
     return alone, corner, _canvas(raw, at)
 
@@ -162,7 +162,7 @@ def gif_first_frame(data):
 
 
 def _descriptor(raw):
-    """(where the first frame's descriptor stands, the palette's entry that is transparent in it, or -1)."""
+    """(offset of the first frame's descriptor, index of its transparent palette entry or -1)."""
 
     def is_extension(at, _):
         return tf.equal(raw[at], 0x21)
@@ -179,13 +179,13 @@ def _descriptor(raw):
 
 
 def _after_blocks(raw, at):
-    """Where it goes on behind a chain of blocks, each its length in a byte and so many bytes; the last has none."""
+    """The offset after a chain of blocks, each a length byte and that many bytes; the last block has length 0."""
 
     def is_block(at):
         return raw[at] > 0
 
     def skip(at):
-        # Nearly all blocks are of one length, and those of one length in a row are passed together.
+        # Nearly all blocks have the same length; a run of equally long blocks is skipped in one step.
         step = tf.cast(raw[at], tf.int64) + 1
         places = tf.range(at, tf.minimum(at + step * AHEAD, tf.size(raw, tf.int64)), step)
         ends = tf.concat([tf.not_equal(tf.gather(raw, places), raw[at]), [True]], 0)
@@ -197,7 +197,7 @@ def _after_blocks(raw, at):
 
 
 def _canvas(raw, at):
-    """(2,) height and width of the picture: the screen, and what of the frame at `at` stands beyond it."""
+    """(2,) height and width of the picture: the screen, extended to the frame whose descriptor is at `at`."""
     screen = tf.stack([_number(raw, 8, 2), _number(raw, 6, 2)])
     corner = tf.stack([_number(raw, at + 3, 2), _number(raw, at + 1, 2)])
     frame = tf.stack([_number(raw, at + 7, 2), _number(raw, at + 5, 2)])
@@ -216,7 +216,7 @@ def _byte(value):
 
 
 def jpeg_exif(data):
-    """The TIFF block in the first APP1 segment that is called Exif; b"" where there is none."""
+    """The TIFF block in the first APP1 segment that is marked Exif; b"" if there is none."""
     head = tf.strings.substr(data, 0, EXIF_WITHIN)
 
     def walk():
@@ -234,7 +234,7 @@ def jpeg_exif(data):
             return tf.equal(raw[at + 1], 0xE1) & tf.equal(tf.strings.substr(head, at + 4, 6), b"Exif\0\0")
 
         def skip(at):
-            filled = tf.equal(raw[at + 1], 0xFF)  # any number of these may stand before a marker
+            filled = tf.equal(raw[at + 1], 0xFF)  # any number of fill bytes may come before a marker
             return (at + tf.where(filled, tf.constant(1, tf.int64), 2 + _number(raw, at + 2, 2, most_first=True)),)
 
         (at,) = _loop(is_other, skip, (tf.constant(2, tf.int64),))
@@ -256,16 +256,16 @@ def webp_exif(data):
     def chunk():
         parts = tf.strings.split(data, b"EXIF", maxsplit=1)
         block = _part(tf.strings.join([parts[-1], b"\0" * 4]), 4, tf.where(tf.size(parts) > 1, 2**16, 0))
-        named = tf.equal(tf.strings.substr(block, 0, 6), b"Exif\0\0")  # some programs write a JPEG's heading too
+        named = tf.equal(tf.strings.substr(block, 0, 6), b"Exif\0\0")  # some programs write JPEG's prefix too
         return tf.cond(named, lambda: tf.strings.substr(block, 6, 2**16), lambda: block)
 
     return tf.cond(extended, chunk, lambda: tf.constant(b""))
 
 
 def orientation_of(block):
-    """The first directory's Orientation in a TIFF block; 1 where there is none or the block makes no sense."""
+    """The Orientation tag in the first directory of a TIFF block; 1 if it is missing or the block is invalid."""
     raw = tf.cast(tf.io.decode_raw(block, tf.uint8), tf.int64)
-    raw = tf.pad(raw, [[0, tf.maximum(8 - tf.size(raw), 0)]])  # a block that is cut short has no directory
+    raw = tf.pad(raw, [[0, tf.maximum(8 - tf.size(raw), 0)]])  # so that a truncated block has an empty directory
     big = tf.equal(tf.strings.substr(block, 0, 4), b"MM\0*")
     small = tf.equal(tf.strings.substr(block, 0, 4), b"II*\0")
 
@@ -289,26 +289,26 @@ def orientation_of(block):
 
 
 def _probe(data):
-    """The first 12 bytes, then of these 0 to 3 and 8 to 11: "RIFF", a length and "WEBP" give "RIFFWEBP"."""
+    """The first 12 bytes, followed by bytes 0 to 3 and 8 to 11, so that "RIFF", a length, "WEBP" ends in "RIFFWEBP"."""
     head = tf.strings.substr(tf.strings.join([data, b"\0" * 12]), 0, 12)
     return tf.strings.join([head, tf.strings.substr(head, 0, 4), tf.strings.substr(head, 8, 4)])
 
 
 def _head(data):
-    """The first HEAD bytes as (HEAD,) uint8, zeros behind the end of a shorter file."""
+    """The first HEAD bytes as (HEAD,) uint8; a shorter file is padded with zeros."""
     padded = tf.strings.join([tf.strings.substr(data, 0, HEAD), b"\0" * HEAD])
     return tf.ensure_shape(tf.io.decode_raw(tf.strings.substr(padded, 0, HEAD), tf.uint8), [HEAD])
 
 
 def _number(raw, at, count, most_first=False):
-    """int64: the number in `count` bytes of the uint8 vector `raw` from `at` on, the least significant first."""
+    """int64: the number in `count` bytes of the uint8 vector `raw` from offset `at`, little-endian by default."""
     powers = [256**i for i in range(count)]
     part = tf.reshape(raw[at : at + count], [count])  # fails where the file is cut off
     return tf.reduce_sum(tf.cast(part, tf.int64) * tf.constant(powers[:: -1 if most_first else 1], tf.int64))
 
 
 def _part(data, at, count):
-    at, count = (tf.cast(number, tf.int64) for number in (at, count))  # Substr wants both of one type
+    at, count = (tf.cast(number, tf.int64) for number in (at, count))  # substr needs the same dtype for both
     return tf.strings.substr(data, at, count)
 
 

@@ -1,4 +1,4 @@
-"""Pictures: the one pre-processing of training, `predict` and every export, and the features that are pictures.
+"""Pictures: the pre-processing that training, `predict` and exports share, and the features that are pictures.
 
 Shapes: B pictures, h x w pixels as they come, H x W as the model takes them, C channels.
 """
@@ -19,9 +19,9 @@ WHITE = 255.0
 FITS = ("crop", "pad", "stretch")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
-DARK, LIGHT = 64, 191  # grey levels of a border that leave no doubt
+DARK, LIGHT = 64, 191  # a border below DARK is certainly dark, one above LIGHT certainly light (grey levels)
 Finite = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
-# A grey picture of one pixel, for examples that anybody can paste.
+# A PNG of one grey pixel, for the example request in a card.
 ONE_PIXEL = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0\0\2\0\1H\xaf\xa4q"
     b"\0\0\0\0IEND\xaeB`\x82"
@@ -38,17 +38,17 @@ class ImageConfig(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Preprocess:
-    """The one pre-processing, in the pipeline and inside the export: resize, then standardise per channel.
+    """The pre-processing of images, used in the input pipeline and inside the export: resize, standardise per channel.
 
     Attributes:
         input_shape: (H, W, C) of the model's input.
         mean, std: (C,) of the training split's pixels, in grey levels 0..255.
         border: mean grey level of the training pictures' outermost pixels, 0..255.
-        fit: how a picture of another shape becomes H x W: "crop" keeps its middle, "pad" keeps all of it between black
-            bars, "stretch" (cards that do not say) keeps all of it and distorts it.
+        fit: how a picture with another aspect ratio becomes H x W: "crop" keeps its middle, "pad" adds black bars,
+            "stretch" distorts it (the default for old cards that do not say).
 
     Raises:
-        UserError: fit is none of these.
+        UserError: `fit` is none of these.
     """
 
     input_shape: tuple
@@ -63,7 +63,7 @@ class Preprocess:
 
     @classmethod
     def of(cls, images, input_shape, fit="stretch"):
-        """Measure `images`, uint8 (N, h, w, C), the training split alone."""
+        """The Preprocess with the statistics of `images`, uint8 (N, h, w, C): the training split only."""
         blank = cls(tuple(input_shape), (0.0,), (1.0,), 0.0, fit)
         total, squares, edge, count = 0.0, 0.0, 0.0, 0
         for start in range(0, len(images), 1024):
@@ -72,21 +72,21 @@ class Preprocess:
             edge += np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1).mean((1, 2)).sum()
         pixels = count * input_shape[0] * input_shape[1]
         mean = total / pixels
-        std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # a channel without contrast is left as it is
+        std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # a channel without contrast is not scaled
         return cls(tuple(input_shape), tuple(mean.tolist()), tuple(std.tolist()), float(edge / count), fit)
 
     def __call__(self, images):
-        """uint8 (B, h, w, C) -> float32 (B, H, W, C) with mean 0 and variance 1 per channel."""
+        """uint8 (B, h, w, C) -> float32 (B, H, W, C), standardised by the training split's mean and std per channel."""
         return self.standardise(self.resize(images))
 
     def decode(self, data):
-        """The bytes of a picture file -> uint8 (h, w, C), as pictures.decode has it."""
+        """The bytes of a picture file -> uint8 (h, w, C), by pictures.decode."""
         from keras_dl.features import pictures
 
         return pictures.decode(data, self.input_shape[2])
 
     def resize(self, images):
-        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, fitted where the shape differs."""
+        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, resized according to `fit`."""
         images = tf.convert_to_tensor(images)
         height, width = self.input_shape[:2]
         if images.shape[-3:-1].as_list() != [height, width]:
@@ -104,12 +104,12 @@ class Preprocess:
         return tf.cast(images, tf.float32)
 
     def standardise(self, images):
-        # Times the inverse: a graph would make that of a division, and differ in the last bit from the same op alone.
+        # Graphs turn a division into this product, which differs in the last bit; so it is a product in eager mode too.
         inverse_std = tf.constant([1 / std for std in self.std], tf.float32)
         return (images - tf.constant(self.mean, tf.float32)) * inverse_std
 
     def inverse(self, images):
-        """float32 (..., H, W, C), standardised -> uint8: what the model was shown."""
+        """Standardised float32 (..., H, W, C) -> uint8: the picture that the model saw."""
         levels = images * tf.constant(self.std, tf.float32) + tf.constant(self.mean, tf.float32)
         return tf.cast(tf.clip_by_value(tf.round(levels), 0, WHITE), tf.uint8)
 
@@ -119,11 +119,11 @@ class Preprocess:
 
 @dataclasses.dataclass(frozen=True)
 class Image(Feature):
-    """Pixels: uint8 (B, h, w, C) of any size, one size a request.
+    """Pixels: uint8 (B, h, w, C) of any size, the same for all pictures of a request.
 
     Attributes:
-        preprocess: what makes of them a model's input.
-        examples: uint8 (n, h, w, C) with which an export is tried; None for noise.
+        preprocess: the Preprocess that turns them into the model's input.
+        examples: uint8 (n, h, w, C) with which an export is tested; None for noise.
     """
 
     preprocess: Preprocess
@@ -149,14 +149,14 @@ class Image(Feature):
         return cls(Preprocess(**{**config, **{name: tuple(config[name]) for name in ("input_shape", "mean", "std")}}))
 
     def read(self, source):
-        """Pixels uint8 (h, w, C) of a file, as the export's own graph decodes them."""
+        """Pixels uint8 (h, w, C) of a file, decoded as inside the export."""
         return self._decoded(source, _bytes(source.content))
 
     def batch(self, values):
         return np.stack(values)
 
     def remarks(self, place, values):
-        """Grey pictures, such as digits, come in ink on paper and in chalk on slate; a model knows one of the two."""
+        """Warn of inverted grey pictures: dark on light if the training pictures are light on dark, or vice versa."""
         preprocess = self.preprocess
         if preprocess.input_shape[2] != 1 or DARK <= preprocess.border <= LIGHT:
             return []
@@ -188,7 +188,7 @@ class Image(Feature):
         return np.random.default_rng(0).integers(0, 256, (2, *self.preprocess.input_shape), np.uint8)
 
     def preprocessed_example(self):
-        """The example as the model takes it: float32 (n, H, W, C)."""
+        """The example as the model's input: float32 (n, H, W, C)."""
         return self.preprocess(Image.example(self))
 
     def in_python(self):
@@ -252,7 +252,7 @@ class EncodedImage(Image):
 
 
 def _bytes(path):
-    """The bytes of a picture file, of no more than a picture may have."""
+    """The bytes of a picture file; UserError if it cannot be read, is empty or too large."""
     from keras_dl.features import pictures
 
     try:
@@ -267,7 +267,7 @@ def _bytes(path):
 
 
 def _middle(images, height, width):
-    """The largest part of (..., h, w, C) in the middle that has the shape height : width."""
+    """The largest part in the middle of (..., h, w, C) with the aspect ratio height : width."""
     h, w = tf.shape(images)[-3], tf.shape(images)[-2]
     rows = tf.clip_by_value(_rounded(w, height, width), 1, h)
     columns = tf.clip_by_value(_rounded(h, width, height), 1, w)
@@ -276,7 +276,7 @@ def _middle(images, height, width):
 
 
 def _inside(images, height, width):
-    """(2,) the largest size with the shape of (..., h, w, C) that has room in height x width."""
+    """(2,) the largest size with the aspect ratio of (..., h, w, C) that fits into height x width."""
     h, w = tf.shape(images)[-3], tf.shape(images)[-2]
     rows = tf.clip_by_value(_rounded(h, width, w), 1, height)
     columns = tf.clip_by_value(_rounded(w, height, h), 1, width)
@@ -288,7 +288,7 @@ def _rounded(number, times, by):
 
 
 def _with_bars(images, height, width):
-    """(..., h, w, C) -> (..., height, width, C), black around."""
+    """(..., h, w, C) -> (..., height, width, C), centred on black."""
     room = [height, width] - tf.shape(images)[-3:-1]
     before = room // 2
     around = tf.concat([tf.stack([before, room - before], 1), [[0, 0]]], 0)

@@ -1,8 +1,8 @@
-"""MIDI files as music on a grid of beats: which keys are held at each time step, the tempo, and what is left out.
+"""Reads MIDI files as piano-rolls: which keys are held at each time step, the tempo, and what was left out.
 
-The format is read here, and not by a library: a stranger's file of 37 bytes may last ten million beats, and a number
-in it may be a million bytes long. Both must be refused before time and memory go into them. Nor may a wrong key
-signature, which is no matter here, void a piece.
+The format is parsed here and not by a library: an untrusted file of 37 bytes may last ten million beats, and a number
+in it may be a million bytes long. Such files must be refused before they cost time and memory. And a piece with an
+invalid key signature, which does not matter here, must still be readable.
 Source: The MIDI Association, Standard MIDI Files 1.0 (RP-001).
 """
 
@@ -17,27 +17,27 @@ from keras_dl.errors import UserError
 
 NOTES, LOWEST = 88, 21  # keys of a piano; the MIDI number of the first
 MOST_BYTES = 2**21  # of a file
-MOST_STEPS = 2**15  # of a piece: 2 hours at 4 steps a quarter note and 60 quarter notes a minute
-TEMPO = 500_000  # microseconds a quarter note, where a file says nothing
-LEAST_TEMPO = 30_000  # 2,000 quarter notes a minute
+MOST_STEPS = 2**15  # of a piece: 2 hours at 4 steps per quarter note and 60 quarter notes per minute
+TEMPO = 500_000  # microseconds per quarter note, the default of the format
+LEAST_TEMPO = 30_000  # microseconds per quarter note: 2,000 quarter notes per minute
 DRUMS = 9  # the channel, counted from 0
-SUSTAIN, PRESSED = 64, 64  # the pedal's controller, and the value from which it is down
+SUSTAIN, PRESSED = 64, 64  # the controller of the pedal, and the lowest value that means pressed
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, PRESSURE = 0x80, 0x90, 0xB0, 0xC0, 0xD0  # status bytes, of channel 0
 SYSTEM, ESCAPE, META = 0xF0, 0xF7, 0xFF
 END_OF_TRACK, SET_TEMPO = b"\x2f", b"\x51"  # types of meta events
 LONGEST_NUMBER = 4  # bytes of a variable-length quantity
 CUT = "is no readable MIDI file: it is cut short or damaged"
 
-# What a Piece remarks on.
+# Keys of Piece.remarks.
 DRUM_NOTES = "notes of drums left out"
 OUTSIDE = f"notes outside the piano's {NOTES} keys left out"
 ENDLESS = "notes without an end, held to the end of their track"
 PEDAL = "presses of the sustain pedal without effect"
-TEMPO_CHANGES = "changes of tempo, of which a roll keeps one"
+TEMPO_CHANGES = "changes of tempo that a roll cannot represent"
 
 
 class UnreadableMidi(UserError):
-    """A file that is not taken as music; `reason` is what stands behind its name, without the full stop."""
+    """A file cannot be read as music; `reason` is the message after the file's name, without the full stop."""
 
     def __init__(self, path, reason):
         super().__init__(f"music.read_midi: {path} {reason}.")
@@ -46,11 +46,11 @@ class UnreadableMidi(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """What a MIDI file holds.
+    """The content of a MIDI file.
 
     Attributes:
-        roll: uint8 (T, 88), 1 where a key is held, up to the end of the last note; T is at least 1.
-        beats_per_minute: quarter notes a minute, the tempo that the largest part of the piece has.
+        roll: uint8 (T, 88), 1 where a key is held; ends with the last note; T is at least 1.
+        beats_per_minute: quarter notes per minute; if the tempo changes, the one that lasts longest in beats.
         remarks: {what was left out or changed: how often}.
     """
 
@@ -66,19 +66,22 @@ class _Refused(Exception):
 def read(path, steps_per_beat):
     """Read a MIDI file of format 0 or 1.
 
-    All tracks and channels are laid into one roll. Beginnings and ends are moved to the nearest step of the file's
-    beats (quarter notes, whatever the time signature and the tempo); a note lasts at least one step. The end of a note
-    ends all notes of its key, channel and track that began before. A note that is never ended is held to the end of its
-    track. The sustain pedal (controller 64) does not make notes longer: a roll says which keys are held down.
-    Drums (channel 10) and keys that a piano has not are left out.
+    All tracks and channels are merged into one roll. Beginnings and ends are rounded to the nearest time step; a beat
+    is a quarter note, whatever the time signature and the tempo. A note lasts at least one step. A note-off event ends
+    all notes of its key, channel and track that began before. A note without an end is held to the end of its track.
+    The sustain pedal (controller 64) does not make notes longer: a roll says which keys are held down.
+    Drums (channel 10) and keys that a piano does not have are left out.
 
     Args:
-        path: the file.
-        steps_per_beat: time steps a quarter note.
+        path: path of the file.
+        steps_per_beat: time steps per quarter note.
+
+    Returns:
+        Piece.
 
     Raises:
-        UnreadableMidi: no MIDI file, a damaged one, one that counts no beats (format 2, SMPTE), has no notes of a
-            piano, is too large (more than MOST_BYTES bytes or MOST_STEPS time steps), or that cannot be opened.
+        UnreadableMidi: the file cannot be opened, is no MIDI file, is damaged, has format 2 or SMPTE time, has no notes
+            of a piano, or is too large (more than MOST_BYTES bytes or MOST_STEPS time steps).
     """
     path = Path(path)
     try:
@@ -119,21 +122,21 @@ def _piece(data, steps_per_beat):
                         f"a piece may have at most {MOST_STEPS:,}"
                     )
     if not keys:
-        raise _Refused("has drums alone" if remarks[DRUM_NOTES] and not remarks[OUTSIDE] else "has no notes of a piano")
+        raise _Refused("has drums only" if remarks[DRUM_NOTES] and not remarks[OUTSIDE] else "has no notes of a piano")
     tempo, changes = _tempo(tempi, last)
     remarks[TEMPO_CHANGES] = changes
     return Piece(_roll(starts, ends, keys), 60e6 / tempo, {what: count for what, count in remarks.items() if count})
 
 
 def _notes(events, remarks, tempi):
-    """(channel, MIDI number, the tick where it begins, where it ends) of every note of a track.
+    """(channel, MIDI number, tick of its begin, tick of its end) of every note of a track.
 
     Args:
-        events: of _events.
-        remarks: where the pedal and endless notes are counted.
-        tempi: where (tick, microseconds a quarter note) is added.
+        events: an iterator as returned by _events.
+        remarks: Counter to which uses of the pedal and notes without an end are added.
+        tempi: list to which (tick, microseconds per quarter note) is appended.
     """
-    held, tick = {}, 0  # {(channel, key): ticks at which it was struck and not yet let go}
+    held, tick = {}, 0  # {(channel, key): ticks at which a note that has not ended was struck}
     for tick, status, values in events:
         kind, channel = status & 0xF0, status & 0x0F
         if kind == NOTE_ON and values[1]:
@@ -141,7 +144,7 @@ def _notes(events, remarks, tempi):
         elif kind in (NOTE_OFF, NOTE_ON):
             struck = held.pop((channel, values[0]), [])
             ended = [start for start in struck if start < tick] or struck
-            if len(ended) < len(struck):  # the next note stands before the end of this one, at the same tick
+            if len(ended) < len(struck):  # at the same tick, the next note begins before this one ends
                 held[channel, values[0]] = struck[len(ended) :]
             for start in ended:
                 yield channel, values[0], start, tick
@@ -156,7 +159,7 @@ def _notes(events, remarks, tempi):
 
 
 def _chunks(data):
-    """(ticks a quarter note, [(where a track's events begin, where they end)])."""
+    """(ticks per quarter note, [(offset where a track's events begin, offset where they end)])."""
     if not data:
         raise _Refused("is empty")
     if data[:4] != b"MThd":
@@ -179,16 +182,16 @@ def _chunks(data):
         at = begin + int.from_bytes(data[at + 4 : begin])
         if at > len(data) or len(name) < 4 or begin > len(data):
             raise _Refused(CUT)
-        if name == b"MTrk":  # chunks of other names are there to be passed over
+        if name == b"MTrk":  # by the standard, chunks with other names are to be ignored
             tracks.append((begin, at))
     return division, tracks
 
 
 def _events(data, at, end):
-    """(tick, status byte, its data) of every event between two places; a meta event's data begin with its type."""
+    """(tick, status byte, data) of every event between two offsets; the data of a meta event begin with its type."""
     tick, running = 0, None
     while at < end:
-        if data[at] < 0x80:  # most are of one byte
+        if data[at] < 0x80:  # most numbers have one byte
             delta, at = data[at], at + 1
         else:
             delta, at = _number(data, at, end)
@@ -206,7 +209,7 @@ def _events(data, at, end):
             continue
         if status is not None and status >= 0x80:
             running, at = status, at + 1
-        if running is None or running >= SYSTEM:  # data without a status, or a message that no file may have
+        if running is None or running >= SYSTEM:  # data without a status byte, or a message not allowed in files
             raise _Refused(CUT)
         size = 1 if running & 0xF0 in (PROGRAM, PRESSURE) else 2
         values = data[at : at + size]
@@ -217,7 +220,7 @@ def _events(data, at, end):
 
 
 def _number(data, at, end):
-    """(a variable-length quantity, where it ends)."""
+    """(value of a variable-length quantity, offset where it ends)."""
     value = 0
     for place in range(at, min(at + LONGEST_NUMBER, end)):
         value = value << 7 | data[place] & 0x7F
@@ -227,7 +230,7 @@ def _number(data, at, end):
 
 
 def _roll(starts, ends, keys):
-    """uint8 (T, 88) of notes, by counting what begins and ends at each step: their number does not matter."""
+    """uint8 (T, 88) of notes, from how many begin and end at each step: the cost does not depend on their lengths."""
     starts, ends, keys = (np.frombuffer(numbers, np.int64) for numbers in (starts, ends, keys))
     sounding = np.zeros((ends.max() + 1, NOTES), np.int32)
     np.add.at(sounding, (starts, keys), 1)
@@ -236,7 +239,7 @@ def _roll(starts, ends, keys):
 
 
 def _tempo(tempi, end):
-    """(microseconds a quarter note that hold for most ticks before `end`, how often they change there)."""
+    """(the tempo in microseconds per quarter note that holds for most ticks before `end`, number of tempo changes)."""
     lasts, tick, now, changes = {}, 0, TEMPO, -1
     for at, new in [*sorted(tempi, key=lambda tempo: tempo[0]), (end, None)]:
         at = min(at, end)

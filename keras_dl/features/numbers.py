@@ -1,4 +1,4 @@
-"""Numbers: one for a request, such as a temperature, or one for each row of an answer, such as a log-likelihood."""
+"""Numbers: one per request, such as a temperature, or one per row of an answer, such as a log-likelihood."""
 
 import dataclasses
 import math
@@ -19,11 +19,11 @@ class NumberConfig(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Number(Feature):
-    """One number, switch or string of a request.
+    """A single number, boolean or string for a whole request.
 
     Attributes:
         dtype: name of a TensorFlow dtype.
-        default: taken where a request of `predict` does not say it.
+        default: the value if `predict` is not given one; None if it must be given.
     """
 
     dtype: str = "float32"
@@ -37,7 +37,7 @@ class Number(Feature):
         return {"dtype": self.dtype, **({} if self.default is None else {"default": self.default})}
 
     def check_value(self, name, value):
-        """Raise UserError unless the dtype can hold `value`, which `--set name=value` gives."""
+        """Raise UserError unless the dtype can represent `value`, from `--set name=value`."""
         whole = re.fullmatch(r"(u?)int(\d+)", self.dtype)
         python_type = {"string": str, "bool": bool}.get(self.dtype, int if whole else (int, float))
         if not isinstance(value, python_type) or (isinstance(value, bool) and self.dtype != "bool"):
@@ -48,24 +48,24 @@ class Number(Feature):
         else:
             most = LARGEST.get(self.dtype, math.inf)
             least = -most
-        if not isinstance(value, str) and not least <= value <= most:  # nan is not within either
+        if not isinstance(value, str) and not least <= value <= most:  # also refuses nan
             raise UserError(f"--set: {name} must be {self.dtype}, from {least} to {most}; got {reprlib.repr(value)}.")
 
 
 class Count(Feature):
-    """How many, of each row: int32 (B,)."""
+    """A count for each row: int32 (B,)."""
 
     kind = "count"
     dtype = "int32"
 
 
 class Nats(Feature):
-    """A log-probability or its negative, in nats, of each row: float32 (B,)."""
+    """A log-probability or its negative for each row, in nats: float32 (B,)."""
 
     kind = "nats"
 
 
 class Score(Feature):
-    """By what answers are ranked: float32 (B,) or (B, R)."""
+    """The score by which hypotheses are ranked: float32 (B,) or (B, R)."""
 
     kind = "score"

@@ -1,4 +1,4 @@
-"""Piano-rolls, uint8 (T, 88): one row a time step, 1 where a key sounds; read from MIDI files and written to them.
+"""Piano-rolls, uint8 (T, 88), read from MIDI files and written to them: one row per time step, 1 where a note sounds.
 
 Shapes: B pieces, T time steps, 88 notes.
 """
@@ -16,7 +16,7 @@ from keras_dl.features.midi import LOWEST, NOTES
 from keras_dl.figures import figure_of, png
 from keras_dl.imports import tensorflow as tf
 
-RATE = 16_000  # samples a second of what TensorBoard plays
+RATE = 16_000  # samples per second of the sound on TensorBoard
 
 
 class RollConfig(TypedDict):
@@ -26,11 +26,17 @@ class RollConfig(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class PianoRoll:
-    """The one pre-processing: at every step the keys before are the input and the keys now the target."""
+    """The pre-processing of music: at every time step the input is the notes of the step before, the target those now.
+
+    Attributes:
+        notes: number of notes.
+        lowest: MIDI number of the first.
+        pad: T is padded to a multiple of it, so that there are few lengths and few traces.
+    """
 
     notes: int = NOTES
     lowest: int = LOWEST
-    pad: int = 16  # time is padded to a multiple of it: few lengths, few traces
+    pad: int = 16
 
     def __call__(self, rolls):
         """uint8 or bool (B, T, 88) -> float32."""
@@ -40,9 +46,9 @@ class PianoRoll:
         """{"roll": tf.RaggedTensor uint8 (B, None, 88)} -> (x, y, weight).
 
         Returns:
-            x: float32 (B, T, 88), y one step late, zeros first.
-            y: float32 (B, T, 88), zeros where the roll has ended.
-            weight: float32 (B, T), 1 at the steps of the roll and 0 behind it.
+            x: float32 (B, T, 88), y delayed by one step, with zeros first.
+            y: float32 (B, T, 88), zeros after the end of the roll.
+            weight: float32 (B, T), 1 at the steps of the roll and 0 after its end.
         """
         rolls = raw["roll"]
         y = self(rolls.to_tensor(shape=[None, None, self.notes]))
@@ -57,12 +63,12 @@ class PianoRoll:
 
 @dataclasses.dataclass(frozen=True)
 class Roll(Feature):
-    """Piano-rolls: uint8 (B, T, 88), each as long as the longest of the request.
+    """Piano-rolls: uint8 (B, T, 88), padded to the longest of the request.
 
     Attributes:
-        steps_per_beat: time steps a quarter note; None where a card does not say it.
-        beats_per_minute: the tempo in which a roll is written that answers no file.
-        examples: uint8 (n, T, 88) with which an export is tried; None for a scale.
+        steps_per_beat: time steps per quarter note; None if a card does not say it.
+        beats_per_minute: the tempo for writing a roll that is not the answer to a file.
+        examples: uint8 (n, T, 88) with which an export is tested; None for a scale.
     """
 
     steps_per_beat: int | None = None
@@ -81,7 +87,7 @@ class Roll(Feature):
         return {"steps_per_beat": self.steps_per_beat, "beats_per_minute": float(self.beats_per_minute)}
 
     def read(self, source):
-        """A midi.Piece: its roll uint8 (T, 88), its tempo, and what was left out of it."""
+        """The midi.Piece of a file: its roll uint8 (T, 88), its tempo, and what was left out."""
         try:
             return midi.read(source.content, self._grid())
         except midi.UnreadableMidi as error:
@@ -94,7 +100,7 @@ class Roll(Feature):
         return [f"{place}: {what}: {count:,}" for what, count in values[0].remarks.items()]
 
     def write(self, value, path, like=None):
-        """Write a roll as MIDI, in the tempo of the piece that it answers."""
+        """Write a roll as MIDI, in the tempo of the piece `like` if that is given."""
         from keras_dl.features import sound
 
         tempo = self.beats_per_minute if like is None else like.beats_per_minute
@@ -105,7 +111,7 @@ class Roll(Feature):
         return f"{len(value)} steps, {int(np.sum(value))} keys on"
 
     def summary(self, tag, values, titles=()):
-        """A picture of the rolls, one below the other, and the sound of the first."""
+        """Write a picture of the rolls, one below the other, and the sound of the first."""
         from keras_dl.features import sound
 
         titles = titles or [self.show(roll) for roll in values]
@@ -135,7 +141,7 @@ class Roll(Feature):
 
 
 class Steps(Feature):
-    """How many time steps each roll of a request has: int32 (B,)."""
+    """The number of time steps of each roll of a request: int32 (B,)."""
 
     kind = "roll_steps"
     dtype = "int32"
@@ -155,13 +161,13 @@ class Steps(Feature):
 
 
 def piano_roll_figure(rolls, titles, *, lowest, steps_per_beat):
-    """Draw piano-rolls one below the other: time in beats to the right, pitch up.
+    """Draw piano-rolls one below the other: time in beats on the x axis, pitch on the y axis.
 
     Args:
         rolls: list of uint8 (T, 88).
-        titles: a line above each.
+        titles: a title for each.
         lowest: MIDI number of column 0.
-        steps_per_beat: time steps a quarter note.
+        steps_per_beat: time steps per quarter note.
     """
     figure = figure_of(10, 2.6 * len(rolls))
     for row, (roll, title) in enumerate(zip(rolls, titles, strict=True), 1):

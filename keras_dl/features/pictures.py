@@ -1,7 +1,7 @@
-"""The bytes of one picture file become pixels: the one decoder of training, `predict` and every export.
+"""Decodes picture files: the one decoder for training, `predict` and exports.
 
-It is made of TensorFlow operations alone, so that an export needs no other library, and of whole numbers alone, so that
-the pixels are the same bits everywhere. A file is refused by what its header says before anything is decoded.
+It consists of TensorFlow operations only, so that an export needs no other library, and of integer arithmetic only, so
+that pixels are bit-equal everywhere. A file that is too large is refused by its header, before anything is decoded.
 """
 
 import functools
@@ -14,8 +14,8 @@ from keras_dl.imports import tensorflow as tf
 MOST_BYTES = 2**25  # of a file
 MOST_PIXELS = 2**25  # of a picture
 MOST_SIDE = 2**14  # pixels
-MOST_SCANS = 64  # of a JPEG: one that grows sharper as it loads has about ten
-STRIP = 2**19  # pixels whose colours are computed at once
+MOST_SCANS = 64  # of a JPEG: a progressive one has about ten
+STRIP = 2**19  # pixels whose colours are converted at once
 LUMA = (299, 587, 114)  # thousandths, ITU-R BT.601
 READABLE = f"{', '.join(headers.FORMATS[:-1])} or {headers.FORMATS[-1]}"
 DAMAGED = "damaged"
@@ -23,7 +23,7 @@ NO_FORMAT = headers.NO_FORMAT
 
 
 def decode(data, channels):
-    """Decode a picture, turned upright as its Exif orientation says, what is transparent laid on white.
+    """Decode a picture, turned upright by its Exif orientation, transparent pixels blended with white.
 
     Args:
         data: scalar string, the bytes of a JPEG, PNG, BMP, GIF (its first frame) or WebP (no animation).
@@ -33,17 +33,17 @@ def decode(data, channels):
         uint8 (h, w, channels).
 
     Raises:
-        tf.errors.InvalidArgumentError: it has too many bytes or pixels, is of another format, or is damaged;
-            `reason` says which.
+        tf.errors.InvalidArgumentError: it has too many bytes or pixels, another format, or is damaged; `reason` gives
+            the reason.
     """
     return _decoder(channels)(tf.convert_to_tensor(data, tf.string))
 
 
 def pixels(data):
-    """int64: height times width of a picture that is within the bounds, from its header alone.
+    """int64: height times width of a picture, from its header alone.
 
     Raises:
-        tf.errors.InvalidArgumentError: as decode has it, but for damage behind the header.
+        tf.errors.InvalidArgumentError: as in decode, except for damage after the header.
     """
     return _counter()(tf.convert_to_tensor(data, tf.string))
 
@@ -55,7 +55,7 @@ def read(path):
         UserError: it has more than MOST_BYTES.
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:  # Python's own: TensorFlow takes some paths for patterns or addresses
+    with open(path, "rb") as file:  # not tf.io: TensorFlow takes some paths for patterns or addresses
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise UserError(f"a picture may have at most {MOST_BYTES} bytes")
@@ -69,7 +69,7 @@ def reason(error):
     return f"above {bound[1]}" if bound else other[1] if other else DAMAGED
 
 
-@functools.cache  # traced once, whoever calls it: that takes seconds, and a tf.function is traced again for an export
+@functools.cache  # tracing takes seconds, and a plain tf.function would be traced again for an export
 def _decoder(channels):
     return _traced(lambda data: _decode(data, channels))
 
@@ -102,9 +102,9 @@ def _count_pixels(data):
 
 
 def _by_format(data, readers, nothing):
-    """What the reader of the file's format, of those in the order of headers.FORMATS, makes of its bytes.
+    """Call the reader of the file's format, which is one of `readers`, sorted like headers.FORMATS.
 
-    nothing: tensors of the types that the readers give, for the branch of a file that is refused.
+    nothing: tensors of the types that readers return, for the branch in which the file is refused.
     """
     with tf.control_dependencies([_require(tf.strings.length(data) <= MOST_BYTES, _at_most(MOST_BYTES, "bytes"))]):
         data = tf.identity(data)
@@ -118,7 +118,10 @@ def _by_format(data, readers, nothing):
 
 
 def _within_bounds(data, size, scans=0):
-    """data, to be used in place of it by all that must not run where size, (2,) height and width, is refused."""
+    """`data`, with the check that its size, (2,) height and width, is within the bounds.
+
+    Operations that use the result run only after the check has passed.
+    """
     values = tf.stack([tf.reduce_prod(size), tf.reduce_max(size), tf.cast(scans, tf.int64), -tf.reduce_min(size)])
     most = [MOST_PIXELS, MOST_SIDE, MOST_SCANS, -1]
     words = [_at_most(MOST_PIXELS, "pixels"), _at_most(MOST_SIDE, "pixels a side"), _at_most(MOST_SCANS, "scans")]
@@ -139,7 +142,7 @@ def _at_most(most, unit):
 
 
 def _require(condition, words):
-    return tf.raw_ops.Assert(condition=condition, data=[words])  # tf.debugging.Assert is a branch besides
+    return tf.raw_ops.Assert(condition=condition, data=[words])  # tf.debugging.Assert would add a branch
 
 
 def _decoded(data):
@@ -155,21 +158,21 @@ def _png(data):
     data = _within_bounds(data, headers.png_size(data))
     picture = tf.cond(
         headers.png_hides_a_colour(data),
-        lambda: tf.io.decode_png(data, channels=4),  # else the colour that means transparent is shown
+        lambda: tf.io.decode_png(data, channels=4),  # otherwise the transparent colour would be visible
         lambda: tf.io.decode_png(data),
     )
     return picture, headers.png_exif(data)
 
 
 def _webp(data):
-    words = f"a picture must be {READABLE}; got animated WebP"  # TensorFlow 2.21 writes beyond its buffer there
+    words = f"a picture must be {READABLE}; got animated WebP"  # TensorFlow 2.21 writes beyond its buffer
     with tf.control_dependencies([_require(~headers.webp_is_animated(data), words)]):
         data = _within_bounds(data, headers.webp_size(data))
     return _decoded(data), headers.webp_exif(data)
 
 
 def _gif(data):
-    """The first frame where it stands on the picture; the rest of it is transparent, and so white."""
+    """The first frame, at its place in the picture; the rest of the picture is transparent, so white."""
     alone, corner, size = headers.gif_first_frame(data)
     frame = _decoded(_within_bounds(alone, size))
     behind = size - corner - tf.shape(frame, tf.int64)[:2]
@@ -186,7 +189,7 @@ def _bmp(data):
     with tf.control_dependencies([_require(stored & plain, words)]):
         picture = _decoded(
             tf.strings.substr(data, tf.constant(0, tf.int64), bitmap.length)
-        )  # some programs write more behind the pixels
+        )  # some programs write more after the pixels
 
     def from_palette():
         raw = tf.io.decode_raw(data, tf.uint8)[14 + bitmap.header : bitmap.pixels_at]
@@ -194,7 +197,7 @@ def _bmp(data):
         return tf.gather(entries, tf.cast(picture[..., 0], tf.int32))
 
     def four_bytes():
-        # Programs that have no transparency leave the fourth byte 0 even where the header calls it alpha.
+        # Programs without transparency leave the fourth byte 0 even if the header calls it alpha.
         transparent = bitmap.has_alpha & tf.reduce_any(picture[..., 3:] > 0)
         return tf.cond(transparent, lambda: picture, lambda: picture[..., :3])
 
@@ -203,10 +206,10 @@ def _bmp(data):
 
 
 def _upright(picture, exif):
-    """Undo how the camera was held, as the Exif block says; b"" says nothing."""
+    """Turn and mirror a picture as the orientation in its Exif block says; b"" for none."""
 
     def turned():
-        # 2 is mirrored, 3 turned by 180 degrees, 4 upside down; 5 to 8 are on their side.
+        # 2 is mirrored, 3 rotated by 180 degrees, 4 flipped upside down; 5 to 8 lie on their side.
         orientation = headers.orientation_of(exif)
         upright = tf.cond(orientation >= 5, lambda: tf.transpose(picture, [1, 0, 2]), lambda: picture)
         mirrored = tf.reduce_any(tf.equal(orientation, [2, 3, 6, 7]))
@@ -218,7 +221,7 @@ def _upright(picture, exif):
 
 
 def _colours(picture, channels):
-    """uint8 (h, w, 1 to 4), grey or colour, with alpha or without -> uint8 (h, w, channels)."""
+    """uint8 (h, w, 1 to 4), grey or colour, with or without alpha -> uint8 (h, w, channels)."""
     stored = tf.shape(picture)[2]
     order = tf.gather([[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 2, 2], [0, 1, 2, 3]], stored - 1)  # red, green, blue, alpha
     opaque = tf.equal(stored % 2, 1)
@@ -235,7 +238,7 @@ def _colours(picture, channels):
 
 
 def _by_strips(convert, picture, channels):
-    """`convert` of the picture, a strip of rows at a time, (h, w, channels): the whole would take many times itself."""
+    """Apply `convert` to a strip of rows at a time, (h, w, channels): at once it would need many times the memory."""
     height, width = tf.shape(picture)[0], tf.shape(picture)[1]
     rows = tf.maximum(STRIP // width, 1)
     count = (height + rows - 1) // rows

@@ -1,8 +1,8 @@
-"""Text files as people have them: what a user names, one encoding, one rule for line ends.
+"""Reads users' text files: checks of the path, one encoding (UTF-8), one rule for line ends.
 
-A line ends with LF, CR LF or CR, whoever reads the file: language models, sentence pairs and `predict`. Nothing else
-ends one: a form feed, U+0085 and U+2028, at which `str.splitlines` cuts too, are characters within a line, as they are
-for editors and for `wc -l`. Nothing here imports TensorFlow.
+A line ends with LF, CR LF or CR, for language models, sentence pairs and `predict` alike. Nothing else ends a line: a
+form feed, U+0085 and U+2028, at which `str.splitlines` cuts too, are characters within a line, as they are for editors
+and for `wc -l`. Nothing here imports TensorFlow.
 """
 
 import codecs
@@ -13,20 +13,20 @@ from pathlib import Path
 
 from keras_dl.errors import UserError
 
-UTF_8_MARK = "\ufeff"  # what some editors write before a text
-MARKS = {  # byte-order marks of what is not UTF-8; the longer first, for UTF-32's begins as UTF-16's does
+UTF_8_MARK = "\ufeff"  # written by some editors at the start of a text
+MARKS = {  # byte-order marks of other encodings; the longer ones first, since UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16",
 }  # fmt: skip
-LONGEST_NAME = 255  # characters of what may be a file's name
-HEAD = 4096  # bytes that are looked at for UTF-16 without a mark
+LONGEST_NAME = 255  # characters of a file's name
+HEAD = 4096  # bytes in which UTF-16 without a mark is detected
 SUFFIXES = {  # of text files
     ".txt", ".text", ".md", ".rst", ".tex", ".csv", ".tsv", ".json", ".xml", ".html", ".css", ".js", ".ts", ".py",
     ".c", ".h", ".cc", ".cpp", ".hpp", ".java", ".go", ".rs", ".rb", ".sh", ".lua", ".scala", ".sql", ".toml", ".yml",
     ".yaml", ".log", ".tokens",
 }  # fmt: skip
 OTHERS = {".src", ".tgt", ".tok", ".ref", ".hyp", ".gz", ".xz", ".zip", ".pdf", ".doc", ".docx", ".odt", ".rtf"}
-ALIKE = 0.8  # how like a file's name words with spaces must be to be taken for that name mistyped
+ALIKE = 0.8  # how similar to a file's name words with spaces must be to count as that name mistyped
 
 
 def path_of(name, who):
@@ -34,7 +34,10 @@ def path_of(name, who):
 
     Args:
         name: a string.
-        who: asks for it, for the message.
+        who: name of the calling function or flag, for the message.
+
+    Returns:
+        Path; the file need not exist.
 
     Raises:
         UserError: no file can have that name, in one line that says why.
@@ -42,7 +45,8 @@ def path_of(name, who):
     try:
         os.fsencode(name).decode()
         path = Path(name).expanduser()
-        os.fsencode(os.path.basename(os.path.realpath(path))).decode()  # what "." is called goes into a run's name
+        # The real name, also of a folder given as ".", becomes part of a run's name.
+        os.fsencode(os.path.basename(os.path.realpath(path))).decode()
         os.lstat(path)
     except UnicodeError as error:
         raise UserError(f"{who}: the name {ascii(str(name))} must be UTF-8; rename the file or folder.") from error
@@ -53,7 +57,7 @@ def path_of(name, who):
         raise UserError(f"{who}: the name {name!r} must not have a NUL character.") from error
     except OSError as error:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            return path  # whether that is a mistake says who asks
+            return path  # whether this is a mistake is up to the caller
         raise UserError(f"{who}: {_short(name)} cannot be read: {error.strerror}.") from error
     return path
 
@@ -62,8 +66,8 @@ def read(path, who):
     """The text of a file, without a byte-order mark, its line ends as LF.
 
     Args:
-        path: of the file.
-        who: asks for it, for the message.
+        path: path of the file.
+        who: name of the calling function, for the message.
 
     Raises:
         UserError: it cannot be read, or is not UTF-8; the message says why, and where.
@@ -82,12 +86,12 @@ def text_of(data, place):
 
     Args:
         data: bytes.
-        place: where they stand, at the beginning of the message.
+        place: where they come from; the message begins with it.
 
     Raises:
-        UserError: they are not UTF-8, or have a NUL, which no text has.
+        UserError: they are not UTF-8, or contain a NUL byte, which no text has.
     """
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), None) or _of_nulls(data)
+    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), None) or _utf_16_by_nulls(data)
     if encoding:
         raise UserError(f"{place} must be text in UTF-8; it is {encoding}. Save it as UTF-8.")
     try:
@@ -98,13 +102,13 @@ def text_of(data, place):
     if wrong >= 0:
         line = _with_lf(data[:wrong].decode()).count("\n") + 1
         raise UserError(
-            f"{place} must be text in UTF-8; byte {wrong}, in line {line}, is 0x{data[wrong]:02x}, which is none."
+            f"{place} must be text in UTF-8; byte {wrong}, in line {line}, is 0x{data[wrong]:02x}, which is not."
         )
     return _with_lf(text.removeprefix(UTF_8_MARK))
 
 
 def lines(text):
-    """The lines of a text that text_of gave: an end behind the last line makes no further one.
+    """The lines of a text as returned by text_of; a line end at the end of the text starts no further line.
 
     >>> lines("one\\n\\ntwo\\n"), lines("one"), lines("")
     (['one', '', 'two'], ['one'], [])
@@ -113,10 +117,10 @@ def lines(text):
 
 
 def mistyped(words):
-    """What is wrong with words that are the name of no file but look like one; None where they are ordinary words.
+    """What is wrong with words that look like a file's name, though there is no such file; None for ordinary words.
 
-    A name has a folder that is there before it, or the ending of a text file and two spaces at most, or is nearly that
-    of a file that is there.
+    Words look like a name if they begin with an existing folder, or have the ending of a text file and at most two
+    spaces, or are nearly the name of an existing file.
 
     >>> mistyped("Nr. 5."), mistyped("and/or"), mistyped("e.g."), mistyped("www.python.org")
     (None, None, None, None)
@@ -153,8 +157,8 @@ def _with_lf(text):
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _of_nulls(data):
-    """UTF-16 without a mark, by the NULs that every second byte of most languages then is."""
+def _utf_16_by_nulls(data):
+    """Detects UTF-16 without a mark: in most languages every second byte of it is NUL."""
     head = data[:HEAD]
     shares = [head[first::2].count(0) / max(1, len(head[first::2])) for first in (0, 1)]
     return "UTF-16 without a byte-order mark" if max(shares) > 0.5 and min(shares) < 0.1 else None

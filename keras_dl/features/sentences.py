@@ -1,4 +1,4 @@
-"""Sentences to be translated and their translations, the sub-words of both, and which of them belong together."""
+"""Sentences and their translations, the sub-words of both, and the alignment between them."""
 
 import dataclasses
 from typing import NotRequired, TypedDict
@@ -12,7 +12,7 @@ from keras_dl.features.text import Text
 from keras_dl.figures import figure_of, png
 from keras_dl.imports import tensorflow as tf
 
-SIDE_BY_SIDE = 4  # matrices of an alignment in a row of a figure
+SIDE_BY_SIDE = 4  # alignment matrices per row of a figure
 
 
 class SentenceConfig(TypedDict):
@@ -21,11 +21,11 @@ class SentenceConfig(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Sentence(Text):
-    """Sentences: strings (B,). Of a text file, standard input or words every line is one.
+    """Sentences: strings (B,). Every line of a text file, of standard input or of given words is a sentence.
 
     Attributes:
-        subwords: by which it is said what a model does not know; None for any sentence.
-        examples: strings with which an export is tried.
+        subwords: the vocabulary, to warn of characters that the model does not know; None: no warnings.
+        examples: strings with which an export is tested.
     """
 
     tokens: None = None
@@ -34,7 +34,7 @@ class Sentence(Text):
 
     kind = "sentence"
     plural = "sentences"
-    naming = "one or more, or files of one a line, or - for standard input"
+    naming = "one or more, or files with one per line, or - for standard input"
     by_line = True
     at_once = 64
     PLACEHOLDER = "a sentence"
@@ -48,21 +48,21 @@ class Sentence(Text):
         return cls(subwords=Subwords(tuple(config["pieces"])) if config else None)
 
     def remarks(self, place, values):
-        """What of the sentences is no piece."""
+        """A sentence on the characters that the vocabulary does not have."""
         from keras_dl.features import unknown
 
         counts = {} if self.subwords is None else self.subwords.unknowns("\n".join(values))
         return [unknown.sentence(place, counts, "character", SPECIAL[UNK])] if counts else []
 
     def write_all(self, values, path, likes=None):
-        """All of them into one file, a sentence a line; what was not answered is an empty line."""
+        """Write all of them into one file, one sentence per line; a missing answer is an empty line."""
         text = "".join(f"{value}\n" for value in values)
         write_atomic(path, text.encode("utf-8", "backslashreplace").decode())
         return [path]
 
 
 class TargetSentence(Sentence):
-    """Translations: strings (B,). With a sentence they stand on one line, a tab between the two."""
+    """Translations: strings (B,). Sentence and translation are on one line, separated by a tab."""
 
     kind = "sentence_target"
     position = 1
@@ -70,7 +70,7 @@ class TargetSentence(Sentence):
 
 
 class SourceTokens(Feature):
-    """The sub-words of a sentence, its end among them: strings (B, S), "" behind it."""
+    """The sub-words of a sentence and its end token: strings (B, S), "" after that."""
 
     kind = "source_tokens"
     dtype = "string"
@@ -81,13 +81,13 @@ class SourceTokens(Feature):
 
 
 class TargetTokens(SourceTokens):
-    """The sub-words of a translation, its end among them: strings (B, T), "" behind it."""
+    """The sub-words of a translation and its end token: strings (B, T), "" after that."""
 
     kind = "target_tokens"
 
 
 class Alignment(Feature):
-    """How much each sub-word of a translation goes with each of its source: float32 (B, T, S)."""
+    """The attention weight of each sub-word of a translation on each sub-word of its source: float32 (B, T, S)."""
 
     kind = "alignment"
     shape = (None, None, None)
@@ -104,12 +104,12 @@ class Alignment(Feature):
 
 
 def alignment_figure(weights, source, target, titles=()):
-    """Draw where each target token looks (Bahdanau et al., arXiv:1409.0473, figure 3): light is much.
+    """Draw the attention weights of each target token (Bahdanau et al., arXiv:1409.0473, figure 3): white is 1.
 
     Args:
         weights: (T, S), or (n, T, S) drawn side by side, such as a Transformer's heads.
         source, target: S and T strings.
-        titles: n lines.
+        titles: n titles.
     """
     weights = np.asarray(weights)
     weights = weights.reshape(-1, *weights.shape[-2:])
@@ -128,6 +128,6 @@ def alignment_figure(weights, source, target, titles=()):
 
 
 def alignment_summary(tag, weights, source, target, titles=()):
-    """The figure on TensorBoard."""
+    """Write the alignment figure to TensorBoard; arguments as for alignment_figure."""
     figure = alignment_figure(weights, source, target, titles)
     tf.summary.image(tag, tf.io.decode_png(png(figure), channels=3)[None])

@@ -1,11 +1,12 @@
-"""Sub-words: text <-> ids of the pieces that byte pair encoding merges characters into.
+"""Sub-words: text <-> ids of pieces, into which byte pair encoding merges characters.
 
 Source: Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (arXiv:1508.07909), in the form
 of SentencePiece (Kudo and Richardson, arXiv:1808.06226), which learns the pieces: a word begins with U+2581, and two
-neighbours merge whenever their text is a piece, however it was made when learning. Its own encoder gives the same ids.
+neighbours merge if their concatenation is a piece, whichever merge created that piece during learning. SentencePiece's
+own encoder returns the same ids.
 
-Deviations: white space is normalised (ASCII's, and U+2581 itself) and nothing else is. Shapes: B texts, S and T
-sub-words of a source and a target, V pieces.
+Deviations: only white space is normalised (ASCII's, and U+2581 itself). Shapes: B texts, S and T sub-words of a source
+and a target, V pieces.
 """
 
 import dataclasses
@@ -21,15 +22,17 @@ from keras_dl.imports import tensorflow as tf
 
 PAD, BOS, EOS, UNK = range(4)
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
-WORD = "\u2581"  # a word's begin
-UNKNOWN = "\ufffd"  # what an unknown character is read as
-UNLEARNT = "\0\u2585"  # SentencePiece leaves out the first, and every line with the second
-NONE = np.iinfo(np.int64).max
+WORD = "\u2581"  # marks the beginning of a word
+UNKNOWN = "\ufffd"  # how an unknown character is decoded
+UNLEARNT = "\0\u2585"  # SentencePiece drops the first, and every line that contains the second
+NONE = np.iinfo(np.int64).max  # the rank of a pair that does not merge; in `before`, a symbol that was merged away
 
 
 @dataclasses.dataclass(frozen=True)
 class Subwords:
-    """The one pre-processing, in the pipeline and inside the export: text <-> ids. Plain operations, no resources.
+    """The pre-processing of sentence pairs, in the input pipeline and inside the export: text <-> ids.
+
+    It consists of plain operations, without resources such as lookup tables.
 
     >>> subwords = Subwords((*SPECIAL, "lo", "\u2581lo", "\u2581", "l", "o", "w"))
     >>> subwords.encode(["low  wol", "slow"]).to_list()
@@ -38,47 +41,49 @@ class Subwords:
     [b'low wol', b'\\xef\\xbf\\xbdlow']
 
     Attributes:
-        pieces: by id: the four special ones, then those of several characters, of which the first merge first, then
-            single characters.
+        pieces: strings by id: the four special tokens, then pieces of several characters in the order in which they
+            merge, then single characters.
 
     Raises:
-        ValueError: the special ones are not the first, another is empty or there twice, or U+2581 is not there.
+        ValueError: the special tokens are not first, another piece is empty or repeated, or U+2581 is missing.
     """
 
     pieces: tuple
-    resources = ()  # what an export must track: nothing
+    resources = ()  # an export has nothing to track
 
     def __post_init__(self):
         own = self.pieces[len(SPECIAL) :]
         if self.pieces[: len(SPECIAL)] != SPECIAL or len(set(own)) != len(own) or "" in own or WORD not in own:
             raise ValueError(
-                f"Subwords: pieces must begin with {', '.join(SPECIAL)}; others must be there once, U+2581 among them."
+                f"Subwords: pieces must begin with {', '.join(SPECIAL)}; the others must be unique and include U+2581."
             )
 
     @classmethod
     def learn(cls, texts, vocabulary_size):
-        """Learnt from `texts`, an iterable of strings (or bytes), one a sentence: the training split's alone.
+        """Learn Subwords from the sentences of the training split.
 
         Args:
-            texts: U+0000 and U+2585, which SentencePiece cannot learn, are white space in them.
-            vocabulary_size: V at most; a small text has fewer pieces.
+            texts: iterable of strings or bytes, one per sentence. U+0000 and U+2585, which SentencePiece cannot learn,
+                count as white space.
+            vocabulary_size: the largest V; a small text has fewer pieces.
 
         Raises:
-            UserError: SentencePiece is missing, the texts have no character, or more of them than `vocabulary_size`.
+            UserError: SentencePiece is not installed, the texts are empty, or they have more different characters than
+                `vocabulary_size` allows.
         """
         processor = _learnt(texts, vocabulary_size)
         own = [processor.id_to_piece(i) for i in range(len(SPECIAL), processor.get_piece_size())]
         return cls((*SPECIAL, *own))
 
     def unknowns(self, text):
-        """{character of `text` that is no piece: how often it is there}; white space is none."""
+        """{character of `text` that is no piece: number of occurrences}, without white space."""
         known = {piece for piece in self._own.values() if len(piece) == 1}
         return {character: text.count(character) for character in set(_normalised(text)) - known - {" "}}
 
     def encode(self, texts):
         """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None), without special tokens but <unk>.
 
-        Of characters side by side that are no pieces (bytes that are no UTF-8 are such), one <unk> is left.
+        A run of unknown characters (among them bytes that are not UTF-8) becomes a single <unk>.
         """
         texts = tf.convert_to_tensor(texts, tf.string)
         words = tf.strings.split(tf.strings.regex_replace(texts, WORD, " "))  # at runs of ASCII's white space
@@ -90,8 +95,8 @@ class Subwords:
     def decode(self, ids):
         """int32 (B, T) or ragged -> tf.string (B,): up to the first </s>; <pad> and <s> are left out, <unk> is U+FFFD.
 
-        decode(encode(text)) is `text` with every run of white space made one space and none at its ends, if all its
-        characters are pieces.
+        If all characters of `text` are pieces, decode(encode(text)) is `text` with every run of white space made one
+        space, and none at the ends.
         """
         ids = _dense(ids) if isinstance(ids, tf.RaggedTensor) else tf.convert_to_tensor(ids)
         ended = tf.cumsum(tf.cast(tf.equal(ids, EOS), tf.int32), 1) > 0
@@ -100,7 +105,7 @@ class Subwords:
         return tf.strings.strip(tf.strings.regex_replace(joined, f"{WORD}+", " "))
 
     def strings(self, ids):
-        """int32 of any shape -> the pieces, to be shown: tf.string of that shape."""
+        """Ids, int32 of any shape -> their pieces, for display: tf.string of the same shape."""
         return tf.gather(tf.constant(self.pieces), ids)
 
     def sources(self, texts):
@@ -108,18 +113,18 @@ class Subwords:
         return _dense(_ended(self.encode(texts)))
 
     def targets(self, texts):
-        """tf.string (B,) -> (x (B, T): <s>, sub-words, padding; y (B, T), w (B, T) as `batch` gives them)."""
+        """tf.string (B,) -> (x (B, T): <s>, sub-words, padding; y (B, T), w (B, T) as in `batch`)."""
         return _teacher_forced(self.encode(texts))
 
     def batch(self, raw):
         """Sentence pairs -> (x, y, w).
 
         Args:
-            raw: {"source", "target"}: tf.RaggedTensor int32 (B, None) as `encode` gives them; others are ignored.
+            raw: {"source", "target"}: tf.RaggedTensor int32 (B, None), results of `encode`; other keys are ignored.
 
         Returns:
             x: {"source": int32 (B, S): sub-words, </s>, padding; "target": int32 (B, T): <s>, sub-words, padding}.
-            y: int32 (B, T): what comes after each of x's target: sub-words, </s>, padding.
+            y: int32 (B, T): the token after each token of x["target"]: sub-words, </s>, padding.
             w: float32 (B, T), 1 for sub-words and </s>, 0 for padding.
         """
         before, after, weight = _teacher_forced(raw["target"])
@@ -129,21 +134,22 @@ class Subwords:
         return {"kind": "subwords", "pieces": list(self.pieces)}
 
     def _characters(self, points):
-        """Code points, ragged (W, None) -> ids, ragged int32 (W, None); of neighbours that are unknown, the first."""
+        """Code points, ragged (W, None) -> ids, ragged int32 (W, None); a run of unknown ones becomes one <unk>."""
         known, ids = self._alphabet
         flat = points.flat_values
         at = tf.minimum(tf.searchsorted(known, flat), len(known) - 1)
         piece_ids = tf.where(tf.equal(tf.gather(known, at), flat), tf.gather(ids, at), UNK)
         rows = points.value_rowids()
-        before = tf.concat([[PAD], piece_ids[:-1]], 0)  # of a word's first, U+2581, it is of no account
+        before = tf.concat([[PAD], piece_ids[:-1]], 0)  # of no effect on the first of a word, U+2581, a piece
         keep = tf.logical_or(tf.not_equal(piece_ids, UNK), tf.not_equal(before, UNK))
         return tf.RaggedTensor.from_value_rowids(piece_ids[keep], rows[keep], points.nrows())
 
     def _merged(self, characters):
-        """Ids of words' characters, ragged (W, None) -> of their pieces, ragged int32 (W, None).
+        """Ids of words' characters, ragged (W, None) -> ids of their pieces, ragged int32 (W, None).
 
-        All words at once: a step of the loop merges in each the one pair of best rank, the first of equals. The N
-        symbols are linked both ways; number N, which is no piece, stands before every word and behind it.
+        All words are processed in parallel: each step of the loop merges, in every word, the pair of the best rank (the
+        leftmost if several are equal). The N symbols form a doubly linked list; symbol N, which is no piece, is the
+        neighbour before the first and after the last symbol of every word.
         """
         keys, wholes = map(tf.constant, self._pairs)
         nothing, size = len(self.pieces), tf.size(characters.flat_values, tf.int64)
@@ -154,7 +160,7 @@ class Subwords:
         before = tf.tensor_scatter_nd_update(tf.fill([size + 1], size), after[:, None], here)
 
         def rank(at, left, right):
-            """What is least for the pair that merges first: its piece and place as one number, or NONE."""
+            """The rank of a pair, the lowest of which merges first: its piece and place as one number, or NONE."""
             key = left * (nothing + 1) + right
             slot = tf.minimum(tf.searchsorted(keys, key), len(self._pairs[0]) - 1)
             whole = tf.gather(wholes, slot)
@@ -171,7 +177,7 @@ class Subwords:
             return (
                 tf.tensor_scatter_nd_update(ids, at[:, None], whole),
                 tf.tensor_scatter_nd_update(after, at[:, None], right),
-                _put(before, [right, gone], [at, none]),  # what is gone has NONE before it
+                _put(before, [right, gone], [at, none]),  # `before` is NONE for symbols that were merged away
                 _put(ranks, [gone, left, at], [none, new]),
             )
 
@@ -194,7 +200,11 @@ class Subwords:
 
     @functools.cached_property
     def _pairs(self):
-        """(left * (V + 1) + right of all pairs of pieces that make one int64 (P,), ascending; its id int64 (P,))."""
+        """All pairs of pieces whose concatenation is a piece.
+
+        Returns:
+            (left id * (V + 1) + right id, int64 (P,), ascending; id of the concatenation, int64 (P,)).
+        """
         ids = {piece: i for i, piece in self._own.items()}
         cuts = ((piece[:k], piece[k:], whole) for piece, whole in ids.items() for k in range(1, len(piece)))
         pairs = sorted((ids[a] * (len(self.pieces) + 1) + ids[b], i) for a, b, i in cuts if a in ids and b in ids)
@@ -203,7 +213,7 @@ class Subwords:
 
     @property
     def _own(self):
-        """{id: piece} but the special ones: they are no text."""
+        """{id: piece} without the special tokens, which are no text."""
         return dict(enumerate(self.pieces[len(SPECIAL) :], len(SPECIAL)))
 
 
@@ -212,7 +222,7 @@ def _put(values, places, new):
 
 
 def _learnt(texts, vocabulary_size):
-    """SentencePiece's processor, trained on the texts."""
+    """A SentencePiece processor, trained on the texts."""
     sentencepiece = needs("sentencepiece", "translation", "pairs.load: sub-words")
     texts = [_normalised(text, UNLEARNT) for text in texts]
     characters = set().union(*texts) - {" "}
@@ -225,14 +235,14 @@ def _learnt(texts, vocabulary_size):
             f"and the text's {len(characters)} characters); got {vocabulary_size}."
         )
     model = io.BytesIO()
-    # Names that no text has: what is one of them in a text is not learnt from.
+    # SentencePiece does not learn from a word with one of these names, so they must be ones that no text has.
     names = {f"{name}_piece": f"a{WORD}{name}" for name in ("pad", "bos", "eos", "unk")}
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=model,
         model_type="bpe",
         vocab_size=vocabulary_size,
-        hard_vocab_limit=False,  # fewer where there is nothing left to merge
+        hard_vocab_limit=False,  # fewer pieces if nothing is left to merge
         pad_id=PAD,
         bos_id=BOS,
         eos_id=EOS,
@@ -249,7 +259,7 @@ def _learnt(texts, vocabulary_size):
 
 
 def _normalised(text, also=""):
-    """Every run of white space a space, none at the ends, as `encode` has it."""
+    """Make every run of white space one space, with none at the ends, as `encode` does."""
     text = text.decode(errors="replace") if isinstance(text, bytes) else text
     return re.sub(f"[ \t\n\v\f\r{WORD}{also}]+", " ", text).strip(" ")
 

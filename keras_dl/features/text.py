@@ -1,4 +1,4 @@
-"""Texts, as a language model reads and writes them."""
+"""Texts: the inputs and outputs of language models."""
 
 import dataclasses
 import json
@@ -20,11 +20,11 @@ class TextConfig(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Text(Feature):
-    """Texts: strings (B,). A text file, standard input or words are one text.
+    """Texts: strings (B,). A whole text file, standard input or given words are one text.
 
     Attributes:
-        tokens: the vocabulary, by which it is said what a model does not know; None for any text.
-        examples: strings with which an export is tried.
+        tokens: the vocabulary, to warn of tokens that the model does not know; None: no warnings.
+        examples: strings with which an export is tested.
     """
 
     tokens: Tokens | None = None
@@ -56,7 +56,7 @@ class Text(Feature):
         return np.array([value.encode() for value in values], object)
 
     def remarks(self, place, values):
-        """What of the texts is not in the vocabulary."""
+        """A sentence on the tokens that are not in the vocabulary."""
         from keras_dl.features import unknown
 
         if self.tokens is None:
@@ -85,7 +85,7 @@ class Text(Feature):
 
 
 class Texts(Feature):
-    """Several texts a row, the best first: strings (B, R)."""
+    """Several texts for each row, best first: strings (B, R)."""
 
     kind = "texts"
     dtype = "string"

@@ -1,4 +1,4 @@
-"""Characters or words: text <-> ids of a vocabulary, in the pipeline and inside the export."""
+"""Characters or words: text <-> ids of a vocabulary, in the input pipeline and inside the export."""
 
 import collections
 import dataclasses
@@ -10,25 +10,28 @@ from keras_dl.imports import tensorflow as tf
 
 LEVELS = ("character", "word")
 UNKNOWN = {"character": "\ufffd", "word": "<unk>"}
-EOS = "<eos>"  # the word that a line's end is
+EOS = "<eos>"  # the word for the end of a line
 BUCKETS = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
-    """The one pre-processing, in the pipeline and inside the export: text <-> ids. Plain operations, no resources.
+    """The pre-processing of texts, in the input pipeline and inside the export: text <-> ids.
+
+    It consists of plain operations, without resources such as lookup tables.
 
     Attributes:
-        level: "character"; or "word": what stands between white space (ASCII's six), and <eos> for a line's end.
-        vocabulary: tokens by id, each once, U+FFFD or <unk> among them.
+        level: "character"; or "word": strings between white space (the six characters of ASCII), and <eos> for the end
+            of a line.
+        vocabulary: tokens by id, each once, including the token for unknown ones: U+FFFD, or <unk> at word level.
 
     Raises:
-        ValueError: no such level, a token twice, or none for the unknown.
+        ValueError: unknown level, repeated token, or no token for unknown ones.
     """
 
     level: str
     vocabulary: tuple
-    resources = ()  # what an export must track: nothing
+    resources = ()  # an export has nothing to track
 
     def __post_init__(self):
         if self.level not in LEVELS:
@@ -38,11 +41,11 @@ class Tokens:
 
     @classmethod
     def of(cls, text, level, vocabulary_size=None):
-        """Made of `text`, the training split alone.
+        """The Tokens with the vocabulary of `text`, the training split only.
 
-        Characters: the unknown, then all of them by code point. Words: the `vocabulary_size` most frequent, <unk> and
-        <eos> among them whatever their counts, by descending frequency, then alphabetically; <unk> counts for all
-        that it stands for.
+        Characters: U+FFFD, then all characters by code point. Words: the `vocabulary_size` most frequent, always
+        including <unk> and <eos>, by descending frequency, then alphabetically; the count of <unk> is that of all words
+        that it replaces.
         """
         if level == "character":
             return cls(level, (UNKNOWN[level], *sorted(set(text) - {UNKNOWN[level]})))
@@ -55,13 +58,13 @@ class Tokens:
 
     @property
     def unknown(self):
-        """The id of what is not in the vocabulary."""
+        """The id of tokens that are not in the vocabulary."""
         return self.vocabulary.index(UNKNOWN[self.level])
 
     def unknowns(self, text):
-        """{token of `text` that is not in the vocabulary: how often it is there}.
+        """{token of `text` that is not in the vocabulary: number of occurrences}.
 
-        The replacement character, which stands in a text for what was lost on its way here, counts as unknown.
+        The replacement character U+FFFD, which marks characters lost in an earlier conversion, counts as unknown.
         """
         if self.level == "character":
             known = set(self.vocabulary) - {UNKNOWN[self.level]}
@@ -75,19 +78,19 @@ class Tokens:
         if self.level == "word":
             pieces = tf.strings.split(tf.strings.regex_replace(texts, "\n", f" {EOS} "))
         else:
-            pieces = tf.strings.unicode_split(texts, "UTF-8")  # bytes that are no UTF-8 become U+FFFD
+            pieces = tf.strings.unicode_split(texts, "UTF-8")  # bytes that are not UTF-8 become U+FFFD
         strings, hashes = pieces.flat_values, self._hashes
         at = tf.searchsorted(hashes[0], tf.strings.to_hash_bucket_fast(strings, BUCKETS))
         ids = tf.gather(hashes[1], tf.minimum(at, len(self.vocabulary) - 1))
-        same = tf.equal(tf.gather(self._strings(), ids), strings)  # not just of the same hash
+        same = tf.equal(tf.gather(self._strings(), ids), strings)  # not only the same hash
         return pieces.with_flat_values(tf.where(same, ids, self.unknown))
 
     def decode(self, ids):
-        """int32 (B, T) or ragged -> tf.string (B,): characters side by side, words with one space between, <eos> "\\n".
+        """int32 (B, T) or ragged -> tf.string (B,): characters, or words joined by one space, with <eos> as "\\n".
 
-        decode(encode(text)) is `text` if it has no token but the vocabulary's; at word level with every run of white
-        space in a line made one space, none left at a line's beginning and end, and a "<eos>" that was written out
-        made a line's end.
+        decode(encode(text)) is `text` if all its tokens are in the vocabulary. At word level, however, every run of
+        white space within a line becomes one space, white space at a line's beginning and end is removed, and a
+        literal "<eos>" becomes a line end.
         """
         if self.level == "character":
             return tf.strings.reduce_join(tf.gather(self._strings(), ids), axis=-1)
@@ -95,14 +98,14 @@ class Tokens:
         return tf.strings.regex_replace(tf.strings.reduce_join(words, axis=-1, separator=" "), " ?\n ?", "\n")
 
     def batch(self, raw):
-        """Rows of `windows` -> (x, targets, weight).
+        """A raw batch of data.text.windows -> (x, targets, weight).
 
         Args:
             raw: "tokens" int32 (B, T + 1), "start" bool (B,), "length" int32 (B,).
 
         Returns:
-            x: {"tokens": int32 (B, T), "start": bool (B,): the state is to be put back to zero before}.
-            targets: int32 (B, T), each the token after its input.
+            x: {"tokens": int32 (B, T), "start": bool (B,): whether to reset the state to zero first}.
+            targets: int32 (B, T), the token after each input token.
             weight: float32 (B, T), 1 for the first `length` targets, 0 for padding.
         """
         tokens = raw["tokens"]
@@ -115,7 +118,7 @@ class Tokens:
     @functools.cached_property
     def _hashes(self):
         """(hashes of the vocabulary int64 (V,), ascending; their ids int32 (V,))."""
-        with tf.init_scope():  # once, and for any graph
+        with tf.init_scope():  # computed once, outside of any graph
             hashes = tf.strings.to_hash_bucket_fast(tf.constant(self.vocabulary), BUCKETS).numpy()
         if len(np.unique(hashes)) != len(hashes):
             raise ValueError("Tokens: two words of the vocabulary have one hash (a chance of 1 in 10**11).")
@@ -130,5 +133,5 @@ class Tokens:
 
 
 def _words(text):
-    """The words of a text in UTF-8, cut where `Tokens.encode` cuts."""
+    """The words of a text as UTF-8 bytes, split as in `Tokens.encode`."""
     return text.encode("utf-8", "replace").replace(b"\n", f" {EOS} ".encode()).split()

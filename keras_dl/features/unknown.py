@@ -1,16 +1,16 @@
-"""What a vocabulary does not have, said in a sentence."""
+"""Messages about tokens that a vocabulary does not have."""
 
-NAMED = 5  # tokens that a sentence names
+NAMED = 5  # tokens that a sentence lists
 
 
 def sentence(place, counts, unit, read_as):
-    """A sentence that says how many tokens of a text are unknown, and which; "" where none is.
+    """A sentence that says how many tokens of a text are unknown, and which; "" if none are.
 
     Args:
-        place: where the text stands.
-        counts: {token: how often}.
+        place: where the text comes from.
+        counts: {unknown token: number of occurrences}.
         unit: "character" or "word".
-        read_as: what the model gets in their place.
+        read_as: the token that the model reads instead.
 
     >>> sentence("test", {"é": 2, "ß": 1}, "character", "U+FFFD")
     "test: 3 characters (2 different) are not in the vocabulary and are read as U+FFFD: 'é' (2 times), 'ß'"
@@ -27,5 +27,5 @@ def sentence(place, counts, unit, read_as):
 
 
 def _shown(token):
-    """Between quotes; what has no form of its own by its number."""
+    """The token in quotes; white space and unprintable characters as escape sequences."""
     return f"'{token}'" if token.isprintable() and not token.isspace() else ascii(token)

@@ -1,6 +1,6 @@
-"""What an INPUT of words is: a text file, standard input ("-"), or the words themselves.
+"""Reads an INPUT of `predict` that is text: a text file, standard input ("-"), or the words themselves.
 
-Nothing here imports TensorFlow: a mistake is said before it.
+Nothing here imports TensorFlow, so that mistakes are reported at once.
 """
 
 import os
@@ -13,21 +13,21 @@ from keras_dl.features.base import Source
 
 STANDARD_INPUT = "-"
 MOST_BYTES = 2**26  # of a file or of standard input
-LONGEST_SHOWN = 40  # characters of words in a message
+LONGEST_SHOWN = 40  # characters of a text in a message
 
 
 def one_text(name):
     """The Source of an INPUT that is one text.
 
     Raises:
-        UserError: it cannot be read, is not UTF-8, or looks like the name of a file that is not there.
+        UserError: it cannot be read, is not UTF-8, or looks like the name of a file that does not exist.
     """
     text, place = text_and_place(name)
     return Source(text, place or text, name)
 
 
 def text_and_place(name):
-    """(text of an INPUT, what its file is called; None where it is the words themselves)."""
+    """(text of an INPUT, name of its file); the name is None if the INPUT is the text itself."""
     place = "standard input" if name == STANDARD_INPUT else name if os.path.isfile(name) else None
     mistake = None if place else "is no regular file" if os.path.exists(name) else reading.mistyped(name)
     if mistake:
@@ -42,9 +42,9 @@ def text_and_place(name):
 
 
 def as_input(text):
-    """The words behind `predict EXPORT` that make `text` its INPUT; None where they would mean something else.
+    """The arguments after `predict EXPORT` that make `text` its INPUT; None if they would be read as something else.
 
-    Something else is the name of a file, "-" for standard input, or nothing at all.
+    They would be if `text` is, or looks like, the name of a file, is "-" (standard input), or is blank.
     """
     if os.path.lexists(text) or reading.mistyped(text) or text.strip() in ("", STANDARD_INPUT):
         return None

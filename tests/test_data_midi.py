@@ -169,7 +169,7 @@ def test_what_is_no_music_is_refused_with_its_reason(read, tmp_path, content, re
     with pytest.raises(midi.UnreadableMidi) as error:
         read(content)
     assert reason in error.value.reason and "\n" not in str(error.value)
-    assert str(error.value) == f"music.read_midi: {tmp_path / 'piece.mid'} {error.value.reason}."
+    assert str(error.value) == f"{tmp_path / 'piece.mid'} {error.value.reason}."
 
 
 def test_the_longest_piece_is_read_and_a_step_more_refused(read):

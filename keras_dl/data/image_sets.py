@@ -16,7 +16,6 @@ class _Set:
     flip: bool
     augment: str
     source: str
-    readable: tuple = ()  # class names for people, where TFDS has only numbers
 
 
 SETS = {

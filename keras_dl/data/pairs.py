@@ -18,7 +18,7 @@ from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
-from keras_dl.features.subwords import SPECIAL, UNK, Subwords, _normalised
+from keras_dl.features.subwords import SPECIAL, UNK, Subwords, normalised
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -160,7 +160,7 @@ def _of_multi30k(languages, test):
 
 def _of_files(source, target, seed):
     """({split: (sources, targets)}, number of pairs with an empty side, notes) of the user's files."""
-    sides = [[_normalised(line) for line in reading.lines(reading.read(path, WHO))] for path in (source, target)]
+    sides = [[normalised(line) for line in reading.lines(reading.read(path, WHO))] for path in (source, target)]
     if os.path.samefile(source, target):
         raise UserError(f"{WHO}: source and target must be two files; got {source} twice.")
     counts = [len(lines) for lines in sides]
@@ -213,7 +213,7 @@ def _endings(source, target):
 def _examples(encode, sources, targets):
     features = {}
     for side, texts in (("source", sources), ("target", targets)):
-        texts = np.array([_normalised(text).encode() for text in texts], object)
+        texts = np.array([normalised(text).encode() for text in texts], object)
         rows_of_ids = [encode(tf.constant(texts[i : i + CHUNK])) for i in range(0, len(texts), CHUNK)]
         lengths = np.concatenate([rows.row_lengths().numpy() for rows in rows_of_ids])
         values = np.concatenate([rows.flat_values.numpy() for rows in rows_of_ids])

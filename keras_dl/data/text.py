@@ -19,10 +19,6 @@ from keras_dl.data.examples import PARTS, Examples, Info, Splits, counts
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.tokens import LEVELS, UNKNOWN, Tokens
-from keras_dl.imports import quiet_tensorflow
-
-with quiet_tensorflow():
-    pass
 
 WHO = "text.load"  # the name of `load` in messages
 CHUNK = 4_000_000  # characters that are encoded at once

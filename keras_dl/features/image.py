@@ -160,15 +160,17 @@ class Image(Feature):
         preprocess = self.preprocess
         if preprocess.input_shape[2] != 1 or DARK <= preprocess.border <= LIGHT:
             return []
-        levels = preprocess.resize(self._pixels(values[0])).numpy()
-        border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).mean()
-        if not (min(border, preprocess.border) < DARK and max(border, preprocess.border) > LIGHT):
-            return []
-        here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
-        return [
-            f"{place}: its border is {here} where the training pictures' is {there}: it looks inverted, and the answer "
-            "means little; invert the picture and ask again."
-        ]
+        remarks = []
+        for value in values:
+            levels = preprocess.resize(self._pixels(value)).numpy()
+            border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).mean()
+            if min(border, preprocess.border) < DARK and max(border, preprocess.border) > LIGHT:
+                here, there = ("light", "dark") if border > LIGHT else ("dark", "light")
+                remarks.append(
+                    f"{place}: its border is {here} where the training pictures' is {there}: it looks inverted, and "
+                    "the answer means little; invert the picture and ask again."
+                )
+        return remarks
 
     def write(self, value, path, like=None):
         """Write uint8 (h, w, C) as PNG."""
@@ -236,7 +238,7 @@ class EncodedImage(Image):
         return f"{len(value)} bytes"
 
     def summary(self, tag, values, titles=()):
-        super().summary(tag, [self._pixels(value) for value in values])
+        super().summary(tag, [self._pixels(value) for value in values], titles)
 
     def example(self):
         return np.array([tf.io.encode_png(image).numpy() for image in Image.example(self)], object)

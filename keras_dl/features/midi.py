@@ -40,7 +40,7 @@ class UnreadableMidi(UserError):
     """A file cannot be read as music; `reason` is the message after the file's name, without the full stop."""
 
     def __init__(self, path, reason):
-        super().__init__(f"music.read_midi: {path} {reason}.")
+        super().__init__(f"{path} {reason}.")
         self.reason = reason
 
 

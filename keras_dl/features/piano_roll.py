@@ -97,7 +97,7 @@ class Roll(Feature):
         return np.stack([piece.roll for piece in values])
 
     def remarks(self, place, values):
-        return [f"{place}: {what}: {count:,}" for what, count in values[0].remarks.items()]
+        return [f"{place}: {what}: {count:,}" for piece in values for what, count in piece.remarks.items()]
 
     def write(self, value, path, like=None):
         """Write a roll as MIDI, in the tempo of the piece `like` if that is given."""

@@ -78,7 +78,7 @@ class Subwords:
     def unknowns(self, text):
         """{character of `text` that is no piece: number of occurrences}, without white space."""
         known = {piece for piece in self._own.values() if len(piece) == 1}
-        return {character: text.count(character) for character in set(_normalised(text)) - known - {" "}}
+        return {character: text.count(character) for character in set(normalised(text)) - known - {" "}}
 
     def encode(self, texts):
         """tf.string (B,), UTF-8 -> tf.RaggedTensor int32 (B, None), without special tokens but <unk>.
@@ -224,7 +224,7 @@ def _put(values, places, new):
 def _learnt(texts, vocabulary_size):
     """A SentencePiece processor, trained on the texts."""
     sentencepiece = needs("sentencepiece", "translation", "pairs.load: sub-words")
-    texts = [_normalised(text, UNLEARNT) for text in texts]
+    texts = [normalised(text, UNLEARNT) for text in texts]
     characters = set().union(*texts) - {" "}
     if not characters:
         raise UserError("pairs.load: there must be text to learn sub-words from; got none.")
@@ -258,7 +258,7 @@ def _learnt(texts, vocabulary_size):
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
-def _normalised(text, also=""):
+def normalised(text, also=""):
     """Make every run of white space one space, with none at the ends, as `encode` does."""
     text = text.decode(errors="replace") if isinstance(text, bytes) else text
     return re.sub(f"[ \t\n\v\f\r{WORD}{also}]+", " ", text).strip(" ")

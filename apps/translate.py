@@ -158,7 +158,7 @@ def main(argv=None):
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
     _, translate = of_model(model)
-    looking = model.with_attention() if hasattr(model, "with_attention") else None
+    with_attention = model.with_attention() if hasattr(model, "with_attention") else None
 
     def bleu(_):
         few = splits.validation.take(slice(SCORED)).features
@@ -169,8 +169,8 @@ def main(argv=None):
         hypotheses, references = translated(translate, shown)
         rows = zip(sources, references, hypotheses, strict=True)
         tf.summary.text("source, reference, translation", "\n\n".join("  \n".join(row) for row in rows))
-        if looking is not None:
-            attention = dl.samples.attention_of(looking, subwords, sources[0], hypotheses[0])
+        if with_attention is not None:
+            attention = dl.samples.attention_of(with_attention, subwords, sources[0], hypotheses[0])
             sentences.alignment_summary("alignment", **attention)
 
     callbacks = [

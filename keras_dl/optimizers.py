@@ -178,14 +178,14 @@ class _OnePass(_WholeGradients):
     def update_step(self, gradient, variable, learning_rate):
         if self.amsgrad:
             return super().update_step(gradient, variable, learning_rate)
-        of, at = (lambda x: tf.cast(x, variable.dtype)), self._get_variable_index(variable)
+        cast, index = (lambda x: tf.cast(x, variable.dtype)), self._get_variable_index(variable)
         variable = variable.value if isinstance(variable, keras.Variable) else variable
-        m, v = self._momentums[at].value, self._velocities[at].value
-        beta_1, beta_2, t = of(self.beta_1), of(self.beta_2), of(self.iterations + 1)
+        m, v = self._momentums[index].value, self._velocities[index].value
+        beta_1, beta_2, t = cast(self.beta_1), cast(self.beta_2), cast(self.iterations + 1)
         return tf.raw_ops.ResourceApplyAdam(
             var=variable.handle, m=m.handle, v=v.handle, beta1_power=beta_1**t,
-            beta2_power=beta_2**t, lr=of(learning_rate), beta1=beta_1, beta2=beta_2, epsilon=of(self.epsilon),
-            grad=of(gradient),
+            beta2_power=beta_2**t, lr=cast(learning_rate), beta1=beta_1, beta2=beta_2, epsilon=cast(self.epsilon),
+            grad=cast(gradient),
         )  # fmt: skip
 
 

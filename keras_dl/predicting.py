@@ -132,9 +132,11 @@ def _fed(features, endpoint, names):
     one_line &= [feature.position for feature in fed.values()] == list(range(len(fed)))
     several = len(others) > 1 and not one_line
     if len(fed) < len(others) or several:
-        strange = [f"{name} ({words.shortened(feature.kind)})" for name, feature in others.items() if name not in fed]
+        unsupported = [
+            f"{name} ({words.shortened(feature.kind)})" for name, feature in others.items() if name not in fed
+        ]
         raise UserError(
-            f"predict: cannot feed endpoint {endpoint} of {cards.CARD} from files: {', '.join(strange or others)}."
+            f"predict: cannot feed endpoint {endpoint} of {cards.CARD} from files: {', '.join(unsupported or others)}."
         )
     if fed and not names:
         raise UserError(f"predict: endpoint {endpoint} takes {inputs.wanted(fed)}.")

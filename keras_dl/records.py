@@ -320,7 +320,7 @@ def parse(data, schema, where):
         raise UserError(f"{where} is damaged: {error}.") from error
     if _depth(value) > DEEPEST:
         raise UserError(f"{where} is damaged: it is nested too deeply; at most {DEEPEST} levels.")
-    if (place := _half_a_character(value)) is not None:
+    if (place := _not_utf8(value)) is not None:
         raise UserError(f"{where} is damaged: {place or 'it'}: a text ends within a character (a lone surrogate).")
     return check(value, schema, where)
 
@@ -391,7 +391,7 @@ def _no_key_twice(pairs):
     return value
 
 
-def _half_a_character(value, place=""):
+def _not_utf8(value, place=""):
     """The path of a text or key in `value` that cannot be encoded in UTF-8; None if there is none."""
     if isinstance(value, str):
         try:
@@ -402,10 +402,10 @@ def _half_a_character(value, place=""):
     inner = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
     for key, item in inner:
         below = f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}".lstrip(".")
-        best_trial = _half_a_character(key if isinstance(key, str) else "", below)
-        best_trial = _half_a_character(item, below) if best_trial is None else best_trial
-        if best_trial is not None:
-            return best_trial
+        field = _not_utf8(key if isinstance(key, str) else "", below)
+        field = _not_utf8(item, below) if field is None else field
+        if field is not None:
+            return field
     return None
 
 

@@ -26,8 +26,8 @@ def of_translations(hypotheses, references):
     Raises:
         UserError: sacrebleu is not installed, the lists are empty, or their lengths differ.
 
-    >>> found = of_translations(["a dog runs in the park .", "b"], ["a dog runs in the park .", "c"])
-    >>> found["exact_match"]
+    >>> scores = of_translations(["a dog runs in the park .", "b"], ["a dog runs in the park .", "c"])
+    >>> scores["exact_match"]
     50.0
     """
     hypotheses, references = _pairs("scores.of_translations", hypotheses, references)
@@ -70,18 +70,18 @@ def by_length(
     count = len(hypotheses)
     lengths = check("scores.by_length: lengths", Tuple(Whole(0, 2**62), count, count), _listed(lengths))
     lengths, rng = np.array(lengths), np.random.default_rng(seed)
-    of = _corpus_bleu if metric == "bleu" else _exact
-    matches = []
+    scorer = _corpus_bleu if metric == "bleu" else _exact
+    results = []
     for low, high in _bins(lengths, bins):
         rows = np.flatnonzero((lengths >= low) & (lengths <= high))
-        score = of([hypotheses[i] for i in rows], [references[i] for i in rows])
+        score = scorer([hypotheses[i] for i in rows], [references[i] for i in rows])
         draws = [score(rng.integers(0, len(rows), len(rows))) for _ in range(RESAMPLES)]
-        matches.append({
+        results.append({
             "low": int(low), "high": int(high), "count": len(rows),
             "score": score(np.arange(len(rows))),
             "interval": [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])],
         })  # fmt: skip
-    return matches
+    return results
 
 
 def _listed(lengths):

@@ -17,7 +17,7 @@ def in_the_order_of(keras_layer):
 
     def decorate(init):
         @functools.wraps(init)
-        def taking(self, *args, **kwargs):
+        def by_position(self, *args, **kwargs):
             who = type(self).__name__
             if len(args) > len(names):
                 raise TypeError(f"{who} takes at most {len(names)} arguments by position; got {len(args)}.")
@@ -29,8 +29,8 @@ def in_the_order_of(keras_layer):
         own = inspect.signature(init).parameters
         shown = [p.replace(default=own[p.name].default) if p.name in own else p for p in theirs]
         more = [p for p in own.values() if p.name not in names and p.kind is p.KEYWORD_ONLY]
-        del taking.__wrapped__  # else Keras would also read the signature of the wrapped __init__
-        taking.__signature__ = inspect.Signature([*shown[:-1], *more, shown[-1]])
-        return taking
+        del by_position.__wrapped__  # else Keras would also read the signature of the wrapped __init__
+        by_position.__signature__ = inspect.Signature([*shown[:-1], *more, shown[-1]])
+        return by_position
 
     return decorate

@@ -133,7 +133,7 @@ class ModelWithParts(keras.Model):
             its_optimizer.build(its_variables)  # in compile's strategy scope: a replica may not make variables
             parts.append(Part(name, its_variables, its_optimizer, steps[name]))
         self._training_step = _TrainingStep(parts, self.reported)
-        self._optimizers = {part.name: part.optimizer for part in parts}  # Keras saves what stands in a dict
+        self._optimizers = {part.name: part.optimizer for part in parts}  # in a dict attribute, since Keras saves these
         self.optimizer = parts[0].optimizer if len(parts) == 1 else _SeveralOptimizers(parts)
         self._options = {
             "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,

@@ -60,7 +60,7 @@ def out(name):
     """
     folder = expanded(name)
     if folder.parts and folder.parts[0].startswith("~"):
-        raise UserError(f"--out: {name} is in the home folder of a user that there is not ({folder.parts[0]}).")
+        raise UserError(f"--out: {name} must begin with a user that exists; there is no user {folder.parts[0][1:]}.")
     try:
         str(folder.absolute()).encode("utf-8")
     except UnicodeEncodeError as error:

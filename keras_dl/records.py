@@ -264,7 +264,7 @@ def _wrong_with(record, number):
     for entry in record["space"]:
         domain, value = entry["config"], record["values"].get(entry["config"]["name"])
         if domain["name"] in record["values"] and not _allowed(entry["class_name"], domain, value):
-            return f"values.{domain['name']}: is not one of those that its space has; got {value!r}"
+            return f"values.{domain['name']}: is not in its space; got {value!r}"
     return None
 
 

@@ -96,8 +96,7 @@ def _pairs(who, hypotheses, references):
             raise UserError(f"{who}: {name} must be a list of strings, at least one; got {shown(texts)}.")
     if len(hypotheses) != len(references):
         raise UserError(
-            f"{who}: hypotheses and references must be as many as each other; got {len(hypotheses)} and "
-            f"{len(references)}."
+            f"{who}: hypotheses and references must be equally many; got {len(hypotheses)} and {len(references)}."
         )
     return list(hypotheses), list(references)
 

@@ -35,7 +35,7 @@ def same(who, what, old, new):
     except (TypeError, ValueError):
         refuse = True
     if refuse:
-        must = "the next inputs in the shape and dtype of `first`" if what == "draw" else "a state as it got it"
+        must = "the next inputs in the shape and dtype of `first`" if what == "draw" else "a state like the given one"
         show = tf.nest.map_structure(lambda x: f"{x.dtype.name}{x.shape}", (old, new))
         raise ValueError(f"{who}: {what} must return {must}, {show[0]}; got {show[1]}.")
     if not eager:

@@ -105,7 +105,7 @@ class AttentionDecoder(DrawsApart, keras.layers.Layer):
 
     def call(self, targets, annotations, state, source_mask):
         memory, state = self.memory(annotations, source_mask), self.begin(state)
-        z = self.project(tf.transpose(targets, [1, 0, 2]))  # (T, B, 3n): a step's rows lie together
+        z = self.project(tf.transpose(targets, [1, 0, 2]))  # (T, B, 3n): the rows of a step are adjacent in memory
         run = attention_scan.plain if self.implementation == "plain" else attention_scan.scan
         features, alignment = run(self.cell, z, state, memory, self._weights())
         features, alignment = tf.transpose(features, [1, 0, 2]), tf.transpose(alignment, [1, 0, 2])

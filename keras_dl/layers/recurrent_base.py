@@ -125,11 +125,11 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         return (outputs, *states) if self.return_state else outputs
 
     def _run(self, sequences, states, weights, drop, mask, training):
-        x = tf.transpose(sequences, [1, 0, 2])  # (T, B, D): a step's rows lie together
+        x = tf.transpose(sequences, [1, 0, 2])  # (T, B, D), so that the rows of a step are adjacent in memory
         x = tf.reverse(x, [0]) if self.go_backwards else x
         if mask is not None:
             mask = self._by_step(mask)
-            x = tf.where(mask, x, tf.zeros([], x.dtype))  # else NaN at a masked step would go on through the products
+            x = tf.where(mask, x, tf.zeros([], x.dtype))  # else NaN at masked steps would spread through the products
             mask = tf.cast(mask, x.dtype)
         route = self._route(x, drop, mask, training)
         kernel, bias = tf.convert_to_tensor(self.kernel), self._input_bias()
@@ -138,16 +138,16 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         return getattr(scan, route)(self.cell, tf.matmul(x, kernel) + bias, states, weights, drop, mask)
 
     def _by_step(self, mask):
-        """A mask (B, T) as the loop goes through it: (T, B, 1) bool."""
+        """A mask (B, T) in the order of the loop's steps: (T, B, 1) bool."""
         mask = tf.transpose(tf.cast(mask, tf.bool), [1, 0])[..., None]
         return tf.reverse(mask, [0]) if self.go_backwards else mask
 
     def _masked(self, outputs, mask, initial_state):
-        """Outputs (T, B, H) of a masked sequence as Keras has them."""
+        """Outputs (T, B, H) with zeros at masked steps as in Keras: at all, or at those before the first real step."""
         mask = self._by_step(mask)
         if not self.zero_output_for_mask:
             if initial_state is None and not self.stateful:
-                return outputs  # before the first real step they are zeros as the state is
+                return outputs  # zeros before the first real step, since the state is zero
             mask = tf.cumsum(tf.cast(mask, tf.int32)) > 0
         return tf.where(mask, outputs, tf.zeros([], outputs.dtype))
 

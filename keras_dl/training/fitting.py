@@ -18,7 +18,7 @@ from keras_dl.training.progress import Progress, write_history
 from keras_dl.training.steps import Steps, stream
 from keras_dl.training.variables import assign, floats, learning_rates, values_of
 
-BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))  # (seconds a step takes less than, steps per block)
+BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))  # (upper bound of a step's seconds, steps per block)
 TIMED = 6  # single steps that are timed to choose the length of a block
 LONGEST_BLOCK = 0.5  # seconds; a signal takes effect at the end of a block
 
@@ -90,7 +90,7 @@ def fit(
     if run.models is not None and model not in run.models:
         raise errors.UserError(
             "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
-            f"got {model.name!r}, which was made otherwise."
+            f"got {model.name!r}, which it did not make."
         )
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
     averaging = [AverageLast(average_last)] if average_last else []
@@ -189,7 +189,7 @@ class Loop:
         clash = next((name for name in values if name in (*taken, "examples_per_second")), None)
         if clash is not None:
             raise errors.UserError(
-                f"training.fit: measure must name its numbers unlike {', '.join(taken)}, examples_per_second; "
+                f"training.fit: measure must return names other than {', '.join(taken)}, examples_per_second; "
                 f"got {clash!r}."
             )
         return {name: _number(name, value) for name, value in values.items()}

@@ -80,7 +80,7 @@ class Steps:
         what += [f"the variable {hidden[0]}{more}, which is in none of its attributes"] if hidden else []
         return (
             f"training.fit: {model.name} has a train_step of its own; a checkpoint does not hold {' and '.join(what)}: "
-            "a resumed run begins them anew."
+            "a resumed run starts with new ones."
         )
 
     def _check(self, logs):
@@ -123,8 +123,8 @@ class Steps:
 def stream(model, dataset):
     """An iterator over `dataset`, whose batches are split among the replicas.
 
-    Creates variables that a step of `model` would otherwise create, since replicas must not create variables. The
-    optimizers of a model with its own train_step are an exception: tracing creates their variables, so that an
+    All variables that a step of `model` would create are created here, since replicas must not create variables. An
+    exception are the optimizers of a model with its own train_step: tracing creates their variables, so that an
     optimizer that is not used has none.
     """
     strategy = tf.distribute.get_strategy()

@@ -123,9 +123,9 @@ class Steps:
 def stream(model, dataset):
     """An iterator over `dataset`, whose batches are split among the replicas.
 
-    All variables that a step of `model` would create are created here, since replicas must not create variables. An
-    exception are the optimizers of a model with its own train_step: tracing creates their variables, so that an
-    optimizer that is not used has none.
+    Also builds the optimizers of `model`, and with several replicas all other variables that a step would create, since
+    replicas must not create variables. If the loss of a model's own train_step is unknown, tracing the step builds the
+    optimizers instead, so that an optimizer that is not used gets no variables.
     """
     strategy = tf.distribute.get_strategy()
     if parts.training_losses(model) is not None:

@@ -2,7 +2,7 @@
 
     python apps/classify_images.py                                   # LeNet-5 on the embedded digits
     python apps/classify_images.py --model resnet_cifar --dataset cifar10 --set depth=20
-    python apps/classify_images.py --dataset path/to/my/images       # one sub-folder a class
+    python apps/classify_images.py --dataset path/to/my/images       # one sub-folder per class
 
 Recipes: LeCun et al. 1998 (convnet); He et al. 2015, section 4.2 (resnet_cifar).
 """
@@ -14,7 +14,7 @@ import keras_dl as dl
 from keras_dl import commands, data, machine, models, runs, settings
 from keras_dl.arguments import Whole
 from keras_dl.features.image import Image
-from keras_dl.imports import keras  # imported where it is used first
+from keras_dl.imports import keras  # imported when it is first used
 
 APP = "classify_images"
 
@@ -24,13 +24,14 @@ class Config(settings.Training):
     """Train an image classifier and export it as a SavedModel."""
 
     model: Literal["linear", "mlp", "convnet", "resnet", "resnet_cifar"] = "convnet"  # architecture
-    dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, or a folder with one sub-folder a class
-    image_size: Annotated[int, Whole(8, 4096)] = 64  # pixels a side to which a folder's pictures are resized
-    fit: Literal["crop", "pad", "stretch"] = "crop"  # pictures that are not square: their middle, black bars, distorted
+    dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, or a folder with one sub-folder per class
+    # pixels: height and width to which a folder's pictures are resized
+    image_size: Annotated[int, Whole(8, 4096)] = 64
+    fit: Literal["crop", "pad", "stretch"] = "crop"  # of pictures that are not square: cut, add black bars, or distort
     skip_unreadable: bool = False  # leave out a folder's unreadable files
-    class_weight: Literal["none", "balanced"] = "none"  # balanced: every class counts the same
-    augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"  # auto: as the data set's recipes do
-    formats: tuple[Literal["onnx", "litert"], ...] = ()  # also export these
+    class_weight: Literal["none", "balanced"] = "none"  # balanced: all classes have the same total weight
+    augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"  # auto: that of the data set's recipe
+    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
 
 def main(argv=None):

@@ -1,12 +1,12 @@
-"""Train a model of polyphonic music, let it play on, and export it as a SavedModel.
+"""Train a model of polyphonic music, let it continue a piece, and export it as a SavedModel.
 
     python apps/model_music.py                                    # an LSTM on Bach's chorales
     python apps/model_music.py --model rnn --dataset nottingham --set "units=(400,)" --set "transition_units=(400,)"
     python apps/model_music.py --dataset path/to/my/midi          # a folder of MIDI files
 
-A piece is a piano-roll: at every time step, which of 88 keys are on. The model gives each key's probability from all
-steps before. Loss and metric are the negative log-likelihood in nats a time step: summed over the 88 notes, averaged
-over the real (not padded) steps; the step before a piece's first is silence.
+A piece is a piano-roll: at every time step, which of 88 keys are pressed. The model predicts each key's probability
+from all steps before. Loss and metric are the negative log-likelihood in nats per time step: summed over the 88 keys,
+averaged over the real (not padded) steps; the input of a piece's first step is silence.
 Recipes: Chung et al. 2014 (arXiv:1412.3555); Pascanu et al. 2014 (arXiv:1312.6026).
 """
 
@@ -23,23 +23,24 @@ from keras_dl.features.piano_roll import Roll
 
 APP = "model_music"
 
-BEATS = 16  # of the prime that a sample goes on from, quarter notes
+BEATS = 16  # length of the prime that a sample continues, in quarter notes
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Training):
-    """Train a model of polyphonic music, let it play on, and export it as a SavedModel."""
+    """Train a model of polyphonic music, let it continue a piece, and export it as a SavedModel."""
 
     model: Literal["rnn", "lstm", "gru"] = "lstm"  # architecture
-    dataset: str = "bach_chorales"  # or jsb_chorales, nottingham, musedata, piano_midi, or a folder of MIDI files
-    steps_per_beat: Annotated[int, Whole(1, 48)] = 4  # time steps a quarter note, of a folder's files
+    # bach_chorales, jsb_chorales, nottingham, musedata, piano_midi, or a folder of MIDI files
+    dataset: str = "bach_chorales"
+    steps_per_beat: Annotated[int, Whole(1, 48)] = 4  # time steps per quarter note, for a folder's files
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     # standard deviation of the noise on the weights in training
     weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
-    epochs: settings.Count = 100  # epochs of the final fit
-    batch_size: settings.Count = 16  # pieces a step
+    epochs: settings.Count = 100  # epochs of the final training
+    batch_size: settings.Count = 16  # pieces per step
     optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=1e-2, clipnorm=1.0)
-    sample_beats: Annotated[int, Whole(1, 600)] = 32  # length of a sample behind its prime, quarter notes
+    sample_beats: Annotated[int, Whole(1, 600)] = 32  # length of a sample after its prime, in quarter notes
 
 
 def main(argv=None):
@@ -49,7 +50,7 @@ def main(argv=None):
     if (finished := runs.finished(config, APP)) is not None:
         return finished
     hardware = machine.prepare(config)  # before TensorFlow's first operation
-    needs("pretty_midi", "music", sound.WRITING)  # said before the training, not behind it
+    needs("pretty_midi", "music", sound.WRITING)  # reported before the training, not after it
 
     splits = data.music.load(
         config.dataset,

@@ -1,8 +1,8 @@
-"""Train a language model on characters or words, let it write, and export it as a SavedModel.
+"""Train a language model on characters or words, let it generate text, and export it as a SavedModel.
 
-    python apps/model_text.py                                     # an LSTM on Python's own library, by character
+    python apps/model_text.py                                     # an LSTM on Python's standard library, by character
     python apps/model_text.py --model gru --dataset tiny_shakespeare --scheduled-sampling 0.25
-    python apps/model_text.py --model transformer_lm --sequence-length 128   # its windows begin anew, no state goes on
+    python apps/model_text.py --model transformer_lm --sequence-length 128   # no state is carried over
     python apps/model_text.py --dataset path/to/my/text           # a file, or a folder of files
 
 The small word model of Zaremba et al. 2014 (arXiv:1409.2329) on Penn Treebank, perplexity 114.5:
@@ -11,7 +11,7 @@ The small word model of Zaremba et al. 2014 (arXiv:1409.2329) on Penn Treebank, 
         --optimizer sgd --learning-rate 1 --schedule decay --decay-after 4 --decay-factor 0.5 --clipnorm 5 \\
         --loss-over sequences --keep last --set "units=(200, 200)" --set init_scale=0.1 --set forget_bias=0.0
 
-Loss and metrics are in nats a token: the mean over all tokens of the negative log-likelihood of each, given all before.
+Loss and metrics are in nats per token: the mean over all tokens of the negative log-likelihood given all tokens before.
 Perplexity is its exponential, bits are nats / ln 2. Test: the whole text as one sequence, read once.
 """
 
@@ -22,37 +22,38 @@ import keras_dl as dl
 from keras_dl import commands, data, machine, models, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
-from keras_dl.imports import tensorflow as tf  # imported where it is used first
+from keras_dl.imports import tensorflow as tf  # imported when it is first used
 
 APP = "model_text"
 
-# Layers, units and the embedding's width where nothing is --set.
+# Layers, units and the embedding's width, for each level, unless --set changes them.
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
-TEST_STEPS = 1000  # of the one sequence that the test text is, at once
+TEST_STEPS = 1000  # steps per batch of the test text, which is one sequence
 GENERATE = ["--endpoint", "generate", "--set", "temperature=0.7"]
-GAP = 50  # tokens of the continuations that the exposure gap is measured on, and of the text before them
+GAP = 50  # tokens of each continuation for the exposure gap, and of the text before it
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Training):
-    """Train a language model, let it write, and export it as a SavedModel."""
+    """Train a language model, let it generate text, and export it as a SavedModel."""
 
     model: Literal["rnn", "lstm", "gru", "transformer_lm"] = "lstm"  # architecture
     dataset: str = "python"  # python (its standard library), ptb, tiny_shakespeare, or a text file or folder
-    level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as the set is published
-    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # words; the rest is <unk>
-    # tokens through which the gradient goes back; the state goes on beyond
+    level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as in the published data set
+    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # number of words; all others are <unk>
+    # tokens per sequence, through which the gradient is computed; the state is carried over to the next sequence
     sequence_length: Annotated[int, Whole(1, 100_000)] = 64
-    loss_over: Literal["steps", "sequences"] = "steps"  # mean over tokens, or summed over a batch's steps
-    # probability that an input of training is the model's own draw
+    # steps: mean over all tokens of a batch; sequences: sum over the steps, mean over the sequences
+    loss_over: Literal["steps", "sequences"] = "steps"
+    # probability that an input in training is drawn from the model instead of the text
     scheduled_sampling: Annotated[float, Number("[0, 1]")] = 0.0
     # standard deviation of the noise on the weights in training
     weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
-    trial_epochs: settings.Count = 1  # epochs of a trial
-    epochs: settings.Count = 8  # epochs of the final fit
-    batch_size: settings.Count = 32  # rows of contiguous text
+    trial_epochs: settings.Count = 1  # epochs of each trial
+    epochs: settings.Count = 8  # epochs of the final training
+    batch_size: settings.Count = 32  # sequences per step, each row a contiguous text
     optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, clipnorm=1.0)
-    prime: str | None = None  # what the samples begin with; if not given, a word that lines of the text begin with
+    prime: str | None = None  # beginning of the samples; by default a word that begins lines of the text
     sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
 
 
@@ -105,7 +106,7 @@ def main(argv=None):
             scheduled_sampling=config.scheduled_sampling,
             seed=config.seed,
         )
-        # Every batch has one shape; but XLA is slow at random numbers.
+        # XLA pays off, since all batches have one shape; but it is slow at random numbers.
         random = [values["dropout"], values.get("recurrent_dropout"), config.weight_noise, config.scheduled_sampling]
         model.compile(
             optimizer=dl.optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),

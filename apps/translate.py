@@ -1,8 +1,8 @@
-"""Train a model that translates, score it, and export it as a SavedModel that takes and gives plain strings.
+"""Train a translation model, score it, and export it as a SavedModel from strings to strings.
 
     python apps/translate.py                                      # a Transformer learns to read dates
     python apps/translate.py --dataset multi30k --model attention_seq2seq
-    python apps/translate.py --source my.en --target my.de        # two files of one sentence a line
+    python apps/translate.py --source my.en --target my.de        # two files, a sentence per line
 
 The small Transformer of Multi30k, English to German (four layers of 128 units):
 
@@ -10,9 +10,9 @@ The small Transformer of Multi30k, English to German (four layers of 128 units):
         --learning-rate 3e-3 --label-smoothing 0.1 --keep last --average-last 3 --precision mixed_bfloat16 \\
         --set num_layers=4 --set dropout=0.3
 
-Loss and metrics are in nats a sub-word: the mean over all of them, the sentence's end counted, of the negative
-log-likelihood of each given all before and the source. Perplexity is its exponential. Test: BLEU, chrF and exact
-matches of the beam's best translations, read once.
+Loss and metrics are in nats per sub-word: the mean over all sub-words, the sentence's end included, of the negative
+log-likelihood given the source and all sub-words before. Perplexity is its exponential. Test: BLEU, chrF and exact
+matches of the best translations of beam search, read once.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ from keras_dl import commands, data, machine, models, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
-from keras_dl.imports import tensorflow as tf  # imported where it is used first
+from keras_dl.imports import tensorflow as tf  # imported when it is first used
 
 APP = "translate"
 
 SHOWN = 4  # sentences of the validation split that are shown with their translations
 SCORED = 32  # sentences of the validation split whose translations are scored after each epoch: a trend, not a result
-# Sizes where nothing is --set: papers' are for millions of sentences. Normalised last, as published, a Transformer did
-# not learn to translate 29,000 of them (benchmarks/results/multi30k.jsonl, the first row).
+# Sizes unless --set changes them: the papers' are for millions of sentences. With norm_first=False, as published, a
+# Transformer did not learn to translate from 29,000 sentences (benchmarks/results/multi30k.jsonl, the first row).
 SIZES = {
     "transformer": {
         "num_layers": 2, "hidden_dim": 128, "intermediate_dim": 256, "num_heads": 4, "norm_first": True,
@@ -43,37 +43,39 @@ SIZES = {
     },
     "seq2seq": {"units": (256, 256), "embedding_dim": 256, "init_scale": None},
 }  # fmt: skip
-SEARCHED = ("dropout",)  # of the model's space, beside the learning rate; none for dates, of which new ones can be made
-VOCABULARIES = {  # the builders' arguments that are the number of sub-words
+SEARCHED = ("dropout",)  # besides the learning rate; not for dates, of which more can be generated
+VOCABULARIES = {  # arguments of the builders for the number of sub-words
     "transformer": ("vocabulary_size",),
     "attention_seq2seq": ("source_vocabulary_size", "target_vocabulary_size"),
     "seq2seq": ("source_vocabulary_size", "target_vocabulary_size"),
 }
-DATES, PIECES_OF_DATES = 30_000, 400  # training pairs and sub-words where the data set is dates
+DATES, PIECES_OF_DATES = 30_000, 400  # training pairs and sub-words of the data set dates
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Training):
-    """Train a model that translates, score it, and export it."""
+    """Train a translation model, score it, and export it."""
 
     model: Literal["transformer", "attention_seq2seq", "seq2seq"] = "transformer"  # architecture
-    dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; not looked at with --source
-    source: str = ""  # a text file of your own, a sentence a line
+    dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; ignored with --source
+    source: str = ""  # your own text file, a sentence per line
     target: str = ""  # its translations, line by line
-    chained: Annotated[tuple[int, int], Tuple(Whole(1, 100), 2, 2)] = (1, 2)  # dates: how many stand in one source
-    # sub-words of both languages; 0: 400 for dates, else 8,000
+    # dates: lowest and highest number of dates in a source
+    chained: Annotated[tuple[int, int], Tuple(Whole(1, 100), 2, 2)] = (1, 2)
+    # number of sub-words, shared by both languages; 0: 400 for dates, else 8,000
     vocabulary_size: settings.CountOrZero = 0
-    longest: settings.Count = 200  # sub-words; longer pairs are not trained on
-    # share of the target that is spread over all sub-words; papers: 0.1
+    longest: settings.Count = 200  # largest number of sub-words of a sentence; longer pairs are left out of training
+    # share of the target's probability that is spread over all sub-words; in papers 0.1
     label_smoothing: Annotated[float, Share] = 0.0
-    # translations that are followed at once; 1 is the greedy choice
+    # number of hypotheses of beam search; 1 is the greedy choice
     beam_width: Annotated[int, Whole(1, 100)] = 5
-    length_penalty: Annotated[float, Number("[0, 10]")] = 0.6  # how much long translations are favoured
-    trials: settings.CountOrZero = 0  # trials of the search; 0: none, the dates are to take minutes
-    trial_epochs: settings.Count = 1  # epochs of a trial
-    epochs: settings.Count = 5  # epochs of the final fit
-    batch_tokens: settings.Count = 1024  # sub-words of a batch, padding counted, of the longer side
-    batch_size: settings.Count = 64  # sentences that are translated at once
+    # of beam search: larger values favour longer translations
+    length_penalty: Annotated[float, Number("[0, 10]")] = 0.6
+    trials: settings.CountOrZero = 0  # number of trials of the search; 0: no search, train the defaults
+    trial_epochs: settings.Count = 1  # epochs of each trial
+    epochs: settings.Count = 5  # epochs of the final training
+    batch_tokens: settings.Count = 1024  # sub-words per batch with padding, of the longer side
+    batch_size: settings.Count = 64  # sentences translated at once
     optimizer: settings.OptimizerFlags = settings.Optimizer(
         learning_rate=2e-3, schedule="onecycle", warmup=400, beta_2=0.98, epsilon=1e-9, clipnorm=1.0
     )
@@ -129,18 +131,18 @@ def main(argv=None):
         return model
 
     def of_model(model, example=((), ())):
-        """Its endpoints, which are tried with an example, and the translator that asks them."""
+        """(the model's endpoints, tried with an example; a Translator that calls them)."""
         options = {"width": config.beam_width, "length_penalty": config.length_penalty}
         endpoints = dl.export.translation(model, subwords, example, **options)
         return endpoints, dl.export.Translator(endpoints["translate"], config.batch_size)
 
     def translated(translate, pairs):
-        """(best translations, references) of some pairs."""
+        """(best translations, references) of `pairs`, a split's features."""
         references = [text.decode() for text in pairs["target_text"]]
         return translate(pairs["source_text"], pairs["source"].lengths), references
 
     _, translate = of_model(dl.tuning.try_out(compiled, hardware))
-    for part in (splits.validation, splits.test):  # what is translated when the training is over
+    for part in (splits.validation, splits.test):  # refuse now what could not be translated after the training
         translate.check(part.features["source_text"], part.features["source"].lengths, info.name)
     together = translate.in_one_request(splits.validation.features["source"].lengths[:SHOWN])
     shown = splits.validation.take(together).features
@@ -156,7 +158,7 @@ def main(argv=None):
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
     _, translate = of_model(model)
-    looking = model.with_attention() if hasattr(model, "with_attention") else None
+    with_attention = model.with_attention() if hasattr(model, "with_attention") else None
 
     def bleu(_):
         few = splits.validation.take(slice(SCORED)).features
@@ -167,8 +169,8 @@ def main(argv=None):
         hypotheses, references = translated(translate, shown)
         rows = zip(sources, references, hypotheses, strict=True)
         tf.summary.text("source, reference, translation", "\n\n".join("  \n".join(row) for row in rows))
-        if looking is not None:
-            attention = dl.samples.attention_of(looking, subwords, sources[0], hypotheses[0])
+        if with_attention is not None:
+            attention = dl.samples.attention_of(with_attention, subwords, sources[0], hypotheses[0])
             sentences.alignment_summary("alignment", **attention)
 
     callbacks = [

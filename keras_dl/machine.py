@@ -1,8 +1,8 @@
-"""What a run is computed on: device, strategy, precision, determinism and seed.
+"""Device, strategy, precision, determinism and seed of a process.
 
-TensorFlow fixes its devices with its first operation. `prepare` therefore comes right after TensorFlow is imported,
-before data are loaded or a model is built, and `runs.start` asks for the Machine that it returns. This module
-imports TensorFlow only inside functions.
+TensorFlow's devices cannot be changed after its first operation. `prepare` therefore must be called before data are
+loaded or a model is built; `runs.start` requires the Machine that it returns. This module imports TensorFlow only
+inside functions.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from keras_dl.imports import quiet_tensorflow
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """A machine that is ready to compute.
+    """What `prepare` has set up.
 
     Attributes:
-        settings: the settings.Common that it was prepared for.
+        settings: the settings.Common that `prepare` was given.
         strategy: the tf.distribute strategy, None for TensorFlow's default.
     """
 
@@ -44,8 +44,8 @@ def prepare(settings):
         A Machine.
 
     Raises:
-        UserError: a setting that does not fit its annotation, a device that this machine does not have, or other
-            devices than those with which TensorFlow has already computed in this process.
+        UserError: a setting does not fit its annotation, this machine does not have the device, or TensorFlow has
+            already computed on other devices in this process.
     """
     settings.validate()
     with quiet_tensorflow():
@@ -66,10 +66,10 @@ def prepare(settings):
 
 
 def prepare_to_answer():
-    """Let TensorFlow take of each GPU's memory what it needs, not all; for a process that asks an export."""
+    """For a process that only calls an export: let TensorFlow allocate GPU memory as needed, not all at the start."""
     import tensorflow as tf
 
-    with contextlib.suppress(RuntimeError):  # the process has computed already, and has the memory that it has
+    with contextlib.suppress(RuntimeError):  # too late: the process has already computed
         _grow(tf.config.get_visible_devices("GPU"))
 
 
@@ -81,7 +81,7 @@ def _grow(gpus):
 
 
 def _strategy(device, strategy):
-    """Make the chosen device the only visible one; None where TensorFlow's default strategy does."""
+    """Make only the chosen devices visible; return the tf.distribute strategy, None for TensorFlow's default."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -1,7 +1,7 @@
-"""Likelihoods of sequences: the loss of training, and the measures that papers report. In nats, unless it says bits.
+"""Likelihoods of sequences: the training loss, and the metrics that papers report. In nats, unless bits are named.
 
-Shapes: B sequences, T steps, K tokens, D entries of a vector. A step counts by its weight (B, T): 1 for a real one, 0
-for a padded one, whose logits do not matter, be they NaN. Keras' masks are not looked at.
+Shapes: B sequences, T steps, K tokens, D entries of a vector. Steps have weights (B, T): 1 for a real step, 0
+for a padded one, whose logits have no influence, even if they are NaN. Keras' masks are ignored.
 """
 
 import math
@@ -22,7 +22,7 @@ def categorical_nll(targets, logits):
         logits: (B, T, K).
 
     Returns:
-        (B, T) float32, also of logits in half precision; float64 of float64.
+        (B, T) float32, also for logits in half precision; float64 for float64.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -34,14 +34,14 @@ def categorical_nll(targets, logits):
 
 
 def bernoulli_nll(targets, logits):
-    """-log of the probability of 0/1 vectors with independent entries, summed over the entries.
+    """-log p of 0/1 vectors with independent entries: binary cross-entropy, summed over the entries.
 
     Args:
         targets: (B, T, D) in [0, 1], any dtype.
         logits: (B, T, D).
 
     Returns:
-        (B, T) float32, also of logits in half precision; float64 of float64.
+        (B, T) float32, also for logits in half precision; float64 for float64.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -58,15 +58,18 @@ def bernoulli_nll(targets, logits):
 
 
 def smoothed_nll(targets, logits, label_smoothing):
-    """The cross-entropy to targets of which a share is spread evenly over all K tokens (arXiv:1512.00567, section 7).
+    """The cross-entropy with label smoothing (arXiv:1512.00567, section 7).
 
     Args:
-        targets, logits: as of categorical_nll.
-        label_smoothing: the share.
+        targets, logits: as in categorical_nll.
+        label_smoothing: share of the target's probability that is spread evenly over all K tokens, in [0, 1).
 
     Returns:
-        (B, T) float32 or float64, of which first derivatives can be taken; of second derivatives, say
+        (B, T) float32 or float64. It has first derivatives only; for second derivatives use
         distributions.Categorical(logits).cross_entropy(targets, label_smoothing, fast=False).
+
+    Raises:
+        ValueError: the shapes do not fit.
 
     >>> round(float(smoothed_nll([[2]], [[[0.0, 0.0, 0.0, 0.0]]], 0.1)[0, 0]), 4)  # log 4, whatever the target
     1.3863
@@ -88,16 +91,18 @@ class SequenceLoss(keras.losses.Loss):
 
     Args:
         nll: "categorical" or "bernoulli".
-        over: "steps": sum(w * nll) / sum(w), the mean over the real steps, 0 if there is none; "sequences":
-            sum(w * nll) / B, summed over the unrolled steps and averaged over the batch, as Zaremba et al.
-            (arXiv:1409.2329) train: its gradient is T times as large.
-        label_smoothing: share of the target that is spread evenly over all K tokens (arXiv:1512.00567, section 7);
-            "categorical" alone. The least loss is then the entropy of the smoothed target, not 0.
+        over: "steps": sum(w * nll) / sum(w), the mean over the real steps, 0 if there are none; "sequences":
+            sum(w * nll) / B, the sum over the steps, averaged over the batch, as in Zaremba et al. (arXiv:1409.2329):
+            its gradient is T times as large.
+        label_smoothing: share of the target's probability that is spread evenly over all K tokens (arXiv:1512.00567,
+            section 7); only for "categorical". The smallest possible loss is then the entropy of the smoothed target.
 
-    With replicas, each divides by its own steps or sequences, and the loss is the mean over the replicas.
+    With several replicas, each divides by its own steps or sequences, and the loss is the mean over the replicas.
 
     Raises:
-        ValueError: an unknown name; at a call, weights that are not (B, T).
+        ArgumentError: an argument does not fit its annotation.
+        UserError: label_smoothing with "bernoulli".
+        ValueError: in a call, the weights are not (B, T), or targets and logits do not fit.
 
     >>> loss = SequenceLoss("categorical")
     >>> round(float(loss([[2, 0]], [[[0.0] * 4, [9.0, 0.0, 0.0, 0.0]]], sample_weight=[[1, 0]])), 4)  # log 4
@@ -121,11 +126,11 @@ class SequenceLoss(keras.losses.Loss):
         weight = _weights("SequenceLoss", sample_weight, nll)
         total = tf.reduce_sum(tf.math.multiply_no_nan(nll, weight))
         count = tf.reduce_sum(weight) if self.over == "steps" else tf.cast(tf.shape(nll)[0], nll.dtype)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # Keras adds their gradients up
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # Keras sums the gradients of the replicas
         return tf.math.divide_no_nan(total, count if replicas == 1 else count * replicas)
 
     def call(self, y_true, y_pred):
-        """Of each step: (B, T)."""
+        """The negative log-likelihood of each step: (B, T)."""
         if self.label_smoothing:
             return smoothed_nll(y_true, y_pred, self.label_smoothing)
         return NLL[self.nll](y_true, y_pred)
@@ -135,11 +140,11 @@ class SequenceLoss(keras.losses.Loss):
 
 
 class _MeanNLL(keras.metrics.Metric):
-    """Mean over all real steps of all batches, whatever the batches' lengths; summed in float64.
+    """Mean over all real steps of all batches (not a mean of batch means); accumulated in float64.
 
     Args:
         nll: "categorical" or "bernoulli".
-        name: in the logs.
+        name: in the logs; None: NAME.
 
     Use it in weighted_metrics, with weights (B, T).
     """
@@ -174,7 +179,7 @@ class _MeanNLL(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class NatsPerStep(_MeanNLL):
-    """Mean negative log-likelihood of a step, for "bernoulli" of a whole vector, over all steps of all batches.
+    """Mean negative log-likelihood per step (with "bernoulli" per vector), over all steps of all batches.
 
     >>> nats = NatsPerStep("bernoulli")
     >>> nats.update_state([[[1, 0]]], [[[0.0, 0.0]]])
@@ -187,7 +192,7 @@ class NatsPerStep(_MeanNLL):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Perplexity(_MeanNLL):
-    """exp of the mean of NatsPerStep: the number of equally probable tokens that would be as hard to guess.
+    """exp(NatsPerStep): a uniform distribution over that many tokens has the same likelihood.
 
     >>> perplexity = Perplexity()
     >>> perplexity.update_state([[2, 0]], [[[0.0] * 4, [0.0] * 4]])
@@ -203,7 +208,7 @@ class Perplexity(_MeanNLL):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class BitsPerStep(_MeanNLL):
-    """The mean of NatsPerStep in bits: of characters, the bits per character.
+    """NatsPerStep in bits; if the tokens are characters, the bits per character.
 
     >>> bits = BitsPerStep()
     >>> bits.update_state([[2, 0]], [[[0.0] * 4, [0.0] * 4]])
@@ -219,7 +224,7 @@ class BitsPerStep(_MeanNLL):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class StepAccuracy(_MeanNLL):
-    """Share of the steps whose target is the most probable token, of equals the first.
+    """Share of the steps whose target is the most probable token (among equals the first).
 
     >>> accuracy = StepAccuracy()
     >>> accuracy.update_state([[2, 0]], [[[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]])
@@ -238,7 +243,7 @@ class StepAccuracy(_MeanNLL):
 
 
 def _weights(who, weight, nll):
-    """(B, T) in nll's dtype; a weight of any other shape would be stretched over the wrong axis unseen."""
+    """The weights (B, T) in nll's dtype. Other shapes are refused, since they could broadcast over the wrong axis."""
     if weight is None:
         return tf.ones_like(nll)
     weight = tf.cast(tf.convert_to_tensor(weight), nll.dtype)

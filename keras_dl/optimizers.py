@@ -1,8 +1,8 @@
 """Optimizers and learning-rate schedules by name, as papers use them.
 
-Weight decay is what each paper means by it: for SGD and RMSprop an L2 term in the gradient (He et al. 2015: of all
-weights, and so inside the momentum), for Adam the decoupled decay of Loshchilov and Hutter 2019 (1711.05101). Keras'
-own `weight_decay` is decoupled for every optimizer; under momentum 0.9 it decays ten times less than the papers' does.
+Weight decay is that of the papers: for SGD and RMSprop an L2 term in the gradient (He et al. 2015: of all weights, and
+therefore part of the momentum), for Adam the decoupled decay of Loshchilov and Hutter 2019 (1711.05101). Keras' own
+`weight_decay` is decoupled for every optimizer; with momentum 0.9 its effect is ten times smaller than the papers'.
 """
 
 import math
@@ -36,22 +36,26 @@ def build(
     beta_2: Number("[0, 0.999999]") = 0.999,
     epsilon: Number("[1e-20, 1]") = 1e-7,
 ):
-    """Make a Keras optimizer.
+    """Make a Keras optimizer and its learning-rate schedule.
 
     Args:
         optimizer: "sgd", "momentum" (0.9), "nesterov" (0.9), "rmsprop" or "adam" ("adam" with decay is AdamW).
-        learning_rate: the largest of the schedule.
+        learning_rate: the largest learning rate of the schedule.
         schedule: "constant"; "cosine" to 0 (1608.03983, eq. 5, one period); "onecycle": up linearly over the first
             30 %, down to 0 by a cosine (after 1708.07120; momentum is not cycled); "steps": a tenth after 50 % and
             a hundredth after 75 % of the steps (1512.03385, section 4.2: 32k and 48k of 64k); "decay": times
             decay_factor each epoch after the first decay_after (1409.2329, section 4.1); "noam": up linearly over
             `warmup` updates, then down as 1 / sqrt(step) (1706.03762, eq. 3, whose largest rate is
             1 / sqrt(d_model * warmup)).
-        steps: how many updates the schedule lasts.
-        steps_per_epoch, decay_after, decay_factor: of "decay"; warmup: of "noam".
-        weight_decay: L2 factor, or the decoupled one for "adam".
+        steps: length of the schedule in updates, for "cosine", "onecycle" and "steps".
+        steps_per_epoch, decay_after, decay_factor: for "decay".
+        warmup: for "noam", in updates.
+        weight_decay: factor of the L2 term; for "adam" of the decoupled decay.
         clipnorm: largest global norm of the gradient (1211.5063, algorithm 1), None or 0 for no clipping.
-        beta_2, epsilon: of "adam".
+        beta_2, epsilon: for "adam".
+
+    Returns:
+        A keras.optimizers.Optimizer.
 
     Raises:
         ArgumentError: an argument does not fit its annotation.
@@ -75,21 +79,24 @@ def build(
 
 
 def drawn(hp, asked, epochs, steps_per_epoch, prefix=""):
-    """The optimizer that a command line asks for, its learning rate drawn from `hp`: up to three times less or more.
+    """The optimizer of the command line, with a learning rate drawn from `hp`: a third to three times the given one.
 
     Args:
-        hp: keras_tuner.HyperParameters; untouched, they give the rate that was asked for.
-        asked: a settings.Optimizer.
-        epochs: how many the schedule lasts.
-        steps_per_epoch: updates an epoch.
-        prefix: of the hyperparameter's name, where a model has several optimizers.
+        hp: keras_tuner.HyperParameters; new ones give the learning rate of the command line.
+        asked: the settings.Optimizer of the command line.
+        epochs: length of the schedule in epochs.
+        steps_per_epoch: updates per epoch.
+        prefix: of the hyperparameter's name, if a model has several optimizers.
+
+    Returns:
+        A keras.optimizers.Optimizer.
     """
     steps = {"steps": epochs * steps_per_epoch, "steps_per_epoch": steps_per_epoch}
     return build(**arguments(hp, asked, prefix), **steps)
 
 
 def arguments(hp, asked, prefix=""):
-    """{argument: value} with which `drawn` calls `build`: those that its optimizer and its schedule look at."""
+    """{argument: value} with which `drawn` calls `build`: only those that this optimizer and schedule use."""
     rate = asked.learning_rate
     values = {
         "optimizer": asked.name,
@@ -102,12 +109,11 @@ def arguments(hp, asked, prefix=""):
 
 
 class _WholeGradients:
-    """Takes an embedding's gradient as the sum that it is.
+    """Adds up the slices of an embedding's gradient before anything is computed from it.
 
-    TensorFlow gives it in slices (tf.IndexedSlices), one for each token of the batch, and Keras 3.15 computes with
-    each slice by itself: of a token that stands in a batch n times it squares n parts, where the square of their sum
-    is meant. Here the slices are added up before anything else is done, so that norms, moments and decay are those of
-    the gradient.
+    TensorFlow returns this gradient as slices (tf.IndexedSlices), one for each token of the batch, and Keras 3.15
+    processes each slice separately: if a token occurs n times in a batch, it squares n parts instead of their sum. With
+    the slices added up, norms, moments and decay are those of the gradient.
     """
 
     def apply(self, grads, trainable_variables=None):
@@ -116,13 +122,13 @@ class _WholeGradients:
         return super().apply(grads, trainable_variables)
 
     def _adds_alone(self):
-        """Whether a gradient is but added to the weight: slices then add up there, and other rows need not be read."""
+        """Whether the update only adds a multiple of the gradient: slices then add up in the weight by themselves."""
         return False
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class SGD(_WholeGradients, keras.optimizers.SGD):
-    """keras.optimizers.SGD, of an embedding's whole gradient."""
+    """keras.optimizers.SGD that adds up an embedding's gradient slices first."""
 
     def _adds_alone(self):
         looks_at_it = (
@@ -134,11 +140,11 @@ class SGD(_WholeGradients, keras.optimizers.SGD):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class RMSprop(_WholeGradients, keras.optimizers.RMSprop):
-    """keras.optimizers.RMSprop, of an embedding's whole gradient."""
+    """keras.optimizers.RMSprop that adds up an embedding's gradient slices first."""
 
 
 class _L2:
-    """Adds l2 * w to the gradient of every weight, before momentum or scaling sees it."""
+    """Adds l2 * w to the gradient of every weight w, before momentum or scaling is applied."""
 
     def __init__(self, l2=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -154,46 +160,48 @@ class _L2:
 
 @keras.saving.register_keras_serializable("keras_dl")
 class SGDL2(_L2, SGD):
-    """SGD, with or without momentum, of the loss plus l2/2 |w|^2."""
+    """SGD, with or without momentum, on the loss plus l2/2 |w|^2."""
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class RMSpropL2(_L2, RMSprop):
-    """RMSprop of the loss plus l2/2 |w|^2."""
+    """RMSprop on the loss plus l2/2 |w|^2."""
 
 
 class _OnePass(_WholeGradients):
-    """Adam's update (1412.6980, section 2, the order that saves a division) in TensorFlow's kernel: one pass over a
-    weight and its two moments, where Keras makes some twelve. The numbers are Keras' but for rounding. With amsgrad,
-    which the kernel does not know, the update is Keras' own."""
+    """Adam's update (1412.6980, end of section 2) by TensorFlow's kernel.
+
+    The kernel makes one pass over a weight and its two moments, Keras about twelve. The results equal Keras' up to
+    rounding. With amsgrad, which the kernel does not have, the update is Keras' own.
+    """
 
     def update_step(self, gradient, variable, learning_rate):
         if self.amsgrad:
             return super().update_step(gradient, variable, learning_rate)
-        of, at = (lambda x: tf.cast(x, variable.dtype)), self._get_variable_index(variable)
+        cast, index = (lambda x: tf.cast(x, variable.dtype)), self._get_variable_index(variable)
         variable = variable.value if isinstance(variable, keras.Variable) else variable
-        m, v = self._momentums[at].value, self._velocities[at].value
-        beta_1, beta_2, t = of(self.beta_1), of(self.beta_2), of(self.iterations + 1)
+        m, v = self._momentums[index].value, self._velocities[index].value
+        beta_1, beta_2, t = cast(self.beta_1), cast(self.beta_2), cast(self.iterations + 1)
         return tf.raw_ops.ResourceApplyAdam(
             var=variable.handle, m=m.handle, v=v.handle, beta1_power=beta_1**t,
-            beta2_power=beta_2**t, lr=of(learning_rate), beta1=beta_1, beta2=beta_2, epsilon=of(self.epsilon),
-            grad=of(gradient),
+            beta2_power=beta_2**t, lr=cast(learning_rate), beta1=beta_1, beta2=beta_2, epsilon=cast(self.epsilon),
+            grad=cast(gradient),
         )  # fmt: skip
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Adam(_OnePass, keras.optimizers.Adam):
-    """Adam (1412.6980, algorithm 1): keras.optimizers.Adam with all its arguments, in less time."""
+    """Adam (1412.6980, algorithm 1): keras.optimizers.Adam with all its arguments, but faster."""
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class AdamW(_OnePass, keras.optimizers.AdamW):
-    """Adam with decoupled weight decay (1711.05101): keras.optimizers.AdamW with all its arguments, in less time."""
+    """Adam with decoupled weight decay (1711.05101): keras.optimizers.AdamW with all its arguments, but faster."""
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Up linearly from a 25th over the first `warmup` of `steps`, down to 0 by half a cosine."""
+    """Linearly from peak / 25 to peak in the first `warmup` (a share) of `steps`, then to 0 by half a cosine."""
 
     START = 1 / 25  # of the peak
 
@@ -212,8 +220,10 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class EpochDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """`rate` for the first `after` epochs, then times `factor` each epoch: epoch e (from 0) has
-    rate * factor ** max(0, e + 1 - after)."""
+    """`rate` for the first `after` epochs, then multiplied by `factor` each epoch.
+
+    Epoch e (from 0) has rate * factor ** max(0, e + 1 - after).
+    """
 
     def __init__(self, rate, steps_per_epoch, after, factor):
         self.rate, self.steps_per_epoch, self.after, self.factor = rate, steps_per_epoch, after, factor
@@ -229,7 +239,7 @@ class EpochDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Noam(keras.optimizers.schedules.LearningRateSchedule):
-    """peak * min(t / warmup, sqrt(warmup / t)) at update t, from 1."""
+    """peak * min(t / warmup, sqrt(warmup / t)) at update t = 1, 2, ..."""
 
     def __init__(self, peak, warmup):
         self.peak, self.warmup = peak, warmup
@@ -248,7 +258,7 @@ def _schedule(name, rate, steps):
     if name == "onecycle":
         return OneCycle(rate, steps)
     if name == "steps":
-        # The last update at each rate: Keras changes the rate after the update with a boundary's number.
+        # Numbers of the last updates at each rate: Keras changes the rate after the update with a boundary's number.
         last = [math.ceil(steps * share) - 1 for share in (0.5, 0.75)]
         return keras.optimizers.schedules.PiecewiseConstantDecay(last, [rate, rate / 10, rate / 100])
     return rate

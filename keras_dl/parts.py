@@ -1,4 +1,4 @@
-"""A model whose loss is no loss of its output, or that has several optimizers: its parts, its losses, its step.
+"""Models whose loss is not a function of output and target, or that have several optimizers.
 
     class GAN(parts.ModelWithParts):
         parts = property(lambda self: {
@@ -9,7 +9,8 @@
 
     gan.compile({"critic": Adam(1e-4), "generator": Adam(1e-4)}, steps={"critic": 5})
 
-A variational autoencoder has one part and one loss, a GAN two of each. A plain compiled Keras model counts as one part.
+Each optimizer trains one part of the model, with its own loss. A variational autoencoder has one part, a GAN two. A
+plain compiled Keras model counts as one part.
 """
 
 import dataclasses
@@ -25,13 +26,13 @@ Steps = Whole(1, 1000)
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What one optimizer trains.
+    """The variables that one optimizer trains.
 
     Attributes:
-        name: of the part; "" where a model has but one and does not name it.
-        variables: trainable, of this part alone.
+        name: of the part; "" for the only part of a plain model.
+        variables: trainable variables, in no other part.
         optimizer: a keras.optimizers.Optimizer.
-        steps: gradient steps a batch.
+        steps: gradient steps per batch.
     """
 
     name: str
@@ -41,19 +42,19 @@ class Part:
 
 
 class ModelWithParts(keras.Model):
-    """A keras.Model that says what its parts are and what each one's loss is; train_step and test_step follow.
+    """Base class of models that define their parts and their losses; train_step and test_step are derived from these.
 
     A subclass defines `parts` and `compute_losses`, makes its layers in its constructor, and is registered
     (keras.saving.register_keras_serializable) with a get_config, so that a file of it can be loaded. It works in
     training.fit and in Keras' own fit, evaluate, save and load_model.
 
-    Training: on each batch the parts step one after another, in the order of `parts`; each gradient is of that part's
-    loss, by that part's variables, at the weights that the step before has left, with fresh random numbers (Goodfellow
-    et al., arXiv:1406.2661, algorithm 1). What is assigned on the way, such as batch normalisation's averages, is
-    assigned in every one of these evaluations.
+    Training: on each batch the parts make their gradient steps one after another, in the order of `parts`. Each step
+    uses the gradient of the part's loss with respect to the part's variables, at the weights after the step before,
+    with new random numbers (Goodfellow et al., arXiv:1406.2661, algorithm 1). Assignments in compute_losses, such as
+    those of batch normalisation's averages, happen in every step.
 
-    Reported: with one part "loss", with several "<part>_loss", weighted means over the batches of an epoch; of each
-    name in `reported` the same, as it was when the first part stepped.
+    Reported: with one part "loss", with several "<part>_loss", and the names in `reported`: means over the examples of
+    an epoch, for `reported` of the values at the steps of the first part.
 
     Attributes:
         reported: names of further numbers that compute_losses returns, to be shown and monitored.
@@ -75,14 +76,14 @@ class ModelWithParts(keras.Model):
         """The loss of every part, and the numbers in `reported`.
 
         Args:
-            batch: as the pipeline has it: x, (x, y) or (x, y, weight).
+            batch: x, (x, y) or (x, y, weight).
             training: True in a training step, False in evaluation.
 
         Returns:
-            {part or name in `reported`: scalar}, each the mean over the examples of `batch`. Under several replicas a
-            batch is a replica's share, and the losses are averaged over replicas behind this method: take functions
-            such as keras.losses.binary_crossentropy and their mean, not keras.losses.Loss objects, which divide by the
-            number of replicas themselves. Losses of layers (regularizers, add_loss) are added behind this method.
+            {part or name in `reported`: scalar}, each the mean over the examples of `batch`. With several replicas,
+            `batch` is a replica's share, and the caller averages the losses over the replicas: use functions such as
+            keras.losses.binary_crossentropy and their mean, not keras.losses.Loss objects, which divide by the number
+            of replicas. Losses of layers (regularizers, add_loss) are added by the caller.
         """
         raise NotImplementedError(f"{type(self).__name__} must define compute_losses(batch, training).")
 
@@ -96,20 +97,20 @@ class ModelWithParts(keras.Model):
         jit_compile="auto",
         auto_scale_loss=True,
     ):
-        """Say how each part is trained.
+        """Set how each part is trained.
 
         Args:
-            optimizer: {part: keras optimizer}; of a model with one part the optimizer will do.
-            steps: {part: k}, gradient steps of a part for each batch; 1 where a part is not named. With a largest k a
-                batch is cut into k shares, row i in share i modulo k, and the n-th step of a part is on the n-th share:
-                k critic steps are on k different sets of examples (Gulrajani et al., arXiv:1704.00028, algorithm 1,
-                which draws m examples for each: give data.batches k * m), and what a resume needs to know stays the
-                number of batches. A batch with fewer rows than shares uses some of its rows again.
+            optimizer: {part: Keras optimizer}; for a model with one part an optimizer is enough.
+            steps: {part: number of gradient steps per batch}, 1 for parts that are not named. If k is the largest of
+                them, a batch is split into k shares, row i into share i modulo k, and the n-th step of a part uses the
+                n-th share: k critic steps use k different sets of examples (as in Gulrajani et al., arXiv:1704.00028,
+                algorithm 1, with m examples for each: give data.batches k * m), and a resume needs to know only the
+                number of batches. If a batch has fewer rows than shares, rows are used more than once.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: as in keras.Model.compile.
 
         Raises:
-            UserError: the optimizers or steps are not those of `parts`, a part has no trainable variable, a variable
-                is in two parts, or a trainable one in none.
+            UserError: `optimizer` or `steps` does not fit `parts`, two parts have the same optimizer, a part has no
+                trainable variable, a variable is in two parts, or a trainable variable is in none.
         """
         variables = _trainable_of_parts(self)
         optimizers = _by_part(self, "optimizer", optimizer, variables)
@@ -132,7 +133,7 @@ class ModelWithParts(keras.Model):
             its_optimizer.build(its_variables)  # in compile's strategy scope: a replica may not make variables
             parts.append(Part(name, its_variables, its_optimizer, steps[name]))
         self._training_step = _TrainingStep(parts, self.reported)
-        self._optimizers = {part.name: part.optimizer for part in parts}  # Keras saves what stands in a dict
+        self._optimizers = {part.name: part.optimizer for part in parts}  # in a dict attribute, since Keras saves these
         self.optimizer = parts[0].optimizer if len(parts) == 1 else _SeveralOptimizers(parts)
         self._options = {
             "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
@@ -140,7 +141,7 @@ class ModelWithParts(keras.Model):
 
     @property
     def compiled_parts(self):
-        """[Part] as they were compiled.
+        """The parts as they were compiled, a list of Part.
 
         Raises:
             UserError: the model is not compiled.
@@ -169,13 +170,16 @@ class ModelWithParts(keras.Model):
         return self.get_metrics_result()
 
     def total_losses(self, batch, training):
-        """compute_losses, with the losses of layers in the part that owns the layer: {part or reported name: scalar}.
+        """compute_losses plus the losses of layers, each added to the part with the layer's weights.
+
+        Returns:
+            {part or name in `reported`: scalar}
 
         Raises:
-            UserError: compute_losses does not return a scalar for each part and reported name and nothing else, or a
-                layer without weights adds a loss of its own, and there are several parts.
+            UserError: compute_losses does not return exactly one scalar for each part and each name in `reported`; or,
+                with several parts, a layer adds a loss whose weights are in no part or in several.
         """
-        # As Layer.__call__ begins and ends: a layer's losses of all its calls in here are kept, not of the last alone.
+        # As in Layer.__call__, so that the losses of all calls of a layer in here are kept, not only those of the last.
         self._get_call_context()
         try:
             losses = dict(self.compute_losses(batch, training))
@@ -194,11 +198,11 @@ class ModelWithParts(keras.Model):
         return losses
 
     def _descend(self, part, batch):
-        """One gradient step of a part; returns total_losses at the weights before it."""
+        """One gradient step of a part; returns total_losses at the weights before the step."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in part.variables])
             losses = self.total_losses(batch, training=True)
-            # Gradients are summed over replicas, of which each has a share of the batch.
+            # The gradients of the replicas, each from its share of the batch, are summed.
             share = losses[part.name] / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = part.optimizer.scale_loss(share)
         gradients = tape.gradient(scaled, [variable.value for variable in part.variables])
@@ -217,7 +221,7 @@ class ModelWithParts(keras.Model):
 
 
 class _TrainingStep:
-    """What compile has settled: the parts, and a mean over the epoch for each number that is reported."""
+    """The compiled parts, and a keras.metrics.Mean for each reported number."""
 
     def __init__(self, parts, reported):
         self.parts, self.reported = parts, reported
@@ -230,7 +234,7 @@ class _TrainingStep:
         return list(self.means.values())
 
     def update(self, losses, batch, part=None):
-        """Count total_losses of a batch: of one part that stepped, or of all."""
+        """Update the means with total_losses of a batch: after a step of `part`, or (None) all in an evaluation."""
         names = list(self.means) if part is None else [part.name]
         names += self.reported if part is self.parts[0] else ()
         rows = tf.shape(tf.nest.flatten(batch)[0])[0]
@@ -239,7 +243,7 @@ class _TrainingStep:
 
 
 class _SeveralOptimizers:
-    """Several optimizers where Keras looks for one: its callbacks that change learning rates go over `optimizers`."""
+    """model.optimizer of a model with several parts; callbacks that change learning rates go over `optimizers`."""
 
     built = True
 
@@ -252,24 +256,24 @@ class _SeveralOptimizers:
 
 
 def of(model):
-    """[Part] of a compiled model; a plain one is a single part."""
+    """The list of Part of a compiled model; a plain model is a single part."""
     if isinstance(model, ModelWithParts):
         return model.compiled_parts
     return [Part("", model.trainable_variables, getattr(model, "optimizer", None))]
 
 
 def has_keras_step(model):
-    """Whether the model is trained by keras.Model's own train_step: by a loss of its output."""
+    """Whether the model has keras.Model's train_step, which minimises a compiled loss of its output."""
     return type(model).train_step is keras.Model.train_step
 
 
 def training_losses(model):
-    """The function batch -> {part: the loss of which a training step takes the gradient}, in training mode.
+    """A function batch -> {part: loss whose gradient a training step uses}, in training mode.
 
-    A model with a train_step of its own, and one part, says it by a method training_loss(batch) -> scalar.
+    A model with its own train_step and one part can define this loss as a method training_loss(batch) -> scalar.
 
     Returns:
-        None where the model does not say what its train_step minimises.
+        The function; None if the model's own train_step minimises something that the model does not define this way.
     """
     if isinstance(model, ModelWithParts):
         return lambda data: model.total_losses(_batch(data), training=True)
@@ -281,13 +285,13 @@ def training_losses(model):
     def compiled_loss(data):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         loss = model.compute_loss(x, y, model(x, training=True), weight, training=True)
-        return {"": loss * tf.distribute.get_strategy().num_replicas_in_sync}  # Keras divides by it
+        return {"": loss * tf.distribute.get_strategy().num_replicas_in_sync}  # Keras divides by the replicas
 
     return compiled_loss
 
 
 def _trainable_of_parts(model):
-    """{part: its trainable variables}, checked."""
+    """{part: its trainable variables}; ArgumentError unless each trainable variable is in exactly one part."""
     who, parts = f"{model.name}.compile", model.parts
     if not isinstance(parts, dict) or not parts or not all(isinstance(name, str) and name for name in parts):
         raise ArgumentError(f"{who}: parts must be {{name: variables}}, at least one; got {shown(parts)}.")
@@ -314,7 +318,7 @@ def _trainable_of_parts(model):
 
 
 def _by_part(model, argument, given, parts):
-    """`given` as {part: value} in the order of the parts."""
+    """`given`, a dict or the value of the only part, as {part: value} in the order of the parts."""
     if len(parts) == 1 and not isinstance(given, dict):
         return dict.fromkeys(parts, given)
     if not isinstance(given, dict) or set(given) != set(parts):
@@ -361,7 +365,7 @@ def _check_losses(model, losses):
 
 
 def _owner(model, layer):
-    """The name of the part to which a loss belongs that `layer` adds."""
+    """Name of the part to whose loss a loss of `layer` is added: the part with the layer's weights."""
     parts = model.compiled_parts
     if len(parts) == 1:
         return parts[0].name
@@ -376,7 +380,7 @@ def _owner(model, layer):
 
 
 def _batch(data):
-    """The batch as compute_losses takes it: x, (x, y) or (x, y, weight)."""
+    """A batch of the pipeline as x, (x, y) or (x, y, weight)."""
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     if y is None:
         return x
@@ -384,7 +388,7 @@ def _batch(data):
 
 
 def _share(batch, number, shares):
-    """Rows number, number + shares, number + 2 * shares ... of every tensor; of a small batch at least one row."""
+    """Rows number, number + shares, number + 2 * shares, ... of every tensor; never empty, even for a small batch."""
 
     def rows(tensor):
         count = tensor.shape[0] if tensor.shape[0] is not None else tf.shape(tensor)[0]

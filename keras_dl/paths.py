@@ -1,4 +1,4 @@
-"""Folders by any name: for TensorFlow, which takes some names for patterns, and by the number that a name ends in."""
+"""Paths of folders: names that TensorFlow would read as patterns, numbers as names, ~, --out and temporary folders."""
 
 import contextlib
 import os
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from keras_dl.errors import UserError
 
-DESCRIPTORS = "/proc/self/fd"  # where Linux shows a process its open files
-LONGEST_NAME = 200  # bytes; file systems take 255, and some of ours add to a name
+DESCRIPTORS = "/proc/self/fd"  # Linux: the open files of this process
+LONGEST_NAME = 200  # bytes; file systems allow 255, and names are extended
 NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @contextlib.contextmanager
 def literal(folder):
-    r"""The folder under another path, for as long as it lasts, in which no character has a meaning for TensorFlow.
+    r"""A context with another path of the folder, without characters that TensorFlow would read as a pattern.
 
-    TensorFlow looks for the files of a SavedModel with a pattern: of "pics [2024]/variables" it finds what is in
-    "pics 2", or nothing; so with *, ? and \.
+    TensorFlow finds the files of a SavedModel by a pattern: for "pics [2024]/variables" it looks into "pics 2", and
+    finds the wrong files or none. *, ? and \ have the same problem.
     """
     if not os.path.isdir(DESCRIPTORS):
         yield Path(folder)
@@ -31,7 +31,7 @@ def literal(folder):
 
 
 def number_of(name):
-    """The number that a folder's name is, in plain digits; None where it is none.
+    """A name that consists of plain digits as a number; None for any other name.
 
     >>> [number_of(name) for name in ("12", "\u00b2", "\u0663", "007", "digits-3")]
     [12, None, None, None, None]
@@ -40,7 +40,7 @@ def number_of(name):
 
 
 def shortened(name):
-    """`name`, or its beginning where it is too long for a folder's name."""
+    """`name`, cut to LONGEST_NAME bytes if it is longer."""
     data = name.encode("utf-8", "surrogateescape")
     if len(data) <= LONGEST_NAME:
         return name
@@ -48,19 +48,19 @@ def shortened(name):
 
 
 def expanded(name):
-    """The Path of what a user wrote, with ~ and ~user in front replaced; as it stands where there is no such user."""
+    """The Path of a name with a leading ~ or ~user expanded; unchanged if there is no such user."""
     return Path(os.path.expanduser(name))
 
 
 def out(name):
-    """The Path that --out says.
+    """The Path of --out. The disk is not accessed.
 
     Raises:
-        UserError: it cannot be a folder of runs and exports, whatever the disk says.
+        UserError: it begins with ~ and an unknown user, or it is not UTF-8.
     """
     folder = expanded(name)
     if folder.parts and folder.parts[0].startswith("~"):
-        raise UserError(f"--out: {name} is in the home folder of a user that there is not ({folder.parts[0]}).")
+        raise UserError(f"--out: {name} must begin with a user that exists; there is no user {folder.parts[0][1:]}.")
     try:
         str(folder.absolute()).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -72,7 +72,7 @@ def temporary(prefix):
     """A new temporary folder.
 
     Raises:
-        UserError: there is none that can be written (TMPDIR says where).
+        UserError: it cannot be created where TMPDIR says.
     """
     try:
         return Path(tempfile.mkdtemp(prefix=prefix))

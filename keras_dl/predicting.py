@@ -1,7 +1,7 @@
-"""`python -m keras_dl predict`: an export's endpoint is asked about every INPUT, and its answers are shown and written.
+"""`python -m keras_dl predict`: call an endpoint of an export for every INPUT, and print and write its answers.
 
-What an INPUT is, how an answer is shown and how it is written, the features of the export's card say. An INPUT that
-cannot be read or is refused is named on stderr with the reason, and the others are answered.
+The features in the export's card determine how an INPUT is read, and how an answer is printed and written. An INPUT
+that cannot be read or is refused is reported on stderr with the reason, and the others are answered.
 """
 
 import csv
@@ -17,19 +17,19 @@ from keras_dl import atomic, cards, imports, inputs, paths, settings, tables
 from keras_dl.errors import Refused, UserError, printable
 from keras_dl.features import words
 
-LONGEST_PLACE = 300  # characters of the place where a text stands, in a message
+LONGEST_PLACE = 300  # longest description of an INPUT in a message, in characters
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """An endpoint, and what of a request is known before the INPUTs are read.
+    """An endpoint, and the part of a request that is known before the INPUTs are read.
 
     Attributes:
         name: of the endpoint.
         features, outputs: {name: features.Feature} of its inputs and outputs.
         shapes: {output: its shape}.
-        scalars: {input: number} of its single numbers.
-        fed: {input: features.Feature} of those that INPUTs feed.
+        scalars: {input: number}, values of the scalar inputs.
+        fed: {input: features.Feature}, the inputs that are read from INPUTs.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Question:
 
 @dataclasses.dataclass
 class Answer:
-    """One row of an answer.
+    """One row of an endpoint's answers.
 
     Attributes:
-        asked: {column: text}, what it answers.
-        values: {output: plain lists, numbers and strings}; None where the line was empty or refused.
-        read: the value that was read and fed, None where a row has several.
+        asked: {column: text}, the INPUT that it answers.
+        values: {output: plain lists, numbers and strings}; None if the line was empty or refused.
+        read: the value that was read from the INPUT; None if nothing was read.
     """
 
     asked: dict
@@ -60,11 +60,11 @@ class Answer:
 
 
 def predict(asked):
-    """Ask an export's endpoint about every INPUT, print a table, and write --out.
+    """Call an export's endpoint for every INPUT, print a table, and write --out.
 
     Raises:
-        UserError: the command line, the export or all of its INPUTs are wrong.
-        SystemExit: some INPUTs were answered and some not (status 1).
+        UserError: the command line or the export is wrong, or no INPUT could be answered.
+        SystemExit: only some INPUTs could be answered (status 1).
     """
     folder, card = cards.find(asked.export)
     question = _question(asked, folder, card)
@@ -93,10 +93,10 @@ def predict(asked):
 
 
 def _question(asked, folder, card):
-    """The Question that the command line asks of a card.
+    """The Question of a command line to the export with this card.
 
     Raises:
-        UserError: no such endpoint, scalars that do not fit, or INPUTs that nothing takes.
+        UserError: there is no such endpoint, a scalar does not fit, or the endpoint cannot take the INPUTs.
     """
     name = asked.endpoint or next(iter(card["endpoints"]))
     if name not in card["endpoints"]:
@@ -109,7 +109,7 @@ def _question(asked, folder, card):
 
 
 def _scalars(pairs, features, endpoint):
-    """{input: value} of the endpoint's single numbers: what --set says over the card's defaults."""
+    """{input: value} of the endpoint's scalar inputs: values of --set, else the card's defaults."""
     scalars = {name: feature for name, feature in features.items() if feature.is_scalar}
     if pairs and not scalars:
         raise UserError(f"--set: endpoint {endpoint} has no scalar inputs; it takes {', '.join(features)}.")
@@ -124,7 +124,7 @@ def _scalars(pairs, features, endpoint):
 
 
 def _fed(features, endpoint, names):
-    """{input: feature} of those that an INPUT feeds; {} where the endpoint takes single numbers alone."""
+    """{input: feature} of the inputs that are read from INPUTs; {} if the endpoint has only scalar inputs."""
     others = {name: feature for name, feature in features.items() if not feature.is_scalar and not feature.follows}
     fed = {name: feature for name, feature in others.items() if feature.is_fed}
     fed = dict(sorted(fed.items(), key=lambda item: item[1].position))
@@ -132,9 +132,11 @@ def _fed(features, endpoint, names):
     one_line &= [feature.position for feature in fed.values()] == list(range(len(fed)))
     several = len(others) > 1 and not one_line
     if len(fed) < len(others) or several:
-        strange = [f"{name} ({words.shortened(feature.kind)})" for name, feature in others.items() if name not in fed]
+        unsupported = [
+            f"{name} ({words.shortened(feature.kind)})" for name, feature in others.items() if name not in fed
+        ]
         raise UserError(
-            f"predict: cannot feed endpoint {endpoint} of {cards.CARD} from files: {', '.join(strange or others)}."
+            f"predict: cannot feed endpoint {endpoint} of {cards.CARD} from files: {', '.join(unsupported or others)}."
         )
     if fed and not names:
         raise UserError(f"predict: endpoint {endpoint} takes {inputs.wanted(fed)}.")
@@ -144,7 +146,7 @@ def _fed(features, endpoint, names):
 
 
 def _checked_out(path, question):
-    """The Path that --out says, None where it says nothing; UserError where answers cannot be written there."""
+    """The Path of --out, None without --out; UserError if answers cannot be written there."""
     if path is None:
         return None
     suffixes = [".json", ".csv", *_writers(question)]
@@ -162,7 +164,7 @@ def _checked_out(path, question):
 
 
 def _writers(question):
-    """{suffix: (output, its feature)} of the outputs that files of their own can be written of."""
+    """{suffix: (output, its feature)} of the outputs that can be written as files, such as images."""
     writers = {}
     for name, feature in question.outputs.items():
         for suffix in feature.written_as:
@@ -171,7 +173,7 @@ def _writers(question):
 
 
 def answers_to(exported, question, sources, failures):
-    """An Answer for every row; what cannot be read or is refused is added to `failures`."""
+    """An Answer for every row; errors of INPUTs that cannot be read or are refused are appended to `failures`."""
     answers, count = [], max(feature.at_once for feature in question.fed.values())
     full = [source for source in sources if not _is_empty(source)]
     groups = iter([full[i : i + count] for i in range(0, len(full), count)])
@@ -193,10 +195,10 @@ def _is_empty(source):
 
 
 def _answers_of(exported, question, sources, failures):
-    """[[Answer, one for each row] for each of the sources], which go into one request.
+    """For each of the sources, which are sent in one request, the list of its Answers.
 
-    A request that is refused is asked by halves, until the source that is refused stands alone: it is added to
-    `failures`, and a line keeps its place.
+    If the request is refused, each half of it is tried, and so on until the refused source is alone: its error is
+    appended to `failures`, and if it is a line, it gets an Answer without values.
     """
     try:
         values = _read(question, sources)
@@ -218,7 +220,7 @@ def _answers_of(exported, question, sources, failures):
                 *_answers_of(exported, question, sources[half:], failures),
             ]
         if not failures and question.by_line:
-            _ask(exported, question, _nothing(question), "the request")  # what is wrong with any request is said once
+            _ask(exported, question, _nothing(question), "the request")  # raises if every request fails
         failures.append(error)
         return [[Answer(_what_was_asked(question, sources[0]), None)] if question.by_line else []]
     if not question.by_line:
@@ -231,7 +233,7 @@ def _answers_of(exported, question, sources, failures):
 
 
 def _read(question, sources):
-    """[{input: value}] of sources."""
+    """Read the sources: a list of {input: value}. UserError if one cannot be read."""
     values = []
     for source in sources:
         parts = source.content if isinstance(source.content, tuple) else (source.content,)
@@ -252,14 +254,14 @@ def _nothing(question):
 
 
 def _what_was_asked(question, source):
-    """{column: text} that an answer's row begins with."""
+    """{column: text} of an INPUT, the first columns of its answer's row."""
     if isinstance(source.content, tuple):
         return dict(zip(question.fed, source.content, strict=True))
     return {"input": str(source.content) if question.by_line else str(source.content).partition("\n")[0]}
 
 
 def _say_remarks(question, name, sources, values=None):
-    """Say on stderr what the user should know of what was read."""
+    """Print the features' remarks on what was read to stderr."""
     place = "standard input" if name == words.STANDARD_INPUT else words.shortened(name) if _is_text(sources) else name
     parts = [source.content if isinstance(source.content, tuple) else (source.content,) for source in sources]
     for number, (field, feature) in enumerate(question.fed.items()):
@@ -273,7 +275,7 @@ def _is_text(sources):
 
 
 def _end(failures, answers):
-    """Say what was not answered, and leave with the status that says so."""
+    """Report the failures and exit: UserError if nothing was answered, else SystemExit with status 1."""
     if len(failures) == 1 and not answers:
         raise failures[0]
     for error in failures:
@@ -284,11 +286,11 @@ def _end(failures, answers):
 
 
 def _ask(exported, question, given, source):
-    """The answer to a request: {output: array}.
+    """The answer to a request: {output: array}. UserError if the request is refused.
 
     Args:
-        given: {input: array} besides the single numbers.
-        source: the Source that it is about, or words.
+        given: {input: array} of the inputs that are not scalar.
+        source: the Source of the request, or a description of it, for the message.
     """
     import tensorflow as tf
 
@@ -310,12 +312,12 @@ def _ask(exported, question, given, source):
 
 
 def _unreadable(question):
-    """What is said of a file in which TensorFlow itself fails; "" where nothing is known of it."""
+    """The features' message for a file that TensorFlow cannot read; "" if they have none."""
     return next((feature.unreadable for feature in question.fed.values() if feature.unreadable), "")
 
 
 def _shortened(who):
-    """Who is asked about, in a message: a file's path in full, of a text its beginning."""
+    """An INPUT in a message: the full path of a file, or the beginning of a text."""
     return who if os.path.exists(who) else words.shortened(who.partition("\n")[0], LONGEST_PLACE)
 
 
@@ -334,7 +336,7 @@ def _strings(value):
 
 
 def _trimmed(answer, question):
-    """{output: value} without what fills the batch up; of a line without an answer, "" or None."""
+    """{output: value} without the padding of the batch; for a line without an answer "" or None."""
     if answer.values is None:
         return {name: "" if feature.kind == "text" else None for name, feature in question.outputs.items()}
     row = {name: (question.outputs[name], value) for name, value in answer.values.items()}
@@ -342,14 +344,14 @@ def _trimmed(answer, question):
 
 
 def _shown(question):
-    """The outputs that tables and CSV files have: of lines, those with one value a line."""
+    """The outputs in tables and CSV files: all, or for lines those with one value per line."""
     if not question.by_line:
         return question.outputs
     return {name: feature for name, feature in question.outputs.items() if len(question.shapes[name]) == 1}
 
 
 def _print_answers(answers, question):
-    """A table, one row an answer."""
+    """Print a table with one row per answer."""
     shown, lines = _shown(question), []
     for answer in answers:
         values = _trimmed(answer, question)
@@ -367,7 +369,7 @@ def _write_out(out, answers, question):
     rows = [_trimmed(answer, question) for answer in answers]
     if out.suffix in writers:
         name, feature = writers[out.suffix]
-        writer = next(iter(question.fed.values())) if question.by_line else feature  # lines stay in one file
+        writer = next(iter(question.fed.values())) if question.by_line else feature  # lines are written to one file
         values, likes = [row[name] for row in rows], [answer.read for answer in answers]
         _say_written(lambda: writer.write_all(values, out, likes), out)
     elif out.suffix == ".csv":
@@ -394,7 +396,7 @@ def _write(path, text):
 
 
 def _say_written(write, path):
-    """Call `write`, and say which files it has written."""
+    """Call `write`, and print the paths that it returns, those of the files it wrote."""
     try:
         for place in write():
             print(printable(f"written: {place}"))

@@ -1,4 +1,4 @@
-"""What a result depends on besides its settings: versions of the packages, commit of the code."""
+"""Versions of the packages and the commit of the code, on which a result depends besides its settings."""
 
 import contextlib
 import importlib.metadata
@@ -10,7 +10,7 @@ PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensor
 
 
 def versions():
-    """{package: version} of Python and of what the result depends on."""
+    """{package: version} of Python and of the installed PACKAGES."""
     versions_of = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -19,7 +19,7 @@ def versions():
 
 
 def git_commit():
-    """The commit of the code that runs, with "+changes" where the tree differs from it; None outside a checkout."""
+    """The commit of the running code, with "+changes" if files differ from it; None outside a git checkout."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()

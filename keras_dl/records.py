@@ -1,8 +1,8 @@
-"""What the JSON files of runs and exports hold: one schema a file, checked when the file is read.
+"""The contents of the JSON files of runs and exports: one schema per file, checked when the file is read.
 
-Whoever gets a value from here may rely on the fields that its schema names, and on values in between that are plain
-JSON: no key twice, no number beyond 64 bits, not nested deeper than DEEPEST. Fields that a schema does not name may
-hold anything. A file that is damaged, or that somebody wrote by hand, is one line that names the file and the field.
+The values returned here have the fields of their schema and are plain JSON: no duplicate keys, no number of more than
+64 bits, not nested deeper than DEEPEST. Fields that a schema does not name may hold any value. For a file that is
+damaged or was edited wrongly, the error is one line with the file and the field.
 """
 
 import json
@@ -21,7 +21,7 @@ from keras_dl.errors import UserError
 LARGEST = 2**25  # bytes of a file
 DEEPEST = 50  # objects and lists within each other
 MOST = sys.float_info.max
-PLACE = re.compile(r"\.([^.\[`]+)|\[(?:(\d+)|\.\.\.)\]")  # a field, an index, or one of the keys
+PLACE = re.compile(r"\.([^.\[`]+)|\[(?:(\d+)|\.\.\.)\]")  # a field, an index, or [...] for any key
 ANY = "..."
 
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
@@ -41,11 +41,11 @@ class Tensor(TypedDict):
     dtype: DType
     shape: Annotated[list[Annotated[int, Meta(ge=0, lt=2**31)] | None], Meta(max_length=16)]
     default: NotRequired[bool | int | float | str]
-    feature: NotRequired[str]  # where its config stands in the card's features
+    feature: NotRequired[str]  # key of its config in the card's features
 
 
 class Measured(TypedDict):
-    """What the largest requests of an endpoint took, in megabytes above the loaded model."""
+    """The cost of the largest requests of an endpoint: seconds, and megabytes besides the loaded model."""
 
     peak_mb: Finite
     seconds: Finite
@@ -65,7 +65,7 @@ class Endpoint(TypedDict):
 
 
 class Data(TypedDict):
-    """What `predict` needs to know of music, in cards of before features."""
+    """What `predict` needs to know about music, in cards of versions before features."""
 
     steps_per_beat: NotRequired[Annotated[int, Meta(ge=1, le=10_000)]]
     beats_per_minute: NotRequired[Annotated[float, Meta(gt=0, le=10_000)]]
@@ -111,14 +111,14 @@ class Execution(TypedDict):
 
 
 class Split(TypedDict):
-    """What identifies a split of a run's data."""
+    """The identity of a split of a run's data: number of examples and digest."""
 
     examples: Count
     digest: str
 
 
 class Fingerprint(TypedDict):
-    """What identifies a run's data, data.fingerprint."""
+    """The identity of a run's data, as data.fingerprint returns it."""
 
     train: Split
     validation: Split
@@ -128,7 +128,7 @@ class Fingerprint(TypedDict):
 
 
 class Settings(TypedDict):
-    """What a resume asks of a run's command line; settings.parse checks the others."""
+    """The settings of a run that `resuming` reads; settings.parse checks the others."""
 
     epochs: NotRequired[Count]
     formats: NotRequired[list[str]]
@@ -152,7 +152,7 @@ class Finished(TypedDict):
 
 
 class Domain(TypedDict):
-    """What a hyperparameter may be, by its kind."""
+    """keras-tuner's config of a hyperparameter: its values or range."""
 
     name: str
     conditions: list[dict[str, Any]]
@@ -174,7 +174,7 @@ class Hyperparameter(TypedDict):
 
 
 class Trial(TypedDict):
-    """One trial of a search. Of a completed one the score is a number."""
+    """One trial of a search. The score of a completed trial is a number, of a failed one None."""
 
     trial: Count
     values: dict[str, Scalar]
@@ -199,7 +199,7 @@ class Best(TypedDict):
 
 
 class State(TypedDict):
-    """What a checkpoint holds besides arrays."""
+    """The part of a checkpoint that is not arrays."""
 
     epoch: Count
     step: Count
@@ -210,10 +210,11 @@ class State(TypedDict):
 
 
 def run(folder):
-    """config.json of the run in `folder`, of which its other records are checked as well.
+    """config.json of the run in `folder`. The run's other JSON files are checked too.
 
     Raises:
-        UserError: one of them is not as its schema has it, or they contradict each other; says which, and the field.
+        UserError: a file does not have its schema, or two files contradict each other; the message names the
+            file and the field.
     """
     config = read(folder / "config.json", Config)
     if os.path.lexists(folder / "finished.json"):
@@ -230,7 +231,7 @@ def run(folder):
 
 
 def trials(path):
-    """The trials in the file `path`, in their order; UserError where a record is not as a search writes it."""
+    """The trials in the file `path`, in their order; UserError if a record is not valid."""
     records = read(path, Trials)
     for number, record in enumerate(records):
         wrong = _wrong_with(record, number)
@@ -240,17 +241,17 @@ def trials(path):
 
 
 def best(path):
-    """The result of a search in the file `path`; UserError where it is not as a search writes it."""
+    """The result of a search in the file `path`; UserError if it does not have its schema."""
     return read(path, Best)
 
 
 def drawn(values):
-    """A trial's values without what Hyperband adds for itself."""
+    """A trial's values without those that Hyperband adds (tuner/...)."""
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
 def _wrong_with(record, number):
-    """What of a trial's record cannot be, or None."""
+    """What is wrong with a trial's record, as text for a message; None if nothing is."""
     if record["trial"] != number:
         return f"trial: must be {number}; got {record['trial']}"
     if (record["status"] == "COMPLETED") != (record["score"] is not None):
@@ -263,7 +264,7 @@ def _wrong_with(record, number):
     for entry in record["space"]:
         domain, value = entry["config"], record["values"].get(entry["config"]["name"])
         if domain["name"] in record["values"] and not _allowed(entry["class_name"], domain, value):
-            return f"values.{domain['name']}: is not one of those that its space has; got {value!r}"
+            return f"values.{domain['name']}: is not in its space; got {value!r}"
     return None
 
 
@@ -283,18 +284,19 @@ def _whole(value):
 
 
 def read(path, schema):
-    """The JSON value in the file `path`, of which `schema` holds.
+    """The JSON value in the file `path`, checked against `schema`.
 
     Args:
         path: of the file.
         schema: one of this module's, or another type that msgspec.convert takes.
 
     Raises:
-        UserError: the file cannot be read, is no JSON in UTF-8, or is not as the schema has it; says the field.
+        UserError: the file cannot be read, is not JSON in UTF-8, or does not have the schema; the message names the
+            field.
     """
     path = Path(path)
     try:
-        if not path.is_file():  # a pipe would keep us waiting
+        if not path.is_file():  # reading a pipe could wait forever
             raise UserError(f"{path} is no file.")
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path} is damaged: it may have at most {LARGEST} bytes; it has {path.stat().st_size}.")
@@ -305,7 +307,7 @@ def read(path, schema):
 
 
 def parse(data, schema, where):
-    """The JSON value in `data`, bytes, as `read` gives that of a file; `where` it stands is said in the message."""
+    """As `read`, for JSON in `data` (bytes); `where` names its origin in error messages."""
     try:
         value = json.loads(
             data.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_int=_integer, parse_float=_float
@@ -318,16 +320,16 @@ def parse(data, schema, where):
         raise UserError(f"{where} is damaged: {error}.") from error
     if _depth(value) > DEEPEST:
         raise UserError(f"{where} is damaged: it is nested too deeply; at most {DEEPEST} levels.")
-    if (place := _half_a_character(value)) is not None:
+    if (place := _not_utf8(value)) is not None:
         raise UserError(f"{where} is damaged: {place or 'it'}: a text ends within a character (a lone surrogate).")
     return check(value, schema, where)
 
 
 def check(value, schema, where):
-    """`value`, of which `schema` holds.
+    """`value`, checked against `schema`.
 
     Raises:
-        UserError: it does not; says `where` and which field.
+        UserError: it does not have the schema; the message says `where` and which field.
     """
     try:
         msgspec.convert(value, schema)
@@ -345,7 +347,7 @@ def convert(value, kind, where):
 
 
 def _said(complaint, value, schema):
-    """msgspec's "Expected `int`, got `str` - at `$.a[...].b`" with the field first, and its keys by name."""
+    """msgspec's "Expected `int`, got `str` - at `$.a[...].b`" with the field first, and its keys instead of [...]."""
     what, _, place = complaint.partition(" - at `$")
     what = what[0].lower() + what[1:].rstrip(".")
     steps = [int(number) if number else name or ANY for name, number in PLACE.findall(place)]
@@ -365,7 +367,7 @@ def _at(value, steps):
 
 
 def _with(value, steps, new):
-    """`value` with `new` at the place to which the steps lead."""
+    """A copy of `value` with `new` at the path `steps`."""
     if not steps:
         return new
     copy = value.copy()
@@ -389,8 +391,8 @@ def _no_key_twice(pairs):
     return value
 
 
-def _half_a_character(value, place=""):
-    """The field of `value` that is no text in UTF-8, or whose name is none; None where all are."""
+def _not_utf8(value, place=""):
+    """The path of a text or key in `value` that cannot be encoded in UTF-8; None if there is none."""
     if isinstance(value, str):
         try:
             value.encode("utf-8")
@@ -400,10 +402,10 @@ def _half_a_character(value, place=""):
     inner = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
     for key, item in inner:
         below = f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}".lstrip(".")
-        best_trial = _half_a_character(key if isinstance(key, str) else "", below)
-        best_trial = _half_a_character(item, below) if best_trial is None else best_trial
-        if best_trial is not None:
-            return best_trial
+        field = _not_utf8(key if isinstance(key, str) else "", below)
+        field = _not_utf8(item, below) if field is None else field
+        if field is not None:
+            return field
     return None
 
 

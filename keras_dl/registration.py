@@ -1,8 +1,9 @@
-"""`import keras_dl` is enough for keras.models.load_model: Keras finds our classes when it meets their names.
+"""Lazy registration of our classes with Keras: `import keras_dl` is enough for keras.models.load_model.
 
-A saved model names a class of ours "keras_dl>LSTM", and Keras looks that name up in its custom objects, where the
-decorator keras.saving.register_keras_serializable("keras_dl") puts the class once its module is imported. Until then a
-stand-in has the name there: when Keras asks it for an object, it imports the module, and the class takes its place.
+A saved model refers to our classes by names such as "keras_dl>LSTM", which Keras looks up in its custom objects. The
+decorator keras.saving.register_keras_serializable("keras_dl") adds a class when its module is imported. Until then a
+stand-in is registered under the name: when Keras creates an object with it, it imports the module, and the class
+replaces it.
 """
 
 import functools
@@ -17,7 +18,7 @@ REGISTERED = re.compile(rf"^{DECORATOR}(?:@.*\n)*class (\w+)", re.MULTILINE)
 
 @functools.cache
 def names():
-    """{class name: its module}, of all classes in this package that are registered with Keras, read from the sources.
+    """{class name: its module} of all classes in this package with the decorator, found by searching the source files.
 
     >>> names()["LSTM"]
     'keras_dl.layers.recurrent'
@@ -31,14 +32,14 @@ def names():
 
 
 def register(keras):
-    """Put a stand-in for each of our classes that is not imported yet into Keras' custom objects."""
+    """Add a stand-in for each of our classes that is not imported yet to Keras' custom objects."""
     custom_objects = keras.saving.get_custom_objects()
     for name, module in names().items():
         custom_objects.setdefault(f"keras_dl>{name}", _stand_in(name, module))
 
 
 def _stand_in(name, module):
-    """A class that creates objects of `module`'s class `name`."""
+    """A class whose constructor and from_config create objects of class `name` of `module`, which they import."""
 
     def real():
         return getattr(importlib.import_module(module), name)

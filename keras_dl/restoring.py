@@ -1,6 +1,6 @@
-"""Whether what a checkpoint holds can be put into a model and its callbacks, and how callbacks are put back.
+"""Checks whether a checkpoint fits a model and its callbacks, and restores the state of callbacks.
 
-A checkpoint may be whole and wrong inside: of another model, or changed by somebody. All is checked before anything is
+A complete checkpoint can still have wrong contents: of another model, or edited. All is checked before anything is
 assigned.
 """
 
@@ -9,13 +9,14 @@ import tensorflow as tf
 
 
 def check(arrays, state, *, variables, weights, callbacks, steps):
-    """Raise ValueError, which names the entry, unless a checkpoint's content can be put back.
+    """Raise ValueError, which names the entry, unless a checkpoint's contents can be restored.
 
     Args:
-        arrays, state: as checkpoint.newest gives them; the state is as records.State has it.
-        variables, weights: of the model: all that move in training, and those of which the best epoch's are kept.
+        arrays, state: as checkpoint.newest returns them; the state is a records.State.
+        variables: all variables of the training, in the order of the arrays variable/0, variable/1, ...
+        weights: the model's weights, in the order of the arrays best/0, best/1, ..., those of the best epoch.
         callbacks: Keras callbacks, in their order.
-        steps: function of an epoch: how many steps it has.
+        steps: steps(epoch) -> number of steps of the epoch.
     """
     check_values("variable", variables, numbered(arrays, "variable/"))
     best = numbered(arrays, "best/")
@@ -35,7 +36,7 @@ def check(arrays, state, *, variables, weights, callbacks, steps):
 
 
 def callback_state(callback):
-    """(JSON values, arrays) of a callback."""
+    """The state of a callback: ({name: JSON value}, {name: array})."""
     state = callback.get_state() if hasattr(callback, "get_state") else _plain(vars(callback))
     arrays = {}
     for name, value in list(state.items()):
@@ -47,7 +48,7 @@ def callback_state(callback):
 
 
 def _plain(attributes):
-    """What can be written of a Keras callback: its numbers, texts and lists of arrays (EarlyStopping's weights)."""
+    """The attributes of a Keras callback that can be saved: numbers, strings, arrays, lists of arrays."""
     kinds = (bool, int, float, str, type(None), np.ndarray)
 
     def writable(value):
@@ -58,7 +59,7 @@ def _plain(attributes):
 
 
 def set_callback_state(callback, state, arrays):
-    """Put back what callback_state gave."""
+    """Restore the state that callback_state returned."""
     lists = {}
     for name, value in arrays.items():
         if name.endswith("]"):
@@ -68,7 +69,7 @@ def set_callback_state(callback, state, arrays):
         callback.set_state(state)
         return
     if hasattr(callback, "_set_monitor_op"):
-        # Keras turns min_delta's sign when it first needs the operator: do that now, and leave min_delta alone.
+        # Keras flips min_delta's sign when it sets the operator: let it do so now, and do not restore min_delta.
         callback._set_monitor_op()
         state = {name: value for name, value in state.items() if name not in ("min_delta", "monitor_op")}
     vars(callback).update(state)
@@ -80,17 +81,17 @@ def check_values(name, variables, values):
         raise ValueError(f"{name}: must have {len(variables)} arrays; it has {len(values)}")
     for i, (variable, value) in enumerate(zip(variables, values, strict=True)):
         wanted = tuple(variable.shape), np.dtype(tf.as_dtype(variable.dtype).as_numpy_dtype)
-        # NumPy writes bfloat16 as bytes without a meaning: both are of the kind "V".
+        # NumPy saves bfloat16 as raw bytes: both are of kind "V".
         same = value.dtype == wanted[1] or value.dtype.kind == wanted[1].kind == "V"
         if value.shape != wanted[0] or not same:
             raise ValueError(f"{name}/{i}: must be {wanted[1]} {wanted[0]}; it is {value.dtype} {value.shape}")
 
 
 def _check_callback_state(callback, state, arrays, who):
-    """Raise ValueError where what is to be put into a callback is not of the kind of what it has."""
+    """Raise ValueError if a saved value has another type than the callback's current one, or is missing."""
     for name, value in callback_state(callback)[0].items():
         saved = state.get(name)
-        if name not in state:  # an attribute of a Keras callback may have become what is not written
+        if name not in state:  # attributes of a Keras callback are saved only while they have a type that can be saved
             if hasattr(callback, "get_state") and not any(key.partition("[")[0] == name for key in arrays):
                 raise ValueError(f"{who}.{name}: is missing")
         elif value is not None and saved is not None and _kind(saved) != _kind(value):
@@ -102,12 +103,12 @@ def _kind(value):
 
 
 def below(arrays, prefix):
-    """The arrays whose names begin with `prefix`, under the rest of their names."""
+    """The arrays whose names begin with `prefix`, by the rest of their names."""
     return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 def numbered(arrays, prefix):
-    """The arrays prefix0, prefix1 ...; ValueError where one is missing among them."""
+    """The list of the arrays prefix0, prefix1, ...; ValueError if one in between is missing."""
     count = sum(name.startswith(prefix) for name in arrays)
     missing = [f"{prefix}{i}" for i in range(count) if f"{prefix}{i}" not in arrays]
     if missing:

@@ -1,6 +1,6 @@
-"""What must hold before a run goes on: the data are the same, and there is something left to do.
+"""Checks before a run is resumed: the data are the same, and there is something left to do.
 
-runs.start asks here when --resume is given: `check` before anything is written, `go_on` behind it.
+With --resume, runs.start calls `check` before anything is written, and then `go_on`.
 """
 
 import json
@@ -13,19 +13,19 @@ KEPT_UP_TO_DATE = ("epochs", "save_minutes", "formats", "histograms")  # setting
 
 
 def check(path, settings, data):
-    """Refuse what would go wrong unseen.
+    """Refuse to resume a run with other data, or with a number of epochs that makes no sense.
 
     Args:
         path: the run's folder.
         settings: {field: value} of the command line.
-        data: data.fingerprint of the data as they are now, or None.
+        data: data.fingerprint of the data as they are now; None: the data are not checked.
 
     Returns:
-        Sentences to be said.
+        A tuple of sentences for the user.
 
     Raises:
-        UserError: the data are not those of the run, or --epochs is fewer than a finished run has trained, or more
-            than it can reach.
+        UserError: the data are not those of the run, --epochs is below the number that a finished run has trained, or
+            above it although the run had stopped early.
     """
     config, notes = records.read(path / "config.json", records.Config), ()
     if data is not None and "data" not in config:
@@ -55,12 +55,12 @@ def check(path, settings, data):
 
 
 def as_trained(path, settings):
-    """The settings, with no fewer epochs than an unfinished run has trained: its card must say what was done."""
+    """The settings with `epochs` at least as many as were trained, so that the card states the real number."""
     return settings | {"epochs": max(settings["epochs"], _trained(path))} if "epochs" in settings else settings
 
 
 def asks_for_more(path, settings):
-    """Whether the settings ask for more than a finished run in `path` has done: epochs, or formats of the export."""
+    """Whether the settings have more epochs than a finished run in `path`, or further export formats."""
     config = records.read(path / "config.json", records.Config)
     done = _finished_epochs(path, config)
     more_epochs = done is not None and settings.get("epochs", done) > done
@@ -68,7 +68,7 @@ def asks_for_more(path, settings):
 
 
 def go_on(path, settings):
-    """Note in config.json what this start changes; a finished run with more to do is no longer finished."""
+    """Write the changed settings to config.json; if a finished run has more to do, delete its finished.json."""
     config = records.read(path / "config.json", records.Config)
     more = asks_for_more(path, settings)
     now = {name: settings[name] for name in KEPT_UP_TO_DATE if name in settings}
@@ -79,7 +79,7 @@ def go_on(path, settings):
 
 
 def differences(before, now):
-    """What differs between two fingerprints, in words: ["train: 180 -> 183 examples", "classes: cats -> kittens"]."""
+    """The differences of two fingerprints as texts: ["train: 180 -> 183 examples", "classes: cats -> kittens"]."""
     changes = []
     for part in ("train", "validation", "test"):
         counts = before[part]["examples"], now[part]["examples"]
@@ -101,13 +101,13 @@ def differences(before, now):
 
 
 def _trained(path):
-    """Epochs in history.csv."""
+    """Number of epochs in history.csv."""
     file = path / "history.csv"
     return max(0, len(file.read_bytes().splitlines()) - 1) if file.exists() else 0
 
 
 def _finished_epochs(path, config):
-    """For how many epochs a finished run was trained or asked; None where it is not finished or has none."""
+    """Number of epochs that a finished run was given or has trained, the larger; None if not finished or unknown."""
     if not (path / "finished.json").exists():
         return None
     epochs = records.read(path / "finished.json", records.Finished).get("epochs", config["settings"].get("epochs"))

@@ -1,6 +1,6 @@
-"""A run: its folder, what it notes there, how it is resumed.
+"""A run: its folder, its records there, and how it is resumed.
 
-`start` takes a folder runs/<app>/<model>-<dataset>-<n>, or finds the one to resume, and puts the settings into
+`start` creates a folder runs/<app>/<model>-<dataset>-<n>, or finds the one to resume, and writes the settings to
 config.json. This module imports TensorFlow only inside functions.
 """
 
@@ -17,12 +17,12 @@ from keras_dl import lock as locks
 from keras_dl.atomic import write_atomic
 from keras_dl.errors import UserError, printable
 
-# Settings that were flags of their own before they were of the optimizer.
+# Settings that are now in the group `optimizer`, and in older runs at the top level.
 OPTIMIZER_BEFORE = {
     "learning_rate", "schedule", "decay_after", "decay_factor", "warmup", "beta_2", "epsilon", "weight_decay",
     "clipnorm",
 }  # fmt: skip
-# What may differ between a run and its resumption: none of it moves a bit of the result.
+# Settings that may differ on a resume: they do not change the results of the steps.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
 
 
@@ -31,11 +31,14 @@ class Run:
     """One training run: its folder, its seed and its strategy.
 
     Attributes:
-        path: the run's folder; root: the parent of runs/ and saved_models/.
-        name: "<model>-<dataset>"; app: name of the app's file.
-        settings: the command line as a dict; command: as a line to paste.
+        path: the run's folder.
+        root: the parent folder of runs/ and saved_models/.
+        name: "<model>-<dataset>".
+        app: name of the app.
+        settings: the command line as a dict.
+        command: the command line as a line to paste.
         strategy: the tf.distribute strategy, None for TensorFlow's default.
-        resumed: whether it goes on with an earlier start.
+        resumed: whether the run was started before and is continued now.
     """
 
     path: Path
@@ -47,10 +50,10 @@ class Run:
     strategy: object = None
     resumed: bool = False
     command: str = ""
-    throwaway: bool = False  # its folder goes with the process (a smoke test's)
-    logs: Path | None = None  # TensorBoard's folder where it is not path/tensorboard (a trial's)
-    lock: locks.Lock | None = None  # on `path`, until the run is finished or gone
-    models: weakref.WeakSet | None = None  # those that `build` made; None: training.fit takes any model
+    throwaway: bool = False  # its folder is deleted when the process ends (a smoke test's)
+    logs: Path | None = None  # TensorBoard's folder if it is not path/tensorboard (a trial's)
+    lock: locks.Lock | None = None  # on `path`, until the run is finished or the process ends
+    models: weakref.WeakSet | None = None  # the models that `build` made; None: training.fit accepts any model
 
     @property
     def tensorboard(self):
@@ -73,7 +76,7 @@ class Run:
         return _folder(self.root / "saved_models")
 
     def trial(self, number):
-        """The run of one trial of the search: a folder below this one, and a seed of its own."""
+        """The Run of trial `number` of the search, with its own seed and a folder inside this run's."""
         return dataclasses.replace(
             self,
             path=self.tuner / "trials" / f"{number:03d}",
@@ -83,9 +86,10 @@ class Run:
         )
 
     def build(self, compiled, *arguments):
-        """Return compiled(*arguments), made under the run's strategy and from its seed, whatever was built before.
+        """Return compiled(*arguments), called under the run's strategy and with its seed, whatever was built before.
 
-        training.fit of a run that `start` returned takes no other model: its first weights would have no seed.
+        For a run that `start` returned, training.fit accepts only models made here: the initial weights of others would
+        not depend on the run's seed.
         """
         self.reseed()
         with self.scope():
@@ -99,13 +103,13 @@ class Run:
         return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
 
     def note(self, name, value):
-        """Add to config.json what was settled while running."""
+        """Set the field `name` of config.json to `value`."""
         config = self.path / "config.json"
         known = records.read(config, records.Config) if config.exists() else {}
         write_atomic(config, json.dumps(known | {name: value}, indent=2))
 
     def reseed(self):
-        """Put every global generator back to the run's seed: what is built next does not depend on what ran before."""
+        """Set all global random generators to the run's seed: what follows does not depend on what ran before."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
@@ -115,12 +119,12 @@ class Run:
 
     @property
     def finished(self):
-        """What finish() wrote, or None."""
+        """The contents of finished.json (records.Finished), which `finish` wrote; None if the run is not finished."""
         file = self.path / "finished.json"
         return records.read(file, records.Finished) if os.path.lexists(file) else None
 
     def finish(self, metrics):
-        """Mark the run as done, with {name: float}: --resume takes the newest that is not."""
+        """Write finished.json with the test metrics {name: float}, and release the lock."""
         done = {"metrics": metrics} | {name: self.settings[name] for name in ("epochs",) if name in self.settings}
         write_atomic(self.path / "finished.json", json.dumps(done, indent=2))
         if self.lock is not None:
@@ -128,16 +132,16 @@ class Run:
 
 
 def finished(settings, app):
-    """What the run that --resume means has ended with, where it has ended and nothing more is asked of it; says so.
+    """The test metrics of the run to resume, if it is finished and nothing more is asked of it; they are printed.
 
-    It is known without TensorFlow, and without the data.
+    Neither TensorFlow nor the data are loaded.
 
     Args:
         settings: the settings.Common of the command line.
         app: name of the app.
 
     Returns:
-        {name: float}, the metrics of the test split; None where there is something to do.
+        {name: float}, the metrics of the test split; None if there is something to do, or without --resume.
 
     Raises:
         UserError: there is no such run, or it was made with other settings.
@@ -160,21 +164,21 @@ def finished(settings, app):
 
 
 def start(machine, *, app, name, data=None, notes=()):
-    """Take or find the folder of a run, and say where it is.
+    """Create the folder of a run, or with --resume find it, and print its path.
 
     Args:
         machine: the machine.Machine that machine.prepare returned, with the settings.
-        app: name of the app; its runs stand in runs/<app>/.
+        app: name of the app; its runs are in runs/<app>/.
         name: "<model>-<dataset>".
-        data: data.fingerprint of the splits; a run is resumed only with the same. None: it is not checked.
-        notes: sentences on the data that the user should read first.
+        data: data.fingerprint of the splits; a run is resumed only with the same data. None: the data are not checked.
+        notes: sentences about the data, to be printed.
 
     Returns:
-        A Run. That a finished one has nothing more to do, `finished` says before.
+        A Run. (Call `finished` first, to see whether a run to resume has anything left to do.)
 
     Raises:
-        UserError: an --out or a run that cannot be written, a run to resume that is not there, one on which another
-            process is at work, or one that was made with other settings or of other data.
+        UserError: --out or the run's folder cannot be written; or the run to resume does not exist, is in use by
+            another process, or was made with other settings or data.
     """
     from keras_dl import resuming
 
@@ -215,13 +219,15 @@ def start(machine, *, app, name, data=None, notes=()):
 
 
 def run_to_resume(root, app, which):
-    """The folder that --resume means.
+    """The folder of the run to resume.
 
     Args:
-        root: what --out says. app: name of the app. which: a run's name, or "newest" for the newest unfinished one.
+        root: value of --out.
+        app: name of the app.
+        which: value of --resume: a run's name, or "newest" for the newest unfinished one.
 
     Raises:
-        UserError: there is none; those that are there are listed.
+        UserError: there is no such run; the message lists the runs that exist.
     """
     runs = paths.out(root) / "runs" / app
     all_runs = [p for p in runs.glob("*") if (p / "config.json").exists()]
@@ -249,6 +255,7 @@ def _throwaway(settings):
 
 
 def new_folder(root, app, name):
+    """Create runs/<app>/<name>-<n> below `root`, n one more than the largest so far; UserError if that fails."""
     name, runs = paths.shortened(name), root / "runs" / app
     try:
         runs.mkdir(parents=True, exist_ok=True)
@@ -267,7 +274,7 @@ def new_folder(root, app, name):
 
 
 def hold(path, resumed):
-    """The lock on a run's folder; a new folder that cannot be written is taken away again."""
+    """Lock a run's folder; UserError if another process has the lock, or if the folder cannot be written."""
     try:
         return locks.hold(path)
     except locks.HeldByAnotherProcess as other:
@@ -285,7 +292,7 @@ def settings_of(path):
     """The settings with which the run in `path` was made.
 
     Raises:
-        UserError: a file of the run is damaged; says which, and the field.
+        UserError: a file of the run is damaged; the message names file and field.
     """
     config = records.run(path)
     if "settings" not in config:
@@ -294,7 +301,7 @@ def settings_of(path):
 
 
 def _grouped(settings):
-    """The settings of a run that was made before the optimizer's were a group of their own, as they are now."""
+    """Settings in today's form, with the optimizer's in a group; in older runs they are at the top level."""
     if not isinstance(settings.get("optimizer"), str):
         return settings
     group = {"name": settings["optimizer"]}
@@ -321,7 +328,7 @@ def _same_settings(path, asked):
     before, asked = _flat(settings_of(path)), _flat(asked)
     free, schedule = set(FREE_ON_RESUME), before.get("schedule", "constant")
     if schedule not in ("constant", "decay", "noam"):
-        free.discard("epochs")  # the schedule is spread over that many
+        free.discard("epochs")  # the schedule depends on the number of epochs
     other = [k for k in asked if k not in free and k in before and asked[k] != before[k]]
     if other:
         said = "; ".join(f"{k}={before[k]!r}, now {asked[k]!r}" for k in other)

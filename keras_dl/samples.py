@@ -1,4 +1,4 @@
-"""What a generative model makes as it learns, on TensorBoard: text, pictures, sound, alignments."""
+"""Samples of a generative model during training, on TensorBoard: text, pictures, sound, alignments."""
 
 import contextlib
 
@@ -8,11 +8,11 @@ from keras_dl import summaries
 
 
 class Samples(keras.callbacks.Callback):
-    """Call `show()` after epochs 1, 2, 4, 8 ... and at the end.
+    """Calls `show()` after epochs 1, 2, 4, 8, ... and at the end of training.
 
     Args:
-        run: the runs.Run; what is shown goes to run.tensorboard / "samples".
-        show: writes with tf.summary what the model makes at that moment.
+        run: the runs.Run; summaries go to run.tensorboard / "samples".
+        show: function that generates samples with the current weights and writes them with tf.summary.
     """
 
     def __init__(self, run, show):
@@ -20,14 +20,15 @@ class Samples(keras.callbacks.Callback):
         self.folder, self.show, self.epochs_done, self.begun = run.tensorboard / "samples", show, 0, False
 
     def on_epoch_end(self, epoch, logs=None):
-        if not self.begun:  # also what a run wrote that was killed before its first checkpoint
+        if not self.begun:  # also of a run that was killed before its first checkpoint
             self.purge(epoch)
         self.epochs_done, self.begun = epoch + 1, True
         if self.epochs_done & epoch == 0:
             self._write()
 
     def on_train_end(self, logs=None):
-        self.purge(self.epochs_done - 1)  # of the weights that stay; a finished run that is resumed ends a second time
+        # The last samples are replaced by those of the final weights; a finished run that is resumed gets here again.
+        self.purge(self.epochs_done - 1)
         self._write()
 
     def get_state(self):
@@ -37,7 +38,7 @@ class Samples(keras.callbacks.Callback):
         self.epochs_done = state["epochs_done"]
 
     def purge(self, epochs_done):
-        """Forget what was written after `epochs_done` epochs."""
+        """Delete what was written after `epochs_done` epochs."""
         with contextlib.suppress(FileNotFoundError):
             summaries.purge(self.folder, epochs_done)
 
@@ -47,12 +48,15 @@ class Samples(keras.callbacks.Callback):
 
 
 def attention_of(shown, subwords, source, target):
-    """The arguments of alignment_figure: where a model looks as it writes a target.
+    """The attention of a translation model for a sentence and its translation, as arguments of an alignment figure.
 
     Args:
-        shown: the model's with_attention(); of a Transformer the heads of its last layer but one are taken.
-        subwords: data.subwords.Subwords.
+        shown: the model's with_attention(); for a Transformer the heads of its last layer but one are used.
+        subwords: the Subwords of the model's data.
         source, target: a string each.
+
+    Returns:
+        {"weights": (T, S) or (h, T, S), "source": S strings, "target": T strings, "titles": one per head}.
     """
     tokens, (before, after, _) = subwords.sources([source]), subwords.targets([target])
     weights = shown({"source": tokens, "target": before}, training=False)["attention"][0].numpy()

@@ -1,4 +1,4 @@
-"""How good translations are: BLEU and chrF as sacrebleu has them, exact matches, and what becomes of them by length."""
+"""Scores of translations: BLEU and chrF by sacrebleu, exact matches, and scores by the length of the source."""
 
 import importlib.util
 
@@ -7,24 +7,27 @@ import numpy as np
 from keras_dl.arguments import OneOf, Seed, Tuple, Whole, check, checked, shown
 from keras_dl.errors import UserError
 
-RESAMPLES = 1000  # of a bootstrap
-LEVEL = 95  # percent of them that an interval holds
+RESAMPLES = 1000  # of a bootstrap interval
+LEVEL = 95  # percent of the resampled scores within an interval
 
 
 def of_translations(hypotheses, references):
-    """What is said of a system: {"bleu", "bleu_lowercase", "chrf", "exact_match" in percent, "signature" of BLEU}.
+    """Corpus scores of translations.
+
+    BLEU: Papineni et al. 2002, as standardised by Post (arXiv:1804.08771); chrF: Popovic 2015. bleu_lowercase is BLEU
+    of lower-cased text, closer to papers that score tokenised, lower-cased text.
 
     Args:
-        hypotheses, references: lists of strings, one reference each, as they are: sacrebleu tokenises (13a).
+        hypotheses, references: lists of strings, one reference per hypothesis, untokenised: sacrebleu tokenises (13a).
 
-    BLEU: Papineni et al. 2002, as Post (arXiv:1804.08771) fixed it; chrF: Popovic 2015. bleu_lowercase is the same of
-    lower-cased text, nearer to what papers have that score tokenised, lower-cased text.
+    Returns:
+        {"bleu", "bleu_lowercase", "chrf", "exact_match": in percent, "signature": sacrebleu's description of BLEU}.
 
     Raises:
-        UserError: sacrebleu is not installed; there are no strings, or not as many of one as of the other.
+        UserError: sacrebleu is not installed, the lists are empty, or their lengths differ.
 
-    >>> found = of_translations(["a dog runs in the park .", "b"], ["a dog runs in the park .", "c"])
-    >>> found["exact_match"]
+    >>> scores = of_translations(["a dog runs in the park .", "b"], ["a dog runs in the park .", "c"])
+    >>> scores["exact_match"]
     50.0
     """
     hypotheses, references = _pairs("scores.of_translations", hypotheses, references)
@@ -51,34 +54,34 @@ def by_length(
 
     Args:
         hypotheses, references: lists of strings.
-        lengths: (N,) of each source.
-        metric: "bleu" of the corpus of each bin, or "exact_match", in percent.
-        bins: how many, of about as many sentences each; where there are fewer lengths than that, one each.
+        lengths: (N,) integers, the length of each source.
+        metric: "bleu", corpus BLEU of each bin, or "exact_match", in percent.
+        bins: number of bins, with about equally many sentences; at most one per different length.
         seed: of the resampling.
 
     Returns:
-        A list of {"low", "high" (lengths, both within), "count", "score", "interval": [low, high] of 95 % of the
-        resampled scores (Koehn 2004)}.
+        A list with a dict per bin: {"low", "high": smallest and largest length, "count": number of sentences, "score",
+        "interval": [low, high] of 95 % of the resampled scores (Koehn 2004)}.
 
     Raises:
-        UserError: as of_translations has it; lengths are not one number of each.
+        UserError: as in of_translations; or `lengths` is not one number per sentence.
     """
     hypotheses, references = _pairs("scores.by_length", hypotheses, references)
     count = len(hypotheses)
     lengths = check("scores.by_length: lengths", Tuple(Whole(0, 2**62), count, count), _listed(lengths))
     lengths, rng = np.array(lengths), np.random.default_rng(seed)
-    of = _corpus_bleu if metric == "bleu" else _exact
-    matches = []
+    scorer = _corpus_bleu if metric == "bleu" else _exact
+    results = []
     for low, high in _bins(lengths, bins):
         rows = np.flatnonzero((lengths >= low) & (lengths <= high))
-        score = of([hypotheses[i] for i in rows], [references[i] for i in rows])
+        score = scorer([hypotheses[i] for i in rows], [references[i] for i in rows])
         draws = [score(rng.integers(0, len(rows), len(rows))) for _ in range(RESAMPLES)]
-        matches.append({
+        results.append({
             "low": int(low), "high": int(high), "count": len(rows),
             "score": score(np.arange(len(rows))),
             "interval": [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])],
         })  # fmt: skip
-    return matches
+    return results
 
 
 def _listed(lengths):
@@ -86,34 +89,35 @@ def _listed(lengths):
 
 
 def _pairs(who, hypotheses, references):
-    """Two lists of as many strings."""
+    """Both arguments as lists; UserError unless they are non-empty lists of strings of equal length."""
     for name, texts in (("hypotheses", hypotheses), ("references", references)):
         several = isinstance(texts, (list, tuple, np.ndarray)) and len(texts) > 0
         if not several or not all(isinstance(text, str) for text in texts):
             raise UserError(f"{who}: {name} must be a list of strings, at least one; got {shown(texts)}.")
     if len(hypotheses) != len(references):
         raise UserError(
-            f"{who}: hypotheses and references must be as many as each other; got {len(hypotheses)} and "
-            f"{len(references)}."
+            f"{who}: hypotheses and references must be equally many; got {len(hypotheses)} and {len(references)}."
         )
     return list(hypotheses), list(references)
 
 
 def _bins(lengths, bins):
-    """(shortest, longest) of each bin: min(bins, how many lengths there are) of them, cut at the quantiles; where two
-    quantiles are one length, at the next one."""
+    """(smallest, largest length) of each bin; min(bins, number of different lengths) bins.
+
+    Bins are cut at the quantiles of the lengths; if two quantiles are equal, the second cut is at the next length.
+    """
     values = np.unique(lengths)
     count = min(bins, len(values))
     cuts = [0]
     for number in range(1, count):
         quantile = int(np.quantile(lengths, number / count))
         cut = np.searchsorted(values, quantile)
-        cuts.append(np.clip(cut, cuts[-1] + 1, len(values) - (count - number)))  # each bin has a length at least
+        cuts.append(np.clip(cut, cuts[-1] + 1, len(values) - (count - number)))  # each bin has at least one length
     return [(values[a], values[b - 1]) for a, b in zip(cuts, [*cuts[1:], len(values)], strict=True)]
 
 
 def _corpus_bleu(hypotheses, references):
-    """The BLEU of any of the sentences, {indices: score}: the counts that it is made of are taken once."""
+    """A function indices -> corpus BLEU of these sentences, from n-gram counts that are computed once."""
     bleu = _metric("BLEU")
     counts = np.array(bleu._extract_corpus_statistics(hypotheses, [references]))
     return lambda rows: float(bleu._compute_score_from_stats(list(counts[rows].sum(0))).score)

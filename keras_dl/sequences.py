@@ -1,4 +1,5 @@
-"""Training a recurrent network on a long text: the state goes from batch to batch; weight noise; scheduled sampling.
+"""Training a recurrent network on a long text, with the state carried from batch to batch, weight noise and scheduled
+sampling.
 
 Sources: truncated backpropagation through time with the state carried over, Zaremba et al., arXiv:1409.2329, section 4;
 weight noise, Graves, "Practical Variational Inference" (2011) as Chung et al. (arXiv:1412.3555) use it; scheduled
@@ -16,22 +17,26 @@ from keras_dl.arguments import ArgumentError, ModelName, Number, Seed, Whole, ch
 
 @keras.saving.register_keras_serializable("keras_dl")
 class SequenceModel(keras.Model):
-    """A network that goes from step to step, with a training step of its own.
+    """Wraps a network that runs step by step, with a train_step for carried states, weight noise, scheduled sampling.
 
-    Batches are (x, y, weight): y and weight (B, T), and x what the network takes, or, where the state is carried over,
-    {its name: that, "start": (B,) bool}: the state of a row that starts is zero, of any other it is what the batch
-    before left. Training and evaluation carry states of their own, so that neither disturbs the other; both are
-    variables, and saved. (Of a Transformer all rows of a batch must start together.)
+    Batches are (x, y, weight), y and weight (B, T). With batch_size=0, x is the network's input; else x is {name of the
+    network's input: input, "start": (B,) bool}: rows with start=True begin with a zero state, the others with the state
+    that the batch before ended with. Training and evaluation have separate states, both in variables, which are saved.
+    (With a Transformer all rows of a batch must start together.)
 
     Args:
-        network: a model that goes from step to step (decoding.Stepwise, with read), as build_rnn, build_lstm, build_gru
-            and build_transformer_lm make it.
-        batch_size: B of every batch, where the state is carried over; 0: each batch is of whole sequences.
-        weight_noise: standard deviation of the normal noise that is added to the weights for the gradient of a step.
-        scheduled_sampling: probability with which an input of training is the model's own draw, not the text's.
+        network: a decoding.Stepwise with a method read, as build_rnn, build_lstm, build_gru and build_transformer_lm
+            return it.
+        batch_size: B of every batch, if the state is carried over; 0: the rows of a batch are whole sequences.
+        weight_noise: standard deviation of the Gaussian noise on the weights when a training step's gradient is
+            computed.
+        scheduled_sampling: probability with which an input in training is drawn from the model instead of the text.
         seed: of noise and draws.
 
-    Source: as the file says.
+    Raises:
+        ArgumentError: an argument does not fit its annotation.
+
+    Sources: as at the top of the file.
     """
 
     @checked(who="SequenceModel")
@@ -56,7 +61,7 @@ class SequenceModel(keras.Model):
         self.built = True
 
     def _carried(self, name):
-        """Variables, one for each tensor of a state, in the order of tf.nest.flatten."""
+        """Variables for a carried state, one for each of its tensors, in the order of tf.nest.flatten."""
         _, state = self.network.begin(rows=self.batch_size, grows=False)
         return [
             self.add_weight(name=f"{name}_{n}", shape=x.shape, dtype=x.dtype.name, initializer="zeros", trainable=False)
@@ -64,7 +69,7 @@ class SequenceModel(keras.Model):
         ]
 
     def call(self, inputs, training=False):
-        """Logits of sequences that begin here."""
+        """Logits of the inputs, from a zero state."""
         return self.network(self._inputs_of(inputs), training=training)
 
     def train_step(self, data):
@@ -90,12 +95,12 @@ class SequenceModel(keras.Model):
         return self._report(x, y, logits, loss, weight)
 
     def training_loss(self, data):
-        """The loss of a training step on a batch, at the weights without noise (parts.training_losses asks for it)."""
+        """The loss of a training step on a batch, without weight noise; for parts.training_losses."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         return self._loss(self._own_draws(x) if self.scheduled_sampling else x, y, weight, training=True)[1]
 
     def _loss(self, x, y, weight, training):
-        """(logits, loss) of a batch; where the state is carried over, it is taken and left."""
+        """(logits, loss) of a batch; a carried state is read and updated."""
         if not self.batch_size:
             logits = self(x, training=training)
         else:
@@ -111,7 +116,7 @@ class SequenceModel(keras.Model):
         return self.compute_metrics(x, y, logits, sample_weight=weight)
 
     def _begun(self, x, carried):
-        """(memory, state) of a batch: of a row that starts a new state, of any other the carried one."""
+        """(memory, state) before a batch: a zero state for rows that start, the carried state for the others."""
         memory, fresh = self.network.begin(rows=self.batch_size, grows=False)
 
         def chosen(new, variable):
@@ -122,10 +127,10 @@ class SequenceModel(keras.Model):
         return memory, tf.nest.pack_sequence_as(fresh, tensors)
 
     def _own_draws(self, x):
-        """The batch with each input but the first replaced, with the given probability, by the model's draw.
+        """x with each input after the first replaced by the model's draw, with probability scheduled_sampling.
 
-        The draws are made step by step, each seeing the inputs that were drawn before it; no gradient goes through a
-        draw, so training then takes the new inputs as it takes any.
+        The draws are made step by step, each given the inputs that were drawn before it. No gradient flows through a
+        draw, so the result is used like any other input.
         """
         tokens = self._inputs_of(x)
         batch, steps = tf.unstack(tf.shape(tokens))
@@ -144,7 +149,7 @@ class SequenceModel(keras.Model):
         return {**x, self.network.input.name: mixed} if isinstance(x, dict) else mixed
 
     def _inputs_of(self, x):
-        """What the network takes of a batch's x."""
+        """The network's input in a batch's x."""
         return x[self.network.input.name] if isinstance(x, dict) else x
 
     def get_config(self):
@@ -167,22 +172,22 @@ def exposure_gap(
     sequences: Whole(1, 100_000) = 64,
     seed: Seed = 0,
 ):
-    """What a language model thinks of its own continuations of a text, and of the text's.
+    """The negative log-likelihood of a language model on its own continuations of a text, and on the text's.
 
-    In training every input is the text's; when it writes, every input is its own. How far the two lie apart is what
-    Bengio et al. (arXiv:1506.03099) train against.
+    In training every input is from the text; in generation it is the model's own output. Scheduled sampling (Bengio et
+    al., arXiv:1506.03099) is meant to reduce the difference.
 
     Args:
-        network: a model of tokens that goes from step to step, as of SequenceModel.
-        stream: int32 (N,) tokens, from which the beginnings are taken at equal distances.
-        prime: tokens of a beginning; of a short stream half of it.
-        steps: tokens of a continuation; as many as a short stream has behind that.
-        sequences: how many beginnings, as far as the text has room for them.
+        network: a model of tokens, as in SequenceModel.
+        stream: int32 (N,) tokens, from which the primes are taken at equal distances.
+        prime: number of tokens before a continuation; at most half of the stream.
+        steps: number of tokens of a continuation; at most what the stream has after the prime.
+        sequences: number of continuations; fewer if the stream is too short for as many.
         seed: of the draws.
 
     Returns:
-        {"own": nats a token of the model's continuations under the model, "real": of the text's, "sequences": how
-        many, "steps": tokens of a continuation}.
+        {"own": mean nats per token on the model's own continuations, "real": on those of the text, "sequences": number
+        of continuations, "steps": tokens of each}.
 
     Raises:
         ArgumentError: an argument does not fit its annotation, or the stream has less than 2 tokens.

@@ -1,8 +1,8 @@
-"""A frozen dataclass becomes a typed command line, and a user's mistake becomes one line.
+"""Command lines from frozen dataclasses, with errors of one line.
 
-An app declares `class Config(Common)`; each field's comment is its help (tyro reads it). `parse` gives the filled
-dataclass, `run` calls an app's main and turns what the user did wrong into one line on stderr and exit status 2.
-Nothing here imports TensorFlow, so that `--help` and a mistyped flag answer at once.
+An app declares `class Config(Common)`; a field's comment is its help text (tyro reads it). `parse` returns an instance
+of it; `run` calls an app's main and turns a user's mistake into one line on stderr and exit status 2. Nothing here
+imports TensorFlow, so that `--help` and mistyped flags are answered at once.
 """
 
 import ast
@@ -22,8 +22,8 @@ import tyro
 from keras_dl import arguments, console, errors, paths, records, runs
 from keras_dl.arguments import Number, OneOf, Seed, Whole
 
-LONGEST = 300  # characters of tyro's messages
-LONGEST_WORD = 5000  # of a command line that is looked for in them
+LONGEST = 300  # longest message of tyro, in characters
+LONGEST_WORD = 5000  # longest word of a command line that is searched in such a message
 NEWEST = "newest"  # what a bare --resume means
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -32,16 +32,16 @@ class Checked:
     """A dataclass of settings whose values are checked against their annotations."""
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):  # NumPy's numbers become Python's: JSON and Keras take no others
+        for field in dataclasses.fields(self):  # NumPy's numbers to Python's, which JSON and Keras need
             value = getattr(self, field.name)
             if hasattr(value, "item") and getattr(value, "shape", None) == ():
                 object.__setattr__(self, field.name, value.item())
 
     def validate(self, group=""):
-        """Raise UserError where a value does not fit its annotation, or another value.
+        """Raise UserError if a value does not fit its annotation, or another value.
 
         Args:
-            group: the field of another dataclass that it is.
+            group: name of the field of the enclosing dataclass, if this is a group of flags.
         """
         for name, hint in get_type_hints(type(self), include_extras=True).items():
             value = getattr(self, name)
@@ -53,17 +53,17 @@ class Checked:
 
 @dataclasses.dataclass(frozen=True)
 class Common(Checked):
-    """What every app's command line has."""
+    """The flags of every app."""
 
-    device: str = "auto"  # auto, cpu, gpu or gpu:N; what is not there is an error, never silently the CPU
-    strategy: Literal["none", "mirrored"] = "none"  # tf.distribute: mirrored uses every GPU of this machine
+    device: str = "auto"  # auto, cpu, gpu or gpu:N; a device that does not exist is an error
+    strategy: Literal["none", "mirrored"] = "none"  # tf.distribute: mirrored uses all GPUs of this machine
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # Keras dtype policy
-    # of the weights, the order, the augmentation, dropout, the validation part and the search
+    # of initial weights, order, augmentation, dropout, validation split and search
     seed: Annotated[int, Seed] = 0
-    deterministic: bool = False  # only kernels that give the same bits in every run (needed on a GPU)
-    out: str = "."  # root of runs/ and saved_models/
-    resume: str = ""  # go on with a run: its name, or nothing for the newest unfinished one
-    smoke: bool = False  # seconds, a few examples, in a temporary folder: is everything in place?
+    deterministic: bool = False  # use only deterministic kernels (matters on a GPU)
+    out: str = "."  # folder in which runs/ and saved_models/ are created
+    resume: str = ""  # continue a run: its name, or no value for the newest unfinished run
+    smoke: bool = False  # a test of the installation: a few examples, some seconds, in a temporary folder
 
 
 Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -71,7 +71,7 @@ Count = Annotated[int, Whole(1, 1_000_000)]
 CountOrZero = Annotated[int, Whole(0, 1_000_000)]
 Rate = Annotated[float, Number("[1e-10, 100]")]
 Norm = Annotated[float, Number("[0, 1e6]")]
-Beta = Annotated[float, Number("[0, 0.999999]")]  # what is nearer to 1 is 1 in float32
+Beta = Annotated[float, Number("[0, 0.999999]")]  # anything closer to 1 would be 1 in float32
 Epsilon = Annotated[float, Number("[1e-20, 1]")]
 
 
@@ -80,16 +80,16 @@ class Optimizer(Checked):
     """An optimizer and the schedule of its learning rate. An app may have several such groups of flags."""
 
     name: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam"] = "adam"  # momentum is 0.9
-    learning_rate: Rate = 1e-3  # the largest of the schedule
+    learning_rate: Rate = 1e-3  # the largest learning rate of the schedule
     schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"  # of the learning rate
-    decay_after: CountOrZero = 4  # decay: whole epochs before it begins
-    # decay: by what the learning rate is multiplied, each epoch from then on
+    decay_after: CountOrZero = 4  # decay: number of epochs before the learning rate falls
+    # decay: factor of the learning rate in each epoch from then on
     decay_factor: Annotated[float, Number("[1e-6, 1]")] = 0.5
-    warmup: Count = 4000  # noam: updates until the largest learning rate
-    beta_2: Beta = 0.999  # adam: how slowly the mean square of the gradient is forgotten
-    epsilon: Epsilon = 1e-7  # adam: added to its root
-    weight_decay: Annotated[float, Number("[0, 10]")] = 0.0  # L2 in the gradient; decoupled for adam
-    clipnorm: Norm = 0.0  # largest norm of the whole gradient; 0: it is not clipped
+    warmup: Count = 4000  # noam: number of updates up to the largest learning rate
+    beta_2: Beta = 0.999  # adam: decay rate of the mean square of the gradient
+    epsilon: Epsilon = 1e-7  # adam: added to the root of the mean square
+    weight_decay: Annotated[float, Number("[0, 10]")] = 0.0  # factor of the L2 term in the gradient; decoupled for adam
+    clipnorm: Norm = 0.0  # largest global norm of the gradient; 0: no clipping
 
 
 SHORT = "optimizer"  # the group whose flags have short names too: --learning-rate, and --optimizer for its name
@@ -99,23 +99,23 @@ OptimizerFlags = Annotated[Optimizer, tyro.conf.arg(help=ABOUT)]
 
 @dataclasses.dataclass(frozen=True)
 class Training(Common):
-    """What an app has besides that searches and trains."""
+    """The further flags of an app that searches and trains."""
 
-    set: Assignments = ()  # an argument of the builder: --set units=128 --set dropout=0.5
-    trials: CountOrZero = 3  # trials of the search; 0 trains the defaults
-    tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random"  # keras-tuner's oracle
-    trial_epochs: Count = 5  # epochs of a trial
-    epochs: Count = 20  # epochs of the final fit
-    batch_size: Count = 64  # examples a step
+    set: Assignments = ()  # arguments of the builder: --set units=128 --set dropout=0.5
+    trials: CountOrZero = 3  # number of trials of the search; 0: no search, train the defaults
+    tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random"  # method of the search, keras-tuner's oracle
+    trial_epochs: Count = 5  # epochs of each trial
+    epochs: Count = 20  # epochs of the final training
+    batch_size: Count = 64  # examples per step
     optimizer: OptimizerFlags = Optimizer()
-    patience: CountOrZero = 0  # stop after so many epochs without a better validation; 0 never
-    # halve the learning rate after so many epochs without a better validation; 0 never
+    patience: CountOrZero = 0  # stop after this many epochs without a better validation; 0: never
+    # halve the learning rate after this many epochs without a better validation; 0: never
     reduce_on_plateau: CountOrZero = 0
     keep: Literal["best", "last"] = "best"  # which epoch's weights are evaluated and exported
-    # with --keep last: the mean of so many last epochs' weights is taken
+    # with --keep last: use the mean of the weights of this many last epochs; 0: no mean
     average_last: Annotated[int, Whole(0, 1000)] = 0
-    save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint
-    histograms: bool = False  # weight histograms in TensorBoard
+    save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint, in minutes
+    histograms: bool = False  # write histograms of the weights for TensorBoard
 
     def validate(self, group=""):
         super().validate(group)
@@ -126,36 +126,36 @@ class Training(Common):
         )
 
     def of_fit(self):
-        """What training.fit is told by flags: {argument: value}."""
+        """The arguments of training.fit that are flags: {argument: value}."""
         names = ("epochs", "patience", "reduce_on_plateau", "keep", "average_last", "save_minutes")
         return {name: getattr(self, name) for name in names}
 
     def of_search(self):
-        """What tuning.search is told by flags: {argument: value}."""
+        """The arguments of tuning.search that are flags: {argument: value}."""
         return {"trials": self.trials, "tuner": self.tuner, "epochs": self.trial_epochs}
 
     def shortened(self):
-        """Itself, or with --smoke what takes seconds."""
+        """With --smoke a copy with few trials and epochs, which takes seconds; else the settings themselves."""
         if not self.smoke:
             return self
         return dataclasses.replace(self, trials=min(self.trials, 2), trial_epochs=1, epochs=min(self.epochs, 2))
 
 
 def parse(config_class, argv=None, *, app, free_arguments=None):
-    """Read a command line into `config_class`; with --resume, what is not said is as the run was made.
+    """Parse a command line; with --resume, flags that are not given have the values of the resumed run.
 
     Args:
         config_class: a frozen dataclass, a Common.
-        argv: list of arguments; None takes those of the process.
-        app: name of the app; its runs stand in runs/<app>/.
-        free_arguments: function of the model's name that gives {argument: default}, what --set may say of its builder.
+        argv: list of arguments; None: sys.argv[1:].
+        app: name of the app; its runs are in runs/<app>/.
+        free_arguments: function model name -> {argument: default} of the builder's arguments that --set may change.
 
     Returns:
         An instance of `config_class`.
 
     Raises:
-        errors.UserError: a flag or a value is wrong; the message is one line and names the nearest right one.
-        SystemExit: --help was asked for (status 0).
+        errors.UserError: a flag or a value is wrong; the message is one line with the nearest valid one.
+        SystemExit: after --help (status 0).
     """
     argv = _in_full(_bare_resume(list(sys.argv[1:] if argv is None else argv)), config_class)
     config = _parse(config_class, argv)
@@ -168,10 +168,10 @@ def parse(config_class, argv=None, *, app, free_arguments=None):
             raise errors.UserError(
                 f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
             )
-        records.convert(before, config_class, where)  # of the right types
+        records.convert(before, config_class, where)  # checks the types
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in before.items()}
         said = {word.split("=")[0].replace("_", "-") for word in argv}
-        # What is said takes the place of what was; tyro would append it.
+        # Tuples that are given again replace the old ones; tyro would append to them.
         values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
         types = get_type_hints(config_class)
         values = {k: types[k](**v) if isinstance(v, dict) else v for k, v in values.items() if k in known}
@@ -187,9 +187,9 @@ def parse(config_class, argv=None, *, app, free_arguments=None):
 
 
 def run(main):
-    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a defect keeps its traceback.
+    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a bug keeps its traceback.
 
-    What is printed meanwhile cannot raise: console.steady.
+    Printing cannot raise meanwhile (console.steady).
     """
     console.steady()
     try:
@@ -209,13 +209,13 @@ def run(main):
 
 @contextlib.contextmanager
 def user_input():
-    """Within it, a ValueError is the user's mistake (a builder's arguments given with --set, say)."""
+    """A context that turns ValueError and the like into UserError, for code that runs with arguments of the user."""
     try:
         yield
     except (TypeError, ValueError, MemoryError) as mistake:
         raise errors.UserError(" ".join(str(mistake).split())) from mistake
     except Exception as error:
-        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's; this room does not import it
+        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's class, which is not imported here
             raise
         raise errors.UserError("the model does not fit into this machine's memory; try smaller arguments.") from error
 
@@ -224,12 +224,12 @@ def assignments(pairs, allowed, who):
     """Turn ("depth=20", "shortcut=none") into {"depth": 20, "shortcut": "none"}.
 
     Args:
-        pairs: strings name=value; a value is read as a Python literal where it is one.
+        pairs: strings name=value; a value that is a Python literal is converted, any other is a string.
         allowed: the names that may be set.
-        who: whose arguments they are, for the message.
+        who: the builder or endpoint with these arguments, for the message.
 
     Raises:
-        errors.UserError: a pair has no "=", or a name is not allowed; the right names are listed.
+        errors.UserError: a pair has no "=", or a name is not allowed; the message lists the allowed names.
 
     >>> assignments(("units=(8, 4)", "activation=relu"), {"units", "activation"}, "build_mlp")
     {'units': (8, 4), 'activation': 'relu'}
@@ -248,7 +248,7 @@ def assignments(pairs, allowed, who):
 
 
 def _kind(hint):
-    """The arguments.Kind that a field's annotation stands for; None where it has none."""
+    """The arguments.Kind of a field's annotation; None if it has none."""
     if get_origin(hint) is Literal:
         return OneOf(*get_args(hint))
     kinds = {bool: arguments.YesOrNo, str: arguments.Text}
@@ -256,19 +256,19 @@ def _kind(hint):
 
 
 def _read(text):
-    """A text as Python's literal, where it is one."""
+    """The value of a text that is a Python literal, else the text."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python's about "1or"
+            warnings.simplefilter("ignore")  # Python's warning about texts like "1or"
             return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # {[]: 1}; brackets in brackets
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # {[]: 1}; nested brackets
         return text
 
 
 def flags(config, values):
-    """The command line that gives `config` with `values`: a Config field by its own flag, the rest behind --set.
+    """The command line for `config` with `values`: fields of the Config as flags, other values with --set.
 
-    What is at its default is left out, and so is a Config's own `set`. parse and assignments read it back exactly.
+    Defaults and the Config's own `set` are left out. parse and assignments read it back exactly.
 
     >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
     '--device cpu --seed 3 --set depth=20'
@@ -286,7 +286,7 @@ def flags(config, values):
 
 
 def flag_of(name, group=""):
-    """The flag of a field, of a group of flags or of none.
+    """The flag of a field; `group` is the name of its group of flags, or "".
 
     >>> flag_of("batch_size"), flag_of("learning_rate", "optimizer"), flag_of("name", "optimizer")
     ('--batch-size', '--learning-rate', '--optimizer')
@@ -299,19 +299,19 @@ def flag_of(name, group=""):
 
 
 def check(holds, sentence):
-    """Raise UserError(sentence) unless it holds."""
+    """Raise UserError(sentence) unless `holds` is true."""
     if not holds:
         raise errors.UserError(sentence)
 
 
 def nearest(word, known):
-    """' Nearest: x.' with the known word most like `word`, or '' where none is alike."""
+    """' Nearest: x.' with the known word most similar to `word`, or '' if none is similar."""
     alike = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Nearest: {alike[0]}." if alike else ""
 
 
 def _flag(flag, value):
-    """The words that give a flag its value."""
+    """The words of a command line that set a flag to a value."""
     if value is True:
         return [flag]
     if value is False:
@@ -319,11 +319,11 @@ def _flag(flag, value):
     if isinstance(value, tuple):
         return [flag, *map(str, value)]
     text = str(value)
-    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]  # else it would be taken for a flag
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]  # a leading - would make it a flag
 
 
 def _literal(value):
-    """What `assignments` reads as `value`; a text in quotes only where it would be read as something else."""
+    """The text that `assignments` reads as `value`; a string gets quotes only if it would be read as something else."""
     if not isinstance(value, str):
         return repr(value)
     ((_, same),) = assignments([f"x={value}"], {"x"}, "flags").items()
@@ -345,7 +345,7 @@ def _parse(config_class, argv, **default):
 
 
 def _flat(config):
-    """(name, value, default) of every field; those of a group as "group.name"."""
+    """Yield (name, value, default) of every field; names of fields in a group are "group.name"."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if isinstance(value, Checked):
@@ -357,7 +357,7 @@ def _flat(config):
 
 
 def _names(config_class):
-    """{flag: its name in full} of all flags; of those with a short name both."""
+    """{flag: its full name} of all flags; flags with a short name have two entries."""
     names = {}
     for field in dataclasses.fields(config_class):
         if isinstance(field.default, Checked):
@@ -370,7 +370,7 @@ def _names(config_class):
 
 
 def _in_full(argv, config_class):
-    """The command line with every short name of a flag in full, as tyro reads it."""
+    """The command line with short names of flags replaced by full ones, which tyro knows."""
     names = _names(config_class)
     words = []
     for word in argv:
@@ -381,7 +381,7 @@ def _in_full(argv, config_class):
 
 
 def _bare_resume(argv):
-    """tyro has no flag with an optional value: a bare --resume gets one."""
+    """The command line with a value for a bare --resume, since tyro has no flags with optional values."""
     for at, word in enumerate(argv):
         if word == "--resume" and (at + 1 == len(argv) or argv[at + 1].startswith("-")):
             return argv[: at + 1] + [NEWEST] + argv[at + 1 :]
@@ -389,9 +389,10 @@ def _bare_resume(argv):
 
 
 def _one_line(panel, config_class, argv):
-    """tyro's panel as one line, with the nearest flag or choice.
+    """tyro's error panel as one line, with the nearest flag or choice.
 
-    Sections are set apart by rules; the message is the first, or the second where the title is no border's part.
+    The panel's sections are separated by rules. The message is the first section, or the second if the title is not
+    part of a border.
     """
     sections = [[]]
     for line in panel.splitlines():
@@ -411,14 +412,14 @@ def _one_line(panel, config_class, argv):
             return f"{flag} takes no value; got {arguments.shown(word.partition('=')[2])}. Nearest: {flag}."
     for word in argv:
         value = word.partition("=")[2] if word.startswith("--") else word
-        if arguments.LONGEST_SHOWN < len(value) < LONGEST_WORD:  # the panel breaks it, anywhere
+        if arguments.LONGEST_SHOWN < len(value) < LONGEST_WORD:  # the panel breaks long words at any place
             broken = r"\s*".join(map(re.escape, value))
             message = re.sub(f"'?{broken}'?", lambda alike, value=value: arguments.shown(value), message)
     message = message.replace(f"--{SHORT}.name", f"--{SHORT}").replace(f"--{SHORT}.", "--")
     choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
     near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""
     message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
-    own = message.split()[-1] in argv  # a word's dots are its own
+    own = message.split()[-1] in argv  # the dots belong to the user's word
     if message.endswith("...") and not own:
         return message + near
     return (message if own else message.rstrip(".")) + "." + near

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a run where it can go on later, not in the middle of a step."""
+"""SIGINT and SIGTERM end a run at a point from which it can be resumed, not in the middle of a step."""
 
 import contextlib
 import shlex
@@ -6,10 +6,11 @@ import signal
 
 
 class Signals:
-    """While it lasts, SIGINT and SIGTERM only ask: what is at work is finished and saved, then `leave` leaves.
+    """A context in which SIGINT and SIGTERM are only noted (`came`); after saving, the caller calls `leave`.
 
     Args:
-        run: the Run that is at work; saved: whether it can be resumed where it stands.
+        run: the Run.
+        saved: whether the caller saves the run, so that it can be resumed.
     """
 
     def __init__(self, run, saved):
@@ -26,6 +27,7 @@ class Signals:
             signal.signal(number, handler)
 
     def leave(self):
+        """If a signal came, print whether the run can be resumed, and raise SystemExit(128 + signal)."""
         if self.came:
             out = "" if str(self.run.root) == "." else f" --out {shlex.quote(str(self.run.root))}"
             kept = self.saved and not self.run.throwaway

@@ -1,20 +1,20 @@
-"""Tables on a terminal, and as lines with tabs where the output is piped. What they show may come from strangers."""
+"""Tables: drawn on a terminal, lines with tabs if the output is piped. Their contents may be untrusted."""
 
 import sys
 
 from keras_dl.errors import printable
 
-NUMBERS = 6  # of a list that a field shows
+NUMBERS = 6  # entries of a list that a field shows
 
 
 def show(title, columns, rows, multiline=()):
-    """Print a table: on a terminal with rules, piped as lines with tabs between the fields.
+    """Print a table: on a terminal with rules, else as lines with tabs between the fields.
 
     Args:
-        title: above it, or "".
-        columns: their names; with none of them, there is no line of names.
-        rows: lists of fields. A control character is written out, so that it stays text.
-        multiline: names of columns whose fields keep their line ends.
+        title: printed above the table, or "".
+        columns: names of the columns; if all are empty, they are not printed.
+        rows: lists of fields. Control characters are escaped.
+        multiline: names of columns whose fields keep their line breaks.
     """
     keep = ["\n\t" if column in multiline else "\t" for column in columns]
     title, columns = printable(title), [printable(column) for column in columns]
@@ -35,7 +35,7 @@ def show(title, columns, rows, multiline=()):
 
 
 def as_text(renderable):
-    """What rich makes of a table: styled on a terminal, else plain text that is not cut at 80 columns."""
+    """A rich table as text: styled on a terminal, else plain and not cut at 80 columns."""
     from rich import console
 
     terminal = console.Console()
@@ -47,14 +47,14 @@ def as_text(renderable):
 
 
 def plain(text):
-    """A name of a stranger's, such as a class's folder, for a table of rich's: neither control nor markup."""
+    """An untrusted name, such as a class's folder, for a rich table: control characters and markup are escaped."""
     from rich import markup
 
     return markup.escape(printable(text))
 
 
 def short(value):
-    """A value of JSON in a few words."""
+    """A JSON value as one short text."""
     if isinstance(value, dict):
         return ", ".join(f"{key}={short(inner)}" for key, inner in value.items())
     if isinstance(value, list):
@@ -63,7 +63,7 @@ def short(value):
 
 
 def few(value):
-    """A value, and of a list the first NUMBERS."""
+    """As `short`, but only the first NUMBERS entries of lists."""
     if not isinstance(value, list):
         return short(value)
     more = f", ... {len(value) - NUMBERS} more" if len(value) > NUMBERS else ""

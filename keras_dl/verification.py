@@ -1,9 +1,9 @@
-"""An export is loaded when it is whole and was written by this user.
+"""Checks that an export is complete and was written by this user, before it is loaded.
 
-A SavedModel is a program: TensorFlow runs what is in it, files and network included. So export.save signs the card,
-which lists every file with its SHA-256, with a random key that only this user can read (HMAC-SHA256). An export with
-another signature, or none, is somebody else's program: it is loaded when the user says that its origin is trusted.
-No TensorFlow here: all is checked before TensorFlow reads a byte.
+A SavedModel is a program: TensorFlow executes it, with access to files and network. Therefore export.save signs the
+card, which lists every file with its SHA-256, with a random key that only this user can read (HMAC-SHA256). An export
+with another signature, or none, is somebody else's program: it is loaded only if the user says that its origin is
+trusted. Nothing here imports TensorFlow: all is checked before TensorFlow reads a byte.
 """
 
 import hashlib
@@ -17,26 +17,26 @@ from pathlib import Path
 from keras_dl.errors import UserError
 
 KEY_BYTES = 32
-PURPOSE = b"keras_dl export, card and files, 1\n"  # a key that signs one kind of thing only
-CARD = "card.json"  # holds the list of files, and is not in it
-FOLDERS = ("assets", "variables")  # TensorFlow makes them even where it has nothing to put in
+PURPOSE = b"keras_dl export, card and files, 1\n"  # signed too, so that the signature is valid for nothing else
+CARD = "card.json"  # has the list of files, and is not in it
+FOLDERS = ("assets", "variables")  # TensorFlow creates them even if they stay empty
 
 
 class NoKey(Exception):
-    """This user's key cannot be read or made; its text says why."""
+    """This user's key cannot be read or created; the message says why."""
 
 
 def key_file():
-    """Where this user's key is: keras_dl/exports.key in XDG_CONFIG_HOME, by default ~/.config."""
+    """Path of this user's key: keras_dl/exports.key in XDG_CONFIG_HOME, by default ~/.config."""
     configured = os.environ.get("XDG_CONFIG_HOME", "")
     return Path(configured if os.path.isabs(configured) else os.path.expanduser("~/.config"), "keras_dl", "exports.key")
 
 
 def signature(card):
-    """HMAC-SHA256 of the card, but for its signature, under this user's key, which is made where there is none.
+    """HMAC-SHA256 of the card without its field "signature", with this user's key, which is created if there is none.
 
     Raises:
-        NoKey: there is none and none can be made.
+        NoKey: the key cannot be read or created.
     """
     path = key_file()
     if not os.path.lexists(path):
@@ -45,10 +45,12 @@ def signature(card):
 
 
 def check(folder, card, trusted=False):
-    """Raise UserError unless the export is whole, and written by this user or `trusted`.
+    """Raise UserError unless the export is complete, and written by this user or `trusted`.
 
     Args:
-        folder: Path of the version. card: its card, as cards.read gives it.
+        folder: Path of the export's version.
+        card: its card, as cards.read returns it.
+        trusted: whether to accept an export of another user.
     """
     check_files(folder, card["files"])
     reason = None if trusted else not_ours(card)
@@ -60,7 +62,7 @@ def check(folder, card, trusted=False):
 
 
 def not_ours(card):
-    """Why the card is not known to be this user's; None where it is."""
+    """The reason why the card cannot be verified as this user's; None if it is verified."""
     path = key_file()
     if "signature" not in card:
         return "it has no signature"
@@ -76,7 +78,7 @@ def not_ours(card):
 
 
 def check_files(folder, files):
-    """Raise UserError unless what is in `folder` is exactly what the card lists.
+    """Raise UserError unless `folder` has exactly the files that the card lists.
 
     Args:
         files: {path relative to `folder`: SHA-256}.
@@ -121,8 +123,7 @@ def sha256(path):
 
 
 def _files(folder):
-    """{relative path: path} of everything in `folder` but the card, the folders that lead to a file, and the folders
-    that TensorFlow makes."""
+    """{relative path: path} of all files and links in `folder` except the card, and of empty folders except FOLDERS."""
     files_below = {}
     for place, folders, files in os.walk(folder):  # does not follow links
         place = Path(place)
@@ -157,7 +158,7 @@ def _key(path):
 
 
 def _make_key(path):
-    """Write a random key. Two processes may do so at once: the first one's stays."""
+    """Write a random key. If two processes do so at once, the first one's key stays."""
     if not path.is_absolute():
         raise NoKey("this user has no home folder for a key")
     aside = path.with_name(f".{path.name}.{os.getpid()}")

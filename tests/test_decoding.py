@@ -374,7 +374,7 @@ def test_the_loop_compiles():
         ({"first": np.zeros((2, K), "float32"), "draw": lambda logits, t: logits}, "log_probability"),
         ({"draw": lambda logits, t: logits}, "draw must return the next inputs"),
         ({"draw": lambda logits, t: tf.argmax(logits, -1)}, "got int64"),
-        ({"step": lambda x, s: (tf.zeros([2, K]), (s, s))}, "step must return a state as it got it"),
+        ({"step": lambda x, s: (tf.zeros([2, K]), (s, s))}, "step must return a state like the given one"),
         ({"step": lambda x, s: (tf.zeros([2, K]), {**s, "steps": tf.zeros([2])})}, "step must return a state"),
     ],
 )

@@ -328,7 +328,7 @@ def test_a_state_that_a_graph_knows_to_be_fixed_must_not_grow():
         lambda: generate(memory(True), cache, FIRST, 3, Greedy()),
     ):
         run()  # without a graph it may
-        with pytest.raises(ValueError, match=r"step must return a state as it got it.*got .*float32\(\d, 2, 6\)"):
+        with pytest.raises(ValueError, match=r"step must return a state like the given one.*got .*float32\(\d, 2, 6\)"):
             tf.function(run)()
 
 
@@ -395,10 +395,10 @@ def test_a_large_vocabulary_is_the_plain_search():
         ({"state": tf.zeros([])}, "state must be"),
         ({"step": lambda x, s: (tf.zeros([2, 5]), s)}, r"logits \(B \* 2, V\), floats; got float32\(2, 5\)"),
         ({"step": lambda x, s: (tf.zeros([4, 5], tf.int32), s)}, "step must return logits"),
-        ({"step": lambda x, s: (tf.zeros([4, 5]), (s, s))}, "step must return a state as it got it"),
-        ({"step": lambda x, s: (tf.zeros([4, 5]), tf.cast(s, tf.float64))}, "step must return a state as it got it"),
-        ({"step": lambda x, s: (tf.zeros([4, 5]), s[:2])}, "step must return a state as it got it"),
-        ({"step": lambda x, s: (tf.zeros([4, 5]), s[..., None])}, "step must return a state as it got it"),
+        ({"step": lambda x, s: (tf.zeros([4, 5]), (s, s))}, "step must return a state like the given one"),
+        ({"step": lambda x, s: (tf.zeros([4, 5]), tf.cast(s, tf.float64))}, "must return a state like the given one"),
+        ({"step": lambda x, s: (tf.zeros([4, 5]), s[:2])}, "step must return a state like the given one"),
+        ({"step": lambda x, s: (tf.zeros([4, 5]), s[..., None])}, "step must return a state like the given one"),
     ],
 )  # fmt: skip
 def test_beam_search_refuses(arguments, says):

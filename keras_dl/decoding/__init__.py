@@ -1,12 +1,12 @@
-"""Sequences from a model of the next step: drawn one after the other, or searched for.
+"""Generating sequences with a model of the next step: by drawing one step after the other, or by beam search.
 
     memory, state = model.begin(source)
     step = decoding.step_function(model, memory)
     decoding.generate(step, state, first, length, decoding.Sample(seed))
     decoding.beam_search(step, state, first, length, width, end=2)
 
-A step function step(inputs, state) -> (logits, state) is all that they see of a model; protocol.py says what a model
-has. Imported when they are used (PEP 562).
+generate and beam_search call a model only through a step function, step(inputs, state) -> (logits, state); protocol.py
+describes the methods that a model must have. A file is imported on first use (PEP 562).
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Checks of what decoding is given, and what a step may do to a state."""
+"""Checks of the arguments of generate and beam_search, and of the state that a step returns."""
 
 from numbers import Integral
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def varying(state):
-    """Shapes for tf.while_loop: an axis behind the first that is unknown or empty at the start may grow."""
+    """Shape invariants of a state for tf.while_loop: an axis after the first may grow if its length is unknown or 0."""
 
     def shape(x):
         return tf.TensorShape([*x.shape[:1], *(n or None for n in x.shape[1:])]) if x.shape.rank else x.shape
@@ -16,9 +16,10 @@ def varying(state):
 
 
 def same(who, what, old, new):
-    """Refuse a draw or a step's state that is not like its last; hand static shapes on.
+    """Raise ValueError if a draw, or a step's state, has not the structure, dtypes and shapes of the one before.
 
-    Without a graph a shape is always known: there any axis of a state behind the first may grow.
+    In a graph, static shapes of `old` are then set on `new`. In eager execution all shapes are known; there any axis of
+    a state after the first may grow.
     """
     eager = tf.executing_eagerly()
 
@@ -34,7 +35,7 @@ def same(who, what, old, new):
     except (TypeError, ValueError):
         refuse = True
     if refuse:
-        must = "the next inputs in the shape and dtype of `first`" if what == "draw" else "a state as it got it"
+        must = "the next inputs in the shape and dtype of `first`" if what == "draw" else "a state like the given one"
         show = tf.nest.map_structure(lambda x: f"{x.dtype.name}{x.shape}", (old, new))
         raise ValueError(f"{who}: {what} must return {must}, {show[0]}; got {show[1]}.")
     if not eager:
@@ -42,14 +43,14 @@ def same(who, what, old, new):
             b.set_shape(a.shape)
 
 
-MOST_STEPS = 2**24  # that a number may ask for; beyond, their results alone take gigabytes
+MOST_STEPS = 2**24  # largest `length`; the results of more would alone take gigabytes
 
 
 def refused_length(who, length, one_each=False):
-    """Raise ValueError for a number of steps that does not fit; a tensor is not looked at.
+    """Raise ValueError unless `length` is a whole number from 1 to MOST_STEPS; tensors are not checked.
 
     Args:
-        one_each: length may be (B,), one for each sequence.
+        one_each: `length` may also be an array (B,), one number per sequence, which is not checked.
     """
     if one_each and isinstance(length, np.ndarray) and length.ndim:
         return
@@ -61,7 +62,7 @@ def refused_length(who, length, one_each=False):
 
 
 def refused(value, kind, fits):
-    """A number (a string, None, a bool) that does not fit; a tensor is not looked at."""
+    """Whether `value` is not a number of type `kind` with fits(value); tensors and variables are never refused."""
     if isinstance(value, np.ndarray):
         if value.ndim:
             return True

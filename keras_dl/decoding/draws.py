@@ -1,8 +1,7 @@
-"""Draws: what follows a step's logits.
+"""Draws: how the next input is chosen from a step's logits.
 
-A draw is a function draw(logits, t) of nothing but its arguments: its random numbers are keyed by (seed, t), so the
-same seed gives the same sequence in Python and from an export. (A graph that XLA compiles draws other numbers, of the
-same distribution.)
+A draw is a function draw(logits, t) without state: its random numbers depend only on (seed, t), so the same seed gives
+the same sequence in Python and from an export. (A graph compiled by XLA draws other numbers, of the same distribution.)
 Shapes: B sequences, K tokens, D entries of a vector.
 """
 
@@ -16,12 +15,12 @@ from keras_dl import distributions
 from keras_dl.decoding._checks import refused
 from keras_dl.distributions import TINY, Categorical
 
-HOTTEST = 1e6  # a temperature at which every token is as likely as any other
+HOTTEST = 1e6  # largest temperature; there all tokens are practically equally likely
 
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
-    """The most probable token; of equals the first. logits (B, K) -> (B,) int32."""
+    """The most probable token; among equals the first. logits (B, K) -> (B,) int32."""
 
     def __call__(self, logits, t):
         return tf.argmax(logits, -1, output_type=tf.int32)
@@ -34,24 +33,24 @@ class Greedy:
 class Sample:
     """A token drawn from softmax(logits / temperature). logits (B, K) -> (B,) int32.
 
-    By the Gumbel-max trick: arg max of logits + temperature * g with g = -log(-log u), u uniform. Temperature 0 is the
-    greedy choice, exactly. Each row has noise of its own.
+    By the Gumbel-max trick: arg max of logits + temperature * g with g = -log(-log u), u uniform. Temperature 0 is
+    exactly the greedy choice. Each row has independent noise.
 
-    top_k and top_p restrict the draw to the most probable tokens, of equals the first: to `top_k` of them (Fan et al.,
-    arXiv:1805.04833), and to the nucleus, the fewest whose probability at this temperature reaches `top_p` (Holtzman et
-    al., arXiv:1904.09751, section 3.1). With both, to the tokens that are in both.
+    top_k and top_p restrict the draw to the most probable tokens (among equals the first): to `top_k` of them (Fan et
+    al., arXiv:1805.04833), and to the nucleus, the smallest set whose probability at this temperature reaches `top_p`
+    (Holtzman et al., arXiv:1904.09751, section 3.1). With both, to the tokens that are in both sets.
 
     Args:
-        seed: a whole number. It and the others may be scalar tensors too: an export can be asked for any.
+        seed: a whole number. All arguments may also be scalar tensors, so that an export can take them as inputs.
         temperature: 0 to HOTTEST.
-        top_k: 0, or as many as there are or more, for no restriction.
+        top_k: 0, or K or more, for no restriction.
         top_p: in (0, 1], 1 for no restriction; a tensor of 0 or less leaves one token.
 
     Raises:
-        ValueError: a number out of its range (a tensor is not looked at).
+        ValueError: a number is out of its range (tensors are not checked).
 
     >>> logits = tf.math.log([[0.5, 0.3, 0.2]])
-    >>> sorted({int(Sample(seed, top_p=0.6)(logits, 0)[0]) for seed in range(50)})  # 0.5 is below 0.6, 0.5 + 0.3 not
+    >>> sorted({int(Sample(seed, top_p=0.6)(logits, 0)[0]) for seed in range(50)})  # 0.5 is below 0.6, 0.5 + 0.3 is not
     [0, 1]
     """
 
@@ -80,7 +79,7 @@ class Sample:
         return self._restricted(logits, noisy)
 
     def _restricted(self, logits, noisy):
-        """The token of the largest `noisy` among those that top_k and top_p leave."""
+        """The token with the largest `noisy` logit among those that top_k and top_p allow."""
         tokens = logits.shape[-1] or tf.shape(logits)[-1]
         free = _is_free(self.top_k <= 0, self.top_p >= 1)
         if _is(self.top_k, 0):
@@ -89,7 +88,7 @@ class Sample:
             k = min(self.top_k, tokens)
         else:
             k = tf.where(self.top_k <= 0, tokens, tf.minimum(tf.cast(self.top_k, tf.int32), tokens))
-        k = k if free is None else tf.where(free, 1, k)  # nothing to sort
+        k = k if free is None else tf.where(free, 1, k)  # no restriction: nothing to sort
         best, indices = tf.math.top_k(logits, k)  # of equals, the first first
         candidates = tf.gather(noisy, indices, batch_dims=1)
         if not _is(self.top_p, 1):
@@ -97,7 +96,7 @@ class Sample:
             total = tf.reduce_sum(tf.exp((logits - best[:, :1]) * scale), -1, keepdims=True)
             share = tf.exp((best - best[:, :1]) * scale) / total
             before = tf.cumsum(share, -1, exclusive=True)
-            top_p = tf.cast(self.top_p, tf.float32)  # a tensor of 0 leaves none, of which the arg max is the first
+            top_p = tf.cast(self.top_p, tf.float32)  # if a tensor of 0 masks all tokens, the arg max is the first
             candidates = tf.where((before < top_p) | (top_p >= 1), candidates, -math.inf)
         tokens = tf.gather(indices, tf.argmax(candidates, -1), batch_dims=1)
         return tokens if free is None else tf.where(free, tf.argmax(noisy, -1, output_type=tf.int32), tokens)
@@ -108,12 +107,13 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Bernoulli:
-    """Entries 0 or 1, each on its own, 1 with probability sigmoid(logit / temperature). (B, D) -> (B, D) float32.
+    """Independent entries 0 or 1; 1 has probability sigmoid(logit / temperature). (B, D) -> (B, D) float32.
 
     1 where logits + temperature * l > 0 with l = log(u / (1 - u)), u uniform. Temperature 0 is the more probable value.
 
     Raises:
-        ValueError: a seed that is no whole number, or a negative temperature (tensors are not looked at).
+        ValueError: the seed is no whole number of 64 bits, or the temperature not in [0, HOTTEST] (tensors are not
+            checked).
 
     >>> Bernoulli(seed=0, temperature=0.0)(tf.constant([[2.0, -2.0]]), 0).numpy().tolist()
     [[1.0, 0.0]]
@@ -133,12 +133,12 @@ class Bernoulli:
         return bernoulli.sample(_key(self.seed, t), self.temperature)
 
     def log_probability(self, logits, vectors):
-        """The sum over the entries: (B,)."""
+        """Log-probability of vectors (B, D), summed over the entries: (B,)."""
         return tf.reduce_sum(distributions.Bernoulli(logits).log_prob(vectors), -1)
 
 
 def token_log_probability(logits, tokens):
-    """log softmax(logits) at the tokens: (B,)."""
+    """log softmax(logits)[token], logits (B, K), tokens (B,): (B,)."""
     return Categorical(logits).log_prob(tokens)
 
 
@@ -148,12 +148,12 @@ def _key(seed, t):
 
 
 def _is(value, number):
-    """Whether it is that number, and no tensor: what it rules out is then left out of the graph."""
+    """Whether `value` is a Python number equal to `number` (not a tensor), so that the graph can leave out a branch."""
     return isinstance(value, Real) and value == number
 
 
 def _is_free(*conditions):
-    """None if Python knows that there is a restriction, else a scalar bool tensor: all conditions."""
+    """Whether all conditions hold, a scalar bool tensor; None if one is a Python False: the draw is restricted."""
     if any(not tf.is_tensor(condition) and not condition for condition in conditions):
         return None
     return tf.reduce_all(tf.stack([tf.cast(c, tf.bool) for c in conditions]))

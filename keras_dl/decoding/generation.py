@@ -1,4 +1,4 @@
-"""Sequences from a model of the next step: one loop inside the graph, over any step function and any draw of draws.py.
+"""Generating sequences with a model of the next step: one loop in the graph, for any step function and any draw.
 
 Shapes: B sequences, T steps, K tokens, D entries of a vector.
 """
@@ -12,28 +12,31 @@ from keras_dl.decoding.draws import token_log_probability
 
 
 def generate(step, state, first, length, draw, *, end=None):
-    """Run a model on its own draws.
+    """Run a model step by step, each input drawn from the logits of the step before.
 
     Args:
         step: step(inputs, state) -> (logits, state): logits (B, K) of the next token, or (B, D) of the next vector;
-            decoding.step_function makes it of a model.
-        state: any nest of tensors (B, ...); `step` keeps its dtypes, and its shapes but for axes that grow from step to
-            step, as a cache's does: in a graph an axis behind the first that is unknown or empty at the start may.
+            decoding.step_function makes one from a model.
+        state: any nest of tensors (B, ...). `step` must return the same dtypes and shapes, except that axes after the
+            first may grow from step to step, as a cache does; in a graph only those whose length is unknown or 0 at the
+            start.
         first: inputs of the first step, (B,) int32 tokens or (B, D) float vectors.
-        length: T, a number or a scalar tensor; each of the T steps makes one output.
-        draw: draw(logits, t) -> the next inputs, as `first` is; t the step's number from 0, a scalar int32 tensor. One
-            of draws.py, or a function; a function that draws vectors needs an attribute log_probability.
-        end: a token after which a sequence is filled with `end`; when all have ended, no more steps are taken.
+        length: T, number of steps, a number or a scalar tensor; each step makes one output.
+        draw: draw(logits, t) -> the next inputs, of the shape and dtype of `first`; t is the step's number from 0, a
+            scalar int32 tensor. One of draws.py, or a function; a function that draws vectors must have an attribute
+            log_probability.
+        end: a token that ends a sequence, which is then filled up with `end`; when all have ended, the loop stops.
+            None: no such token.
 
     Returns:
-        outputs (B, T) or (B, T, D), what was drawn at each step;
-        log-probabilities (B, T) float32 in nats, which the model's own distribution gives to what was drawn, whatever
-        the temperature and the restriction of the draw; 0 behind an end;
-        the state after the last step taken (a sequence that has ended is stepped on as long as another has not).
+        outputs (B, T) or (B, T, D), the draws of all steps;
+        log-probabilities (B, T) float32 in nats of the draws under the model's own distribution, whatever the
+        temperature, top_k and top_p of the draw; 0 after an end;
+        the state after the last step (steps of ended sequences go on until all have ended).
 
     Raises:
-        ValueError: a length below 1 or above 2**24, an end that is no token or for vectors, or a draw or state that is
-            not like the first one.
+        ValueError: `length` is below 1 or above 2**24, `end` is no token or given for vectors, or a draw or a state
+            differs from the first one in dtype or shape.
 
     >>> from keras_dl.decoding import Greedy
     >>> count = lambda tokens, state: (tf.one_hot((tokens + 1) % 5, 5), state)
@@ -43,7 +46,7 @@ def generate(step, state, first, length, draw, *, end=None):
     first, state = tf.convert_to_tensor(first), tf.nest.map_structure(tf.convert_to_tensor, state)
     _check(first, length, draw, end)
     log_probability = getattr(draw, "log_probability", token_log_probability)
-    size = length if isinstance(length, Integral) else tf.maximum(length, 1)  # an array of no step cannot be stacked
+    size = length if isinstance(length, Integral) else tf.maximum(length, 1)  # an empty array cannot be stacked
 
     def more(t, inputs, state, ended, *_):
         return t < length if end is None else (t < length) & ~tf.reduce_all(ended)
@@ -57,7 +60,7 @@ def generate(step, state, first, length, draw, *, end=None):
         if end is not None:
             following = tf.where(ended, tf.cast(end, following.dtype), following)
             score = tf.where(ended, 0.0, score)
-            ended = following == tf.cast(end, following.dtype)  # and what had ended goes on with the end for ever
+            ended = following == tf.cast(end, following.dtype)  # stays True, since `following` is `end` from then on
         return t + 1, following, new_state, ended, outputs.write(t, following), scores.write(t, score)
 
     ended = tf.zeros_like(first, tf.bool) if end is not None else ()

@@ -1,4 +1,4 @@
-"""What goes from step to step, and what is searched side by side.
+"""States of models that run step by step, and a batch searched in two halves.
 
 Shapes: B sentences, K hypotheses of each, N rows, S tokens of a source.
 """
@@ -10,20 +10,22 @@ import tensorflow as tf
 
 
 class Shared(NamedTuple):
-    """A part of a state that all the rows of a sentence share: a nest of tensors (B, ...).
+    """A part of a state that all rows of a sentence share: a nest of tensors (B, ...).
 
-    A search neither repeats it nor puts it in order: which of it is a row's own stands elsewhere in the state.
+    Beam search neither repeats nor reorders it; the rest of the state must say which part of it belongs to which row.
     """
 
     tensors: Any
 
 
 def take(state, rows):
-    """A state of those rows, in their order, some perhaps more than once: the rows of a sentence stay its own.
+    """The state of the given rows, in the given order; a row may occur more than once.
+
+    If the state has Shared parts, rows of one sentence must stay rows of that sentence.
 
     Args:
-        state: a nest of tensors (N, ...); what is Shared stays as it is.
-        rows: (M,) whole numbers.
+        state: a nest of tensors (N, ...); Shared parts are returned unchanged.
+        rows: (M,) integers, indices of rows.
 
     >>> state = take({"t": tf.constant([3, 4]), "past": Shared(tf.constant([[1, 2]]))}, [1, 1, 0])
     >>> state["t"].numpy().tolist(), state["past"].tensors.numpy().tolist()
@@ -33,21 +35,25 @@ def take(state, rows):
     def one(x):
         if isinstance(x, Shared):
             return x
-        return None if keras.tree.is_nested(x) else tf.gather(x, rows)  # None: look into it
+        return None if keras.tree.is_nested(x) else tf.gather(x, rows)  # None: descend into it
 
     return keras.tree.traverse(one, state)
 
 
 def search_in_halves(search, source, fill):
-    """search(source), the shorter half of the sentences beside the longer one.
+    """search(source), computed for the shorter and the longer half of the sentences in parallel.
 
-    A step is a chain of small operations: while one half's wait for each other, the other half's have the processor.
-    Short sentences do not take the steps of the longest, nor its padding. The graph holds `search` once.
+    A step is a chain of small operations: while one half waits for the result of an operation, the other half can use
+    the processor. And short sentences need neither the steps nor the padding of the longest. The graph contains
+    `search` only once.
 
     Args:
-        search: (B, S) int32 -> a nest of tensors (B, ...), of each sentence what it would be in any other batch.
-        source: (B, S) int32; token 0 is padding, behind a sentence.
-        fill: of what one half has fewer than the other behind the first axis.
+        search: (B, S) int32 -> a nest of tensors (B, ...); a sentence's result must not depend on the others.
+        source: (B, S) int32; token 0 is padding, after the sentence.
+        fill: value that pads the axes after the first where one half's results are shorter than the other's.
+
+    Returns:
+        The nest of search(source), rows in the order of `source`.
 
     >>> longest = lambda tokens: tf.tile(tokens[:, -1:], [1, tf.shape(tokens)[1]])
     >>> search_in_halves(longest, tf.constant([[5, 6, 7], [3, 0, 0]]), -1).numpy().tolist()

@@ -1,4 +1,4 @@
-"""The Keras layers that Keras lacks, each the equations of one paper. Imported when they are used (PEP 562)."""
+"""Layers that Keras does not have, each with the equations of one paper. Imported on first use (PEP 562)."""
 
 import importlib
 

@@ -1,7 +1,7 @@
-"""Attention in several heads, embeddings and positions, as the Transformer has them.
+"""The Transformer's multi-head attention, embedding, positions and masks.
 
 Source: Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), sections 3.2, 3.4 and 3.5.
-Shapes: B sequences, Q queries, M steps of the memory, h heads, d_k units a head, d units in all.
+Shapes: B sequences, Q queries, M steps of the memory, h heads, d_k units per head, d units in all.
 """
 
 import keras
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_dl.layers.initialization import DrawsApart
 
-MASKED = -1e9  # added to the score of what is hidden: its weight is then 0, exactly
+MASKED = -1e9  # added to the scores of masked steps: their weights are then exactly 0
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -20,16 +20,16 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
         num_heads: h.
         key_dim: d_k, of queries, keys and values.
         use_bias: add a bias to the four products (the paper's equations have none).
-        kernel_initializer: of each of W^Q, W^K, W^V, W^O, which are drawn apart, with a seed too.
+        kernel_initializer: of W^Q, W^K, W^V and W^O; each is drawn independently, even if the initializer has a seed.
 
     Call arguments:
         query: (B, Q, d).
-        memory: (B, M, d), what keys and values are made of; None: the query, self-attention.
-        attention_mask: bool, of a shape that goes with (B, Q, M); False hides a step of the memory. Each query must see
-            one. What a step holds that is hidden from all queries does not matter, be it NaN.
+        memory: (B, M, d), from which keys and values are computed; None: self-attention, the memory is the query.
+        attention_mask: bool, broadcastable to (B, Q, M); False hides a step of the memory. Each query must see at least
+            one step. A step that is hidden from all queries has no influence, even if it holds NaN.
 
     Returns:
-        (B, Q, d), and the weights (B, h, Q, M) float32, or float64 where the layer computes in it.
+        outputs (B, Q, d); weights (B, h, Q, M) in float32, or in float64 if the layer computes in float64.
     """
 
     def __init__(self, num_heads, key_dim, *, use_bias=False, kernel_initializer="glorot_uniform", **kwargs):
@@ -64,21 +64,22 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
         return self._projected(memory, "key", "value")
 
     def project(self, query):
-        """Q W^Q, K W^K and V W^V of a query that is its own memory: (B, Q, h d_k) each."""
-        return [self._projected(query, name)[0] for name in ("query", "key", "value")]  # few rows: to split costs more
+        """Q W^Q, K W^K and V W^V for self-attention, K = V = Q: (B, Q, h d_k) each."""
+        # Three products: for few rows they are faster than one product and a split.
+        return [self._projected(query, name)[0] for name in ("query", "key", "value")]
 
     def ask(self, query):
         """Q W^Q: (B, Q, h d_k)."""
         return self._projected(query, "query")[0]
 
     def attend(self, queries, keys, values, mask=None):
-        """The attention of what is projected already."""
+        """Attention of projected queries (B, Q, h d_k), keys and values (B, M, h d_k): outputs (B, Q, d), weights."""
         queries, keys, values = (self._heads(x) for x in (queries, keys, values))  # (B, h, Q or M, d_k)
         scores = tf.matmul(queries * self.key_dim**-0.5, keys, transpose_b=True)
         scores = tf.cast(scores, self.score_dtype)
         if mask is not None:
             hidden = tf.cast(tf.where(mask, 0.0, -MASKED), scores.dtype)
-            scores -= hidden[:, None]  # a sum TensorFlow 2.21 makes one with the product, slowly
+            scores -= hidden[:, None]  # not `+=`: TensorFlow 2.21 would fuse a sum with the product, which is slow
         weights = tf.nn.softmax(scores)
         heads = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), [0, 2, 1, 3])  # (B, Q, h, d_k)
         joined = tf.reshape(heads, [*_lengths(heads)[:2], self.num_heads * self.key_dim])
@@ -86,7 +87,7 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
         return outputs if self.output_bias is None else outputs + tf.cast(self.output_bias, outputs.dtype), weights
 
     def _projected(self, x, *names):
-        """The products of x with the named kernels, computed as one."""
+        """The products of x with the named kernels, computed as one product."""
         kernels = [tf.convert_to_tensor(getattr(self, f"{name}_kernel")) for name in names]
         projected = _product(x, tf.concat(kernels, 1))
         if self.use_bias:
@@ -117,9 +118,17 @@ class MultiHeadAttention(DrawsApart, keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class ScaledEmbedding(keras.layers.Layer):
-    """A vector for each token, times sqrt(d); with reverse, the products with every vector (section 3.4).
+    """Each token's vector times sqrt(d); with reverse=True, logits: the products of x with all vectors (section 3.4).
 
-    Drawn with standard deviation 1 / sqrt(d), so that what comes in and the logits are of the size of 1.
+    The vectors start with standard deviation 1 / sqrt(d), so that outputs and logits are of order 1.
+
+    Args:
+        input_dim: number of tokens V.
+        output_dim: d.
+
+    Call arguments:
+        x: tokens (...) int; with reverse, vectors (..., d).
+        reverse: False -> (..., d); True -> (..., V).
     """
 
     def __init__(self, input_dim, output_dim, **kwargs):
@@ -149,16 +158,19 @@ class ScaledEmbedding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Positions(keras.layers.Layer):
-    """Add to each step what tells where it stands (section 3.5).
+    """Add to each step a vector that encodes its position (section 3.5).
 
     Args:
         kind: "sinusoidal", PE(t, 2i) = sin(t / 10000^(2i/d)) and PE(t, 2i + 1) = cos of the same; "learned", a vector
-            for each of `max_length` positions; a step beyond takes the last.
-        max_length: of learned positions.
+            for each of `max_length` positions; steps beyond use the last one.
+        max_length: number of learned positions; unused by "sinusoidal".
 
     Call arguments:
         x: (B, T, d).
         start: position of the first step, a scalar.
+
+    Returns:
+        (B, T, d).
     """
 
     def __init__(self, kind="sinusoidal", max_length=None, **kwargs):
@@ -194,8 +206,12 @@ def sinusoids(positions, units):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Mask(keras.layers.Layer):
-    """From tokens (B, T), what a query may see, bool, False where hidden: (B, 1, T), all but the padding, token 0; or,
-    causal, (1, T, T): a query at step t sees the steps up to t. (Padding stands behind: nothing real sees it then.)"""
+    """The attention mask (bool, False where hidden) of tokens (B, T).
+
+    Args:
+        causal: False: (B, 1, T), False at padding, token 0. True: (1, T, T), step t sees the steps up to t; padding
+            needs no mask then, since it comes after all real tokens.
+    """
 
     def __init__(self, *, causal=False, **kwargs):
         super().__init__(**kwargs)
@@ -216,8 +232,10 @@ class Mask(keras.layers.Layer):
 
 
 def _finite_where_hidden(x, mask):
-    """x (B, M, d), zeros in place of what is not finite in steps that no query sees: 0 times NaN is NaN, in the
-    outputs and in every gradient."""
+    """x (B, M, d) with zeros in place of non-finite values in steps that no query sees.
+
+    A weight of 0 is not enough: 0 times NaN is NaN, in the outputs and in every gradient.
+    """
     if mask is None:
         return x
     seen = tf.reduce_any(tf.cast(mask, tf.bool), -2)[..., None]  # (B or 1, M, 1)
@@ -231,6 +249,6 @@ def _product(x, kernel):
 
 
 def _lengths(x):
-    """The shape, numbers where they are known."""
+    """The shape as a list: integers where they are known statically, else scalar tensors."""
     dynamic = tf.shape(x)
     return [dynamic[i] if n is None else n for i, n in enumerate(x.shape)]

@@ -1,22 +1,22 @@
-"""Keys and values that are kept from step to step: what a step of a Transformer does with what was written before it.
+"""The key-value cache of a Transformer that generates step by step.
 
-Shapes: B sequences or sentences, K rows of each and K' the most that there have been, h heads, d_k units a head,
-L steps that there is room for, Q queries, M steps that are attended to.
+Shapes: B sequences or sentences, K rows (hypotheses) of each now and K' the most so far, h heads, d_k units per head,
+L steps allocated, Q queries, M steps attended to.
 """
 
 import tensorflow as tf
 
-ROOM = 8  # steps by which what is kept grows
+ROOM = 8  # steps by which the cache grows
 
 
 def grown(kept, least, columns=None, most=None):
-    """What is kept, with room for at least `least` steps: zeros are added, ROOM steps at a time.
+    """The cache with room for at least `least` steps: zeros are appended, ROOM steps at a time.
 
     Args:
-        kept: a nest of tensors (B, h, L, K' d_k), all of one shape.
-        least: steps, a scalar tensor.
-        columns: K' d_k that there is to be room for; None: what there is.
-        most: steps beyond which there is never to be room.
+        kept: the cache, a nest of tensors (B, h, L, K' d_k), all of one shape.
+        least: number of steps, a scalar tensor.
+        columns: the new K' d_k; None: unchanged.
+        most: largest number of steps to allocate; None: no limit.
     """
     shape = tf.shape(tf.nest.flatten(kept)[0])
     room = tf.maximum(shape[2], (least + ROOM - 1) // ROOM * ROOM)
@@ -31,15 +31,18 @@ def grown(kept, least, columns=None, most=None):
 
 
 def places(kept, t, most, width):
-    """Where step t of `width` rows stands in a tensor that is kept, seen as (B h L K', d_k): (B h K, 1)."""
+    """Row indices (B h K, 1) of step t, for K = `width` rows, in a cache tensor reshaped to (B h L K', d_k)."""
     sentences, heads, room, _ = tf.unstack(tf.shape(kept))
     first = (tf.range(sentences * heads) * room + t) * most
     return tf.reshape(first[:, None] + tf.range(width), [-1, 1])
 
 
 def written(kept, new, at):
-    """Keys or values (B, h, L, K' d_k), zeros from this step on, with those of this step (B, h, K, d_k) at places."""
-    # Of the scatters the one that writes in place where nobody else holds the tensor (TensorFlow 2.21).
+    """Cached keys or values (B, h, L, K' d_k) with those of this step (B, h, K, d_k) added at the indices of `places`.
+
+    The cache must hold zeros from this step on.
+    """
+    # This scatter op writes in place if nothing else references the tensor (TensorFlow 2.21).
     rows = [tf.reshape(x, [-1, new.shape[3]]) for x in (kept, new)]
     filled = tf.raw_ops.ScatterNdNonAliasingAdd(input=rows[0], indices=at, updates=rows[1])
     return tf.ensure_shape(tf.reshape(filled, tf.shape(kept)), kept.shape)
@@ -51,24 +54,24 @@ def heads(layer, x, sentences):
 
 
 def swapped(x):
-    """The two axes in the middle swapped: as whole numbers, of which TensorFlow 2.21 does so four times as quickly."""
+    """x with its two middle axes swapped. Done on integers of the same size: four times as fast in TensorFlow 2.21."""
     numbers = {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size]
     return tf.bitcast(tf.transpose(tf.bitcast(x, numbers), [0, 2, 1, 3]), x.dtype)
 
 
 def attended(layer, queries, keys, values, hidden):
-    """MultiHeadAttention.attend, of what lies head by head already: nothing kept is turned anew at each step.
+    """MultiHeadAttention.attend for tensors that are split into heads already: the cache is not transposed every step.
 
     Args:
         queries: (B, h, Q, d_k).
         keys, values: (B, h, M, d_k).
-        hidden: what is taken from the scores of places that are hidden, (B or 1, 1, 1 or Q, M).
+        hidden: subtracted from the scores, (B or 1, 1, 1 or Q, M): 0 for visible steps, a large number for hidden ones.
 
     Returns:
         (B * Q, d)
     """
     scores = tf.cast(tf.matmul(queries * layer.key_dim**-0.5, keys, transpose_b=True), tf.float32)
-    scores -= hidden  # a sum would be made one with the product, which takes a slow route (TensorFlow 2.21)
+    scores -= hidden  # not a sum: TensorFlow 2.21 would fuse it with the product, which is slow
     contexts = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
     joined = tf.reshape(swapped(contexts), [-1, layer.num_heads * layer.key_dim])
     outputs = tf.matmul(joined, tf.cast(layer.output_kernel, joined.dtype))

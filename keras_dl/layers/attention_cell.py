@@ -1,11 +1,11 @@
-"""Attention of a recurrent decoder: its equations, one step forward and one step back, as functions of tensors.
+"""The equations of a recurrent decoder with attention, one step forward and one step backward, as functions of tensors.
 
-Sources: Bahdanau et al., arXiv:1409.0473, section 3.1 and appendix A.2 ("bahdanau": the state before the step asks, and
-what it finds enters the step); Luong et al., arXiv:1508.04025, sections 3.1 and 3.3 ("dot", "general", "concat": the
-state after the step asks, and what it finds enters the next step: input feeding).
-Deviations: Luong's recurrent layers are LSTMs, one on the other; here it is one GRU for both.
-Shapes: B sentences, T steps of the target, S places of the source, A entries of an annotation, n units, n' units of an
-additive score, L outputs; K rows of a sentence in a search, N = B * K.
+Sources: Bahdanau et al., arXiv:1409.0473, section 3.1 and appendix A.2 ("bahdanau": the state before the step is the
+query, and the context enters the step); Luong et al., arXiv:1508.04025, sections 3.1 and 3.3 ("dot", "general",
+"concat": the state after the step is the query, and the attentional state enters the next step: input feeding).
+Deviations: Luong's recurrent layers are stacked LSTMs; here both kinds use one GRU.
+Shapes: B sentences, T steps of the target, S positions of the source, A entries of an annotation, n units, n' units of
+an additive score, L entries of Luong's attentional state t; K hypotheses per sentence in beam search, N = B * K rows.
 """
 
 import tensorflow as tf
@@ -16,14 +16,15 @@ SCORES = ("bahdanau", "dot", "general", "concat")
 
 
 class AttentionCell:
-    """The equations of AttentionDecoder, in the form of cells.py.
+    """The equations of AttentionDecoder, with the methods that cells.py describes.
 
-    A state is (s,), of Luong's scores (s, t); memory and `project`ed inputs z (N, 3n) are the layer's. A step saves
-    (what the GRU saves (N, 3n), weights (N, S), context (N, A)).
+    A state is (s,), or (s, t) with Luong's scores. The memory is that of AttentionDecoder.memory, and the inputs z
+    (N, 3n) are those of AttentionDecoder.project. A step saves for the backward pass: the tensor that the GRU saves
+    (N, 3n), the weights (N, S) and the context (N, A).
     """
 
     def __init__(self, units, score, input_feeding):
-        self.first = score == "bahdanau"  # it looks before the step
+        self.first = score == "bahdanau"  # attention comes before the GRU's step
         self.additive, self.feeding = score in ("bahdanau", "concat"), input_feeding or self.first
         self.gru = cells.GRUCell(units)
 
@@ -52,12 +53,12 @@ class AttentionCell:
         return tf.concat([old[0], saved[2]], -1) if self.first else new[1]
 
     def _attend(self, s, memory, weights):
-        """Weights (N, S) and context (N, A) of the states s (N, n) that ask; a sentence's rows share its memory."""
+        """Weights (N, S) and context (N, A) for the states s (N, n); the rows of a sentence share its memory."""
         annotations, keys, closed = memory
         query = tf.matmul(s, weights["query"]) if self.additive else s
         query = tf.reshape(query, [tf.shape(keys)[0], -1, keys.shape[-1]])  # (B, K, n' or n)
         if self.additive:
-            # As a product of matrices: one of a matrix and (B, 1, S, n') writes past its memory (TensorFlow 2.21).
+            # tensordot multiplies two matrices; a batched matmul writes past its memory (TensorFlow 2.21).
             scores = tf.tensordot(tf.tanh(query[:, :, None] + keys[:, None]), weights["score"], 1)
         else:
             scores = tf.matmul(query, keys, transpose_b=True)
@@ -67,17 +68,17 @@ class AttentionCell:
         return tf.reshape(alignment, [rows, tf.shape(keys)[1]]), tf.reshape(context, [rows, annotations.shape[-1]])
 
     def queries(self, old, new, weights):
-        """What all steps ask, (T, B, n' or n), from the states before and after each."""
+        """The queries of all steps (T, B, n' or n), from the states before and after each step."""
         asks = old[0] if self.first else new[0]
         return tf.tensordot(asks, weights["query"], 1) if self.additive else asks
 
     def step_back(self, d_features, d_alignment, d_state, sums, old, new, saved, query, memory, weights):
-        """One step back, from the gradients by what it gave; weights as `backward` gives them.
+        """One step of backpropagation, from the gradients of the step's outputs; weights as `backward` returns them.
 
         Returns:
-            gradients by the old state; sums with this step's part;
-            gradients by z (B, 3n), context (B, A), scores (B, S), what is asked (B, n' or n), and of Luong's by what
-            is in t's tanh (B, L).
+            gradients of the old state; sums with this step's terms added;
+            gradients of z (B, 3n), the context (B, A), the scores (B, S), the query (B, n' or n), and with Luong's
+            scores of the argument of t's tanh (B, L).
         """
         gru_saved, alignment, _ = saved
         if self.first:
@@ -98,25 +99,28 @@ class AttentionCell:
         return (d_s, d_fed), sums, (pre, d_context, d_scores, d_query, d_t)
 
     def sums(self, keys):
-        """What the loop back sums over steps, of the additive scores: of d_scores * u^2 (B, S, n') and d_scores u."""
+        """Zeros that the backward loop adds to, for additive scores: d_scores * u^2 (B, S, n'), d_scores u (B, n')."""
         return (tf.zeros_like(keys), tf.zeros_like(keys[:, 0])) if self.additive else ()
 
     def _attend_back(self, d_context, d_alignment, sums, query, alignment, memory):
-        """Of the additive scores the gradient by what is asked lacks the factor v: v comes after the loop."""
+        """(gradient of the query, gradient of the scores, sums).
+
+        With additive scores the gradient of the query lacks the factor v, which the callers multiply in.
+        """
         annotations, keys, _ = memory
         d = d_alignment + tf.matmul(annotations, d_context[:, :, None])[:, :, 0]
         d_scores = alignment * (d - tf.reduce_sum(alignment * d, -1, keepdims=True))
         row = d_scores[:, None]  # (B, 1, S)
         if not self.additive:
             return tf.matmul(row, keys)[:, 0], d_scores, sums
-        u = tf.tanh(query[:, None] + keys)  # anew: all steps' would be (T, B, S, n')
+        u = tf.tanh(query[:, None] + keys)  # recomputed: storing it for all steps would take (T, B, S, n')
         squares = u * u
         by_keys, by_score = sums
         sums = by_keys + d_scores[:, :, None] * squares, by_score + tf.matmul(row, u)[:, 0]
-        return -tf.matmul(row, squares)[:, 0], d_scores, sums  # the sum over S of d_scores is 0
+        return -tf.matmul(row, squares)[:, 0], d_scores, sums  # d_scores (1 - u^2), and d_scores sums to 0 over S
 
     def gradients(self, parts, sums, old, new, saved, weights):
-        """From what step_back gave at all steps: by annotations, by keys, and {name: by this weight}."""
+        """From the results of step_back at all steps: gradients of annotations, of keys, and {weight: gradient}."""
         pre, d_context, d_scores, d_query, *d_t = parts
         gru_saved, alignment, context = saved
         across = [tf.transpose(v, [1, 0, 2]) for v in (alignment, d_context, d_scores)]

@@ -1,11 +1,12 @@
-"""The decoder with attention as a Keras layer: a GRU that looks at annotations of the source at every step.
+"""The decoder with attention as a Keras layer: a GRU that attends to the annotations of the source at every step.
 
-Sources: Bahdanau et al., arXiv:1409.0473, section 3.1 and appendix A.2 ("bahdanau": the state before the step asks, and
-what it finds enters the step); Luong et al., arXiv:1508.04025, sections 3.1 and 3.3 ("dot", "general", "concat": the
-state after the step asks, and what it finds enters the next step: input feeding).
-Deviations: Luong's recurrent layers are LSTMs, one on the other; here it is one GRU for both.
-Shapes: B sentences, T steps of the target, S places of the source, A entries of an annotation, E of a target token's
-vector, n units, n' units of an additive score, L outputs; K rows of a sentence in a search, N = B * K.
+Sources: Bahdanau et al., arXiv:1409.0473, section 3.1 and appendix A.2 ("bahdanau": the state before the step is the
+query, and the context enters the step); Luong et al., arXiv:1508.04025, sections 3.1 and 3.3 ("dot", "general",
+"concat": the state after the step is the query, and the attentional state enters the next step: input feeding).
+Deviations: Luong's recurrent layers are stacked LSTMs; here both kinds use one GRU.
+Shapes: B sentences, T steps of the target, S positions of the source, A entries of an annotation, E of a target
+token's vector, n units, n' units of an additive score, L entries of Luong's attentional state t; K hypotheses per
+sentence in beam search, N = B * K rows.
 """
 
 import keras
@@ -22,34 +23,35 @@ IMPLEMENTATIONS = ("auto", "plain")
 class AttentionDecoder(DrawsApart, keras.layers.Layer):
     """A GRU that attends to annotations of the source at every step, over a given target.
 
-        a_i = softmax_j score(s, h_j) over real places, c_i = sum_j a_ij h_j
+        a_i = softmax_j score(s, h_j) over positions that are not padding, c_i = sum_j a_ij h_j
         "bahdanau": score = v . tanh(W_a s_{i-1} + U_a h_j + b_a), s_i = GRU([y_i; c_i], s_{i-1})
-        else: s_i = GRU([y_i; t_{i-1}], s_{i-1}), score by s_i, t_i = tanh(W_c [c_i; s_i] + b_c), t_0 = 0
+        else: s_i = GRU([y_i; t_{i-1}], s_{i-1}), score with s = s_i, t_i = tanh(W_c [c_i; s_i] + b_c), t_0 = 0
         "dot": score = s . h_j; "general": s . W_a h_j; "concat": as "bahdanau"
 
-    with y_i the vector of the token that goes into step i.
+    where h_j is the annotation of position j and y_i the vector of the token that is the input of step i.
 
     Args:
         units: n.
         score: one of SCORES.
         attention_units: n', of the additive scores.
-        output_units: L, width of t; of no use to "bahdanau", whose output layer is the model's.
-        input_feeding: t_{i-1} enters the step ("bahdanau" has none).
-        kernel_initializer: of the matrices and v, where nothing else is said.
+        output_units: L, width of t; unused by "bahdanau", whose output layer belongs to the model.
+        input_feeding: whether t_{i-1} enters the step (unused by "bahdanau").
+        kernel_initializer: of the matrices and of v, except for those with an initializer of their own below.
         recurrent_initializer: of the (n, 3n) recurrent kernel.
         attention_initializer: of W_a and U_a; None: kernel_initializer.
         score_initializer: of v; None: kernel_initializer.
-        implementation: one of IMPLEMENTATIONS: "plain" leaves the loop's gradient to TensorFlow, "auto" has its own.
+        implementation: one of IMPLEMENTATIONS: "plain" leaves the loop's gradient to TensorFlow, "auto" uses a
+            faster hand-written one.
 
     Call arguments:
-        targets: (B, T, E), the vectors of the tokens that go in.
+        targets: (B, T, E), the vectors of the input tokens.
         annotations: (B, S, A); "dot" needs A = n.
         state: s_0 (B, n).
-        source_mask: (B, S) bool, True where a place is real; what stands elsewhere does not matter, be it NaN.
+        source_mask: (B, S) bool, False at padding; annotations there have no influence, even if they are NaN.
 
     Returns:
-        Features (B, T, F): of "bahdanau" [s_{i-1}; c_i], F = n + A; else t_i, F = L;
-        weights a (B, T, S), exactly 0 where the source is not real.
+        features (B, T, F): with "bahdanau" [s_{i-1}; c_i], F = n + A; else t_i, F = L;
+        weights a (B, T, S), exactly 0 at padding.
 
     >>> layer = AttentionDecoder(3, "concat", attention_units=4, output_units=2)
     >>> ones = keras.ops.ones
@@ -103,7 +105,7 @@ class AttentionDecoder(DrawsApart, keras.layers.Layer):
 
     def call(self, targets, annotations, state, source_mask):
         memory, state = self.memory(annotations, source_mask), self.begin(state)
-        z = self.project(tf.transpose(targets, [1, 0, 2]))  # (T, B, 3n): a step's rows lie together
+        z = self.project(tf.transpose(targets, [1, 0, 2]))  # (T, B, 3n): the rows of a step are adjacent in memory
         run = attention_scan.plain if self.implementation == "plain" else attention_scan.scan
         features, alignment = run(self.cell, z, state, memory, self._weights())
         features, alignment = tf.transpose(features, [1, 0, 2]), tf.transpose(alignment, [1, 0, 2])
@@ -112,7 +114,10 @@ class AttentionDecoder(DrawsApart, keras.layers.Layer):
         return features, alignment
 
     def memory(self, annotations, source_mask):
-        """What every step looks at: annotations (B, S, A), keys (B, S, n' or n), what PAD adds to a score (B, S)."""
+        """What every step attends to: annotations (B, S, A), keys (B, S, n' or n), a term (B, S) to add to the scores.
+
+        The term is 0, and at padding a large negative number.
+        """
         annotations = tf.convert_to_tensor(annotations)
         # Zeros, not only weights of 0: 0 times NaN is NaN, in the contexts and in every gradient.
         keys = annotations = tf.where(source_mask[..., None], annotations, tf.zeros([], annotations.dtype))
@@ -124,16 +129,16 @@ class AttentionDecoder(DrawsApart, keras.layers.Layer):
         return annotations, keys, closed
 
     def begin(self, state):
-        """The state before the first step: (s,), of Luong's also t = 0, from s_0 (B, n)."""
+        """The state before the first step, from s_0 (B, n): (s_0,), or with Luong's scores (s_0, t = 0)."""
         state = tf.cast(state, self.compute_dtype)
         return (state,) if self.cell.first else (state, tf.zeros([tf.shape(state)[0], self.output_units], state.dtype))
 
     def project(self, targets):
-        """What targets (..., E) give to the GRU, without its state: (..., 3n)."""
+        """The inputs' part of the GRU's pre-activations: targets (..., E) -> (..., 3n)."""
         return tf.tensordot(targets, self._cast(self.kernel), 1) + self._cast(self.bias)
 
     def step(self, targets, state, memory):
-        """One step of N = B * K rows, the K rows of a sentence adjacent: targets (N, E), state as `begin` gives it.
+        """One step of N = B * K rows, the K rows of a sentence adjacent: targets (N, E), state as `begin` returns it.
 
         Returns:
             (features (N, F), weights (N, S), new state)

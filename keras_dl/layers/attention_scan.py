@@ -1,7 +1,8 @@
-"""The cell of attention_cell.py over time, by two routes that compute the same.
+"""The cell of attention_cell.py over time, in two implementations with equal results.
 
-- "plain": one step after the other, TensorFlow finds the gradient: the reference of the tests.
-- "scan": the same loop with a gradient of its own, which multiplies all weights' gradients at once after the loop.
+- "plain": one step after the other, differentiated by TensorFlow: the reference of the tests.
+- "scan": the same loop with a hand-written gradient, which computes the gradients of the weights after the loop, one
+  product over all steps for each weight.
 
 Shapes: z (T, B, 3n), the projected inputs; features (T, B, F); weights of the attention (T, B, S).
 """
@@ -10,13 +11,13 @@ import tensorflow as tf
 
 
 def plain(cell, z, state, memory, weights):
-    """One step after the other, TensorFlow finds the gradient: (features (T, B, F), weights (T, B, S))."""
+    """One step after the other, differentiated by TensorFlow: (features (T, B, F), weights (T, B, S))."""
     new, saved = _forward(cell, z, state, memory, weights)
     return cell.features(_old(state, new), new, saved), saved[1]
 
 
 def scan(cell, z, state, memory, weights):
-    """As plain, with a gradient of its own, which multiplies the weights' at once after the loop."""
+    """As plain, with a hand-written gradient."""
     names, count, closed = list(weights), len(state), memory[2]
 
     @tf.custom_gradient
@@ -55,7 +56,7 @@ def _forward(cell, z, state, memory, weights):
 
 
 def _back(cell, d_features, d_alignment, old, new, saved, memory, weights):
-    """(what step_back gave at each step; the sums; gradients by the first state)."""
+    """(results of step_back at all steps, (T, ...) each; the sums; gradients of the first state)."""
     steps, queries, weights = _length(d_features), cell.queries(old, new, weights), cell.backward(weights)
 
     def body(i, d_state, sums, arrays):

@@ -1,16 +1,16 @@
-"""The equations of recurrent cells, one step forward and one step back, as functions of tensors.
+"""The equations of recurrent cells, one step forward and one step backward, as functions of tensors.
 
-A cell sees inputs that are projected already: z_t = W x_t + b, of all steps at once, is one matrix product before the
-loop. In the same way a step back gives only the gradient by the pre-activations; those of the weights are one product
-over all steps after the loop. scan.py runs a cell over time.
+The inputs of a cell are projected before the loop: z_t = W x_t + b is one matrix product for all steps. Likewise
+step_back returns only the gradient of the pre-activations; the gradients of the weights are one product over all steps
+after the loop. scan.py runs a cell over time.
 
-    forward(weights), backward(weights) -> the weights as step and step_back take them: cut and transposed once
-    step(z, states, weights, drop) -> (new states, saved): what the step back needs, (B, S), or None
-    step_back(saved, old, new, gradients, weights, drop) -> (gradient by the pre-activations (B, P), by the old states)
+    forward(weights), backward(weights) -> the weights as step and step_back need them, split or transposed once
+    step(z, states, weights, drop) -> (new states, saved); saved (B, S) or None is what step_back needs
+    step_back(saved, old, new, gradients, weights, drop) -> (gradient of the pre-activations (B, P), of the old states)
     weight_gradients(d, saved, old, new, drop) -> gradients of the weights, from all steps (T, B, ...) at once
 
-`drop` (B, H) or None multiplies h where it enters the recurrent matrices: variational dropout (arXiv:1512.05287).
-Shapes: T steps, B sequences, H units; weights are Keras' own layout, gates side by side in the last axis.
+`drop` (B, H) or None is multiplied with h before the recurrent matrices: variational dropout (arXiv:1512.05287).
+Shapes: T steps, B sequences, H units; weights are laid out as in Keras, gates side by side in the last axis.
 """
 
 import tensorflow as tf
@@ -25,8 +25,9 @@ class LSTMCell:
         o = sigmoid(W_xo x + W_ho h' + w_co * c + b_o)               (10)
         h = o * tanh(c)                                              (11)
 
-    with h', c' of the step before. Source: Graves, arXiv:1308.0850, equations (7) to (11). Without peepholes the three
-    w_c are zero. Weights: recurrent kernel (H, 4H), gates i, f, c, o; with peepholes also w_ci, w_cf, w_co (3, H).
+    where h' and c' are those of the step before. Source: Graves, arXiv:1308.0850, equations (7) to (11). Without
+    peepholes the three w_c are zero. Weights: recurrent kernel (H, 4H), gates i, f, c, o; with peepholes also w_ci,
+    w_cf, w_co (3, H).
     """
 
     def __init__(self, units, peephole=False):
@@ -47,7 +48,7 @@ class LSTMCell:
             a_i, a_f, a_g, a_o = tf.split(a, 4, -1)
             i, f = tf.sigmoid(a_i + w_i * c), tf.sigmoid(a_f + w_f * c)
         else:
-            i, f, _, o = tf.split(tf.sigmoid(a), 4, -1)  # one kernel for the gates; the third part is not used
+            i, f, _, o = tf.split(tf.sigmoid(a), 4, -1)  # one op for all gates; the third part is not used
             a_g = a[:, 2 * self.units : 3 * self.units]
         g = tf.tanh(a_g)
         c = f * c + i * g
@@ -90,10 +91,10 @@ class GRUCell:
         h = (1 - z) * h' + z * c                    z_keeps=False, the paper's
         h = z * h' + (1 - z) * c                    z_keeps=True, what cuDNN and Keras compute
 
-    Source: Chung et al., arXiv:1412.3555, equations (5) to (8). The paper's z is the share of what is new, Keras' that
-    of what is kept. As sigmoid(-a) = 1 - sigmoid(a), the two are one network whose weights and biases of that gate have
-    opposite signs. Weights: recurrent kernel (H, 3H), gates z, r, candidate; with reset_after its bias (3H,), since r
-    lies between the two biases.
+    Source: Chung et al., arXiv:1412.3555, equations (5) to (8). In the paper z is the share of the candidate in the new
+    state, in Keras that of the old state. As sigmoid(-a) = 1 - sigmoid(a), both are the same network, with opposite
+    signs of the weights and biases of z. Weights: recurrent kernel (H, 3H), gates z, r, candidate; with reset_after
+    also the recurrent bias (3H,), which r multiplies and which therefore cannot be added to the inputs' bias.
     """
 
     def __init__(self, units, reset_after=False, z_keeps=False):
@@ -159,18 +160,18 @@ class TransitionCell:
 
     Source: Pascanu et al., arXiv:1312.6026, section 3.2.2: K = 1 is the conventional RNN, K > 1 the DT-RNN. With
     `shortcut`, DT(S): h' also enters the last layer, and x every layer: phi_k(V_k a_{k-1} + U_k x + b_k), the last
-    with S h' added. (Which of these shortcuts the paper's networks have is told by its count of parameters.)
+    with S h' added. (The paper does not say which of these shortcuts its networks have; its parameter counts do.)
     Weights: V_1 ... V_K; then S with `shortcut`, else b_2 ... b_K.
 
     Args:
         sizes: units of each layer, K of them; the last is H.
-        activations: of each layer, of ACTIVATIONS; a "maxout" unit is the largest of PIECES linear ones.
+        activations: of each layer, one of ACTIVATIONS; a "maxout" unit is the maximum of PIECES linear units.
     """
 
     def __init__(self, sizes, activations, shortcut=False):
         self.sizes, self.activations, self.shortcut = tuple(sizes), tuple(activations), shortcut
         self.units = self.sizes[-1]
-        # Of each layer before its non-linearity, and where the inputs' part ends.
+        # Width of each layer before its non-linearity.
         self.widths = [n * (PIECES if a == "maxout" else 1) for n, a in zip(sizes, activations, strict=True)]
         self.state_size, self.inputs = (self.units,), sum(self.widths) if shortcut else self.widths[0]
         self.saves = len(self.sizes) > 1 or self.activations[-1] == "maxout"
@@ -214,7 +215,7 @@ class TransitionCell:
         return [*gradients, *(tf.reduce_sum(pre, [0, 1]) for pre in pres[1:])]
 
     def _parts(self, saved, new):
-        """What each layer's step back needs: its activation, or for maxout what is before it."""
+        """What _activate_back needs of each layer: its activation, or for maxout its pre-activation."""
         if self.activations[-1] == "maxout":
             return tf.split(saved, self.widths, -1)
         return [*(tf.split(saved, self.widths[:-1], -1) if saved is not None else []), new[0]]
@@ -225,14 +226,14 @@ ACTIVATIONS = ("tanh", "relu", "sigmoid", "maxout")
 
 
 def activate(name, pre):
-    """phi(pre) of ACTIVATIONS: (..., N) -> (..., N), or (..., PIECES N) -> (..., N) for "maxout" (arXiv:1302.4389)."""
+    """One of ACTIVATIONS: (..., N) -> (..., N), or (..., PIECES N) -> (..., N) for "maxout" (arXiv:1302.4389)."""
     if name == "maxout":
         return tf.reduce_max(_pieces(pre), -1)
     return {"tanh": tf.tanh, "relu": tf.nn.relu, "sigmoid": tf.sigmoid}[name](pre)
 
 
 def _activate_back(name, saved, d):
-    """Gradient by the pre-activation, from what `step` saved (the activation, for maxout the pre-activation)."""
+    """Gradient of the pre-activation, from what `step` saved (the activation; for maxout the pre-activation)."""
     if name == "tanh":
         return d * (1 - saved * saved)
     if name == "sigmoid":

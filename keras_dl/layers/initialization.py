@@ -1,4 +1,4 @@
-"""How weights begin: each of a layer drawn apart, also by one seeded initializer; orthogonal blocks."""
+"""Initial values of weights: independent draws for the weights of a layer, and orthogonal blocks."""
 
 import keras
 import numpy as np
@@ -6,16 +6,16 @@ from keras import ops
 
 
 class DrawsApart:
-    """A layer each of whose weights is drawn on its own.
+    """A mixin for layers whose weights are drawn independently, even by one initializer with a seed.
 
-    An initializer with a seed draws the same values at every call, so that two weights of one shape would begin equal
-    (in Keras' own layers they do: Keras 3.15 clones initializers, and a clone has the seed as well). Here the first
-    weight that a seed draws is the one that Keras draws; each further one of the layer is drawn by a seed derived from
-    it. A keras.random.SeedGenerator, which goes on at each call, is taken as it is.
+    An initializer with a seed draws the same values at every call, so that two weights of equal shape would start equal
+    (in Keras' own layers they do: Keras 3.15 clones initializers, and a clone has the same seed). Here the first weight
+    that uses a seed gets the values that Keras would draw; each further weight of the layer uses a seed derived from
+    it. A keras.random.SeedGenerator, which advances at each call, is used unchanged.
     """
 
     def add_drawn(self, name, shape, initializer, **kwargs):
-        """add_weight, with values of its own."""
+        """add_weight, with values drawn independently of the layer's other weights."""
         return self.add_weight(name=name, shape=shape, initializer=self.drawn_apart(initializer), **kwargs)
 
     def drawn_apart(self, initializer):
@@ -27,7 +27,7 @@ class DrawsApart:
             return initializer
         config = initializer.get_config()
         if seed is not None:
-            times = vars(self).setdefault("_times_drawn", {})  # by seed; vars: it is nothing for Keras to save
+            times = vars(self).setdefault("_times_drawn", {})  # {seed: draws}; vars: hidden from Keras
             config["seed"] = derived_seed(seed, times.get(seed, 0))
             times[seed] = times.get(seed, 0) + 1
         return type(initializer).from_config(config)
@@ -40,7 +40,7 @@ def given_seed(initializer):
 
 
 def derived_seed(seed, number):
-    """The seed itself for 0, another one for each number above.
+    """`seed` for number 0, a different seed for each higher number; always the same for the same arguments.
 
     >>> derived_seed(7, 0), derived_seed(7, 1) == derived_seed(7, 1), derived_seed(7, 1) == derived_seed(8, 1)
     (7, True, False)
@@ -52,9 +52,12 @@ def derived_seed(seed, number):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class OrthogonalBlocks(keras.initializers.Initializer):
-    """A matrix (n, k n) of k orthogonal matrices (n, n) side by side, each of its own: one a gate.
+    """A matrix (n, k n) of k independent orthogonal matrices (n, n) side by side: one per gate.
 
-    (Keras' orthogonal makes the n rows of the whole orthonormal, so that each block shrinks a state by sqrt(k).)
+    (Keras' Orthogonal makes the n rows of the whole matrix orthonormal, so that each block shrinks a state by sqrt(k).)
+
+    Args:
+        seed: None, a whole number or a keras.random.SeedGenerator.
     """
 
     def __init__(self, seed=None):
@@ -66,7 +69,7 @@ class OrthogonalBlocks(keras.initializers.Initializer):
         return ops.concatenate([block((rows, rows), dtype) for block in blocks], -1)
 
     def _seed(self, number):
-        return derived_seed(self.seed, number) if isinstance(self.seed, int) else self.seed  # a SeedGenerator goes on
+        return derived_seed(self.seed, number) if isinstance(self.seed, int) else self.seed  # a SeedGenerator advances
 
     def get_config(self):
         return {"seed": keras.saving.serialize_keras_object(self.initial_seed)}

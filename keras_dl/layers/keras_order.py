@@ -1,23 +1,23 @@
-"""Arguments by position, for layers that stand in for Keras' own and have others between theirs."""
+"""Positional arguments for layers that replace Keras' own and have further arguments between theirs."""
 
 import functools
 import inspect
 
 
 def in_the_order_of(keras_layer):
-    """Decorate an __init__ that takes its arguments by name, so that it takes them by position as a Keras layer's does.
+    """A decorator for __init__: its arguments can be passed by position too, in the order of `keras_layer`'s.
 
-    The signature that it shows, to readers and to Keras, has those of the Keras layer first and then its own.
+    The signature that inspect, help() and Keras see lists the Keras layer's arguments first, then the new ones.
 
     Raises (the decorated __init__):
-        TypeError: more arguments than the Keras layer takes by position, or one that is given twice.
+        TypeError: more positional arguments than the Keras layer takes, or an argument given twice.
     """
     theirs = list(inspect.signature(keras_layer.__init__).parameters.values())
     names = [p.name for p in theirs[1:] if p.kind is p.POSITIONAL_OR_KEYWORD]
 
     def decorate(init):
         @functools.wraps(init)
-        def taking(self, *args, **kwargs):
+        def by_position(self, *args, **kwargs):
             who = type(self).__name__
             if len(args) > len(names):
                 raise TypeError(f"{who} takes at most {len(names)} arguments by position; got {len(args)}.")
@@ -29,8 +29,8 @@ def in_the_order_of(keras_layer):
         own = inspect.signature(init).parameters
         shown = [p.replace(default=own[p.name].default) if p.name in own else p for p in theirs]
         more = [p for p in own.values() if p.name not in names and p.kind is p.KEYWORD_ONLY]
-        del taking.__wrapped__  # Keras would read two signatures
-        taking.__signature__ = inspect.Signature([*shown[:-1], *more, shown[-1]])
-        return taking
+        del by_position.__wrapped__  # else Keras would also read the signature of the wrapped __init__
+        by_position.__signature__ = inspect.Signature([*shown[:-1], *more, shown[-1]])
+        return by_position
 
     return decorate

@@ -1,10 +1,10 @@
 """Batch normalisation by TensorFlow's fused kernel.
 
 Source: Ioffe and Szegedy, "Batch Normalization" (arXiv:1502.03167), algorithms 1 and 2.
-Keras' own layer computes moments and then arithmetic, op by op; one kernel does the same in less time.
+Keras' own layer computes the same with several ops, which takes longer than one kernel.
 Deviations: the statistics of inference are exponential running averages, where the paper averages over many batches
 after training; and batch renormalisation (renorm=True) is Keras' own code, whose running variance is the biased one.
-Shapes: B examples, H x W positions, C channels; m values a channel.
+Shapes: B examples, H x W positions, C channels; m values per channel.
 """
 
 import keras
@@ -21,17 +21,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Normalise each channel over the batch, then scale and shift it.
 
     It is keras.layers.BatchNormalization with all its arguments and two differences, both the paper's or its authors':
-    the running variance is the unbiased one (Keras: the batch's biased variance), and by default momentum is 0.9 and
-    epsilon 1e-5 (Keras: 0.99 and 1e-3). With `renorm`, which is Keras' own code, the running variance is Keras' too.
+    the running variance averages the batches' unbiased variance (Keras: the biased one), and by default momentum is 0.9
+    and epsilon 1e-5 (Keras: 0.99 and 1e-3). With `renorm`, Keras' own code runs, and the running variance is Keras'.
 
     In training, y = gamma * (x - mean) / sqrt(variance + epsilon) + beta with the batch's mean and its biased variance
-    (a sum over m values, divided by m); the running averages take the mean and the unbiased variance (times
-    m / (m - 1)). At inference, the running averages stand in the same equation.
+    (a sum over m values, divided by m); the running averages are updated with the mean and the unbiased variance (times
+    m / (m - 1)). At inference, the same equation uses the running averages.
 
-    In training the fused kernel is taken where it applies: four axes, channels last, no mask, not synchronized.
-    Elsewhere the same equations are computed op by op.
+    In training the fused kernel is used where it applies: four axes, channels last, no mask, not synchronized.
+    Elsewhere the same equations are computed with several ops.
 
-    A mask says which positions count; where it is False an input that is not finite counts as 0.
+    A mask says which positions count for the statistics; non-finite inputs where it is False are replaced by 0.
 
     Args:
         axis: the axis of the channels.
@@ -59,8 +59,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             counts = ops.cast(mask, "bool")[..., None] | ops.isfinite(inputs)
             inputs = ops.where(counts, inputs, ops.zeros((), inputs.dtype))
         if self.renorm or not (training and self.trainable):
-            # Not the kernel: TensorFlow fuses it further with the convolution before and the activation behind, and
-            # such a graph, or an export, fails on a CPU where the activation is tanh or sigmoid.
+            # Not the fused kernel: TensorFlow would fuse it further with the convolution before it and the activation
+            # after it, and such a graph, or an export, fails on a CPU if the activation is tanh or sigmoid.
             return super().call(inputs, training, mask)
 
         fused = self._kernel_applies(inputs, mask)
@@ -88,7 +88,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             x=inputs,
             scale=ops.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels),
             offset=ops.convert_to_tensor(self.beta) if self.center else tf.zeros(channels),
-            mean=tf.zeros((0,)),  # in training the kernel takes no averages and hands the batch's own back
+            mean=tf.zeros((0,)),  # in training the kernel takes no averages and returns the batch's own
             variance=tf.zeros((0,)),
             epsilon=self.epsilon,
             is_training=True,
@@ -96,9 +96,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return outputs, mean, variance
 
     def _op_by_op(self, inputs, mask):
-        """The same where the kernel does not apply; half precision is computed in float32, as in the kernel."""
+        """As _fused, for inputs that the kernel does not take; half precision is computed in float32, as there."""
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        mean, variance = self._moments(x, mask)  # Keras': it knows masks and replicas
+        mean, variance = self._moments(x, mask)  # Keras' method: handles masks and replicas
         outputs = ops.batch_normalization(
             x,
             mean,

@@ -8,10 +8,10 @@ from keras_dl.layers import cells
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Maxout(keras.layers.Layer):
-    """Units that are each the largest of two linear ones: (..., D) -> (..., units).
+    """Maxout: each unit is the maximum of two linear units, (..., D) -> (..., units).
 
     Args:
-        units: outputs.
+        units: width of the output.
         kernel_initializer: of the (D, 2 units) kernel.
 
     Source: Goodfellow et al., arXiv:1302.4389, section 3, with k = 2 pieces.
@@ -41,7 +41,7 @@ class Maxout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class OutputBias(keras.layers.Layer):
-    """Add a bias a class: what is left of the output layer where the embedding's matrix is its kernel, too.
+    """Add a bias per class: the rest of an output layer whose kernel is the embedding's matrix (tied weights).
 
     Source: Press and Wolf, arXiv:1608.05859; Inan et al., arXiv:1611.01462.
 

@@ -1,16 +1,16 @@
 """Recurrent layers: the cells of cells.py as Keras layers, over sequences of any length.
 
-They take and give what Keras' own do: its arguments, masks, states and so Bidirectional, mixed precision; weights lie
-as theirs. Other than theirs is:
+They can be used in place of Keras' own layers: arguments, masks, states, weight layout, Bidirectional and mixed
+precision are the same. The differences:
 
-- activations are the papers' (tanh and sigmoid; of Transition cells.ACTIVATIONS); others are refused;
-- dropout of the inputs and of the recurrence has one mask for all gates (arXiv:1512.05287), not one a gate;
-- `unroll` and `use_cudnn` are taken and change nothing: the numbers are the same; use_cudnn=True is refused;
-- a seeded initializer draws each weight of a layer apart (initialization.py);
-- `implementation`, in Keras 1 or 2, which compute the same, chooses the route of scan.py by which a layer runs; all
-  compute the same. What follows from measuring them (2 cores, no GPU): XLA is the fastest wherever the shapes of the
-  batches are few, since it compiles for each of them; without it BlockLSTMV2 wins up to FUSED_UNITS, the loop with its
-  own gradient beyond. "auto" takes the latter two: it is never slow.
+- activations are the papers' (tanh and sigmoid; for Transition those of cells.ACTIVATIONS); others are refused;
+- dropout of the inputs and of the recurrence has one mask for all gates (arXiv:1512.05287), not one per gate;
+- `unroll` and `use_cudnn` are accepted and have no effect on the results; use_cudnn=True is refused;
+- a seeded initializer draws each weight of a layer independently (initialization.py);
+- `implementation` chooses the implementation of scan.py, all with equal results; Keras' values 0, 1 and 2 mean "auto".
+  Measured on 2 cores without a GPU: "xla" is the fastest if batches have few different shapes, since it compiles for
+  each shape; otherwise BlockLSTMV2 ("fused") is the fastest up to FUSED_UNITS, and the loop with a hand-written
+  gradient ("scan") beyond. "auto" chooses between the last two.
 
 Shapes: B sequences, T steps, D inputs, H units.
 """
@@ -44,17 +44,17 @@ def _check_activations(who, activation, recurrent_activation):
 class LSTM(Recurrent):
     """Long short-term memory, with or without peepholes.
 
-    Without peepholes it stands in for keras.layers.LSTM: the same arguments, weights and numbers (what differs is said
-    at the top of recurrent.py). Kernel (D, 4H), gates i, f, c, o.
+    Without peepholes it can replace keras.layers.LSTM: the same arguments, weights and results (the top of recurrent.py
+    lists the differences). Kernel (D, 4H), gates i, f, c, o.
 
     Args:
         units: H.
         activation, recurrent_activation: "tanh" and "sigmoid".
-        use_bias, unit_forget_bias: as in Keras; with both, the forget gate's bias starts at `forget_bias`, without
-            unit_forget_bias as bias_initializer has it.
+        use_bias: as in Keras.
+        unit_forget_bias: True: the forget gate's bias starts at `forget_bias`; False: bias_initializer sets it.
         forget_bias: 1, as in Keras, or another number.
         peephole: the gates also see the cell's state: input and forget gate the old one, output gate the new one.
-        **kwargs: of Recurrent, as keras.layers.LSTM takes them.
+        **kwargs: of Recurrent, as in keras.layers.LSTM.
 
     Source: Graves, arXiv:1308.0850, equations (7) to (11); in full in cells.LSTMCell.
 
@@ -100,7 +100,7 @@ class LSTM(Recurrent):
 
     @property
     def peephole_initializer(self):
-        # The variance of a scaled initializer is by the shape of a full matrix; these are diagonals.
+        # VarianceScaling computes the variance from a full matrix's shape; peepholes are diagonal matrices.
         if not isinstance(self.kernel_initializer, keras.initializers.VarianceScaling):
             return self.kernel_initializer
         return keras.initializers.RandomUniform(-0.1, 0.1, seed=given_seed(self.kernel_initializer))
@@ -114,10 +114,10 @@ class LSTM(Recurrent):
 class GRU(Recurrent):
     """Gated recurrent unit.
 
-    It stands in for keras.layers.GRU: the same arguments, defaults, weights and numbers (what differs is said at the
-    top of recurrent.py). So it is the paper's network with reset_after=False, and with the weights of the gate z, the
-    first H columns of each, of the other sign: Keras' z is what is kept of the state, h = z * h' + (1 - z) * c, the
-    paper's what is new. Kernel (D, 3H), gates z, r, candidate; bias (3H,), with reset_after (2, 3H).
+    It can replace keras.layers.GRU: the same arguments, defaults, weights and results (the top of recurrent.py lists
+    the differences). The paper's network is reset_after=False, with the opposite sign of the weights of gate z (the
+    first H columns of each weight): in Keras z is the share of the old state, h = z * h' + (1 - z) * c, in the paper
+    that of the candidate. Kernel (D, 3H), gates z, r, candidate; bias (3H,), or (2, 3H) with reset_after.
 
     Args:
         units: H.
@@ -125,7 +125,7 @@ class GRU(Recurrent):
         use_bias: as in Keras.
         reset_after: True: c = tanh(W x + r * (U h' + b_U) + b), what cuDNN computes; False:
             c = tanh(W x + U (r * h') + b), the paper's.
-        **kwargs: of Recurrent, as keras.layers.GRU takes them.
+        **kwargs: of Recurrent, as in keras.layers.GRU.
 
     Source: Chung et al., arXiv:1412.3555, equations (5) to (8); in full in cells.GRUCell.
 
@@ -171,16 +171,16 @@ class GRU(Recurrent):
 class Transition(Recurrent):
     """The conventional recurrent network, and those whose transition is itself a network of several layers.
 
-    Without layers between it stands in for keras.layers.SimpleRNN, with one of cells.ACTIVATIONS.
+    Without transition_units it can replace keras.layers.SimpleRNN, with one of cells.ACTIVATIONS.
 
     Args:
         units: H.
         activation: of h, one of cells.ACTIVATIONS.
         use_bias: as in Keras.
         transition_units: widths of the layers between h' and h; () is the conventional network.
-        transition_activation: of the layers between.
+        transition_activation: of these layers, one of cells.ACTIVATIONS.
         shortcut: h' also enters the last layer, and x every layer: DT(S).
-        **kwargs: of Recurrent, as keras.layers.SimpleRNN takes them.
+        **kwargs: of Recurrent, as in keras.layers.SimpleRNN.
 
     Source: Pascanu et al., arXiv:1312.6026, section 3.2.2; in full in cells.TransitionCell.
 

@@ -1,4 +1,4 @@
-"""What the recurrent layers share: a cell of cells.py as a Keras layer, with Keras' arguments.
+"""The base class of the recurrent layers: a cell of cells.py as a Keras layer, with Keras' arguments.
 
 Shapes: B sequences, T steps, D inputs, H units.
 """
@@ -18,29 +18,30 @@ FUSED_UNITS = 128
 
 
 class Recurrent(DrawsApart, keras.layers.Layer):
-    """What LSTM, GRU and Transition share: they make a cell and its weights.
+    """Base class of LSTM, GRU and Transition, which define make_cell and build_cell.
 
     Args:
         units: H.
         use_bias, kernel_ ..., recurrent_ ..., bias_ ..., dropout, recurrent_dropout, seed, return_sequences,
-            return_state, go_backwards, stateful, unroll, use_cudnn, zero_output_for_mask: Keras', see the top of
-            recurrent.py.
-        implementation: one of IMPLEMENTATIONS, the route of scan.py.
+            return_state, go_backwards, stateful, unroll, use_cudnn, zero_output_for_mask: as in Keras; the top of
+            recurrent.py lists the differences.
+        implementation: one of IMPLEMENTATIONS, which scan.py describes.
         **kwargs: of keras.layers.Layer.
 
     Call arguments:
         sequences: (B, T, D).
         initial_state: list of (B, H), zeros where not given.
-        mask: (B, T) bool; where it is False the state stays and the output is the one before, zeros before the first
-            real step (with zero_output_for_mask, which Bidirectional sets, always zeros). What a masked step holds does
-            not matter, be it NaN.
+        mask: (B, T) bool; at a step where it is False the state does not change and the output is that of the step
+            before, zeros before the first True (with zero_output_for_mask, which Bidirectional sets, always zeros). The
+            values of masked steps have no influence, even if they are NaN.
         training: whether dropout is on.
 
     Returns:
-        (B, T, H) with return_sequences, else (B, H), the last; with return_state a tuple of it and the final states.
+        (B, T, H) with return_sequences, else the last output (B, H); with return_state a tuple of that and the final
+        states.
 
     Raises:
-        ValueError: an argument that cannot be.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         self.supports_masking, self.input_spec = True, keras.layers.InputSpec(ndim=3)
         self.cell = self.make_cell()
         if isinstance(self.cell, cells.LSTMCell) and implementation in ("auto", "fused"):
-            self.supports_jit = implementation == "auto" and units > FUSED_UNITS  # the kernel is none of XLA's
+            self.supports_jit = implementation == "auto" and units > FUSED_UNITS  # XLA has no such kernel
 
     @property
     def state_size(self):
@@ -89,7 +90,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
                     f"{self.name}: stateful needs to know the batch size; got (None, T, D). "
                     "Say keras.Input(batch_shape=(B, T, D)), or carry the state: return_state and initial_state."
                 )
-            # Through vars: as in Keras, a carried state is no weight of the layer.
+            # Through vars, so that Keras does not track it: as in Keras, the state is not a weight of the layer.
             vars(self)["states"] = [
                 keras.Variable(np.zeros((sequences_shape[0], n)), dtype=self.variable_dtype, trainable=False)
                 for n in self.state_size
@@ -97,7 +98,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         weights = [tf.cast(tf.convert_to_tensor(w), self.compute_dtype) for w in self.cell_weights]
-        sequences = tf.cast(sequences, self.compute_dtype)  # whole numbers too
+        sequences = tf.cast(sequences, self.compute_dtype)  # integers are allowed too
         states = self._states(initial_state, sequences)
         drop = None
         if training and self.dropout:  # one mask for all steps (arXiv:1512.05287)
@@ -124,11 +125,11 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         return (outputs, *states) if self.return_state else outputs
 
     def _run(self, sequences, states, weights, drop, mask, training):
-        x = tf.transpose(sequences, [1, 0, 2])  # (T, B, D): a step's rows lie together
+        x = tf.transpose(sequences, [1, 0, 2])  # (T, B, D), so that the rows of a step are adjacent in memory
         x = tf.reverse(x, [0]) if self.go_backwards else x
         if mask is not None:
             mask = self._by_step(mask)
-            x = tf.where(mask, x, tf.zeros([], x.dtype))  # else NaN at a masked step would go on through the products
+            x = tf.where(mask, x, tf.zeros([], x.dtype))  # else NaN at masked steps would spread through the products
             mask = tf.cast(mask, x.dtype)
         route = self._route(x, drop, mask, training)
         kernel, bias = tf.convert_to_tensor(self.kernel), self._input_bias()
@@ -137,16 +138,16 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         return getattr(scan, route)(self.cell, tf.matmul(x, kernel) + bias, states, weights, drop, mask)
 
     def _by_step(self, mask):
-        """A mask (B, T) as the loop goes through it: (T, B, 1) bool."""
+        """A mask (B, T) in the order of the loop's steps: (T, B, 1) bool."""
         mask = tf.transpose(tf.cast(mask, tf.bool), [1, 0])[..., None]
         return tf.reverse(mask, [0]) if self.go_backwards else mask
 
     def _masked(self, outputs, mask, initial_state):
-        """Outputs (T, B, H) of a masked sequence as Keras has them."""
+        """Outputs (T, B, H) with zeros at masked steps as in Keras: at all, or at those before the first real step."""
         mask = self._by_step(mask)
         if not self.zero_output_for_mask:
             if initial_state is None and not self.stateful:
-                return outputs  # before the first real step they are zeros as the state is
+                return outputs  # zeros before the first real step, since the state is zero
             mask = tf.cumsum(tf.cast(mask, tf.int32)) > 0
         return tf.where(mask, outputs, tf.zeros([], outputs.dtype))
 
@@ -179,7 +180,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         return tuple(ops.cast(s, self.compute_dtype) for s in given)
 
     def get_initial_state(self, batch_size):
-        """A list of zeros (B, H)."""
+        """The initial state: a list of zeros (B, H), one tensor per entry of state_size."""
         return [ops.zeros((batch_size, n), self.compute_dtype) for n in self.state_size]
 
     def reset_state(self):
@@ -193,7 +194,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         return keras.random.dropout(ops.ones(shape, self.compute_dtype), rate, seed=self.seed_generator)
 
     def _input_bias(self):
-        """What is added to the projected inputs: (inputs of the cell,)."""
+        """The bias that is added to the projected inputs, one number per input of the cell."""
         bias = self.bias if self.use_bias else np.zeros(self.cell.inputs)
         return tf.cast(tf.convert_to_tensor(bias), self.compute_dtype)
 
@@ -223,7 +224,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         return self.add_drawn(name, shape, initializer, regularizer=regularizer, constraint=constraint)
 
     def _add_bias(self, name, shape):
-        """A weight, or zeros where there are no biases."""
+        """A bias, or zeros with use_bias=False."""
         return self._add(name, shape, "bias") if self.use_bias else np.zeros(shape)
 
     def _check(self, units, dropout, recurrent_dropout, use_cudnn, implementation):

@@ -1,12 +1,14 @@
-"""A cell over time, by four routes that compute the same.
+"""A cell over time, in four implementations with equal results.
 
-- "plain": one step after the other, TensorFlow finds the gradient: the reference of the tests.
-- "scan": the same loop with a gradient of its own, which multiplies all weights' gradients at once after the loop.
-- "xla": "scan" compiled by XLA, the layer alone, within a graph that is not.
-- "fused": TensorFlow's BlockLSTMV2 kernel, for an LSTM without masks and recurrent dropout. Its registered gradient is
-  wrong (it takes the gates in the order of the kernel's first version), so it has one here that calls the right kernel.
+- "plain": one step after the other, differentiated by TensorFlow: the reference of the tests.
+- "scan": the same loop with a hand-written gradient, which computes the gradients of the weights after the loop, one
+  product over all steps for each weight.
+- "xla": "scan" compiled by XLA; only the layer is compiled, not the graph around it.
+- "fused": TensorFlow's BlockLSTMV2 kernel, for an LSTM without masks and recurrent dropout. TensorFlow's registered
+  gradient of it is wrong (it takes the gates in the order of the kernel's first version); the one here calls the right
+  kernel.
 
-Shapes: z (T, B, inputs of the cell), states (B, H), mask (T, B, 1) with 1 on real steps and 0 where the states stay.
+Shapes: z (T, B, inputs of the cell), states (B, H), mask (T, B, 1), 1 on real steps and 0 where the states stay.
 """
 
 import functools
@@ -21,16 +23,17 @@ def plain(cell, z, states, weights, drop=None, mask=None):
 
 
 def scan(cell, z, states, weights, drop=None, mask=None, *, compiled=False):
-    """As plain, with a gradient of its own; z, states and weights have one, drop and mask none.
+    """As plain, with a hand-written gradient for z, states and weights; drop and mask get none.
 
-    Compiled, the two loops are; the products over all steps are not, since TensorFlow's own are faster than XLA's.
+    With compiled=True XLA compiles the forward and the backward loop. The products over all steps stay TensorFlow's,
+    which are faster than XLA's.
     """
     count = len(states)
     forward, back = _compiled(cell) if compiled else (functools.partial(f, cell) for f in (_forward, _back))
 
     @tf.custom_gradient
     def run(z, *flat):
-        z, *flat = map(tf.stop_gradient, (z, *flat))  # an eager tape would follow what is compiled
+        z, *flat = map(tf.stop_gradient, (z, *flat))  # else an eager tape would record the compiled loops
         first, weights = tuple(flat[:count]), tuple(flat[count:])
         new, saved, final = forward(z, first, weights, drop, mask)
 
@@ -46,12 +49,12 @@ def scan(cell, z, states, weights, drop=None, mask=None, *, compiled=False):
 
 
 def xla(cell, z, states, weights, drop=None, mask=None):
-    """As scan, its loops compiled: once for each shape of z."""
+    """As scan, with compiled loops: once for each shape of z."""
     return scan(cell, z, states, weights, drop, mask, compiled=True)
 
 
 def fused(cell, x, kernel, bias, states, weights):
-    """An LSTM over x (T, B, D) itself, its input projection included; float32 or float16."""
+    """An LSTM over the unprojected inputs x (T, B, D); float32 or float16."""
 
     @tf.custom_gradient
     def run(x, kernel, bias, h, c, recurrent, *peephole):
@@ -96,7 +99,7 @@ def _forward(cell, z, states, weights, drop, mask, keep=None):
 
 
 def _back(cell, d_outputs, d_final, new, saved, first, weights, drop, mask):
-    """(gradient by the pre-activations (T, B, P), by the first states)."""
+    """(gradients of the pre-activations (T, B, P), of the first states)."""
     steps, weights, old = _length(d_outputs), cell.backward(weights), _old(first, new)
 
     def body(t, d_states, pres):
@@ -114,7 +117,7 @@ def _back(cell, d_outputs, d_final, new, saved, first, weights, drop, mask):
 
 
 def _compiled(cell):
-    """The two loops of `cell`, compiled; one pair a cell: their traces go with it."""
+    """The compiled _forward and _back of `cell`, kept on the cell so that they are freed with it."""
     if not hasattr(cell, "compiled"):
         cell.compiled = [
             tf.function(functools.partial(f, cell), jit_compile=True, autograph=False) for f in (_forward, _back)

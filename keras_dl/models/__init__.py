@@ -1,6 +1,6 @@
-"""The architectures, one file each, with their search spaces. Imported when they are used (PEP 562).
+"""The architectures, one file each, with their search spaces. A file is imported on first use (PEP 562).
 
-`catalogue` reads the description in each file without running it, so that listing needs no TensorFlow.
+`catalogue` parses the source of each file without importing it, so that listing needs no TensorFlow.
 """
 
 import ast
@@ -42,7 +42,7 @@ EXPORTS = {  # public name -> its file
 }
 
 
-# Arguments that an app sets itself: shapes and counts from its data, logits at every step, and the model's name.
+# Arguments that an app sets itself: shapes and counts of its data, logits at every step, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
     "return_sequences", "name",
@@ -93,7 +93,7 @@ def catalogue():
 
 
 def free_arguments(name):
-    """{argument: its default} of build_<name>, without those that an app sets itself: what --set can change.
+    """{argument: default} of build_<name>, without those that an app sets itself: the arguments that --set can change.
 
     >>> free_arguments("linear")
     {}

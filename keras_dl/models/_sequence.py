@@ -1,4 +1,4 @@
-"""What the recurrent builders share: the way in, the stack, the way out, and what arguments go together."""
+"""What build_rnn, build_lstm and build_gru share: input, stack of layers, output, and the checks of the arguments."""
 
 import itertools
 
@@ -17,13 +17,19 @@ def build(
     recurrent, kind, weights, input_shape, num_classes, units, *, vocabulary_size, embedding_dim, tied, dropout,
     variational, init_scale, return_sequences, name, output_units=(), output_activation="tanh",
 ):  # fmt: skip
-    """Input, embedding of tokens, recurrent layers one on the other, layers of the output, logits.
+    """Build input, embedding of tokens, stacked recurrent layers, output layers and logits.
 
     Args:
         recurrent: recurrent(units, **kwargs of layers.Recurrent) -> a layer.
-        kind: what the recurrent layers are called, numbered from 1.
-        weights: weights(inputs, units) -> how many a recurrent layer has.
-        The others: as the builders have them.
+        kind: name of the recurrent layers, to which their number from 1 is appended.
+        weights: weights(inputs, units) -> number of weights of a recurrent layer.
+        The others: as in build_rnn.
+
+    Returns:
+        An uncompiled RecurrentNetwork.
+
+    Raises:
+        ArgumentError: arguments do not fit together, or the weights are too many.
     """
     _check(
         f"build_{kind}", weights, input_shape, num_classes, units, vocabulary_size, embedding_dim, tied, output_units
@@ -41,7 +47,7 @@ def build(
         x = embedding(x)  # (B, T, embedding_dim)
     for number, width in enumerate(units, 1):
         x = _dropped(x, dropout, variational, f"{kind}{number}_dropout")
-        x, *_ = recurrent(  # RecurrentNetwork takes the rest, the final states
+        x, *_ = recurrent(  # the rest, the final states, is for RecurrentNetwork
             width, return_sequences=return_sequences or number < len(units), return_state=True, name=f"{kind}{number}",
             **({name: _uniform(init_scale) for name in INITIALIZERS} if init_scale else {}),
         )(x)  # (B, T, width)  # fmt: skip
@@ -61,7 +67,7 @@ def build(
 
 
 def _check(who, weights, input_shape, num_classes, units, vocabulary_size, embedding_dim, tied, output_units):
-    """Refuse arguments that do not go together, and too many weights; sizes that are None as they are meant."""
+    """Refuse arguments that do not fit together, and too many weights."""
     tokens, last = len(input_shape) == 1, (output_units or units)[-1]
     if not tokens and (vocabulary_size or embedding_dim or tied):
         name = "vocabulary_size" if vocabulary_size else "embedding_dim" if embedding_dim else "tied"
@@ -86,12 +92,12 @@ INITIALIZERS = ("kernel_initializer", "recurrent_initializer", "bias_initializer
 
 
 def _uniform(scale):
-    """A new initializer each time: one draws the same values at every call."""
+    """A new initializer for each weight: one initializer draws the same values at every call."""
     return keras.initializers.RandomUniform(-scale, scale) if scale else None
 
 
 def _dropped(x, rate, variational, name):
-    """Dropout of every value on its own (arXiv:1409.2329), or of the same units at all steps (arXiv:1512.05287)."""
+    """Dropout of each value independently (arXiv:1409.2329), or of the same units at all steps (arXiv:1512.05287)."""
     if not rate:
         return x
     return layers.Dropout(rate, noise_shape=(None, 1, None) if variational else None, name=name)(x)

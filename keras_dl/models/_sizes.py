@@ -1,8 +1,8 @@
-"""How large a model may be: the kinds of the builders' arguments, and a bound on the weights of all layers together.
+"""How large a model may be: types of the builders' arguments, and a bound on the total number of weights.
 
-The bounds are there so that a mistyped number is refused in a sentence, where it would take hours, or all of the
-machine's memory. How deep a model may be is Keras' bound: it goes through a graph by recursion, a call an operation,
-and Python allows about a thousand calls.
+With these bounds a mistyped number is refused in one sentence, instead of taking hours or all of the machine's memory.
+The number of layers is bounded by Keras, which traverses a graph by recursion, one call per operation; Python allows
+about a thousand nested calls.
 """
 
 import itertools
@@ -10,12 +10,12 @@ import itertools
 from keras_dl.arguments import ArgumentError, Number, Shape, Tuple, Whole
 
 Width = Whole(1, 1_000_000)  # units, filters or entries of a vector
-Widths = Tuple(Width)  # of layers one on the other
+Widths = Tuple(Width)  # of stacked layers
 Layers = Whole(1, 32)  # of an encoder and of a decoder
 LayersOfOne = Whole(1, 64)  # of a decoder alone
 Classes = Whole(2, 1_000_000)
-Tokens = Whole(1, 10_000_000)  # of a vocabulary, or outputs of a step
-Vocabulary = Whole(2, 10_000_000)  # tokens of sentences: 0, which is padding, and others
+Tokens = Whole(1, 10_000_000)  # of a vocabulary, or outputs per step
+Vocabulary = Whole(2, 10_000_000)  # tokens of sentences, at least padding (0) and one more
 ImageShape = Shape("H, W, C", most=10_000)
 SequenceShape = Shape("T, D", "T,", most=1_000_000)
 TokensShape = Shape("T,", most=1_000_000)
@@ -26,14 +26,14 @@ MOST_WEIGHTS = 2**31  # 8 GiB in float32
 
 
 def check_weights(who, count):
-    """Refuse a model before memory is taken for it.
+    """Refuse a model that is too large, before its memory is allocated.
 
     Args:
-        who: the builder.
-        count: its weights, biases and other vectors left out.
+        who: name of the builder, for the message.
+        count: number of weights of its model, without biases and other vectors.
 
     Raises:
-        ArgumentError: there would be more than MOST_WEIGHTS.
+        ArgumentError: count is larger than MOST_WEIGHTS.
     """
     if count > MOST_WEIGHTS:
         raise ArgumentError(
@@ -43,7 +43,7 @@ def check_weights(who, count):
 
 
 def dense(*widths):
-    """Weights of fully connected layers, one on the other, of these widths; the first is that of the input.
+    """Number of weights of stacked fully connected layers, without biases; widths[0] is the width of the input.
 
     >>> dense(784, 512, 10)  # 784 * 512 + 512 * 10
     406528

@@ -14,8 +14,12 @@ POSITIONS = ("sinusoidal", "learned")
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """The sub-layers of section 3.1, each with its residual connection, dropout and normalisation: new ones, or those
-    of a model that is there."""
+    """Makes the sub-layers of section 3.1, each with its residual connection, dropout and normalisation.
+
+    Attributes:
+        model: None: every call makes new layers; else the layers of this model, found by name, are used again.
+        The others: as in build_transformer.
+    """
 
     hidden_dim: int = 0
     intermediate_dim: int = 0
@@ -51,7 +55,12 @@ class Parts:
         return self._layer(layers.LayerNormalization, epsilon=EPSILON, name=f"{name}_norm")(x) if self.norm_first else x
 
     def decoder(self, x, num_layers, own, cross=None):
-        """The decoder's stack; own(n, layer, x) and cross(n, layer, x) are what the attention of layer n makes of x."""
+        """The decoder's stack of num_layers layers.
+
+        Args:
+            own: own(n, layer, x) -> output of the self-attention of decoder layer n, from 1.
+            cross: the same of the attention to the source; None: a decoder without a source.
+        """
         for n in range(1, num_layers + 1):
             layer = self.attention(f"decoder{n}_attention")
             x = self.added(x, layer.name, functools.partial(own, n, layer))
@@ -66,7 +75,7 @@ class Parts:
 
 
 def check_heads(who, num_heads, hidden_dim):
-    """Refuse heads that do not share the units equally."""
+    """Raise ArgumentError unless num_heads divides hidden_dim."""
     if hidden_dim % num_heads:
         fewer = next(n for n in range(min(num_heads, hidden_dim), 0, -1) if hidden_dim % n == 0)
         raise ArgumentError(

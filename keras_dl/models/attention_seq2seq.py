@@ -1,13 +1,14 @@
-"""Sequence to sequence with attention: a GRU that reads both ways, and a GRU that looks back at what was read.
+"""Sequence to sequence with attention: a bidirectional GRU encoder, and a GRU decoder that attends to its outputs.
 
 Source: Bahdanau et al., "Neural Machine Translation by Jointly Learning to Align and Translate" (arXiv:1409.0473),
-appendix A; the defaults are RNNsearch, its attention and its output layer, in the sizes of appendix A.2.3.
+appendix A; the defaults are RNNsearch with its attention and output layer, in the sizes of appendix A.2.3.
 The other scores are Luong et al.'s (arXiv:1508.04025), sections 3.1 and 3.3, with input feeding: the equations
 of both are in layers/attention_cell.py.
-Deviations: where the paper leaves biases out of its equations, each product that feeds a non-linearity has one. Luong's
-scores keep this model's encoder and first state (his are stacked LSTMs that read one way); "dot", which needs
-annotations as wide as the state, adds the encoder's two directions where the others lay them side by side.
-Shapes: B sentences, S tokens of a source, T of a target, V target tokens; n units, m entries of a token's vector.
+Deviations: the paper leaves biases out of its equations; here each product that feeds a non-linearity has one. With
+Luong's scores this model's encoder and first state stay (his are stacked LSTMs that read in one direction); "dot",
+which needs annotations as wide as the state, adds the encoder's two directions, where the others concatenate them.
+Shapes: B sentences, S tokens of a source, T of a target, V target tokens; n units, m entries of a token's vector,
+A entries of an annotation.
 Laws and figures: python -m keras_dl list attention_seq2seq
 """
 
@@ -55,18 +56,20 @@ def build_attention_seq2seq(
         units: n, of the decoder and of each direction of the encoder.
         embedding_dim: m, of both languages.
         attention: the score, one of layers.attention_cell.SCORES.
-        attention_units: n', of the additive scores "bahdanau" and "concat".
-        output_units: of the layer below the logits: maxout units of "bahdanau", else tanh units (Luong's are `units`).
-        input_feeding: Luong's decoder sees what it made of the last step's attention; "bahdanau" has none.
-        dropout: share of the values that training sets to zero in the tokens' vectors and below the logits.
+        attention_units: n', units of the additive scores "bahdanau" and "concat"; unused by the others.
+        output_units: width of the layer below the logits: maxout units with "bahdanau", else tanh units (in Luong's
+            paper as many as `units`).
+        input_feeding: the attentional state of a step is an input of the next (section 3.3 of Luong et al.); unused by
+            "bahdanau".
+        dropout: share of the values that training sets to zero, of the tokens' vectors and of the logits' input.
         initializer: "paper": recurrent matrices orthogonal, W_a and U_a from N(0, 0.001^2), v_a zero, all others from
-            N(0, 0.01^2), made for long training on much data; or "glorot_uniform", Keras' usual ones.
-        implementation: route of the decoder's loop, one of layers.attention_decoder.IMPLEMENTATIONS.
+            N(0, 0.01^2), made for long training on much data; or "glorot_uniform", Keras' defaults.
+        implementation: of the decoder's loop, one of layers.attention_decoder.IMPLEMENTATIONS, with equal results.
         name: name of the model.
 
     Returns:
-        An uncompiled AttentionSeq2Seq: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the
-        token that follows each of the target's.
+        An uncompiled AttentionSeq2Seq: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32; those of
+        step t are for the token after target token t.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
@@ -95,7 +98,7 @@ def build_attention_seq2seq(
     together = layers.Add if attention == "dot" else layers.Concatenate
     annotations = together(name="annotations")([forward, backward])
     first = layers.Dense(units, "tanh", kernel_initializer=initial.kernel(), name="first_state")
-    state = first(backward[:, 0])  # which has read the whole source, and last its first word
+    state = first(backward[:, 0])  # it has read the whole source, the first word last
 
     y = layers.Embedding(target_vocabulary_size, embedding_dim, initial.embedding(), name="target_embedding")(target)
     y = _dropped(y, dropout, "target_dropout")
@@ -124,11 +127,10 @@ def attention_seq2seq_space(hp):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class AttentionSeq2Seq(keras.Model):
-    """What build_attention_seq2seq makes: a functional model that also writes step by step and shows where it looks.
+    """The model of build_attention_seq2seq: functional, and it also generates step by step and shows its attention.
 
-    Step by step it is a decoding.Stepwise.
-
-    The state is (s,), of Luong's scores (s, t); the memory is what every step looks at.
+    It implements decoding.Stepwise. The state is (s,), with Luong's scores (s, t); the memory is that of
+    layers.AttentionDecoder.memory.
 
     Args:
         inputs, outputs, name: of keras.Model.
@@ -157,21 +159,21 @@ class AttentionSeq2Seq(keras.Model):
         if self._encoder is None:
             outputs = [self.get_layer(name).output for name in ("annotations", "first_state")]
             encoder = keras.Model(self.input["source"], outputs)
-            self._encoder = functools.partial(encoder, training=False)  # a function: Keras would save a model twice
+            self._encoder = functools.partial(encoder, training=False)  # in a partial, since Keras would save a model
         return self._encoder(source)
 
     def with_attention(self):
-        """The same network, its weights shared, that shows where it looks.
+        """A model with the same layers and weights that also returns the attention.
 
         Returns:
-            A model of the same inputs -> {"logits" (B, T, V), "attention" (B, T, S)}: of each step the weights of the
-            source's tokens, which sum to 1, exactly 0 on PAD.
+            A model of the same inputs -> {"logits" (B, T, V), "attention" (B, T, S)}: at each step the weights of the
+            source's tokens, which sum to 1 and are exactly 0 on PAD.
         """
         outputs = {"logits": self.output, "attention": self.get_layer("decoder").output[1]}
         return keras.Model(self.input, outputs, name=f"{self.name}_with_attention")
 
     def with_alignment(self):
-        """As with_attention, with the weights as "alignment"."""
+        """As with_attention, with the weights under the name "alignment"."""
         shown = self.with_attention().output
         outputs = {"logits": shown["logits"], "alignment": shown["attention"]}
         return keras.Model(self.input, outputs, name=self.name)
@@ -179,7 +181,7 @@ class AttentionSeq2Seq(keras.Model):
 
 @dataclasses.dataclass(frozen=True)
 class _Initializers:
-    """A new initializer at each call: one draws the same values each time it is asked."""
+    """A new initializer at each call: one initializer draws the same values every time."""
 
     kind: str
 

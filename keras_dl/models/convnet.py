@@ -2,9 +2,9 @@
 
 Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), section II.B.
 Deviations: pooling has no trainable coefficient and no non-linearity after it; every map of C3 sees all maps of S2
-(the paper's table leaves some out); F6 feeds a linear layer whose outputs are the logits of a softmax, in place of the
+(the paper's table leaves some out); F6 feeds a linear layer whose outputs are the logits of a softmax, instead of
 Euclidean radial basis units; the squashing function is tanh(a), not 1.7159 tanh(2a / 3). The paper's 32 x 32 input is
-28 x 28 with a border of two: here C1 pads ("same").
+28 x 28 with a border of two pixels: here C1 pads ("same").
 Shapes: B images, H x W pixels, C channels, K classes.
 Laws and figures: python -m keras_dl list convnet
 """
@@ -61,7 +61,7 @@ def build_convnet(
     (None, 5, 5, 16)
     """
     _check(input_shape, num_classes, filters, kernel_size, units)
-    # No bias before batch normalisation, which has its own. He's variance suits what is zero for half of its inputs.
+    # No bias before batch normalisation, which has its own. He's variance is for units that are zero half of the time.
     bias = not batch_norm
     kernel = "glorot_uniform" if activation in ("tanh", "sigmoid") else "he_normal"
 
@@ -107,7 +107,7 @@ def _check(input_shape, num_classes, filters, kernel_size, units):
             f"{who}: with kernel_size={kernel_size}, input_shape must be at least {smallest} x {smallest} pixels; "
             f"got {height} x {width}."
         )
-    pixels = math.prod((side // 2 - kernel_size + 1) // 2 for side in (height, width))  # of a map behind S4
+    pixels = math.prod((side // 2 - kernel_size + 1) // 2 for side in (height, width))  # of a map after S4
     check_weights(who, kernel_size**2 * dense(channels, *filters) + dense(pixels * filters[1], *units, num_classes))
 
 

@@ -1,11 +1,11 @@
-"""Gated recurrent units: one layer or several, for vectors and for tokens.
+"""Gated recurrent units: one or several layers, for sequences of vectors or of tokens.
 
 Source: Chung et al., "Empirical Evaluation of Gated Recurrent Neural Networks" (arXiv:1412.3555), equations (5) to (8):
-z is the share of the state that is new, r lies before the recurrent matrix.
-Keras' and cuDNN's GRU puts r behind it: reset_after=True. The defaults are the paper's network for music.
-Deviations: the paper's equations omit the biases; here each gate has one. The weights of z are kept with the other
-sign, as layers.recurrent.GRU says: the same network, which begins with the same distribution.
-Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+z is the share of the candidate in the new state, and r is applied before the recurrent matrix.
+Keras' and cuDNN's GRU applies r after it: reset_after=True. The defaults are the paper's network for music.
+Deviations: the paper's equations omit the biases; here each gate has one. The weights of z are stored with the opposite
+sign (see layers.recurrent.GRU): the same network, and the same distribution of the initial weights.
+Shapes: B sequences, T steps, D inputs per step, H units, K outputs per step.
 Laws and figures: python -m keras_dl list gru
 """
 
@@ -41,27 +41,27 @@ def build_gru(
 
     Args:
         input_shape: (T, D) of vectors, (T,) of tokens, without the batch axis; T None for any length.
-        num_classes: K, outputs a step.
+        num_classes: K, outputs per step.
         units: H of each layer, the lowest first.
         reset_after: apply r after the recurrent matrix, as cuDNN does; else before, as the paper does.
-        vocabulary_size: tokens that may come in; None: num_classes.
-        embedding_dim: width of a token's vector; None: that of the first layer.
+        vocabulary_size: number of input tokens; None: num_classes.
+        embedding_dim: width of a token's vector; None: the width of the first layer.
         tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
-        dropout: share of the values that training sets to zero before every layer, never between two steps of one
-            layer (arXiv:1409.2329).
-        recurrent_dropout: the same on the state where it enters the recurrent matrix, one draw a sequence
+        dropout: share of the values that training sets to zero at the input of every layer, not on the connection from
+            one step to the next (arXiv:1409.2329).
+        recurrent_dropout: the same for the state before the recurrent matrix, with one mask per sequence
             (arXiv:1512.05287).
-        variational: draw `dropout` once a sequence, too.
+        variational: `dropout` also uses one mask per sequence, the same at all steps.
         init_scale: draw every weight of embedding, layers and output uniformly from [-init_scale, init_scale]; None:
             Keras' initializers.
-        return_sequences: logits at every step, else of the last alone.
-        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        return_sequences: True: logits at every step; False: at the last step only.
+        implementation: of the recurrent layers, one of layers.recurrent.IMPLEMENTATIONS, with equal results.
         name: name of the model.
 
     Returns:
         An uncompiled RecurrentNetwork: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K)
-        float32, or "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary
-        outputs. Its begin, step and read take and give the state.
+        float32, or with return_sequences=False "logits" (B, K) of the last step: unnormalised log-probabilities of K
+        classes, or logits of K binary outputs. Its methods begin, step and read process sequences step by step.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.

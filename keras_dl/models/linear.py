@@ -24,7 +24,7 @@ def build_linear(
     *,
     name: ModelName = "linear",
 ):
-    """Build a softmax regression, K(HWC + 1) parameters.
+    """Build a softmax regression with K (H W C + 1) parameters.
 
     Args:
         input_shape: (H, W, C), without the batch axis.
@@ -49,5 +49,5 @@ def build_linear(
 
 
 def linear_space(hp):
-    """Softmax regression has nothing of its own to search: the learning rate is the app's."""
+    """Softmax regression has no hyperparameters of its own; apps search the learning rate."""
     return {}

@@ -1,11 +1,11 @@
-"""Long short-term memory: one layer or several, for vectors and for tokens.
+"""Long short-term memory: one or several layers, for sequences of vectors or of tokens.
 
 Source: Graves, "Generating Sequences With Recurrent Neural Networks" (arXiv:1308.0850), equations (7) to (11);
 Hochreiter and Schmidhuber 1997. The defaults are the network of Chung et al. (arXiv:1412.3555) for music; the small,
-medium and large word models of Zaremba et al. (arXiv:1409.2329) are arguments away (apps/model_text.py).
-Deviations: the forget gate's bias starts at 1 (Jozefowicz et al. 2015); layers of a stack see the layer below alone,
-without Graves' connections that skip layers.
-Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+medium and large word models of Zaremba et al. (arXiv:1409.2329) need only other arguments (apps/model_text.py).
+Deviations: the forget gate's bias starts at 1 (Jozefowicz et al. 2015); each layer of a stack sees only the layer
+below, without Graves' skip connections.
+Shapes: B sequences, T steps, D inputs per step, H units, K outputs per step.
 Laws and figures: python -m keras_dl list lstm
 """
 
@@ -42,28 +42,28 @@ def build_lstm(
 
     Args:
         input_shape: (T, D) of vectors, (T,) of tokens, without the batch axis; T None for any length.
-        num_classes: K, outputs a step.
+        num_classes: K, outputs per step.
         units: H of each layer, the lowest first.
         peephole: gates see the cell's state: input and forget gate the old one, output gate the new one.
-        forget_bias: what the forget gate's bias starts at; 0: as the other biases do.
-        vocabulary_size: tokens that may come in; None: num_classes.
-        embedding_dim: width of a token's vector; None: that of the first layer.
+        forget_bias: initial value of the forget gate's bias; 0: initialised like the other biases.
+        vocabulary_size: number of input tokens; None: num_classes.
+        embedding_dim: width of a token's vector; None: the width of the first layer.
         tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
-        dropout: share of the values that training sets to zero before every layer, never between two steps of one
-            layer (arXiv:1409.2329).
-        recurrent_dropout: the same on the state where it enters the recurrent matrix, one draw a sequence
+        dropout: share of the values that training sets to zero at the input of every layer, not on the connection from
+            one step to the next (arXiv:1409.2329).
+        recurrent_dropout: the same for the state before the recurrent matrix, with one mask per sequence
             (arXiv:1512.05287).
-        variational: draw `dropout` once a sequence, too.
+        variational: `dropout` also uses one mask per sequence, the same at all steps.
         init_scale: draw every weight of embedding, layers and output uniformly from [-init_scale, init_scale]; None:
             Keras' initializers.
-        return_sequences: logits at every step, else of the last alone.
-        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        return_sequences: True: logits at every step; False: at the last step only.
+        implementation: of the recurrent layers, one of layers.recurrent.IMPLEMENTATIONS, with equal results.
         name: name of the model.
 
     Returns:
         An uncompiled RecurrentNetwork: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K)
-        float32, or "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary
-        outputs. Its begin, step and read take and give the state.
+        float32, or with return_sequences=False "logits" (B, K) of the last step: unnormalised log-probabilities of K
+        classes, or logits of K binary outputs. Its methods begin, step and read process sequences step by step.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.

@@ -1,6 +1,6 @@
-"""The class of build_rnn, build_lstm and build_gru: a functional model that also goes from step to step.
+"""The model class of build_rnn, build_lstm and build_gru: a functional model that also runs step by step.
 
-Shapes: N sequences, T steps, D inputs a step, K outputs a step.
+Shapes: N sequences, T steps, D inputs per step, K outputs per step.
 """
 
 import keras
@@ -13,10 +13,11 @@ from keras_dl.layers.recurrent import Recurrent
 
 @keras.saving.register_keras_serializable("keras_dl")
 class RecurrentNetwork(keras.Model):
-    """A chain of layers, some of them recurrent, that takes and gives its state (decoding.Stepwise).
+    """A chain of layers, some of them recurrent, whose state can be passed in and out (decoding.Stepwise).
 
-    The state is a list of each recurrent layer's, the lowest first: [h, c] of an LSTM, [h] of the others. There is no
-    memory. Two halves of a sequence with the state handed over equal the whole.
+    The state is a list with one entry per recurrent layer, the lowest first: [h, c] of an LSTM, [h] of the others.
+    There is no memory. Reading a sequence in two parts, with the state passed from the first to the second, gives the
+    same outputs as reading it at once.
 
     >>> from keras_dl import models
     >>> network = models.build_lstm(units=(4, 3))
@@ -29,7 +30,7 @@ class RecurrentNetwork(keras.Model):
     """
 
     def begin(self, context=None, *, rows=None, grows=True):
-        """Zeros of `rows` rows, as every sequence begins; the shapes never change: ((), state)."""
+        """((), state) with a state of zeros for `rows` sequences. Its shapes never change, whatever `grows` says."""
         return (), [layer.get_initial_state(rows) for layer in self.layers if isinstance(layer, Recurrent)]
 
     def step(self, inputs, state, memory=()):
@@ -38,20 +39,27 @@ class RecurrentNetwork(keras.Model):
         return tf.reshape(logits, [-1, logits.shape[-1]]), state
 
     def read(self, inputs, state, memory=(), training=False):
-        """Several steps at once, as quick as the model itself: (N, T) or (N, T, D), and a state of N rows -> (logits
-        (N, T, K) float32, of the last step alone (N, K) where the model gives no others; state)."""
+        """Several steps at once, as fast as calling the model.
+
+        Args:
+            inputs: tokens (N, T) or vectors (N, T, D).
+            state: of N rows.
+
+        Returns:
+            (logits (N, T, K) float32, state); logits (N, K) of the last step if the model returns no others.
+        """
         x, before, after = inputs, iter(state), []
         for layer in self.layers[1:]:
             if isinstance(layer, Recurrent):
                 x, *final = layer(x, initial_state=next(before), training=training)
                 after.append(final)
-            elif isinstance(layer, OutputBias):  # the embedding's matrix is the output's kernel, too
+            elif isinstance(layer, OutputBias):  # tied: the embedding's matrix is also the output's kernel
                 x = layer(self.get_layer("embedding")(x, reverse=True))
             else:
                 x = layer(x, training=training)
         return x, after
 
     def cost(self):
-        """What a token costs: decoding.Cost."""
+        """The cost of a generated token, a decoding.Cost."""
         units = sum(n for layer in self.layers if isinstance(layer, Recurrent) for n in layer.state_size)
         return Cost(passes=1, floats=units)

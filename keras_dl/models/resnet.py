@@ -1,12 +1,12 @@
 """Residual networks for ImageNet.
 
 Source: He et al., "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), table 1 and figure 5.
-Shortcuts are the paper's option B: where the shape changes, a 1 x 1 convolution projects the input, elsewhere it is
-the identity. Batch normalisation stands after each convolution and before the rectifier.
-The stride of a stage stands on the first convolution of its first block, in a bottleneck the first 1 x 1, as the
-paper has it (PyTorch's networks have it on the bottleneck's 3 x 3; the weights have the same shapes).
+Shortcuts are the paper's option B: a 1 x 1 convolution where the shape changes, elsewhere the identity. Batch
+normalisation comes after each convolution and before the rectifier.
+The first convolution of a stage's first block has the stride, in a bottleneck the first 1 x 1, as in the paper
+(PyTorch's networks have it on the bottleneck's 3 x 3; the weights have the same shapes).
 Deviation: starting the last scale of a block at zero (arXiv:1706.02677, section 5.1) is an option, off by default.
-Weight decay, which the paper has on all weights, is the optimizer's.
+The paper's weight decay of all weights is an argument of the optimizer.
 Shapes: B images, H x W pixels, C channels, K classes.
 Laws and figures: python -m keras_dl list resnet
 """
@@ -18,7 +18,7 @@ from keras_dl.arguments import ModelName, OneOf, YesOrNo, checked
 from keras_dl.layers.normalization import BatchNormalization
 from keras_dl.models._sizes import Classes, ImageShape, Width, check_weights
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # a stage
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # per stage
 BOTTLENECK = 4  # from depth 50 on, a block ends with four times the channels of its 3 x 3 convolution
 PARAMETERS = 21_797_672  # trainable, at the defaults
 
@@ -59,7 +59,7 @@ def build_resnet(
     image = keras.Input(input_shape, name="image")
     x = _conv_bn(image, filters, 7, 2, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
-    # Zeros may stand for the border of a maximum: after the rectifier no value is below them.
+    # Zero padding does not change a maximum: after the rectifier no value is below zero.
     x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
     x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)  # (B, H / 4, W / 4, filters)
     for stage, blocks in enumerate(BLOCKS[depth]):
@@ -80,7 +80,7 @@ def resnet_space(hp):
 
 
 def _weights(channels, num_classes, depth, filters):
-    """Without the projections of the shortcuts, an eighth of a stage at most."""
+    """Number of weights, without the shortcuts' projections, which are at most an eighth of a stage's."""
     of_a_block = 2 * 9 if depth < 50 else 2 * BOTTLENECK + 9  # times the square of its filters
     blocks = sum(n * of_a_block * (filters * 2**stage) ** 2 for stage, n in enumerate(BLOCKS[depth]))
     features = 8 * filters * (1 if depth < 50 else BOTTLENECK)
@@ -114,7 +114,7 @@ def _join(x, y, stride, name):
 
 
 def _conv_bn(x, filters, kernel_size, stride=1, *, gamma="ones", name):
-    # With stride 2, Keras' "same" would pad more on the lower right; the paper's padding is the same on every side.
+    # With stride 2, Keras' "same" would pad more at the bottom and right; the paper pads all sides equally.
     padded = stride > 1 and kernel_size > 1
     if padded:
         x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)

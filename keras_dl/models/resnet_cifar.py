@@ -3,9 +3,9 @@
 Source: He et al., "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), section 4.2:
 a 3 x 3 stem, three stages of n two-convolution blocks, average pooling, one linear layer; depth = 6n + 2.
 Shortcuts are the paper's option A: where the shape changes, subsample and pad the channels with zeros.
-Batch normalisation stands after each convolution and before the rectifier, as there.
-Deviation: zero channels stand on both sides of the old ones, half and half (the paper does not say where).
-Weight decay, which the paper has on all weights, is the optimizer's.
+Batch normalisation comes after each convolution and before the rectifier, as in the paper.
+Deviation: one half of the zero channels comes before the old channels, one half after (the paper does not say where).
+The paper's weight decay of all weights is an argument of the optimizer.
 Shapes: B images, H x W pixels, C channels, K classes.
 Laws and figures: python -m keras_dl list resnet_cifar
 """
@@ -91,20 +91,20 @@ def _block(x, filters, stride, shortcut, name):
 
 
 def _option_a(x, filters, stride, name):
-    """The input where the shape stays; elsewhere every second pixel of it, with zero channels on either side."""
+    """Option A: x if the shape stays; else every `stride`-th pixel of it, with zero channels added on both sides."""
     if stride > 1:
-        # A window of one pixel: the average is the pixel, what is left is the subsampling.
+        # Averages over windows of one pixel are the pixels: this only subsamples.
         x = layers.AveragePooling2D(1, strides=stride, name=f"{name}_subsample")(x)
     extra = filters - x.shape[-1]
     if extra:
-        # Told that channels come first, the layer pads the last two axes, which here are W and the channels.
+        # With channels_first the layer pads the last two axes, which here are W and the channels.
         padding = ((0, 0), (extra // 2, extra - extra // 2))
         x = layers.ZeroPadding2D(padding, data_format="channels_first", name=f"{name}_channels")(x)
     return x
 
 
 def _conv_bn(x, filters, stride=1, *, name):
-    # With stride 2, Keras' "same" would pad on the lower right alone; the paper's padding is one pixel on every side.
+    # With stride 2, Keras' "same" would pad only at the bottom and right; the paper pads one pixel on every side.
     if stride > 1:
         x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     x = layers.Conv2D(

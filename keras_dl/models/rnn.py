@@ -1,4 +1,4 @@
-"""Recurrent networks without gates, shallow and deep in each of the ways in which one can be deep.
+"""Recurrent networks without gates, shallow and deep: stacked, with deep transition, with deep output.
 
 Source: Pascanu, Gulcehre, Cho and Bengio, "How to Construct Deep Recurrent Neural Networks" (arXiv:1312.6026),
 section 3; a maxout unit is Goodfellow et al., arXiv:1302.4389. The paper's networks for music, and how to build them:
@@ -9,9 +9,9 @@ section 3; a maxout unit is Goodfellow et al., arXiv:1302.4389. The paper's netw
     DT(S)-RNN   units=(400,), transition_units=(400,), shortcut=True                    585,600
     DOT(S)-RNN  units=(400,), transition_units=(400,), shortcut=True, output_units=(400,)   745,600
 
-The paper prints 465K, 550K, 585K and 745K, unverified here; the counts leave out the biases. DT(S) has its count when
-the input enters every layer of the transition.
-Shapes: B sequences, T steps, D inputs a step, H units, K outputs a step.
+The counts are without biases. The paper prints 465K, 550K, 585K and 745K (figures not verified here); DT(S) has the
+paper's count if the input enters every layer of the transition.
+Shapes: B sequences, T steps, D inputs per step, H units, K outputs per step.
 Laws and figures: python -m keras_dl list rnn
 """
 
@@ -23,7 +23,7 @@ from keras_dl.layers.recurrent import IMPLEMENTATIONS, Transition
 from keras_dl.models import _sequence
 from keras_dl.models._sizes import InitScale, SequenceShape, Tokens, Width, Widths, dense
 
-PARAMETERS = 466_288  # trainable, at the defaults: the 465,600, and a bias a unit
+PARAMETERS = 466_288  # trainable, at the defaults: the 465,600 weights and the biases
 
 
 @checked
@@ -53,32 +53,33 @@ def build_rnn(
 
     Args:
         input_shape: (T, D) of vectors, (T,) of tokens, without the batch axis; T None for any length.
-        num_classes: K, outputs a step.
-        units: H of each layer, the lowest first; several make the stacked sRNN.
-        transition_units: widths of the layers between two states of every layer; () is the shallow transition.
+        num_classes: K, outputs per step.
+        units: H of each layer, the lowest first; several layers are the stacked sRNN.
+        transition_units: widths of the layers between two successive states, in every recurrent layer; (): none, the
+            shallow transition.
         shortcut: the old state also enters the last layer of the transition, and the input all of them: DT(S).
         output_units: widths of the layers between the state and the logits: DOT.
         activation: of the states, one of layers.cells.ACTIVATIONS.
-        transition_activation: of the layers between two states, of the same.
-        output_activation: of the output's layers: "tanh", "relu" or "maxout".
-        vocabulary_size: tokens that may come in; None: num_classes.
-        embedding_dim: width of a token's vector; None: that of the first layer.
+        transition_activation: of the layers between two states, one of layers.cells.ACTIVATIONS.
+        output_activation: of the output_units' layers: "tanh", "relu" or "maxout".
+        vocabulary_size: number of input tokens; None: num_classes.
+        embedding_dim: width of a token's vector; None: the width of the first layer.
         tied: the embedding's matrix is also the output's kernel (arXiv:1608.05859).
-        dropout: share of the values that training sets to zero before every layer, never between two steps of one
-            layer (arXiv:1409.2329).
-        recurrent_dropout: the same on the state where it enters the recurrent matrix, one draw a sequence
+        dropout: share of the values that training sets to zero at the input of every layer, not on the connection from
+            one step to the next (arXiv:1409.2329).
+        recurrent_dropout: the same for the state before the recurrent matrix, with one mask per sequence
             (arXiv:1512.05287).
-        variational: draw `dropout` once a sequence, too.
+        variational: `dropout` also uses one mask per sequence, the same at all steps.
         init_scale: draw every weight of embedding, layers and output uniformly from [-init_scale, init_scale]; None:
             Keras' initializers.
-        return_sequences: logits at every step, else of the last alone.
-        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        return_sequences: True: logits at every step; False: at the last step only.
+        implementation: of the recurrent layers, one of layers.recurrent.IMPLEMENTATIONS, with equal results.
         name: name of the model.
 
     Returns:
         An uncompiled RecurrentNetwork: "sequence" (B, T, D) float32 or "tokens" (B, T) int32 -> "logits" (B, T, K)
-        float32, or "logits" (B, K) of the last step: unnormalised log-probabilities of K classes, or of K binary
-        outputs. Its begin, step and read take and give the state.
+        float32, or with return_sequences=False "logits" (B, K) of the last step: unnormalised log-probabilities of K
+        classes, or logits of K binary outputs. Its methods begin, step and read process sequences step by step.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.

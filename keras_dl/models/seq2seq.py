@@ -1,13 +1,13 @@
-"""Sequence to sequence: a deep LSTM reads the source into its states, another goes on from them and writes the target.
+"""Sequence to sequence: a deep LSTM encodes the source into its states; another starts from them and writes the target.
 
 Source: Sutskever et al., "Sequence to Sequence Learning with Neural Networks" (arXiv:1409.3215), sections 2 and 3.4.
-The paper counts 384 million parameters: 160 and 80 million of the two embeddings, 80 of the softmax, 64 of the eight
-LSTM layers. PARAMETERS is these and the biases, 4,000 of each LSTM layer and 80,000 of the softmax.
-As in the paper the source's words are read from the last to the first, and the end of the sentence after them.
-Deviations: the paper says no more of its LSTM than "Graves (2013)", whose has peepholes; with them the count above
-would be another, so here it has none. The target begins with a token of its own, BOS, where the paper lets the source's
-end be read by the decoder. Dropout (Zaremba et al., arXiv:1409.2329), residual connections (Wu et al.,
-arXiv:1609.08144, section 3.1) and tied weights (arXiv:1608.05859) are not in the paper and off.
+The paper counts 384 million parameters: 160 and 80 million in the two embeddings, 80 in the softmax, 64 in the eight
+LSTM layers. PARAMETERS is their sum and the biases, 4,000 of each LSTM layer and 80,000 of the softmax.
+As in the paper the source's words are read from the last to the first, and then the end-of-sentence token.
+Deviations: the paper's LSTM is that of "Graves (2013)", which has peepholes; with them the parameter count would not be
+the paper's, so this one has none. The target begins with a separate token, BOS; in the paper the decoder reads the
+source's end-of-sentence token first. Dropout (Zaremba et al., arXiv:1409.2329), residual connections (Wu et al.,
+arXiv:1609.08144, section 3.1) and tied weights (arXiv:1608.05859) are not in the paper and off by default.
 Shapes: B sentences, S tokens of a source, T of a target, V target tokens; H units of a layer.
 Laws and figures: python -m keras_dl list seq2seq
 """
@@ -51,17 +51,18 @@ def build_seq2seq(
         units: H of each layer, the lowest first, of the encoder and of the decoder.
         embedding_dim: of both languages.
         reverse_source: read the source's words from the last to the first.
-        residual: add to what a layer gives, from the second on, what went into it; needs units that are all the same.
-        dropout: share of the values that training sets to zero before every layer and below the logits.
+        residual: from the second layer on, add a layer's input to its output; needs layers of equal units.
+        dropout: share of the values that training sets to zero, of the input of every layer and of the logits.
         tied: the target embedding's matrix is also the logits' kernel; needs an embedding as wide as the last layer.
-        forget_bias: what the forget gates' biases start at, 0: as the others do; 1 makes short training easier.
+        forget_bias: initial value of the forget gates' biases; 0: initialised like the other biases; 1 makes short
+            training easier.
         init_scale: draw every weight uniformly from [-init_scale, init_scale]; None: Keras' initializers.
-        implementation: route of the layers, one of layers.recurrent.IMPLEMENTATIONS.
+        implementation: of the LSTM layers, one of layers.recurrent.IMPLEMENTATIONS, with equal results.
         name: name of the model.
 
     Returns:
-        An uncompiled Seq2Seq: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32, of the token that
-        follows each of the target's.
+        An uncompiled Seq2Seq: {"source" (B, S), "target" (B, T)} int32 -> "logits" (B, T, V) float32; those of step t
+        are for the token after target token t.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
@@ -75,11 +76,11 @@ def build_seq2seq(
     mask = ops.not_equal(source, PAD)
     read = _reversed(source) if reverse_source else source
 
-    def uniform(otherwise):  # a new one each time: an initializer draws the same values at every call
+    def uniform(otherwise):  # a new one for each weight: an initializer draws the same values at every call
         return keras.initializers.RandomUniform(-init_scale, init_scale) if init_scale else otherwise
 
     def stack(x, kind, states, mask=None):
-        """Layers one on the other: the highest's outputs, and the final states of each."""
+        """Stacked layers: (outputs of the highest, final states of each)."""
         final = []
         for number, width in enumerate(units, 1):
             layer = LSTM(
@@ -126,14 +127,14 @@ def seq2seq_space(hp):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Seq2Seq(keras.Model):
-    """What build_seq2seq makes: a functional model that also writes step by step (decoding.Stepwise).
+    """The model of build_seq2seq: a functional model that also generates step by step (decoding.Stepwise).
 
-    The state is [h, c] of each of the decoder's layers; there is no memory.
+    The state is a list of [h, c], one per decoder layer; there is no memory.
 
     Args:
         inputs, outputs, name: of keras.Model.
-        num_layers: of the encoder, and of the decoder.
-        residual, tied: as build_seq2seq has them.
+        num_layers: of the encoder and of the decoder, each.
+        residual, tied: as in build_seq2seq.
     """
 
     def __init__(self, *args, num_layers=None, residual=False, tied=False, **kwargs):
@@ -159,11 +160,11 @@ class Seq2Seq(keras.Model):
         return self.get_layer("logits")(x)[:, 0], new
 
     def encode(self, source):
-        """Sources (B, S) int32 -> the encoder's final states, [h, c] of each layer one after the other."""
+        """Sources (B, S) int32 -> the encoder's final states, a flat list: h, c of layer 1, h, c of layer 2, ..."""
         if self._encoder is None:
             states = [self.get_layer(f"encoder{number}").output[1:] for number in range(1, self.num_layers + 1)]
             encoder = keras.Model(self.input["source"], sum(states, []))
-            self._encoder = functools.partial(encoder, training=False)  # a function: Keras would save a model twice
+            self._encoder = functools.partial(encoder, training=False)  # in a partial, since Keras would save a model
         return self._encoder(source)
 
     def get_config(self):
@@ -173,7 +174,7 @@ class Seq2Seq(keras.Model):
 
 
 def _reversed(source):
-    """The words in reverse order; what ends the sentence, and PAD behind it, stay where they are: (B, S) -> (B, S)."""
+    """The words in reverse order; EOS and the PAD after it stay where they are: (B, S) -> (B, S)."""
     words = ops.logical_and(ops.not_equal(source, PAD), ops.not_equal(source, EOS))
     count = ops.sum(ops.cast(words, "int32"), 1, keepdims=True)  # (B, 1)
     place = ops.cumsum(ops.ones_like(source), 1) - 1  # 0, 1, 2, ...

@@ -1,10 +1,11 @@
-"""The Transformer: encoder and decoder of attention alone.
+"""The Transformer: an encoder and a decoder with attention and without recurrence.
 
 Source: Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), sections 3 and 5.
 The defaults are its base model; big is num_layers=6, hidden_dim=1024, intermediate_dim=4096, num_heads=16, dropout=0.3.
-The paper's 65 and 213 million parameters are rounded and of its 37,000 sub-words "about": counted by hand with 37,000,
-one matrix for both embeddings and the output, and no biases in the attention, they are 63.0 and 214.2 million.
-Options beyond it: norm_first, learned positions, biases in the attention, an output of its own.
+The paper states 65 and 213 million parameters for "about" 37,000 sub-words. Counted by hand with exactly 37,000, one
+matrix for both embeddings and the output, and no biases in the attention, there are 63.0 and 214.2 million.
+Options beyond these models: norm_first, learned positions, biases in the attention, and separate matrices for the
+embeddings and the output (tied=False).
 Shapes: B sentences, S and T steps of source and target, d hidden_dim, V sub-words.
 Laws and figures: python -m keras_dl list transformer
 """
@@ -44,19 +45,19 @@ def build_transformer(
     """Build the encoder and decoder of section 3.
 
     Args:
-        vocabulary_size: V, of both sides; token 0 is padding.
+        vocabulary_size: V, shared by source and target; token 0 is padding.
         num_layers: N, of the encoder and of the decoder.
         hidden_dim: d_model.
         intermediate_dim: d_ff.
         num_heads: h; d_k = d_model / h.
-        dropout: share of the values set to zero in training, of each sub-layer's output and of each sum of embedding
-            and position (section 5.4).
-        norm_first: normalise what goes into a sub-layer, x + f(norm(x)), and once at the end of each stack
-            (arXiv:2002.04745); else norm(x + f(x)), as published.
+        dropout: share of the values that training sets to zero, of each sub-layer's output and of the sums of
+            embeddings and positions (section 5.4).
+        norm_first: True: x + f(norm(x)) for each sub-layer f, and one more normalisation at the end of each stack
+            (arXiv:2002.04745); False: norm(x + f(x)), as published.
         positions: "sinusoidal" or "learned" (section 3.5).
-        max_length: how many learned positions there are.
-        tied: one matrix for both embeddings and the output (section 3.4); else three.
-        use_bias: biases in the attention.
+        max_length: number of learned positions; unused by "sinusoidal".
+        tied: True: one matrix for both embeddings and the output (section 3.4); False: three.
+        use_bias: whether the attention's projections have biases.
         name: name of the model.
 
     Returns:
@@ -117,18 +118,18 @@ def transformer_space(hp):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Transformer(keras.Model):
-    """What build_transformer makes: a functional model that also writes step by step and shows where it looks.
+    """The model of build_transformer: a functional model that also generates step by step and shows its attention.
 
-    Step by step it is a decoding.Stepwise. Keys and values of what was read and written are kept, not computed anew.
-    The memory holds each layer's keys and values of the source, head by head (B, h, S, d_k), and what hides its
-    padding. The state holds, shared by the K rows of a sentence, each layer's keys and values of what all of them have
-    written (B, h, L, K' d_k), with room for L steps of K' rows, the most that there have been; and of each row in which
-    row its t steps were written (N, t). So nothing large changes places when a beam goes on with others of its
-    hypotheses: a row asks all that was written for its sentence, and what is not its own is hidden.
+    It implements decoding.Stepwise with a cache of keys and values. The memory holds for each layer the keys and values
+    of the source, split into heads (B, h, S, d_k), and the mask of its padding. The state holds for each layer the keys
+    and values of all tokens that were generated for a sentence (B, h, L, K' d_k), shared by the sentence's K rows, with
+    room for L steps of K' rows (K' is the largest K so far). It also holds for each row the row numbers (N, t) in which
+    its own t tokens were stored. So beam search need not move the cache when it reorders its hypotheses: a row attends
+    to the whole cache of its sentence, with the tokens of other hypotheses masked.
 
     Args:
         inputs, outputs, name: of keras.Model.
-        num_layers, norm_first, tied: as build_transformer has them.
+        num_layers, norm_first, tied: as in build_transformer.
     """
 
     def __init__(self, *args, num_layers=None, norm_first=False, tied=True, **kwargs):
@@ -150,7 +151,7 @@ class Transformer(keras.Model):
         }
         num_heads = layers_of_source[0].num_heads
         nothing = tf.zeros([sentences, num_heads, 0, 0], annotations.dtype)
-        if not tf.executing_eagerly():  # of no length that the graph knows: it grows
+        if not tf.executing_eagerly():  # its length is unknown to the graph, since it grows
             nothing = tf.compat.v1.placeholder_with_default(nothing, [None, num_heads, None, None])
         kept = [(nothing, nothing) for _ in layers_of_source]
         return memory, {"written": Shared(kept), "rows": tf.zeros_like(context[:, :0])}
@@ -170,7 +171,7 @@ class Transformer(keras.Model):
             keys, values = (tf.reshape(x, [sentences, layer.num_heads, -1, layer.key_dim]) for x in written[-1])
             return cache.attended(layer, queries, keys, values, hidden)
 
-        def cross(n, layer, x):  # all rows of a sentence ask its one memory
+        def cross(n, layer, x):  # all rows of a sentence share its memory
             queries = cache.heads(layer, layer.ask(x), sentences)
             return cache.attended(layer, queries, *memory["read"][n - 1], memory["hidden"])
 
@@ -179,28 +180,28 @@ class Transformer(keras.Model):
         return tf.cast(self.output_of(x), tf.float32), {"written": Shared(written), "rows": rows}
 
     def encode(self, source):
-        """Sources (B, S) int32 -> what the encoder gives (B, S, d)."""
+        """Sources (B, S) int32 -> the encoder's output (B, S, d)."""
         if self._encoder is None:
             last = "encoder_norm" if self.norm_first else f"encoder{self.num_layers}_feed_forward_norm"
             encoder = keras.Model(self.input["source"], self.get_layer(last).output)
-            self._encoder = functools.partial(encoder, training=False)  # a function: Keras would save a model twice
+            self._encoder = functools.partial(encoder, training=False)  # in a partial, since Keras would save a model
         return self._encoder(source)
 
     def embed_target(self, tokens, start=0):
-        """Target tokens (N, T), the first of them at position `start`: (N, T, d)."""
+        """Target tokens (N, T), the first at position `start` -> embeddings plus positions (N, T, d)."""
         embedding = self.get_layer("embedding" if self.tied else "target_embedding")
         return self.get_layer("target_positions")(embedding(tokens), start=start)
 
     def output_of(self, x):
-        """The last layer of the decoder (..., d) -> logits (..., V)."""
+        """Outputs of the decoder's last layer (..., d) -> logits (..., V)."""
         return self.get_layer("embedding")(x, reverse=True) if self.tied else self.get_layer("output")(x)
 
     def with_attention(self):
-        """The same network, its weights shared, that shows where it looks.
+        """A model with the same layers and weights that also returns the attention weights.
 
         Returns:
-            A model of the same inputs -> {"logits", "attention": (B, N, h, T, S) float32, of the decoder's N layers and
-            h heads on the source, "source_attention": (B, N, h, S, S), "target_attention": (B, N, h, T, T)}.
+            A model of the same inputs -> {"logits", "attention": (B, N, h, T, S) float32, from target to source in the
+            decoder's N layers and h heads, "source_attention": (B, N, h, S, S), "target_attention": (B, N, h, T, T)}.
         """
 
         def weights_of(name):
@@ -216,11 +217,11 @@ class Transformer(keras.Model):
         return keras.Model(self.input, outputs, name=self.name)
 
     def with_alignment(self):
-        """The same network that says which source token each target token goes with.
+        """A model with the same layers and weights that also returns an alignment of target and source tokens.
 
         Returns:
-            A model of the same inputs -> {"logits", "alignment": (B, T, S) float32, each row of sum 1}: the mean over
-            the heads of the last layer but one (of one layer, that).
+            A model of the same inputs -> {"logits", "alignment": (B, T, S) float32}: the attention to the source, mean
+            over the heads of the last layer but one (of the only layer, if there is one). Each row sums to 1.
         """
         shown = self.with_attention().output
         weights = ops.mean(shown["attention"][:, max(0, self.num_layers - 2)], 1)
@@ -232,21 +233,21 @@ class Transformer(keras.Model):
         }  # fmt: skip
 
     def _with_room(self, kept, t, width):
-        """What is kept, with room for step t of `width` rows; and the most rows that there have been."""
+        """(the cache with room for step t of `width` rows, the largest number of rows so far)"""
         units = self.parts.attention("decoder1_attention").key_dim
         most = tf.maximum(width, tf.shape(kept[0][0])[3] // units)
         return cache.grown(kept, t + 1, most * units), most
 
 
 def _of_others(rows, most, room):
-    """What hides from a row what others have written, and room where nothing is.
+    """The mask by which a row attends only to its own tokens in the sentence's cache.
 
     Args:
-        rows: (B, K, T), in which row each step was written.
+        rows: (B, K, T), the row in which each step's token was stored.
         most, room: K' and L.
 
     Returns:
-        (B, 1, K, L K'), what is taken from the scores.
+        (B, 1, K, L K'), to be subtracted from the scores: 0 for a row's own tokens, -MASKED for others and unused room.
     """
     sentences, width, steps = tf.unstack(tf.shape(rows))
     hidden = tf.one_hot(rows, most, 0.0, -MASKED)

@@ -1,7 +1,7 @@
-"""A language model of attention alone: the Transformer's decoder without a source.
+"""A language model with attention and without recurrence: the Transformer's decoder without a source.
 
-Source: Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), section 3, the decoder's stack, of which what
-attends to a source is left out as Liu et al. (arXiv:1801.10198, section 4.2.3) do.
+Source: Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), section 3: the decoder's stack, without the
+attention to a source, as in Liu et al. (arXiv:1801.10198, section 4.2.3).
 The defaults are the base model's sizes.
 Deviations: none by default. norm_first, learned positions and biases in the attention are options.
 Laws and figures: python -m keras_dl list transformer_lm
@@ -43,22 +43,24 @@ def build_transformer_lm(
 
     Args:
         input_shape: (T,) of the tokens, without the batch axis; T None for any length.
-        num_classes: K, tokens that there are.
+        num_classes: K, size of the vocabulary.
         num_layers: N.
         hidden_dim: d_model.
         intermediate_dim: d_ff.
         num_heads: h; d_k = d_model / h.
-        dropout: share of the values set to zero in training, as in build_transformer.
-        norm_first: normalise what goes into a sub-layer, and once at the end; else what comes out, as published.
+        dropout: share of the values that training sets to zero, as in build_transformer.
+        norm_first: True: x + f(norm(x)) for each sub-layer f, and one more normalisation at the end; False:
+            norm(x + f(x)), as published.
         positions: "sinusoidal" or "learned" (section 3.5).
-        tied: one matrix for the embedding and the output (section 3.4).
-        use_bias: biases in the attention.
-        max_length: tokens of the window that generation sees, TransformerLM; and how many learned positions there are.
+        tied: True: one matrix for the embedding and the output (section 3.4); False: two.
+        use_bias: whether the attention's projections have biases.
+        max_length: size in tokens of the window that generation sees (see TransformerLM); also the number of learned
+            positions.
         name: name of the model.
 
     Returns:
-        An uncompiled TransformerLM: "tokens" (B, T) int32 -> "logits" (B, T, K) float32, unnormalised log-probabilities
-        of the token after each.
+        An uncompiled TransformerLM: "tokens" (B, T) int32 -> "logits" (B, T, K) float32: unnormalised log-probabilities
+        of the token after each input token.
 
     Raises:
         ArgumentError: an argument does not fit its annotation or another argument, or the weights are too many.
@@ -97,22 +99,22 @@ def transformer_lm_space(hp):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class TransformerLM(keras.Model):
-    """What build_transformer_lm makes: a functional model that also writes step by step (decoding.Stepwise).
+    """The model of build_transformer_lm: a functional model that also generates step by step (decoding.Stepwise).
 
-    It sees a text through a window. The window fills up to max_length tokens; then it lets the oldest half of them go,
-    and fills up again. So every token but the first max_length is predicted from at least max_length / 2 others, and
-    positions stay among those that were trained.
-    While the window fills, each layer's keys and values of its tokens are kept, so that a token costs one step. When it
-    has let the oldest go, the others stand at new positions: the network reads them again, once, and goes on from
-    there. So all logits are those of the whole network on the window's tokens.
+    Step by step, it sees a text through a window, which fills up to max_length tokens; then the oldest half of them is
+    dropped, and it fills up again. So every token after the first max_length is predicted from at least max_length / 2
+    others, and no position is beyond those in training.
+    While the window fills, the keys and values of its tokens are cached, so that a token costs one step. When the
+    oldest tokens are dropped, the positions of the others change: the network computes their keys and values once more,
+    and continues from there. So all logits equal those of the whole network on the window's tokens.
 
-    The state is {"count" (N,): how many tokens the window holds, the same in all rows; "tokens" (N, L): which; "kept":
-    each layer's keys and values (N, h, L, d_k)}, zeros behind the count; L is the room that there is. There is no
-    memory.
+    The state is {"count" (N,): number of tokens in the window, the same in all rows; "tokens" (N, L): the tokens;
+    "kept": each layer's keys and values (N, h, L, d_k)}, with zeros after the first `count`; L is the allocated room.
+    There is no memory.
 
     Args:
         inputs, outputs, name: of keras.Model.
-        num_layers, norm_first, tied, max_length: as build_transformer_lm has them.
+        num_layers, norm_first, tied, max_length: as in build_transformer_lm.
     """
 
     def __init__(self, *args, num_layers=None, norm_first=False, tied=True, max_length=None, **kwargs):
@@ -121,17 +123,17 @@ class TransformerLM(keras.Model):
         self.parts = Parts(norm_first=norm_first, model=self)
 
     def begin(self, context=None, *, rows=None, grows=True):
-        """An empty window of `rows` rows: ((), state).
+        """((), state) with an empty window for each of `rows` rows.
 
         Args:
-            grows: the state has room for what it holds; False: room for max_length tokens from the start, so that its
-                shapes never change.
+            grows: True: the state grows with its tokens; False: it has room for max_length tokens from the start, so
+                that its shapes never change.
         """
         attention = self.parts.attention("decoder1_attention")
         room = 0 if grows else self.max_length
         nothing = tf.zeros([rows, attention.num_heads, room, attention.key_dim], attention.compute_dtype)
         tokens = tf.zeros([rows, room], tf.int32)
-        if grows and not tf.executing_eagerly():  # of no length that the graph knows
+        if grows and not tf.executing_eagerly():  # its length is unknown to the graph
             fixed = [*nothing.shape[:2], None, attention.key_dim]
             nothing = tf.compat.v1.placeholder_with_default(nothing, fixed)
             tokens = tf.compat.v1.placeholder_with_default(tokens, fixed[:1] + [None])
@@ -158,13 +160,21 @@ class TransformerLM(keras.Model):
         return logits, {"count": state["count"] + 1, "tokens": tokens, "kept": kept}
 
     def read(self, inputs, state, memory=(), training=False):
-        """Several steps at once, window by window: tokens (N, T) and a state of N rows -> (logits (N, T, K) float32,
-        state). Nothing is dropped out, in training neither."""
+        """Several steps at once, window by window.
+
+        Args:
+            inputs: tokens (N, T).
+            state: of N rows.
+            training: ignored: there is no dropout here, not even in training.
+
+        Returns:
+            (logits (N, T, K) float32, state)
+        """
         rows, steps = tf.unstack(tf.shape(inputs))
         held = _count(state)
         text = tf.concat([state["tokens"][:, :held], inputs], 1)  # from the window's first token on
         parts = tf.TensorArray(tf.float32, 1, dynamic_size=True, infer_shape=False)
-        parts = parts.write(0, tf.zeros([0, rows, self.output.shape[-1]]))  # so that there is one, of no tokens too
+        parts = parts.write(0, tf.zeros([0, rows, self.output.shape[-1]]))  # so that T = 0 has something to concatenate
         end = held + steps
 
         def body(i, begin, done, parts, kept):
@@ -187,12 +197,14 @@ class TransformerLM(keras.Model):
         return logits, self._filled(text[:, begin:], kept, count, state)
 
     def cost(self):
-        """What a token costs: decoding.Cost. A token goes through the weights once, and once more when the oldest half
-        of a full window has gone."""
+        """The cost of a generated token, a decoding.Cost.
+
+        A token passes through the weights once, and once more when the oldest half of a full window has been dropped.
+        """
         return Cost(passes=2, floats=self.max_length + 1, chain=self.num_layers)
 
     def _keeps(self):
-        """Tokens that stay in a full window when the oldest go."""
+        """Number of tokens that stay in a full window when the oldest are dropped."""
         return self.max_length - max(1, self.max_length // 2)
 
     def _with_room(self, state):
@@ -214,7 +226,7 @@ class TransformerLM(keras.Model):
             return state | {"tokens": tf.pad(state["tokens"], [[0, 0], [0, more]]), "kept": kept}
 
         def fits():
-            if state["tokens"].shape[1] == self.max_length:  # there is room for all, and the graph knows it
+            if state["tokens"].shape[1] == self.max_length:  # room for max_length tokens, known statically
                 return state
             return tf.cond(count < room, lambda: state, grown)
 
@@ -222,17 +234,17 @@ class TransformerLM(keras.Model):
         return new, _count(new)
 
     def _filled(self, tokens, kept, count, like):
-        """A state of `count` tokens (N, count), and as much room as one that is like `like` has, or just enough."""
+        """A state of `count` tokens (N, count), with the room of the state `like`, or with more if they do not fit."""
         more = tf.maximum(tf.shape(like["tokens"])[1] - count, 0)
         kept = tf.nest.map_structure(lambda x: tf.pad(x, [[0, 0], [0, 0], [0, more], [0, 0]]), kept)
         tokens = tf.pad(tokens, [[0, 0], [0, more]])
         new = {"count": tf.zeros_like(like["count"]) + count, "tokens": tokens, "kept": kept}
-        if like["tokens"].shape[1] == self.max_length:  # shapes that the graph knows
+        if like["tokens"].shape[1] == self.max_length:  # static shapes
             new = tf.nest.map_structure(lambda x, old: tf.ensure_shape(x, old.shape), new, like)
         return new
 
     def _run(self, tokens):
-        """The whole network, without dropout: tokens (N, T) -> (logits (N, T, K), [keys and values (N, h, T, d_k)])."""
+        """The whole network, without dropout: tokens (N, T) -> (logits (N, T, K), [(keys, values) (N, h, T, d_k)])."""
         kept, rows = [], tf.shape(tokens)[0]
         past = self.get_layer("target_mask")(tokens)
 
@@ -258,5 +270,5 @@ class TransformerLM(keras.Model):
 
 
 def _count(state):
-    """Tokens that the window of a state holds, a scalar; 0 of no rows."""
+    """Number of tokens in the window of a state, a scalar; 0 if it has no rows."""
     return tf.reduce_max(tf.concat([[0], state["count"]], 0))

@@ -1,6 +1,6 @@
-"""What TensorBoard shows of a run: curves, norms by layer, the graph, histograms, pictures; and the report of a test.
+"""What TensorBoard shows of a run: curves, norms by layer, the graph, histograms, pictures; and reports of classifiers.
 
-Callbacks carry these into training.fit. Training and validation stand in two folders under the same tags, so that
+Callbacks of training.fit write them. Training and validation are written to two folders under the same tags, so that
 TensorBoard draws them into one chart; a step is the number of finished epochs.
 """
 

@@ -1,4 +1,4 @@
-"""What a classifier gets right and wrong: a report, a table, figures, and a callback that draws them."""
+"""The results of a classifier: a report, a table, figures, and a callback that writes the figures for TensorBoard."""
 
 import keras
 import numpy as np
@@ -12,11 +12,11 @@ from keras_dl.summaries.events import purge, writing
 
 CHUNK = 500  # examples predicted at once
 PICTURES = 25  # misclassified examples drawn
-NAMED = 20  # up to so many classes a confusion matrix shows its numbers
+NAMED = 20  # largest number of classes for which a confusion matrix shows names and counts
 
 
 class Pictures(keras.callbacks.Callback):
-    """At the end of a fit, draw the most confidently misclassified examples and the confusion matrix.
+    """At the end of training, draw the most confidently misclassified examples and the confusion matrix.
 
     Args:
         run: the runs.Run; pictures go to run.tensorboard / "pictures".
@@ -29,7 +29,7 @@ class Pictures(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.examples = run.tensorboard / "pictures", examples
         self.preprocess, self.classes = preprocess, classes
-        self.epochs_done = 0  # an int: training.fit keeps it over a resume
+        self.epochs_done = 0  # an int attribute: part of a checkpoint of training.fit
 
     def on_epoch_end(self, epoch, logs=None):
         self.epochs_done = epoch + 1
@@ -44,7 +44,7 @@ class Pictures(keras.callbacks.Callback):
             "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes),
             "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes),
         }
-        self.purge(self.epochs_done - 1)  # a finished run that is resumed ends a second time
+        self.purge(self.epochs_done - 1)  # a finished run that is resumed gets here again
         with writing(self.folder, self.epochs_done):
             for tag, figure in figures.items():
                 tf.summary.image(tag, tf.io.decode_png(png(figure), channels=3)[None])
@@ -62,9 +62,10 @@ def classification_report(model, batches, classes):
         classes: names of the K classes.
 
     Returns:
-        {"metrics": {"loss": cross-entropy in nats, "accuracy"}, "confusion": int (K, K), a row a true class,
-        "classes": {name: {"precision", "recall", "f1", "support"}}, "misclassified": {"index", "label", "predicted",
-        "probability"}: arrays, the most confident first}.
+        {"metrics": {"loss": cross-entropy in nats, "accuracy"},
+        "confusion": int (K, K), counts, a row per true class and a column per predicted class,
+        "classes": {name: {"precision", "recall", "f1", "support"}},
+        "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first}.
     """
     import sklearn.metrics
 
@@ -92,7 +93,7 @@ def classification_report(model, batches, classes):
 
 
 def report_table(report):
-    """A classification_report as text: a row a class with its precision, recall and F1, and whom it is taken for."""
+    """A classification_report as a text table: a row per class with precision, recall, F1 and its confusions."""
     classes, confusion = list(map(tables.plain, report["classes"])), report["confusion"]
     metrics = "  ".join(f"{name} {value:.4f}" for name, value in report["metrics"].items())
     wrong = len(report["misclassified"]["index"])
@@ -114,7 +115,7 @@ def report_table(report):
 
 
 def confusion_matrix_figure(matrix, classes):
-    """Draw a confusion matrix (K, K), a row a true class; colour is the share of the row."""
+    """A figure of a confusion matrix (K, K), a row per true class; the colour is the share within the row."""
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = min(12.0, 3.0 + 0.4 * len(classes))
     figure = figure_of(side, side)
@@ -131,7 +132,7 @@ def confusion_matrix_figure(matrix, classes):
 
 
 def misclassified_figure(images, errors, classes):
-    """Draw examples with their true and predicted class.
+    """A figure of examples with their true and predicted classes.
 
     Args:
         images: uint8 (N, h, w, C).
@@ -153,7 +154,7 @@ def misclassified_figure(images, errors, classes):
 
 
 def log_probabilities(model, images):
-    """(N, K) float32, over an iterable of inputs (B, ...)."""
+    """log softmax of the model's logits, (N, K) float32, for an iterable of inputs (B, ...)."""
 
     @tf.function(autograph=False, reduce_retracing=True)
     def logs(x):

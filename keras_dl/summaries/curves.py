@@ -1,4 +1,4 @@
-"""The callback that writes curves, norms, histograms and the graph of a run while it is trained."""
+"""The callback that writes curves, norms, histograms and the graph of a run during training."""
 
 import keras
 import tensorflow as tf
@@ -7,18 +7,18 @@ from keras_dl import parts
 from keras_dl.summaries.events import graph, purge
 from keras_dl.summaries.norms import by_layer, gradient_norms_of, weight_norms
 
-PLAIN_TAGS = ("learning_rate", "examples_per_second")  # and "learning_rate/<part>"; the others are epoch_<name>
+PLAIN_TAGS = ("learning_rate", "examples_per_second")  # also "learning_rate/<part>"; other tags are epoch_<name>
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Write a run's curves after every epoch, flushed before a checkpoint can follow.
+    """Writes a run's curves after every epoch. They are on disk before the checkpoint of that epoch is written.
 
     Args:
-        run: the runs.Run; events go to run.tensorboard / "train" and / "validation".
-        train, validation: data.Batches. Where given, the norm of the gradient by layer is taken on the first batch of
-            each, in training mode, and the graph of inference is written once. A model that does not say what its own
-            train_step minimises (parts.training_losses) has no such norms.
-        histograms: also the distribution of every weight.
+        run: the runs.Run; events go to run.tensorboard / "train" and run.tensorboard / "validation".
+        train, validation: data.Batches. If given, the norms of the gradient by layer are computed on the first batch of
+            each, in training mode, and the graph of inference is written once. There are no such norms for a model
+            whose own train_step has an unknown loss (parts.training_losses returns None).
+        histograms: whether to write histograms of every weight.
     """
 
     def __init__(self, run, train=None, validation=None, histograms=False):
@@ -52,18 +52,18 @@ class TensorBoard(keras.callbacks.Callback):
         self._close()
 
     def purge(self, epochs_done):
-        """Forget what was logged after `epochs_done` epochs."""
+        """Delete what was logged after `epochs_done` epochs."""
         self._close()
         for split in ("train", "validation"):
             purge(self.folder / split, epochs_done)
 
     def _begin(self, epoch):
-        # Also where there is no checkpoint: a run killed before its first one has logged epoch 1.
+        # Not only after a resume from a checkpoint: a run killed before its first checkpoint may have logged epoch 1.
         self.purge(epoch)
         if not self.batches:
             return
         if parts.training_losses(self.model) is not None:
-            # As many examples of each split: a batch of validation may be larger than training's memory allows.
+            # As many examples of validation as of training: its batches may be too large for computing gradients.
             rows = None
             for split, batches in self.batches.items():
                 batch = next(iter(batches.dataset()))
@@ -90,7 +90,7 @@ class TensorBoard(keras.callbacks.Callback):
 
 
 def inference_of(model):
-    """The function of a batch whose graph is drawn: the model's answer, or, of one with parts, all their losses."""
+    """A tf.function of a batch, whose graph is drawn: the model's output, or the losses of a ModelWithParts."""
 
     def answer(batch):
         if isinstance(model, parts.ModelWithParts):

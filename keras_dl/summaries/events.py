@@ -1,4 +1,4 @@
-"""Event files: written so that they are whole, and cut back to where a run goes on."""
+"""TensorBoard's event files: writing them completely, and cutting them back to where a run is resumed."""
 
 import contextlib
 import os
@@ -7,13 +7,13 @@ import tensorflow as tf
 
 
 def purge(folder, last_step):
-    """Rewrite the event files of `folder` without what was written after step `last_step`; at 0 nothing is left.
+    """Rewrite the event files of `folder` without the events after step `last_step`; 0 deletes all files.
 
-    A record that a kill has torn, and what follows it, is dropped. A file is replaced whole or not at all.
+    A record that is incomplete after a kill, and everything after it, is dropped. Files are replaced atomically.
     """
     for path in sorted(folder.glob("events.out.tfevents.*")):
         kept = [raw for raw, event in whole_events(path) if event.step <= last_step]
-        if last_step <= 0 or len(kept) <= 1:  # one: the record that says the format's version
+        if last_step <= 0 or len(kept) <= 1:  # the first record only has the format's version
             path.unlink()
             continue
         aside = folder / ".purged.tmp"  # a name that TensorBoard does not read
@@ -25,7 +25,7 @@ def purge(folder, last_step):
 
 @contextlib.contextmanager
 def writing(folder, step):
-    """The context in which tf.summary writes into `folder` at `step`; the file is whole when it ends."""
+    """A context in which tf.summary writes to `folder` at `step`; the file is complete when it ends."""
     writer = tf.summary.create_file_writer(str(folder))
     try:
         with writer.as_default(step=step):
@@ -35,17 +35,17 @@ def writing(folder, step):
 
 
 def hparams(folder, values, metrics, *, began=None, failed=False):
-    """A row of TensorBoard's HParams page, in place of one that `folder` had before.
+    """Write a row of TensorBoard's HParams page; it replaces the row that `folder` had before.
 
-    The row is named after its folder, so that rows of different runs are never taken for one. No list of columns is
-    written: TensorBoard would take the list of one run for all of them.
+    The row is named after its folder, so that rows of different runs stay apart. No list of columns is written, since
+    TensorBoard would apply the list of one run to all runs.
 
     Args:
-        folder: its own, without others below it.
-        values: {hyperparameter: value}; what TensorBoard has no type for is written as text.
+        folder: for this row alone, without sub-folders.
+        values: {hyperparameter: value}; values other than bool, int, float and str are written as text.
         metrics: {tag: number}.
-        began: when it started, in seconds since 1970; None is now.
-        failed: whether it was broken off.
+        began: start time in seconds since 1970; None: now.
+        failed: whether the trial failed.
     """
     from tensorboard.plugins.hparams import api, api_pb2, summary
 
@@ -60,13 +60,13 @@ def hparams(folder, values, metrics, *, began=None, failed=False):
 
 
 def graph(folder, concrete_function):
-    """Put the op graph of a tf.function's concrete function on TensorBoard's Graphs page."""
+    """Write the op graph of a tf.function's concrete function for TensorBoard's Graphs page."""
     with writing(folder, 0):
         tf.summary.graph(concrete_function.graph)
 
 
 def whole_events(path):
-    """(bytes, Event) of each whole record."""
-    with contextlib.suppress(tf.errors.DataLossError):  # a kill has torn the last one
+    """Yield (bytes, Event) of each record of an event file, up to the first incomplete one."""
+    with contextlib.suppress(tf.errors.DataLossError):  # the last record is incomplete after a kill
         for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             yield raw, tf.compat.v1.Event.FromString(raw)

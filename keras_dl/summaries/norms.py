@@ -8,7 +8,7 @@ from keras_dl import errors, parts
 
 
 def weight_norms(model):
-    """{layer: Euclidean norm of its trainable weights}; where there are several parts, "<part>/<layer>"."""
+    """{layer: Euclidean norm of its trainable weights}; with several parts the keys are "<part>/<layer>"."""
     norms = {}
     for layer, variables in by_layer(model).items():
         values = [keras.ops.convert_to_numpy(variable).astype(np.float64) for variable in variables]
@@ -17,16 +17,16 @@ def weight_norms(model):
 
 
 def gradient_norms(model, batch):
-    """{layer: Euclidean norm of the gradient of its part's loss by its weights}, in training mode.
+    """{layer: Euclidean norm of the gradient of the loss with respect to its weights}, in training mode.
 
-    The loss is the one of a training step (parts.training_losses). No state of the model changes.
+    The loss is that of a training step (parts.training_losses), for each part its own. The model's state is unchanged.
 
     Args:
         model: compiled.
-        batch: as the pipeline has it: x, (x, y) or (x, y, weight), tensors or dictionaries of them.
+        batch: x, (x, y) or (x, y, weight), tensors or dictionaries of them.
 
     Raises:
-        UserError: the model has a train_step of its own, and does not say what that minimises.
+        UserError: the model has a train_step of its own, whose loss is unknown (parts.training_losses returns None).
     """
     return gradient_norms_of(model)(batch)
 
@@ -40,12 +40,12 @@ def gradient_norms_of(model):
             "by a method training_loss(batch), or as a parts.ModelWithParts."
         )
     layers = by_layer(model)
-    # Without this Keras has no value for a regularizer in a StatelessScope.
+    # In a StatelessScope Keras has no values for regularizers, unless they are passed to it.
     regularized = [v for v in model.trainable_variables if v.regularizer is not None]
 
     @tf.function(autograph=False, reduce_retracing=True)
     def norms(batch):
-        # What batch norm, dropout's seeds and metrics would assign stays in this scope and is dropped with it.
+        # Assignments by batch norm, dropout's seeds and metrics stay within this scope and are discarded.
         with tf.GradientTape(persistent=True) as tape:
             values = [(variable, tf.convert_to_tensor(variable.value)) for variable in regularized]
             with keras.StatelessScope(state_mapping=values, collect_losses=True):
@@ -56,7 +56,7 @@ def gradient_norms_of(model):
                 losses[part.name], [v.value for v in part.variables], unconnected_gradients="zero"
             )
             for variable, gradient in zip(part.variables, by_variable, strict=True):
-                # An embedding's gradient comes in slices, of which those of one token are to be added up.
+                # An embedding's gradient consists of slices; this adds up the slices of the same token.
                 gradients[id(variable)] = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
         return {
             layer: tf.linalg.global_norm([gradients[id(variable)] for variable in variables])
@@ -72,7 +72,7 @@ def gradient_norms_of(model):
 
 
 def by_layer(model):
-    """{layer: its trainable variables}; where there are several parts, {"<part>/<layer>": ...}."""
+    """{layer: its trainable variables}; with several parts the keys are "<part>/<layer>"."""
     several, layers = parts.of(model), {}
     for part in several:
         for variable in part.variables:

@@ -1,7 +1,7 @@
-"""Training that can be killed at any moment and goes on bit for bit, and evaluation.
+"""Evaluation, and training that can be killed at any moment and resumed with bit-identical results.
 
-The loop is our own and the step is the model's: it runs model.train_step in blocks of steps inside one graph, over a
-pipeline that never ends (no wait between epochs). After a block the whole state can be written and put back.
+The loop is our own, the step the model's: it runs model.train_step in blocks of steps inside one graph, over a pipeline
+that never ends (no wait between epochs). After each block the whole state can be saved, and later restored.
 A model may be a plain compiled one, a parts.ModelWithParts, or any keras.Model with a train_step of its own.
 """
 

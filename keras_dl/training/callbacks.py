@@ -1,4 +1,4 @@
-"""What is done at an epoch's end: learning rates halved, training stopped, weights averaged."""
+"""Callbacks at the end of an epoch: halve learning rates, stop training, average weights."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def stopping(
     monitor: Text = MONITOR,
     mode: OneOf("min", "max") = "min",
 ):
-    """Keras' callbacks that halve the learning rates, and that stop training, when a number no longer improves.
+    """Keras' callbacks that halve the learning rates, and that stop training, when a monitored number stops improving.
 
     Args:
         patience: epochs without a better value until training stops; 0: it does not stop.
@@ -38,6 +38,8 @@ def stopping(
 
 
 class AverageLast(keras.callbacks.Callback):
+    """At the end of training, set the weights to their mean over the ends of the last `count` epochs."""
+
     def __init__(self, count):
         super().__init__()
         self.count, self.kept = count, []

@@ -1,4 +1,4 @@
-"""The end of a training whose numbers are no longer finite."""
+"""The error that ends a training with NaN or infinite numbers."""
 
 import math
 
@@ -7,17 +7,20 @@ from keras_dl.training.variables import learning_rates
 
 
 class Diverged(errors.UserError):
-    """A loss, a weight or a number that a step reports is no longer finite."""
+    """A loss, a weight or a number that a step reports is NaN or infinite."""
 
 
 def divergence(at, name, done, size, epoch, model, run):
     """The message of Diverged.
 
     Args:
-        at: index of the step within the block, None where only a weight tells.
+        at: index of the step within the block; None if only a weight is not finite.
         name: of the reported number, or path of the weight.
-        done: steps of the epoch before the block; size: steps of the block.
-        epoch: counted from 0.
+        done: number of steps of the epoch before the block.
+        size: number of steps of the block.
+        epoch: number of the epoch, from 0.
+        model: the compiled model.
+        run: the runs.Run.
     """
     rates = learning_rates(model)
     said = ", ".join(f"{key.replace('_', ' ', 1)} {rate:.3g}" for key, rate in rates.items()) or "no optimizer"

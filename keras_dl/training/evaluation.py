@@ -7,13 +7,22 @@ from keras_dl.training.variables import floats
 
 
 def evaluate(model, batches, run=None):
-    """{name: float} of the model's loss and metrics over one pass of `batches`."""
+    """Evaluate a compiled model on data.Batches.
+
+    Args:
+        model: compiled.
+        batches: data.Batches, read once.
+        run: a runs.Run whose strategy is used; None: TensorFlow's default.
+
+    Returns:
+        {name: float} of the model's loss and metrics.
+    """
     with run.scope() if run else contextlib.nullcontext():
         return Evaluation(model, batches)()
 
 
 class Evaluation:
-    """One pass over `batches` per call; its pipeline lives as long as it does."""
+    """A function that evaluates the model on `batches`; all calls use one pipeline and one graph."""
 
     def __init__(self, model, batches):
         self.model, self.count = model, batches.steps()

@@ -18,9 +18,9 @@ from keras_dl.training.progress import Progress, write_history
 from keras_dl.training.steps import Steps, stream
 from keras_dl.training.variables import assign, floats, learning_rates, values_of
 
-BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))
-TIMED = 6  # single steps by which a block's length is settled
-LONGEST_BLOCK = 0.5  # seconds until a signal is heard
+BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))  # (upper bound of a step's seconds, steps per block)
+TIMED = 6  # single steps that are timed to choose the length of a block
+LONGEST_BLOCK = 0.5  # seconds; a signal takes effect at the end of a block
 
 
 @checked(who="training.fit")
@@ -43,52 +43,54 @@ def fit(
     save_minutes: Number("[0, 1e6]") = 10.0,
     verbose: OneOf(0, 1, 2) | None = None,
 ):
-    """Train a compiled model; on a resumed run, go on where its newest checkpoint stands.
+    """Train a compiled model; on a resumed run, continue from its newest checkpoint.
 
-    Training stops where a number that train_step returns becomes NaN, where a loss (a number with "loss" in its name)
-    becomes infinite, or where a trainable weight is no longer finite at the end of a block of steps. Another number
-    may be infinite for a while, as a perplexity that is too large for float32.
+    Training stops with Diverged if a number that train_step returns becomes NaN, if a loss (a number with "loss" in its
+    name) becomes infinite, or if a trainable weight is not finite at the end of a block of steps. Other numbers may be
+    infinite, such as a perplexity that is too large for float32.
 
     Args:
-        model: compiled. What its train_step and test_step return is logged: {name: scalar}, at an epoch's end the
-            value of its last step, which for Keras metrics is the mean of the epoch. Of a train_step of the model's
-            own, what a resume cannot put back is said in a line before training.
+        model: compiled. The numbers that its train_step and test_step return, {name: scalar}, are logged: at the end of
+            an epoch those of the last step, which for Keras metrics are means over the epoch. If the model has a
+            train_step of its own, a line before training says which of its state a resume cannot restore.
         train, validation: data.Batches; validation may be None.
-        run: the runs.Run that holds checkpoints and history.csv.
-        epochs: how many in all.
-        callbacks: Keras callbacks. State: get_state() and set_state(state) where they have them, else the numbers
-            and arrays among their attributes. A callback with purge(epochs) forgets what it logged later.
+        run: the runs.Run, to whose folder checkpoints and history.csv are written.
+        epochs: total number of epochs, with those before a resume.
+        callbacks: Keras callbacks. A checkpoint holds their state: get_state() and set_state(state) if they have these
+            methods, else the numbers, strings and arrays among their attributes. On a resume, purge(epochs) of a
+            callback that has it is called, to delete what it logged after that many epochs.
         monitor, mode: name of the reported number by which epochs are compared, and whether it should be small ("min")
             or large ("max").
-        measure: measure(model) -> {name: number}, called at the end of each epoch, behind validation, with the weights
-            of that epoch. Its numbers are logged and monitored like the others. Where `monitor` is not reported by the
-            model it is also called before the first step, to know its names.
+        measure: measure(model) -> {name: number}, called at the end of each epoch, after validation, with the weights
+            of that epoch. Its numbers are logged and monitored like the others. If the model does not report `monitor`,
+            it is also called before the first step, to learn its names.
         keep: "best" ends with the weights of the best epoch, "last" with those of the last. An epoch in which the
             monitored number is NaN is never the best.
-        average_last: end with the mean of the weights of so many last epochs (arXiv:1706.03762, section 6.1); 0: not.
-        patience, reduce_on_plateau: as of `stopping`, by `monitor`; 0: neither.
-        checkpoint: False for runs that are not worth resuming (a trial's).
+        average_last: number of last epochs over whose weights the mean is taken at the end (arXiv:1706.03762, section
+            6.1); 0: no averaging.
+        patience, reduce_on_plateau: as in `stopping`, by `monitor`; 0: off.
+        checkpoint: whether to write checkpoints and history.csv; trials of a search do not.
         save_minutes: longest time without a checkpoint, in minutes.
-        verbose: 2 a bar, 1 a line an epoch, 0 nothing; None: a bar on a terminal, else lines.
+        verbose: 2: a progress bar, 1: a line per epoch, 0: nothing; None: a bar on a terminal, else lines.
 
     Returns:
-        History: {name: [float, one an epoch]}: what the steps report, with "val_" in front for validation, what
-        `measure` returns, and "learning_rate", or "learning_rate/<part>" where there are several optimizers.
+        The history, {name: [float, one per epoch]}: the numbers of the training steps, those of validation with the
+        prefix "val_", those of `measure`, and "learning_rate", or "learning_rate/<part>" with several optimizers.
 
     Raises:
-        ArgumentError: an argument does not fit its annotation, or average_last with keep other than "last".
-        UserError: a monitor (also of a callback) that nothing reports; a step that reports what is no scalar; a
-            `measure` that returns something else, or a name that is taken; the run was started by runs.start, and the
-            model is not one that run.build made.
-        Diverged: a number is no longer finite; says which, and the step. No checkpoint holds it.
-        SystemExit: SIGINT or SIGTERM came; a checkpoint was written (status 128 + signal).
+        ArgumentError: an argument does not fit its annotation, or average_last is given with a keep other than "last".
+        UserError: nothing reports a monitored number (also of a callback); a step reports something that is no scalar;
+            `measure` returns no {name: number}, or a name that is in use; or the run was started by runs.start, and
+            run.build did not make the model.
+        Diverged: a number is NaN or infinite; the message says which, and the step. Checkpoints are from before.
+        SystemExit: after SIGINT or SIGTERM, status 128 + signal; with checkpoint=True a checkpoint was written.
     """
     if average_last and keep != "last":
         raise ArgumentError(f"training.fit: average_last needs keep='last'; got {keep!r}. Nearest: average_last=0.")
     if run.models is not None and model not in run.models:
         raise errors.UserError(
             "training.fit: the model of a run must be made by run.build(compiled), which seeds its first weights; "
-            f"got {model.name!r}, which was made otherwise."
+            f"got {model.name!r}, which it did not make."
         )
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
     averaging = [AverageLast(average_last)] if average_last else []
@@ -99,7 +101,7 @@ def fit(
 
 
 class Loop:
-    """The state of one fit."""
+    """The state of one call of fit."""
 
     def __init__(self, model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint):
         self.model, self.train, self.validation, self.run = model, train, validation, run
@@ -108,7 +110,7 @@ class Loop:
         self.callbacks = keras.callbacks.CallbackList(
             list(callbacks), add_history=False, add_progbar=False, model=model
         )
-        self.epoch, self.step = 0, 0  # finished epochs, steps done of the next
+        self.epoch, self.step = 0, 0  # number of finished epochs, steps done in the next
         self.history, self.best, self.best_weights = {}, None, []
         self.block, self.timed = _noted_block(run), []
 
@@ -133,7 +135,7 @@ class Loop:
                 so_far = values_of(self.model.metrics_variables) if self.step else None
                 self.model.reset_metrics()
                 self.callbacks.on_epoch_begin(self.epoch)
-                if so_far is not None:  # of the part of this epoch that ran before the resume
+                if so_far is not None:  # metrics of the part of this epoch before the resume
                     assign(self.model.metrics_variables, so_far)
                 count, begun, first = self.train.steps(self.epoch), time.monotonic(), self.step
                 progress = Progress(self.epoch, epochs, count, verbose)
@@ -157,16 +159,16 @@ class Loop:
                 stop.leave()
         if self.keep == "best" and self.best_weights:
             assign(self.model.weights, self.best_weights)
-        self.callbacks.on_train_end()  # what it draws is of the weights that stay
+        self.callbacks.on_train_end()  # after `assign`: callbacks see the final weights
         return self.history
 
     def _check_monitors(self, names, evaluation, saved_state):
-        """Refuse, before the first step, a monitor of a number that nothing reports."""
+        """Raise UserError, before the first step, if a monitored number is reported by nothing."""
         if evaluation is not None:
             names = [*names, *(f"val_{name}" for name in evaluation.names)]
         names = [*names, *learning_rates(self.model)]
         monitors = {}
-        if self.keep == "best" or self.monitor != MONITOR:  # by default it is not looked at where the last is kept
+        if self.keep == "best" or self.monitor != MONITOR:  # the default monitor is not used with keep="last"
             monitors[self.monitor] = "monitor"
         for callback in self.callbacks.callbacks:
             if isinstance(callback, (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)):
@@ -180,14 +182,14 @@ class Loop:
                 raise errors.UserError(f"training.fit: {whose} must be one of {listed}; got {monitor!r}.")
 
     def _measured(self, taken):
-        """{name: float} that `measure` returns now, none of them among `taken`."""
+        """The result of `measure` for the current weights, {name: float}; UserError if a name is in `taken`."""
         values = self.measure(self.model)
         if not isinstance(values, dict) or not all(isinstance(name, str) and name for name in values):
             raise errors.UserError(f"training.fit: measure must return {{name: number}}; got {shown(values)}.")
         clash = next((name for name in values if name in (*taken, "examples_per_second")), None)
         if clash is not None:
             raise errors.UserError(
-                f"training.fit: measure must name its numbers unlike {', '.join(taken)}, examples_per_second; "
+                f"training.fit: measure must return names other than {', '.join(taken)}, examples_per_second; "
                 f"got {clash!r}."
             )
         return {name: _number(name, value) for name, value in values.items()}
@@ -224,12 +226,12 @@ class Loop:
             self.best, self.best_weights = value, values_of(self.model.weights)
 
     def _choose_block(self, size, seconds):
-        """Time a few single steps, and settle the length of a block for the whole run by the fastest of them."""
+        """Time the first single steps; from the fastest of them choose the length of all further blocks of the run."""
         if self.block is not None:
             return
         self.timed.append(seconds / size)
         if len(self.timed) == TIMED:
-            step = min(self.timed)  # the first warms up, and others may be disturbed
+            step = min(self.timed)  # the first includes warming up, and others may be disturbed
             block = next(length for limit, length in BLOCKS if step < limit)
             self.block = max(1, min(block, int(LONGEST_BLOCK / step)))
             if self.checkpoint:

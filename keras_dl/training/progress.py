@@ -1,4 +1,4 @@
-"""What is seen of training while it runs: a bar or a line an epoch, and history.csv."""
+"""The output of training while it runs: a progress bar or a line per epoch, and history.csv."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ REFRESH = 0.1  # seconds between two updates of the progress bar
 
 
 class Progress:
-    """A bar on a terminal, a line an epoch in a log."""
+    """Prints one epoch: verbose 2: a progress bar; 1: a line at its end; 0: nothing."""
 
     def __init__(self, epoch, epochs, count, verbose):
         self.verbose, self.shown = verbose, 0.0

@@ -1,4 +1,4 @@
-"""Blocks of steps of a model in one graph: what they report, whether it is finite, what a checkpoint does not hold."""
+"""Blocks of steps of a model in one graph: reported numbers, NaN checks, and state that checkpoints miss."""
 
 import random
 
@@ -11,26 +11,26 @@ from keras_dl import errors, parts
 
 
 class Steps:
-    """A graph of n steps of train_step or test_step: steps(iterator, n) -> {name: tensor}, what the last one reports.
+    """A graph of n calls of train_step or test_step: steps(iterator, n) -> {name: tensor} of the last call.
 
     Args:
         model: compiled.
         one_step: model.train_step or model.test_step.
-        iterator: over batches such as those that will come; the graph is traced with it and no step is made.
+        iterator: over batches of the same specs as those to come; it is used to trace the graph, and not advanced.
 
     Attributes:
-        names: of what a step reports.
-        diverged: None, or (index of the first step of the last call that reported what is not finite, its name), or
-            (None, path of a weight that is not finite).
+        names: of the numbers that a step reports.
+        diverged: None if the last call's numbers and weights were finite (see _is_fine), else (index of the first step
+            with such a number, its name) or (None, path of a weight that is not finite).
 
     Raises:
-        UserError: a step reports what is no scalar.
+        UserError: a step reports something that is no scalar.
     """
 
     def __init__(self, model, one_step, iterator):
         self.model, self.names, self.diverged = model, [], None
         self._training = one_step == model.train_step
-        self._last = {}  # of the values that a train_step of its own returns, beside those of metrics
+        self._last = {}  # {name: variable}: numbers that a model's own train_step returns besides metrics
         strategy = tf.distribute.get_strategy()
         compiled = tf.function(one_step, jit_compile=True) if model.jit_compile else one_step
 
@@ -63,7 +63,7 @@ class Steps:
         return logs
 
     def not_saved(self):
-        """A sentence on what a resumed run begins anew; None where a checkpoint holds all that it can see."""
+        """A sentence that names state which a checkpoint does not hold; None if none is found."""
         model = self.model
         if parts.has_keras_step(model) or isinstance(model, parts.ModelWithParts):
             return None
@@ -80,7 +80,7 @@ class Steps:
         what += [f"the variable {hidden[0]}{more}, which is in none of its attributes"] if hidden else []
         return (
             f"training.fit: {model.name} has a train_step of its own; a checkpoint does not hold {' and '.join(what)}: "
-            "a resumed run begins them anew."
+            "a resumed run starts with new ones."
         )
 
     def _check(self, logs):
@@ -94,14 +94,14 @@ class Steps:
                     )
 
     def _note(self, logs, strategy):
-        """Keep what a step of the model's own returns: it need not be the result of a metric of the same name."""
+        """Store the numbers that a model's own step returns, which need not be results of metrics of the same names."""
         if parts.has_keras_step(self.model) or isinstance(self.model, parts.ModelWithParts):
             return
         several = strategy.num_replicas_in_sync > 1
         metrics = self.model.get_metrics_result() if several else ()
         for name, value in logs.items():
             if name in metrics:
-                continue  # its variables are summed over replicas where it is read
+                continue  # a metric: its variables are summed over replicas when it is read
             if name not in self._last:
                 with tf.init_scope():
                     self._last[name] = tf.Variable(0.0, trainable=False)
@@ -115,16 +115,17 @@ class Steps:
     def _weights_are_finite(self):
         if not self._training:
             return tf.constant(True)
-        # A sum is finite unless one of its terms is not: one pass, and no copy.
+        # A sum is finite only if all terms are: one pass, and no copy.
         sums = [tf.reduce_sum(tf.cast(v.value, tf.float32)) for v in self.model.trainable_variables]
         return tf.reduce_all(tf.math.is_finite(tf.stack(sums))) if sums else tf.constant(True)
 
 
 def stream(model, dataset):
-    """An iterator over `dataset`, split among the replicas.
+    """An iterator over `dataset`, whose batches are split among the replicas.
 
-    The variables of `model` that a step would make are made, since a replica may not. A train_step of the model's own
-    makes those of its optimizers when it is traced, so that an optimizer that is not used has none.
+    Also builds the optimizers of `model`, and with several replicas all other variables that a step would create, since
+    replicas must not create variables. If the loss of a model's own train_step is unknown, tracing the step builds the
+    optimizers instead, so that an optimizer that is not used gets no variables.
     """
     strategy = tf.distribute.get_strategy()
     if parts.training_losses(model) is not None:
@@ -133,14 +134,14 @@ def stream(model, dataset):
                 part.optimizer.build(part.variables)
     if strategy.num_replicas_in_sync == 1:
         return iter(dataset)
-    # A replica may not make variables, so Keras' own fit does this too; there is no public name for it.
+    # Replicas must not create variables; Keras' own fit does the same. There is no public method for it.
     like = tf.nest.map_structure(lambda s: tf.zeros([d or 2 for d in s.shape], s.dtype), dataset.element_spec)
     model._symbolic_build(data_batch=like)
     return iter(strategy.experimental_distribute_dataset(dataset))
 
 
 def _is_fine(name, values):
-    """Whether the replicas' values of a reported number let training go on: a loss must be finite, others no NaN."""
+    """Whether training may continue with the replicas' values of a number: losses must be finite, others not NaN."""
     values = tf.stack([tf.cast(value, tf.float32) for value in values])
     return tf.reduce_all(tf.math.is_finite(values) if "loss" in name else ~tf.math.is_nan(values))
 
@@ -150,9 +151,9 @@ def is_finite(variable):
 
 
 def state_outside_variables(model):
-    """Names of the attributes that may change while it is trained and are in no variable: numbers, arrays, generators.
+    """Names of attributes that may change during training and are in no variable: numbers, arrays, generators.
 
-    What its get_config says is a setting; what every Keras model has is Keras'.
+    Settings (the keys of get_config), private attributes and those of every keras.Model are left out.
     """
     keras_own = keras.Model()
     keras_own.compile()

@@ -1,4 +1,4 @@
-"""Values of a model's variables, put in and taken out, and its learning rates."""
+"""Reading and assigning the values of variables, and a model's learning rates."""
 
 import keras
 
@@ -6,7 +6,7 @@ from keras_dl import checkpoint as checkpoints
 
 
 def learning_rates(model):
-    """{"learning_rate": float}; of several optimizers {"learning_rate/<part>": float}, in the order of the parts."""
+    """{"learning_rate": float}; with several optimizers {"learning_rate/<part>": float}, in the order of the parts."""
     optimizers = {}
     for name, optimizer in checkpoints.optimizers(model).items():
         several = getattr(optimizer, "optimizers", None)  # keras.optimizers.MultiOptimizer

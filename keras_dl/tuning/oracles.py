@@ -12,28 +12,28 @@ ORACLES = {
 
 
 class Proposals:
-    """A keras-tuner oracle: `next` gives a trial, `tell` takes what came of it."""
+    """A keras-tuner oracle: `next` returns a trial, `tell` reports its result."""
 
     def __init__(self, tuner, trials, epochs, monitor, mode, seed, space):
         import keras_tuner
 
-        arguments = {"objective": keras_tuner.Objective(monitor, mode), "seed": seed}  # a seed of 0 would be none
+        arguments = {"objective": keras_tuner.Objective(monitor, mode), "seed": seed}  # 0 would be no seed
         if tuner == "hyperband":
             arguments |= {"max_epochs": epochs, "hyperband_iterations": None}  # new brackets while trials are left
         elif tuner == "bayesian":
             arguments |= {"num_initial_points": max(2, trials // 3)}
         self.oracle = getattr(keras_tuner.oracles, ORACLES[tuner])(**arguments)
-        self.oracle.max_trials = trials  # Hyperband's takes no argument for it
+        self.oracle.max_trials = trials  # HyperbandOracle has no such argument
         self.oracle.max_consecutive_failed_trials = math.inf
         self.oracle.verbose = 0
-        self.oracle.save = self.oracle._save_trial = lambda *_: None  # the journal is kept here; no public name
+        self.oracle.save = self.oracle._save_trial = lambda *_: None  # write no files; there is no public switch
         self.oracle.update_space(space)
         self.monitor, self.defaults = monitor, space.values
 
     def next(self):
-        """The next trial, its trial_id a number counted from 0, or None."""
+        """The next keras-tuner Trial, whose trial_id is its number from 0; None if there are no more."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the Gaussian process' about few points
+            warnings.simplefilter("ignore")  # of the Gaussian process, about few points
             trial = self.oracle.create_trial("search")
         if trial.status != "RUNNING":
             return None
@@ -46,8 +46,8 @@ class Proposals:
             self.oracle.update_trial(trial.trial_id, {self.monitor: record["score"]})
         trial.status, trial.message = record["status"], record["message"]
         self.oracle.end_trial(trial)
-        # What this trial was the first to draw, earlier ones have at its default: left to itself, the oracle draws it
-        # for them from no seed (Hyperband) or stops with a KeyError (grid).
+        # If this trial was the first to draw a hyperparameter, earlier trials get its default. Otherwise the oracle
+        # would draw it for them without a seed (Hyperband) or stop with a KeyError (grid).
         for entry in self.oracle.get_space().space:
             for earlier in self.oracle.trials.values():
                 if earlier.hyperparameters.is_active(entry):

@@ -1,4 +1,4 @@
-"""What a search says: a line for each trial, and a table of the best."""
+"""The output of a search: a line for each trial, and a table of the best."""
 
 import rich.box
 import rich.table

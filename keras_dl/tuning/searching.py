@@ -1,4 +1,4 @@
-"""`search`: trials one after another until the oracle has no more, and the best of them."""
+"""`search`: run trials one after another until the oracle has no more, and return the best."""
 
 import json
 
@@ -25,31 +25,33 @@ def search(
     measure: Function("model") | None = None,
     arguments=None,
 ):
-    """Try hyperparameters and return the best; on a resumed run, go on after the last trial of the journal.
+    """Try hyperparameters and return the best; on a resumed run, continue after the last trial of the journal.
 
-    Trial n runs under run.trial(n): a seed and TensorBoard folders of its own. A trial that cannot be built, diverges
-    or runs out of memory is recorded as failed, and the search goes on.
+    Trial n runs under run.trial(n), with its own seed and TensorBoard folders. A trial whose model cannot be built,
+    diverges or runs out of memory is recorded as failed, and the search continues.
 
     Args:
-        compiled: compiled(hp) -> a compiled model; it draws from the keras_tuner.HyperParameters that it is handed.
+        compiled: compiled(hp) -> a compiled model; it draws hyperparameters from hp, a keras_tuner.HyperParameters.
         train, validation: data.Batches.
-        run: the runs.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams beside them.
-        trials: at most so many; 0 returns the defaults at once. A space with fewer values ends the search early.
+        run: the runs.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams to run.tensorboard /
+            "hparams".
+        trials: largest number of trials; 0 returns the defaults at once. The search ends earlier if there are no other
+            values to try.
         tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
-            bracket of about `epochs` trials: give it more than that.
-        epochs: of a trial; Hyperband's longest.
+            bracket of about `epochs` trials: give it more trials than that.
+        epochs: of a trial; with Hyperband of its longest trials.
         monitor, mode: name of a number that training.fit reports, and whether it should be small ("min") or large
             ("max"); its value in the best epoch is the trial's score.
         measure: as in training.fit; `monitor` may be one of its numbers.
-        arguments: the hyperparameters.Arguments from which `compiled` takes those of its builder: lines, table and
-            HParams say them. None: they say what was drawn.
+        arguments: the hyperparameters.Arguments with which `compiled` computes the builder's arguments: the output and
+            HParams then show these arguments. None: they show the values that were drawn.
 
     Returns:
-        keras_tuner.HyperParameters with the best trial's values. A search that is done is not run again.
+        keras_tuner.HyperParameters with the best trial's values; of a finished search, those in its best.json.
 
     Raises:
-        UserError: an argument does not fit its annotation, `monitor` is not reported, every trial failed (the first
-            reason is said), or the journal is of another search.
+        UserError: an argument does not fit its annotation, `monitor` is not reported, every trial failed (the message
+            has the first reason), or the journal is that of another search.
     """
     if trials == 0:
         return defaults()

@@ -15,7 +15,7 @@ from keras_dl.tuning.report import trial_line
 from keras_dl.tuning.values import equal, hyperparameters_of, merge, plain_values, used_by
 from keras_dl.tuning.weights import StartFrom, save_weights
 
-METRIC = "trial/"  # group of the tags that hold a trial's metrics, apart from the curves
+METRIC = "trial/"  # prefix of the tags of a trial's metrics, which keeps them apart from the curves
 
 
 class Trials:
@@ -43,13 +43,13 @@ class Trials:
                 proposals.tell(trial, record)
                 stop.leave()
         keras.backend.clear_session()  # collects garbage too
-        self._delete_weights(open_brackets=False)  # what the last trial left open is not continued
+        self._delete_weights(open_brackets=False)  # the search is over: no trial will be continued
 
     def _replay(self, proposals, record):
         trial = proposals.next()
         proposed = plain_values(trial.hyperparameters.values) if trial else {}
         values = record["values"]
-        # The oracle also gives a value to what this trial's model does not draw, and none to what it was first to draw.
+        # The oracle may have values that this trial's model does not draw, and lacks those that it drew first.
         same = [equal(proposed[name], values[name]) for name in values if name in proposed]
         same += [not name.startswith("tuner/") for name in values.keys() ^ proposed.keys()]
         if trial is None or not all(same):
@@ -61,29 +61,29 @@ class Trials:
         proposals.tell(trial, record)
 
     def _try(self, proposed):
-        """Run a trial; return its record."""
+        """Run the next trial with the proposed values; return its record (records.Trial)."""
         number, began, hp = len(self.records), time.time(), hyperparameters_of(proposed)
         run = self.run.trial(number)
-        for folder in (run.path, run.tensorboard):  # of a search that was killed in this trial
+        for folder in (run.path, run.tensorboard):  # left by a search that was killed in this trial
             shutil.rmtree(folder, ignore_errors=True)
         record = {"trial": number, "values": {}, "status": "FAILED", "score": None, "metrics": {}, "message": None}
         try:
             record |= self._fit(hp, run, record)
         except (ValueError, tf.errors.ResourceExhaustedError) as error:
             if isinstance(error, errors.UserError) and not isinstance(error, (training.Diverged, ArgumentError)):
-                raise  # not the fault of these values
+                raise  # not caused by these values
             record["message"] = str(error).strip().partition("\n")[0]
         record |= {"values": used_by(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}
         self._show(record, began)
         return record
 
     def varied(self, record):
-        """{name: value} of what the search varies, with which a trial was built."""
+        """{name: value} of a trial, of the hyperparameters that the search varies."""
         values = records.drawn(record["values"])
         return values if self.arguments is None else self.arguments.varied(hyperparameters_of(values))
 
     def _show(self, record, began):
-        """A trial's row on the HParams page: what it was built with, and the metrics of its best epoch."""
+        """Write a trial's row on TensorBoard's HParams page: its hyperparameters and the metrics of its best epoch."""
         values = records.drawn(record["values"])
         summaries.hparams(
             self.run.tensorboard / "hparams" / f"trial-{record['trial']:03d}",
@@ -93,7 +93,7 @@ class Trials:
         )  # fmt: skip
 
     def _fit(self, hp, run, record):
-        """What a trial that was not broken off adds to its record."""
+        """Train a trial; return the fields that a completed trial adds to its record."""
         keras.backend.clear_session()  # collects garbage too
         model = run.build(self.compiled, hp)
         first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
@@ -104,7 +104,7 @@ class Trials:
             model, FromEpoch(self.train, first), self.validation, run, epochs=last - first, monitor=self.monitor,
             mode=self.mode, measure=self.measure, keep="last", checkpoint=False, verbose=0, callbacks=callbacks,
         )  # fmt: skip
-        # A learning rate is no measure of a trial.
+        # The learning rate is not a result of a trial.
         history = {name: values for name, values in history.items() if name.partition("/")[0] != "learning_rate"}
         if self.monitor not in history:
             names = ", ".join(history)
@@ -121,7 +121,7 @@ class Trials:
         return outcome
 
     def _held(self, records, open_brackets=True):
-        """Trials whose weights stay: the best, and those that Hyperband's open bracket, its last, may yet continue."""
+        """Numbers of trials whose weights are kept: the best, and those that Hyperband's last bracket may continue."""
         held = {r["trial"] for r in ranked_by_score(records, self.mode)[:1]}
         bracket = records[-1]["values"].get("tuner/bracket") if records and open_brackets else None
         if bracket is not None:
@@ -141,7 +141,7 @@ class Trials:
 
 
 class FromEpoch:
-    """Batches whose epoch 0 is epoch `first` of others: a continued trial goes on in their order."""
+    """Batches whose epoch 0 is epoch `first` of `batches`: a continued trial sees the epochs after its first ones."""
 
     def __init__(self, batches, first):
         self.batches, self.first, self.examples = batches, first, batches.examples
@@ -154,6 +154,6 @@ class FromEpoch:
 
 
 def ranked_by_score(records, mode):
-    """The completed trials, the best first; of equals the earlier."""
+    """The completed trials, the best first; among equals the earlier first."""
     completed = [r for r in records if r["status"] == "COMPLETED"]
     return sorted(completed, key=lambda r: r["score"] if mode == "min" else -r["score"])

@@ -1,4 +1,4 @@
-"""Hyperparameters of a trial: those that a model draws, and those that an oracle adds."""
+"""Values of a trial's hyperparameters: those that a model draws, and those that an oracle adds."""
 
 import contextlib
 import copy
@@ -10,18 +10,21 @@ from keras_dl import records
 
 
 def defaults():
-    """Untouched hyperparameters: a space that draws from them gives the paper's model."""
+    """New keras_tuner.HyperParameters, from which every draw gets its default value: the paper's model."""
     import keras_tuner
 
     return keras_tuner.HyperParameters()
 
 
 def try_out(compiled, machine):
-    """The model with default hyperparameters: what does not fit it is said before anything is written.
+    """Build the model with default hyperparameters, so that wrong arguments are refused before anything is written.
 
     Args:
         compiled: compiled(hp) -> a compiled model.
         machine: the machine.Machine.
+
+    Returns:
+        The compiled model.
 
     Raises:
         UserError: the builder or the optimizer refuses an argument, or the model does not fit into memory.
@@ -33,9 +36,9 @@ def try_out(compiled, machine):
 
 
 def space_of(compiled, run):
-    """What the model draws by default, found by building it once."""
+    """The hyperparameters that the model draws, with their defaults, found by building it once."""
     hp = defaults()
-    with run.scope(), contextlib.suppress(ValueError):  # trial 0 will say what is wrong
+    with run.scope(), contextlib.suppress(ValueError):  # trial 0 will report it
         compiled(hp)
     return hp
 
@@ -47,7 +50,7 @@ def hyperparameters_of(values):
 
 
 def plain_values(values):
-    """Values as JSON has them; the oracle's names of trials as numbers."""
+    """Values as JSON can hold them: NumPy's numbers as Python's, the oracle's trial_id as a number."""
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
     if "tuner/trial_id" in plain:
         plain["tuner/trial_id"] = int(plain["tuner/trial_id"])
@@ -55,14 +58,14 @@ def plain_values(values):
 
 
 def used_by(hp):
-    """The values that a model drew of `hp`, and Hyperband's own."""
+    """The values that a model drew from `hp`, and those that Hyperband added (tuner/...)."""
     names = {entry.name for entry in hp.space}
     return {name: value for name, value in hp.values.items() if name in names or name.startswith("tuner/")}
 
 
 def merge(hp, record):
-    """Put what the model of `record` drew into an oracle's `hp`, which may not have known of it."""
-    space = copy.deepcopy(record["space"])  # keras-tuner puts objects into what it reads
+    """Add the hyperparameters that the model of `record` drew, and their values, to an oracle's `hp`."""
+    space = copy.deepcopy(record["space"])  # keras-tuner changes what it reads
     hp.merge(type(hp).from_config({"space": space, "values": {}}), overwrite=False)
     hp.values |= records.drawn(record["values"])
 

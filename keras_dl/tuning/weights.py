@@ -1,4 +1,4 @@
-"""Weights of trials on disk: of the best one, and of those that Hyperband may continue."""
+"""Weights of trials on disk: those of the best, and of those that Hyperband may continue."""
 
 import io
 
@@ -9,7 +9,7 @@ from keras_dl import atomic, checkpoint, errors, restoring
 
 
 class StartFrom(keras.callbacks.Callback):
-    """Puts the weights and the optimizers' variables of an earlier trial into the model, when they have been made."""
+    """Starts training from the weights and the optimizers' variables of an earlier trial."""
 
     def __init__(self, path):
         super().__init__()

@@ -56,7 +56,7 @@ def in_process(tmp_path, capsys):
         (["--set", "pooling=maximum"], ["build_convnet", "maximum"]),
         (["--set", "kernel_size=29"], ["build_convnet"]),
         (["--model", "resnet_cifar", "--set", "depth=21"], ["6n + 2", "20 or 26"]),
-        (["--augment", "crop_flip"], ["mirrored example of digits"]),
+        (["--augment", "crop_flip"], ["mirroring changes classes of digits"]),
         (["--schedule", "cosine", "--reduce-on-plateau", "2"], ["--reduce-on-plateau", "cosine"]),
         (["--learning-rate", "-1"], ["--learning-rate: must be a number in [1e-10, 100]; got -1"]),
         (["--learning-rate", "inf"], ["--learning-rate: must be a number in [1e-10, 100]; got inf. Nearest: 100."]),

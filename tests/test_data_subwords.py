@@ -275,7 +275,7 @@ def test_a_reloaded_export_gives_the_same_ids_and_text(tmp_path):
     ids=["no special", "twice", "empty", "no begin"],
 )
 def test_pieces_that_cannot_be_are_refused(pieces):
-    with pytest.raises(ValueError, match="Subwords: pieces must begin with <pad>, <s>, </s>, <unk>; the others must be"):
+    with pytest.raises(ValueError, match="Subwords: pieces must begin with <pad>, <s>, </s>, <unk>; the others must"):
         Subwords(pieces)
 
 

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 import test_export as exports
 from test_data_midi import midi_file, note
+from test_main import mistake, said
 
 from keras_dl import __main__ as command
 from keras_dl import cards, endpoints, errors, export, features, fresh_process, inputs, models, predicting, runs
@@ -96,18 +97,6 @@ def shouting():
 
 def piped(monkeypatch, data):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="latin-1"))
-
-
-def said(capsys, *words):
-    command.main([str(word) for word in words])
-    return capsys.readouterr().out
-
-
-def mistake(*words):
-    with pytest.raises(errors.UserError) as error:
-        command.main([str(word) for word in words])
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_a_text_is_given_as_words_a_file_or_standard_input(folders, tmp_path, capsys, monkeypatch):

@@ -17,12 +17,12 @@ from keras_dl.data import image_sets, own_files
 from keras_dl.data.examples import PARTS, Examples
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
+from keras_dl.features.image import SUFFIXES
 
 WHO = "images.load"  # the name of `load` in messages
 HELD_OUT = {"test": 0.15, "validation": 0.1}  # share of every class, for a split that the folder does not have
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels per side
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 NO_PICTURE = "no picture inside"
 
 

@@ -16,10 +16,9 @@ from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import midi
 from keras_dl.features.midi import LOWEST, NOTES
-from keras_dl.features.piano_roll import PianoRoll
+from keras_dl.features.piano_roll import PianoRoll, Roll
 
 WHO = "music.load"  # the name of `load` in messages
-SUFFIXES = (".mid", ".midi")
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and as much for test
 MOST_STEPS = 2**24  # time steps of all pieces together, 1.5 GB
 FINEST = 48  # time steps per beat, at most
@@ -126,7 +125,7 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
     if root is None:
         near = nearest(name, SETS)
         raise UserError(f'{WHO}: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
-    own = own_files.find(root, WHO, SUFFIXES, "MIDI files")
+    own = own_files.find(root, WHO, Roll.suffixes, Roll.plural)
     parts, remarks = _read(own, steps_per_beat, skip_unreadable)
     for part, pieces in parts.items():
         if len(pieces) < own.least(part):

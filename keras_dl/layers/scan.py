@@ -54,7 +54,7 @@ def xla(cell, z, states, weights, drop=None, mask=None):
 
 
 def fused(cell, x, kernel, bias, states, weights):
-    """An LSTM over the unprojected inputs x (T, B, D); float32 or float16."""
+    """An LSTM over the unprojected inputs x (T, B, D); float32, the one type for which the layers choose it."""
 
     @tf.custom_gradient
     def run(x, kernel, bias, h, c, recurrent, *peephole):

@@ -73,6 +73,7 @@ MAY_IMPORT = {
     "endpoints": {"decoding", "distributions", "errors", "features", "imports"},
     "features": {"atomic", "errors", "extras", "figures", "imports", "records", "tables"},
     "figures": set(),
+    "pages": {"atomic", "errors"},
     "inputs": {"data", "errors", "features", "settings"},
     "cards": {"errors", "features", "paths", "provenance", "records"},
     "export": {

@@ -134,6 +134,13 @@ class Settings(TypedDict):
     formats: NotRequired[list[str]]
 
 
+class Chosen(TypedDict):
+    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
+
+    sentence: str
+    values: dict[str, Any]
+
+
 class Config(TypedDict):
     """config.json of a run. Run.note adds fields."""
 
@@ -142,6 +149,7 @@ class Config(TypedDict):
     versions: NotRequired[dict[str, str]]
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
+    chosen: NotRequired[Chosen]
 
 
 class Finished(TypedDict):

@@ -118,6 +118,11 @@ class Run:
         print(printable(text, keep="\n"), flush=True)
 
     @property
+    def chosen(self):
+        """What own_data.fitted chose, as in config.json: {"sentence", "values"}; {} if it chose nothing."""
+        return chosen(self.path)
+
+    @property
     def finished(self):
         """The contents of finished.json (records.Finished), which `finish` wrote; None if the run is not finished."""
         file = self.path / "finished.json"
@@ -204,6 +209,9 @@ def start(machine, *, app, name, data=None, notes=()):
     else:
         config = {"settings": asked, "command": run.command, "versions": provenance.versions()}
         config |= {} if data is None else {"data": data}
+        if machine.chosen is not None:
+            config |= {"chosen": machine.chosen}
+            notes = (*notes, machine.chosen["sentence"])
         try:
             write_atomic(path / "config.json", json.dumps(config, indent=2))
         except OSError as error:
@@ -298,6 +306,12 @@ def settings_of(path):
     if "settings" not in config:
         raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
     return _grouped(config["settings"])
+
+
+def chosen(path):
+    """What own_data.fitted chose for the run in `path`: {"sentence", "values"}; {} if it chose nothing."""
+    config = path / "config.json"
+    return records.read(config, records.Config).get("chosen", {}) if config.exists() else {}
 
 
 def _grouped(settings):

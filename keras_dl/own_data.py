@@ -50,7 +50,7 @@ class Rule:
             trained, and the last one's weights are kept.
         ranks: the least number of validation examples by which trials of a search can be ranked. With fewer there is no
             search: its time is better spent on the training.
-        further: further(config, splits) -> ({setting: value}, [reason]), what depends on the data in another way.
+        further: further(choice, splits) -> ({setting: value}, [reason]), what depends on the data in another way.
     """
 
     unit: str
@@ -65,7 +65,7 @@ class Rule:
     stop: float
     judges: int
     ranks: int
-    further: Callable = lambda config, splits: ({}, [])
+    further: Callable = lambda choice, splits: ({}, [])
 
     def batch_of(self, size):
         """The largest power of two with which an epoch has `steps` steps, within `batches`."""
@@ -116,6 +116,7 @@ def _completed(config, splits, rule):
         return config.shortened(), None
     choice = _Choice(config, of_rule)
     reasons = _choose(choice, splits, rule)
+    choice.choose({name: recipe[name] for name in of_rule if name not in choice.values})  # the rule has no better value
     short = choice.config.shortened()
     values = choice.values | {name: value for name, value in settings.values_of(short).items() if name in choice.values}
     values |= {"set": choice.arguments} if choice.arguments else {}
@@ -149,7 +150,7 @@ class _Choice:
 
 def _choose(choice, splits, rule):
     """Make all choices of a rule; returns the reasons, a list of phrases."""
-    further, reasons = rule.further(choice.config, splits)
+    further, reasons = rule.further(choice, splits)
     fixed = rule.settings | further
     asked = choice.config.optimizer.name
     if "optimizer.name" not in choice.left_open and asked != fixed.get("optimizer.name"):
@@ -194,15 +195,15 @@ def _sentence(splits, rule, values, reasons):
     return f"Chosen for {len(splits.train):,} training {rule.unit}{classes}: {' '.join(words)} ({why}). Any flag wins."
 
 
-def _of_pictures(config, splits):
+def _of_pictures(choice, splits):
     """Pictures are cropped at random; they are mirrored too if the training pictures allow it (data.mirroring)."""
     from keras_dl.data import mirroring
 
     images, labels = (splits.train.features[name] for name in ("image", "label"))
     values = {"image_size": images.shape[1]}
-    if not splits.info.details["flip"]:
+    if "augment" not in choice.left_open or not splits.info.details["flip"]:
         return values | {"augment": "crop"}, []
-    mirrors, why = mirroring.keeps_classes(images, labels, config.seed)
+    mirrors, why = mirroring.keeps_classes(images, labels, choice.config.seed)
     return values | {"augment": "crop_flip" if mirrors else "crop"}, [why]
 
 
@@ -257,7 +258,7 @@ TEXT = Rule(
     unit="tokens",
     size=_windows,
     batch="batch_size",
-    batches=(16, 64),
+    batches=(1, 64),
     steps=50,
     few=1000,
     updates=(1500, 50_000),

@@ -203,7 +203,8 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
         config = replaced(config, {name: values_of(saved)[name] for name in again})
         if "--set" in said:
             chosen = runs.chosen(folder).get("values", {}).get("set", {})
-            config = dataclasses.replace(config, set=with_arguments(config.set, chosen))
+            kept = [pair for pair in before["set"] if _argument(pair) in {*chosen} - {*map(_argument, config.set)}]
+            config = dataclasses.replace(config, set=(*config.set, *kept))
     if free_arguments is not None:
         check(config.model != AUTO or not config.set, "--set: needs the --model whose arguments it sets; got auto.")
         if config.model != AUTO:
@@ -242,8 +243,13 @@ def with_arguments(pairs, values):
     >>> with_arguments(("units=8",), {"units": 16, "dropout": 0.5})
     ('units=8', 'dropout=0.5')
     """
-    named = {pair.partition("=")[0] for pair in pairs}
+    named = set(map(_argument, pairs))
     return (*pairs, *(f"{name}={_literal(value)}" for name, value in values.items() if name not in named))
+
+
+def _argument(pair):
+    """The name in "name=value"."""
+    return pair.partition("=")[0]
 
 
 def run(main):

@@ -21,7 +21,7 @@ RULES = {
     "model_text": own_data.TEXT,
     "translate": own_data.PAIRS,
 }
-SIZES = np.unique(np.geomspace(3, 3e6, 300).astype(int))
+SIZES = np.unique(np.geomspace(3, 1e9, 300).astype(int))
 
 
 def config_of(app):
@@ -71,7 +71,8 @@ def kind_of(config_class, name):
 def open_ones(app):
     """The settings of an app that are worked out: those that may be "auto"."""
     config = settings.parse(config_of(app), [], app=app, left_open=own_data.SETTINGS)
-    return [name for name, value in settings.values_of(config).items() if value is None]
+    plain = settings.defaults_of(config)
+    return [name for name, value in settings.values_of(config).items() if value is None and plain[name] is not None]
 
 
 def other_values(app, name, chosen):
@@ -109,7 +110,7 @@ def test_a_flag_that_is_given_wins(app, name):
     for value in others:
         config, said = fitted(app, settings.flag_of(*reversed(name.split("."))), str(value))
         assert settings.values_of(config)[name] == value and name not in said["values"]
-        assert None not in settings.values_of(config).values()
+        assert not any(settings.values_of(config)[other] is None for other in open_ones(app))
 
 
 @pytest.mark.parametrize("app", RULES)
@@ -166,9 +167,9 @@ def test_updates_grow_with_the_data_and_have_bounds(rule):
     assert (updates[0], updates[-1]) == rule.updates and (batches[0], batches[-1]) == rule.batches
     for size in SIZES.tolist():
         for batch in {*rule.batches, rule.batch_of(size), 7}:
-            epochs, steps = rule.epochs_of(size, batch), size / batch
-            assert epochs >= 1 and epochs * steps >= rule.updates_of(size)
-            assert epochs == 1 or (epochs - 1) * steps < rule.updates_of(size)  # not one epoch too many
+            epochs, wanted = rule.epochs_of(size, batch), rule.updates_of(size) * batch
+            assert epochs >= 1 and epochs * size >= wanted
+            assert epochs == 1 or (epochs - 1) * size < wanted  # not one epoch too many
 
 
 @pytest.mark.parametrize("app", RULES)
@@ -179,7 +180,8 @@ def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
     flag = settings.flag_of(batch)
     twice = fitted(app, flag, str(2 * getattr(few, batch)))[0]
     assert twice.epochs == pytest.approx(2 * few.epochs, abs=1)  # as many updates
-    assert fitted(app, "--reduce-on-plateau", "3")[0].optimizer.schedule == "constant"
+    if app != "translate":  # whose recipe has another schedule, which must be changed by hand
+        assert fitted(app, "--reduce-on-plateau", "3")[0].optimizer.schedule == "constant"
     assert fitted(app, "--average-last", "3", "--keep", "last")[0].patience == 0
 
 
@@ -225,7 +227,7 @@ def test_a_resume_has_the_values_of_the_run_whatever_the_rule_has_become(app, tm
         same = dataclasses.replace(after, resume="", set=tuple(sorted(after.set)))
         assert same == dataclasses.replace(before, set=tuple(sorted(before.set)))
     assert fitted(app, *resume, "--epochs", "900", rule=other)[0].epochs == 900
-    assert runs.chosen(tmp_path / "runs" / app / "net-mine-1") == said
+    assert runs.chosen(tmp_path / "runs" / app / "net-mine-1") == json.loads(json.dumps(said))
 
 
 def test_set_needs_the_model_whose_arguments_it_sets():

@@ -59,9 +59,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(
-        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
-    )
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     if (finished := runs.finished(config, APP)) is not None:

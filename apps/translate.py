@@ -85,9 +85,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(
-        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
-    )
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."

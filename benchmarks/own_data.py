@@ -5,10 +5,10 @@
     python benchmarks/own_data.py arrows --pilot                   # other data of the same kind
 
 A row writes data as a user has them (a folder, two files) and runs the app on them: once with nothing but their place,
-which is the plain command, and once for each recipe of RECIPES, whose flags say what to train and how. All are judged
-on the same test data, which no run sees before it ends. "behind" is how far the plain command is behind the best
-recipe: in points of accuracy or BLEU, or in percent of its nats; below 0 it is ahead. "seconds" is the time of the
-plain command, from its start to its end.
+which is the plain command, and once for each of ten recipes, whose flags say what to train and how. All are judged on
+the same test data, which no run sees before it ends. "behind" is how far the plain command is behind the best recipe:
+in points of accuracy or BLEU, or in percent of its nats; below 0 it is ahead. "seconds" is the time of the plain
+command, from its start to its end.
 
 - cifar_folder: 100 pictures of each of five classes of CIFAR-10 for training, 200 of each for the test, as PNG.
 - arrows: the pictures of ../shared/cases/arrows.tar.xz, four directions; the app holds out its own test split.
@@ -79,12 +79,10 @@ def compared(row, pilot=False, only=None, flags=""):
         only: names of the runs, "plain" and "1" to "10"; None: all.
         flags: further flags of the plain command.
     """
-    runs = {PLAIN: flags} | {str(number): recipe for number, recipe in enumerate(row.recipes, 1)}
+    runs = {PLAIN: flags} | {str(number): f"{BASES[row.app]} {recipe}" for number, recipe in enumerate(row.recipes, 1)}
     with tempfile.TemporaryDirectory(prefix="keras_dl-own-data-") as folder:
         data = row.write(Path(folder) / "data", pilot)
         measured = {name: _run(row, data, Path(folder), runs[name]) for name in only or runs}
-    for name, run in measured.items():
-        run["flags"] = runs[name]
     recipes = [run for name, run in measured.items() if name != PLAIN]
     metrics, details = {}, {"runs": measured}
     if PLAIN in measured:
@@ -92,14 +90,14 @@ def compared(row, pilot=False, only=None, flags=""):
     if recipes:
         best = (max if row.more_is_better else min)(recipes, key=lambda run: run["value"])
         metrics["best_recipe"] = best["value"]
-        details["best_recipe"] = best["flags"]
+        details["best_recipe"] = next(name for name, run in measured.items() if run is best)
     if PLAIN in measured and recipes:
         metrics["behind"] = row.behind(metrics["plain"], metrics["best_recipe"])
     return {"metrics": metrics, "details": details}
 
 
 def _run(row, data, folder, flags):
-    """{"value", "seconds", "chosen"} of a run of the row's app with these flags."""
+    """{"flags", "value", "seconds", "chosen", "metrics"} of a run of the row's app with these flags."""
     out = Path(tempfile.mkdtemp(dir=folder))
     words = [sys.executable, f"apps/{row.app}.py", *data.flags, "--seed", str(SEED), "--out", str(out)]
     print(f"{row.app}: {flags or PLAIN}", flush=True)
@@ -115,7 +113,8 @@ def _run(row, data, folder, flags):
     if chosen:
         print(f"  {chosen['sentence']}")
     print(f"  {row.metric} {value:.4g}, {seconds:.0f} s; all: {metrics}", flush=True)
-    return {"value": value, "seconds": round(seconds, 1), "chosen": chosen.get("values", {}), "metrics": metrics}
+    figures = {"value": value, "seconds": round(seconds, 1), "metrics": metrics}
+    return {"flags": flags, **figures, "chosen": chosen.get("values", {})}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +133,7 @@ class OwnData:
         app: the app that trains on it.
         metric: the app's name of the figure.
         write: write(folder, pilot) -> Data.
-        recipes: ten recipes, flags of the app.
+        recipes: ten recipes, flags of the app after those of BASES.
         more_is_better: whether the figure should be large.
     """
 
@@ -237,9 +236,9 @@ def pairs_400(folder, pilot=False):
 
     def judge(out):
         with imports.quiet_tensorflow():
-            from keras_dl import export, scores
-
             import lengths
+
+            from keras_dl import export, scores
 
         (name,) = (out / "saved_models").iterdir()
         hypotheses = lengths.translated(export.load(name), [source for source, _ in held_out])
@@ -280,101 +279,93 @@ def midi_20(folder, pilot=False):
     return Data(("--dataset", str(folder)))
 
 
-OF_PICTURES = (
-    "--image-size {size} --trials 0 --epochs 60",
-    "--image-size {size} --trials 0 --epochs 60 --augment crop --optimizer adamw --schedule onecycle --learning-rate 0.003",
-    '--image-size {size} --trials 0 --epochs 100 --augment {augment} --set "filters=(32, 64)" --set pooling=max '
-    "--set activation=relu --set batch_norm=True --set dropout=0.25 --optimizer adam --learning-rate 0.002 "
-    "--schedule onecycle --batch-size 32 --keep last",
-    '--image-size {size} --trials 0 --epochs 60 --augment {augment} --set "filters=(64, 128)" --set pooling=max '
-    "--set activation=relu --set batch_norm=True --set dropout=0.5 --optimizer adamw --weight-decay 0.05 "
-    "--learning-rate 0.002 --schedule onecycle --batch-size 32 --keep last",
-    '--model mlp --image-size {size} --trials 0 --epochs 100 --set "units=(512, 512)" --set dropout=0.5 '
-    "--learning-rate 0.0005",
-    "--model resnet_cifar --image-size {size} --trials 0 --epochs 30 --augment {augment} --set depth=8 --optimizer nesterov "
-    "--learning-rate 0.1 --schedule onecycle --weight-decay 0.0005 --batch-size 32 --keep last",
-    "--model resnet_cifar --image-size {size} --trials 0 --epochs 60 --augment {augment} --set depth=8 --optimizer nesterov "
-    "--learning-rate 0.1 --schedule onecycle --weight-decay 0.0005 --batch-size 32 --keep last",
-    "--model resnet_cifar --image-size {size} --trials 0 --epochs 40 --augment {augment} --set depth=14 --optimizer nesterov "
-    "--learning-rate 0.05 --schedule onecycle --weight-decay 0.001 --batch-size 32 --keep last",
-    "--model resnet_cifar --image-size {size} --trials 0 --epochs 30 --augment {augment} --set depth=20 --optimizer adam "
-    "--learning-rate 0.003 --schedule onecycle --batch-size 32 --keep last",
-    "--model resnet_cifar --image-size {size} --trials 0 --epochs 60 --augment {augment} --set depth=8 --set filters=32 "
-    "--optimizer adamw --learning-rate 0.003 --weight-decay 0.05 --schedule onecycle --batch-size 32 --keep last",
+# The beginning of every recipe, the defaults for named data sets: nothing is left to the rules.
+BASES = {
+    "classify_images": "--model convnet --optimizer adam --learning-rate 0.001 --schedule constant --weight-decay 0 "
+    "--batch-size 64 --augment crop --keep best --patience 0 --trials 0",
+    "translate": "--optimizer adam --learning-rate 0.002 --schedule onecycle --weight-decay 0 --batch-tokens 1024 "
+    "--keep best --patience 0 --trials 0",
+    "model_text": "--optimizer adam --learning-rate 0.002 --schedule constant --weight-decay 0 --batch-size 32 "
+    "--keep best --patience 0 --trials 0",
+    "model_music": "--optimizer adam --learning-rate 0.01 --schedule constant --weight-decay 0 --batch-size 16 "
+    "--keep best --patience 0 --trials 0",
+}
+LENET = "--model convnet --set pooling=max --set activation=relu --set batch_norm=True"
+RESNET = "--model resnet_cifar --schedule onecycle --batch-size 32 --keep last"
+NESTEROV = "--optimizer nesterov"
+ONECYCLE = "--schedule onecycle --batch-size 16"
+ONECYCLE_4 = "--schedule onecycle --batch-size 4"
+
+
+def _of_pictures(size, augment):
+    """Ten recipes for pictures of `size` pixels a side; `augment` leaves the classes as they are."""
+    every, augmented = f"--image-size {size}", f"--image-size {size} --augment {augment}"
+    return (
+        f"{every} --epochs 60",
+        f"{every} --epochs 60 --schedule onecycle --learning-rate 0.003 --optimizer adamw",
+        f'{augmented} {LENET} --set "filters=(32, 64)" --set dropout=0.25 --epochs 100 --learning-rate 0.002 '
+        "--schedule onecycle --batch-size 32 --keep last",
+        f'{augmented} {LENET} --set "filters=(64, 128)" --set dropout=0.5 --epochs 60 --optimizer adamw '
+        "--weight-decay 0.05 --learning-rate 0.002 --schedule onecycle --batch-size 32 --keep last",
+        f'{every} --model mlp --set "units=(512, 512)" --set dropout=0.5 --epochs 100 --learning-rate 0.0005',
+        f"{augmented} {RESNET} {NESTEROV} --set depth=8 --epochs 30 --learning-rate 0.1 --weight-decay 0.0005",
+        f"{augmented} {RESNET} {NESTEROV} --set depth=8 --epochs 60 --learning-rate 0.1 --weight-decay 0.0005",
+        f"{augmented} {RESNET} {NESTEROV} --set depth=14 --epochs 40 --learning-rate 0.05 --weight-decay 0.001",
+        f"{augmented} {RESNET} --set depth=20 --epochs 30 --optimizer adam --learning-rate 0.003",
+        f"{augmented} {RESNET} --set depth=8 --set filters=32 --epochs 40 --optimizer adamw --learning-rate 0.003 "
+        "--weight-decay 0.05",
+    )
+
+
+OF_PAIRS = (
+    "--epochs 60 --set dropout=0.1",
+    "--epochs 100 --batch-tokens 512 --set dropout=0.1",
+    "--epochs 60 --batch-tokens 256 --set dropout=0.1",
+    "--epochs 60 --learning-rate 0.005 --set dropout=0.1",
+    "--epochs 60 --label-smoothing 0.1 --keep last --set dropout=0.2",
+    "--epochs 100 --vocabulary-size 100 --batch-tokens 512 --set dropout=0.1",
+    "--epochs 100 --set num_layers=1 --set dropout=0.0 --batch-tokens 512",
+    "--model attention_seq2seq --epochs 30 --batch-tokens 512 --set dropout=0.0",
+    "--model attention_seq2seq --epochs 20 --set units=128 --set embedding_dim=128 --set dropout=0.2 "
+    "--batch-tokens 256",
+    "--model seq2seq --epochs 30 --batch-tokens 512 --set dropout=0.0",
 )
-
-
-def _pictures(size, augment):
-    return tuple(recipe.format(size=size, augment=augment) for recipe in OF_PICTURES)
-
-
+OF_TEXTS = (
+    "--model lstm --epochs 8 --set dropout=0.0",
+    "--model lstm --epochs 20 --patience 3 --set dropout=0.0",
+    f"--model lstm {ONECYCLE} --epochs 20 --learning-rate 0.004 --set dropout=0.2",
+    f"--model lstm {ONECYCLE} --epochs 20 --learning-rate 0.004 --set dropout=0.4",
+    f'--model lstm {ONECYCLE} --epochs 20 --learning-rate 0.004 --set "units=(128, 128)" --set dropout=0.3',
+    f'--model lstm {ONECYCLE} --epochs 30 --learning-rate 0.006 --set "units=(128,)" --set dropout=0.3',
+    f"--model gru {ONECYCLE} --epochs 20 --learning-rate 0.003 --set dropout=0.3",
+    "--model gru --batch-size 16 --epochs 12 --patience 3 --set dropout=0.2",
+    f"--model transformer_lm {ONECYCLE} --epochs 20 --set dropout=0.2",
+    "--model lstm --batch-size 16 --epochs 12 --weight-noise 0.05 --set dropout=0.0",
+)
+OF_MUSIC = (
+    '--model lstm --epochs 100 --set "units=(36,)" --set dropout=0.0 --set peephole=True',
+    '--model lstm --batch-size 4 --epochs 60 --patience 15 --set "units=(36,)" --set dropout=0.0 --set peephole=True',
+    f'--model lstm {ONECYCLE_4} --epochs 60 --learning-rate 0.005 --set "units=(144,)" --set dropout=0.5 '
+    "--set peephole=False",
+    f'--model lstm {ONECYCLE_4} --epochs 60 --learning-rate 0.01 --set "units=(72,)" --set dropout=0.25 '
+    "--set peephole=False",
+    f'--model lstm {ONECYCLE_4} --epochs 80 --learning-rate 0.003 --set "units=(256,)" --set dropout=0.5 '
+    "--set peephole=False",
+    f'--model lstm {ONECYCLE_4} --epochs 40 --learning-rate 0.003 --set "units=(144, 144)" --set dropout=0.5 '
+    "--set peephole=False",
+    f'--model gru {ONECYCLE_4} --epochs 60 --learning-rate 0.005 --set "units=(184,)" --set dropout=0.5',
+    '--model gru --batch-size 4 --epochs 60 --patience 10 --learning-rate 0.003 --set "units=(92,)" --set dropout=0.0',
+    f'--model rnn {ONECYCLE_4} --epochs 60 --learning-rate 0.001 --set "units=(200,)" --set dropout=0.5',
+    '--model lstm --batch-size 4 --epochs 80 --weight-noise 0.075 --patience 20 --set "units=(36,)" --set dropout=0.0 '
+    "--set peephole=True",
+)
 ROWS = {
-    "cifar_folder": OwnData("classify_images", "accuracy", cifar_folder, _pictures(32, "crop_flip")),
-    "arrows": OwnData("classify_images", "accuracy", arrows, _pictures(32, "crop")),
-    "pairs_400": OwnData(
-        "translate",
-        "bleu",
-        pairs_400,
-        (
-            "--epochs 60 --trials 0",
-            "--epochs 100 --trials 0 --batch-tokens 512",
-            "--epochs 60 --trials 0 --batch-tokens 256",
-            "--epochs 60 --trials 0 --learning-rate 0.005",
-            "--epochs 60 --trials 0 --label-smoothing 0.1 --keep last --set dropout=0.2",
-            "--epochs 100 --trials 0 --vocabulary-size 100 --batch-tokens 512",
-            "--epochs 100 --trials 0 --set num_layers=1 --set dropout=0.0 --batch-tokens 512",
-            "--model attention_seq2seq --epochs 40 --trials 0 --batch-tokens 512",
-            "--model attention_seq2seq --epochs 30 --trials 0 --set units=128 --set embedding_dim=128 --set dropout=0.2 "
-            "--batch-tokens 256",
-            "--model seq2seq --epochs 40 --trials 0 --batch-tokens 512",
-        ),
-    ),
-    "texts_60kb": OwnData(
-        "model_text",
-        "nats",
-        texts_60kb,
-        (
-            "--epochs 8 --trials 0",
-            "--epochs 20 --trials 0 --patience 3",
-            "--epochs 30 --trials 0 --batch-size 16 --schedule onecycle --learning-rate 0.004 --set dropout=0.2",
-            "--epochs 20 --trials 0 --batch-size 16 --schedule onecycle --learning-rate 0.004 --set dropout=0.4",
-            "--epochs 20 --trials 0 --batch-size 16 --schedule onecycle --learning-rate 0.004 --set dropout=0.3 "
-            '--set "units=(128, 128)"',
-            "--epochs 30 --trials 0 --batch-size 16 --schedule onecycle --learning-rate 0.006 --set dropout=0.3 "
-            '--set "units=(128,)"',
-            "--model gru --epochs 20 --trials 0 --batch-size 16 --schedule onecycle --learning-rate 0.003 "
-            "--set dropout=0.3",
-            "--model gru --epochs 12 --trials 0 --batch-size 16 --patience 3 --set dropout=0.2",
-            "--model transformer_lm --epochs 20 --trials 0 --batch-size 16 --schedule onecycle --set dropout=0.2",
-            "--level word --epochs 8 --trials 0",
-        ),
-        more_is_better=False,
-    ),
-    "midi_20": OwnData(
-        "model_music",
-        "nats",
-        midi_20,
-        (
-            "--epochs 100 --trials 0",
-            "--epochs 100 --trials 0 --batch-size 4 --patience 15",
-            '--epochs 60 --trials 0 --batch-size 4 --schedule onecycle --learning-rate 0.005 --set "units=(144,)" '
-            "--set dropout=0.5",
-            '--epochs 60 --trials 0 --batch-size 4 --schedule onecycle --learning-rate 0.01 --set "units=(72,)" '
-            "--set dropout=0.25",
-            '--epochs 100 --trials 0 --batch-size 4 --schedule onecycle --learning-rate 0.003 --set "units=(256,)" '
-            "--set dropout=0.5",
-            '--epochs 60 --trials 0 --batch-size 2 --schedule onecycle --learning-rate 0.003 --set "units=(144, 144)" '
-            "--set dropout=0.5",
-            '--model gru --epochs 60 --trials 0 --batch-size 4 --schedule onecycle --learning-rate 0.005 '
-            '--set "units=(184,)" --set dropout=0.5',
-            '--model gru --epochs 60 --trials 0 --batch-size 4 --patience 10 --learning-rate 0.003 --set "units=(92,)"',
-            '--model rnn --epochs 60 --trials 0 --batch-size 4 --schedule onecycle --learning-rate 0.001 '
-            '--set "units=(200,)" --set dropout=0.5',
-            "--epochs 100 --trials 0 --batch-size 4 --weight-noise 0.075 --patience 20",
-        ),
-        more_is_better=False,
-    ),
-}  # fmt: skip
+    "cifar_folder": OwnData("classify_images", "accuracy", cifar_folder, _of_pictures(32, "crop_flip")),
+    "arrows": OwnData("classify_images", "accuracy", arrows, _of_pictures(32, "crop")),
+    "pairs_400": OwnData("translate", "bleu", pairs_400, OF_PAIRS),
+    "texts_60kb": OwnData("model_text", "nats", texts_60kb, OF_TEXTS, more_is_better=False),
+    "midi_20": OwnData("model_music", "nats", midi_20, OF_MUSIC, more_is_better=False),
+}
 
 if __name__ == "__main__":
     settings.run(main)

@@ -330,8 +330,10 @@ def _own_data_recipes():
         for number, flags in enumerate(["", *row.recipes]):
             run = runs.get(str(number or own_data.PLAIN))
             figures = [recorded_number(run["value"]), f"{run['seconds']:.0f}"] if run else ["not measured", ""]
-            lines.append([f"`{flags}`" if flags else "nothing: the plain command", *figures])
-        text += f"\n{name}, flags of {row.app}:\n\n{_grid(['flags', row.metric, 'seconds'], lines)}"
+            lines.append([f"`{flags}`" if flags else "the plain command instead", *figures])
+        text += (
+            f"\n{name}: {row.app} with `{own_data.BASES[row.app]}` and\n\n{_grid(['', row.metric, 'seconds'], lines)}"
+        )
     return text[1:]
 
 

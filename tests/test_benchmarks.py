@@ -25,6 +25,7 @@ import reproduce  # noqa: E402
 import tables  # noqa: E402
 
 OPTIONAL = {"spread", "details"}
+RULES = {"classify_images": "PICTURES", "model_music": "MUSIC", "model_text": "TEXT", "translate": "PAIRS"}
 # Rows of step_time, of which the graphs of the slow ones take seconds to build.
 QUICK_STEPS = ("linear", "mlp", "convnet", "resnet20", "lstm", "lstm_generation")
 SLOW_STEPS = ("resnet34", "gru", "rnn", "lm_generation", "transformer", "attention_gru")
@@ -140,21 +141,30 @@ def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
         assert config.seed == 0 and config.trials == 0
 
 
-def test_the_recipes_for_own_data_are_ten_commands_of_the_app_and_leave_the_rule_out(monkeypatch):
+def test_the_recipes_for_own_data_leave_nothing_to_the_rules(monkeypatch):
     import own_data
 
     monkeypatch.syspath_prepend(str(ROOT / "apps"))
     from keras_dl import models, settings
+    from keras_dl import own_data as rules
 
     assert {row.name for row in tables.TABLES["own_data"].rows} == set(own_data.ROWS)
     for row in own_data.ROWS.values():
+        app = importlib.import_module(row.app)
         assert len(set(row.recipes)) == len(row.recipes) == 10
         for recipe in row.recipes:
-            app = importlib.import_module(row.app)
             config = settings.parse(
-                app.Config, shlex.split(recipe), app=row.app, free_arguments=models.free_arguments
+                app.Config,
+                shlex.split(f"{own_data.BASES[row.app]} {recipe}"),
+                app=row.app,
+                free_arguments=models.free_arguments,
+                left_open=rules.SETTINGS,
             )
-            assert "--epochs" in recipe and config.trials == 0
+            values = settings.values_of(config)
+            assert not [name for name in rules.SETTINGS if name in values and values[name] is None]
+            rule = getattr(rules, RULES[row.app])
+            arguments = set(settings.assignments(config.set, models.free_arguments(config.model), "the builder"))
+            assert set(rule.arguments.get(config.model, {})) <= arguments and config.trials == 0
 
 
 def test_behind_is_in_points_or_in_percent_of_the_nats():

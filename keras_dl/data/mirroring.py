@@ -14,15 +14,18 @@ MOST = 2000  # pictures that are looked at
 FOLDS = 5
 CERTAIN = 3.0  # standard errors by which the classifier must be better than the most frequent class
 MOST_LOST = 0.2  # share of what it knows beyond the most frequent class that it may lose when pictures are mirrored
-ERRORS_OF_A_CLASS = 3.0  # standard errors by which a class may lose more pictures than it gains
+ERRORS_OF_A_CLASS = 3.0  # standard errors by which a class may lose more pictures than it gains,
+SHARE_OF_A_CLASS = 1 / 3  # unless it loses less than this share of those that are recognised
 
 
 def keeps_classes(images, labels, seed):
     """Whether mirroring left and right leaves the classes of these training pictures as they are.
 
     It is answered with no unless the classifier recognises the pictures, and the mirrored ones nearly as well: over
-    all, it may lose a fifth of what it has beyond the most frequent class, and no class may lose significantly (three
-    standard errors of the difference, as in McNemar's test).
+    all, it may lose a fifth of what it has beyond the most frequent class, and no class may lose a third of its
+    recognised pictures, if that is significant (three standard errors of the difference, as in McNemar's test).
+    Measured on training pictures: of CIFAR-10 (two to five classes, 60 to 400 a class) it loses 5 points of accuracy at
+    most where there are 90 or more a class; of arrows half of what it recognises.
 
     Args:
         images: uint8 (N, h, w, C).
@@ -45,8 +48,9 @@ def keeps_classes(images, labels, seed):
         return False, f"{says}, too few to see whether mirrored pictures keep their classes"
     lost, gained = right & ~mirrored_right, mirrored_right & ~right
     for label in np.unique(labels):
-        less, more = (np.count_nonzero(which[labels == label]) for which in (lost, gained))
-        if less - more > ERRORS_OF_A_CLASS * np.sqrt(less + more):
+        less, more, known_of_it = (np.count_nonzero(which[labels == label]) for which in (lost, gained, right))
+        significant = less - more > ERRORS_OF_A_CLASS * np.sqrt(less + more)
+        if significant and less - more > SHARE_OF_A_CLASS * known_of_it:
             return False, f"{says}: mirrored pictures change their classes"
     if kept < (1 - MOST_LOST) * known:
         return False, f"{says}: mirrored pictures may change their classes"

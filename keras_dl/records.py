@@ -5,6 +5,7 @@ The values returned here have the fields of their schema and are plain JSON: no 
 damaged or was edited wrongly, the error is one line with the file and the field.
 """
 
+import datetime
 import json
 import math
 import os
@@ -28,6 +29,7 @@ Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Finite = Annotated[float, Meta(ge=-MOST, le=MOST)]
 Scalar = bool | int | float | str | None
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Moment = Annotated[datetime.datetime, Meta(tz=True)]
 DType = Literal[
     "string", "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "bfloat16",
     "float32", "float64",
@@ -134,6 +136,20 @@ class Settings(TypedDict):
     formats: NotRequired[list[str]]
 
 
+class Monitor(TypedDict):
+    """The number by which the epochs of a run are compared."""
+
+    name: str
+    mode: Literal["min", "max"]
+
+
+class Chosen(TypedDict):
+    """The settings that were chosen for the data."""
+
+    sentence: NotRequired[str]
+    values: NotRequired[dict[str, Any]]
+
+
 class Config(TypedDict):
     """config.json of a run. Run.note adds fields."""
 
@@ -142,6 +158,12 @@ class Config(TypedDict):
     versions: NotRequired[dict[str, str]]
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
+    monitor: NotRequired[Monitor]
+    chosen: NotRequired[Chosen]
+    started: NotRequired[Annotated[list[Moment], Meta(min_length=1)]]
+    ended: NotRequired[Moment]
+    commit: NotRequired[str | None]
+    machine: NotRequired[str]
 
 
 class Finished(TypedDict):

@@ -6,6 +6,7 @@ config.json. This module imports TensorFlow only inside functions.
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import shutil
@@ -125,6 +126,7 @@ class Run:
 
     def finish(self, metrics):
         """Write finished.json with the test metrics {name: float}, and release the lock."""
+        self.note("ended", _now())
         done = {"metrics": metrics} | {name: self.settings[name] for name in ("epochs",) if name in self.settings}
         write_atomic(self.path / "finished.json", json.dumps(done, indent=2))
         if self.lock is not None:
@@ -201,8 +203,11 @@ def start(machine, *, app, name, data=None, notes=()):
     )  # fmt: skip
     if settings.resume:
         resuming.go_on(path, asked)
+        before = records.read(path / "config.json", records.Config).get("started")
+        if before:  # runs of earlier versions do not say when they were started
+            run.note("started", [*before, _now()])
     else:
-        config = {"settings": asked, "command": run.command, "versions": provenance.versions()}
+        config = {"settings": asked, "command": run.command, "started": [_now()], **provenance.of_process()}
         config |= {} if data is None else {"data": data}
         try:
             write_atomic(path / "config.json", json.dumps(config, indent=2))
@@ -240,6 +245,10 @@ def run_to_resume(root, app, which):
     if not open_runs:
         raise UserError(f"--resume: no unfinished run in {runs}.")
     return max(open_runs, key=lambda p: (p / "config.json").stat().st_mtime_ns)
+
+
+def _now():
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _folder(path):
@@ -298,6 +307,15 @@ def settings_of(path):
     if "settings" not in config:
         raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
     return _grouped(config["settings"])
+
+
+def flat_settings(settings):
+    """The settings in a config.json as {name: value}, in today's form and without groups.
+
+    >>> flat_settings({"seed": 0, "optimizer": {"name": "adam", "learning_rate": 0.1}})
+    {'seed': 0, 'optimizer': 'adam', 'learning_rate': 0.1}
+    """
+    return _flat(_grouped(settings))
 
 
 def _grouped(settings):

@@ -94,9 +94,9 @@ def test_list_of_one_architecture_needs_no_tensorflow():
     assert "\ntest_laws_recurrent_layers.py\t" in text and "\nptb\tlstm_small\tperplexity (a word)\t" in text
 
 
-@pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["list", "--help"], ["show", "--help"]])
-def test_help_needs_no_tensorflow(words):
-    assert light(words, 0, out="usage: python -m keras_dl").isascii()
+@pytest.mark.parametrize("command_name", ["", "predict", "list", "show", "runs", "compare"])
+def test_help_needs_no_tensorflow(command_name):
+    assert light([*command_name.split(), "--help"], 0, out="usage: python -m keras_dl").isascii()
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_truncated_export_is_one_line(folder, two, tmp_path):
         (["list", "--saved-model", "x"], "unrecognized arguments: --saved-model. Nearest: --saved-models."),
         (["list", "convnt"], "list: no architecture 'convnt'. Nearest: convnet. There are: linear, mlp, convnet,"),
         (["list", "convnet", "extra"], "unrecognized arguments: extra"),
-        ([], "required: list|predict|show"),
+        ([], "required: list|predict|show|runs|compare"),
         (["predict"], "required: EXPORT"),
     ],
 )

@@ -59,7 +59,7 @@ class Preprocess:
 
     def __post_init__(self):
         if self.fit not in FITS:
-            raise UserError(f"images.load: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
+            raise UserError(f"Preprocess: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
 
     @classmethod
     def of(cls, images, input_shape, fit="stretch"):

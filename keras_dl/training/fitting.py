@@ -129,6 +129,8 @@ class Loop:
         self.callbacks.on_train_begin()
         if saved_state:
             self._restore(*saved_state)
+        if self.checkpoint:
+            self.run.note("monitor", {"name": self.monitor, "mode": "min" if self.sign > 0 else "max"})
         with signals.Signals(self.run, self.checkpoint) as stop:
             saved = time.monotonic()
             while self.epoch < epochs and not self.model.stop_training:

@@ -26,6 +26,7 @@ FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
 MONITOR = {"name": "val_loss", "mode": "min"}  # of runs that do not say by what their epochs are compared
 VALIDATION = "val_"  # prefix of validation's numbers in history.csv
 NOT_COMPARED = {"out", "resume", "save_minutes"}  # settings that do not change what a run computes
+OF_SEARCH = ("tuner", "trial_epochs")  # settings that have no effect without trials
 NAMED = 5  # runs that a message lists
 LONGEST_VALUE = 40  # characters of a setting's value
 
@@ -48,6 +49,7 @@ class PastRun:
         history: {name: [float, one per epoch]}, the contents of history.csv.
         metrics: {name: float} on the test split; {} if the run is not finished.
         trials: number of trials of its search so far; None if it has no search.
+        searched: {hyperparameter: value} that its search chose; {} if it has none, or goes on.
         written: when config.json was last written, in seconds since 1970.
     """
 
@@ -58,6 +60,7 @@ class PastRun:
     history: dict
     metrics: dict
     trials: int | None
+    searched: dict
     written: float
 
     @property
@@ -84,9 +87,12 @@ class PastRun:
 
     @property
     def settings(self):
-        """{name: value} of what was asked for or chosen, without groups; --set depth=20 is {"depth": "20"}."""
+        """{name: value} of what was asked for, or chosen instead, without groups; --set depth=20 is {"depth": "20"}."""
         chosen = self.config.get("chosen", {}).get("values", {})
         flat = runs.flat_settings(self.config["settings"]) | runs.flat_settings(chosen)
+        if flat.get("trials") == 0:
+            flat = {name: value for name, value in flat.items() if name not in OF_SEARCH}
+        flat |= {name: value for name, value in self.searched.items() if name in flat}
         assignments = flat.pop("set", None)
         return flat | self.assignments if isinstance(assignments, list) else flat
 
@@ -154,6 +160,7 @@ def read(folder):
     if "settings" not in config:
         raise UserError(f"{file} is damaged: it has no settings.")
     finished, journal = folder / "finished.json", folder / "tuner" / "trials.json"
+    best = folder / "tuner" / "best.json"
     done = records.read(finished, records.Finished) if os.path.lexists(finished) else None
     return PastRun(
         path=folder,
@@ -163,6 +170,7 @@ def read(folder):
         history=_history(folder / "history.csv"),
         metrics={} if done is None else done["metrics"],
         trials=len(records.trials(journal)) if os.path.lexists(journal) else None,
+        searched=records.drawn(records.best(best)["values"]) if os.path.lexists(best) else {},
         written=file.stat().st_mtime,
     )
 

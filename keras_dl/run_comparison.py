@@ -103,16 +103,22 @@ class Comparison:
         differ = past_runs.differing(self.runs)
         return ["setting", *self.labels], [[name, *map(past_runs.shown, values)] for name, values in differ.items()]
 
+    def searched(self):
+        """A row a hyperparameter: the value that each run's search chose."""
+        names = dict.fromkeys(name for run in self.runs for name in run.searched)
+        rows = [[name, *(past_runs.shown(run.searched.get(name)) for run in self.runs)] for name in names]
+        return ["hyperparameter", *self.labels], rows
+
     def data(self):
-        """A row a split: its number of examples in each run; a last row says in what the data are not those of A."""
+        """A row a split: its number of examples in each run; no rows if they are not known."""
         if not any("data" in run.config for run in self.runs):
-            return ["data", *self.labels], []
+            return ["examples", *self.labels], []
         prints = [run.config.get("data") for run in self.runs]
         rows = [[split, *(data and data[split]["examples"] for data in prints)] for split in SPLITS]
-        return ["data", *self.labels], rows
+        return ["examples", *self.labels], rows
 
     def changes(self):
-        """Sentences: in what the data of B, C ... are not those of A."""
+        """Sentences: in what the data of B, C ... are not those of A, or that all are the same."""
         first, *others = self.runs
         if "data" not in first.config:
             return []
@@ -120,6 +126,8 @@ class Comparison:
         for label, run in zip(self.labels[1:], others, strict=True):
             if "data" in run.config and (changes := resuming.differences(first.config["data"], run.config["data"])):
                 sentences.append(f"{self.labels[0]} -> {label}: {'; '.join(changes)}")
+        if not sentences and all("data" in run.config for run in self.runs):
+            return ["All have the same data."]
         return sentences
 
     def origins(self):
@@ -140,6 +148,7 @@ class Comparison:
             for name in dict.fromkeys(name for run in self.runs for name in read(run)):
                 rows.append([f"{kind} {name}", *(_number(read(run).get(name)) for run in self.runs)])
         rows += self.settings()[1]
+        rows += [[f"searched {name}", *values] for name, *values in self.searched()[1]]
         for split, *counts in self.data()[1]:
             if len(self._groups(split)) > 1:
                 rows.append([f"{split} examples", *("" if count is None else f"{count:,}" for count in counts)])
@@ -180,6 +189,7 @@ def written(comparison):
     _section(page, "Test figures", comparison.test_metrics())
     _section(page, "Validation figures, in the best epoch so far", comparison.validation_metrics())
     _section(page, "Settings that differ", comparison.settings(), nothing="None.")
+    _section(page, "Values that the search chose", comparison.searched())
     if curves := curves_of(comparison.runs):
         page.heading("Curves")
         if len(comparison.runs) > len(COLOURS):
@@ -246,8 +256,7 @@ def _wide(of_runs):
 
 def _caption(name, of_runs):
     splits = {split for series in of_runs.values() for split in series}
-    styles = "solid: validation, dashed: training" if len(splits) == 2 else f"of {splits.pop()}"
-    return f"{name} by epoch; {styles}"
+    return f"{name} by epoch" + ("; solid: validation, dashed: training" if len(splits) == 2 else "")
 
 
 def _section(page, heading, table, nothing=""):

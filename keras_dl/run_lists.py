@@ -14,6 +14,7 @@ from keras_dl.errors import UserError, printable
 AGE, NAME = "age", "name"  # what runs can be sorted by, besides metrics
 LARGE_IS_BETTER = re.compile("accuracy|bleu|chrf|match|auc|f1|precision|recall", re.IGNORECASE)
 PIPED = ["app", "name", "state", "age", "epochs", "metric", "value", "split", "trials", "settings that differ"]
+SHOWN_BESIDE = {"epochs", "trials"}  # settings that have a column of their own
 BEST_SO_FAR = "val: on validation, in the best epoch so far"
 
 
@@ -107,7 +108,7 @@ def _show(past, sort, root):
     for app, group in groups:
         title = f"{len(group)} runs" if len(group) > 1 else "1 run"
         columns, rows, note = _table(group, sort)
-        tables.show(f"{title} in {root / 'runs' / app}{note}", columns, rows)
+        tables.show(f"{title} in {root / 'runs' / app}{note}", columns, rows, multiline=columns[:1])
 
 
 def _piped(app, group, sort):
@@ -123,26 +124,29 @@ def _table(group, sort):
     figures = [figure(run, sort) for run in group]
     names = {entry[0] for entry in figures if entry}
     common = names.pop() if len(names) == 1 else "metric"
-    values = [_value(entry, named=common == "metric") for entry in figures]
+    all_of_validation = sort.startswith(past_runs.VALIDATION)
+    values = [_value(entry, named=common == "metric", marked=not all_of_validation) for entry in figures]
+    names_of, differing = [run.name for run in group], _differing(group)
+    name = "name, settings that differ" if any(differing) else "name"
     columns = {
-        "name": [run.name for run in group],
+        name: ["\n".join(filter(None, map(printable, pair))) for pair in zip(names_of, differing, strict=True)],
         "state": [run.state for run in group],
         "age": [past_runs.age(run) for run in group],
         "epochs": [_epochs(run) for run in group],
-        common: values,
+        (sort if all_of_validation and common != "metric" else common): values,
         "trials": [_trials(run) for run in group],
-        "settings that differ": _differing(group),
     }
     columns = {name: column for name, column in columns.items() if any(column)}
-    note = f" ({BEST_SO_FAR})" if any(entry and entry[2] != "test" for entry in figures) else ""
+    some_of_validation = any(entry and entry[2] != "test" for entry in figures)
+    note = f" ({BEST_SO_FAR})" if some_of_validation and not all_of_validation else ""
     return list(columns), [list(row) for row in zip(*columns.values(), strict=True)], note
 
 
-def _value(entry, named):
+def _value(entry, named, marked):
     if entry is None:
         return ""
     name, value, split = entry
-    return (f"{name} " if named else "") + f"{value:.4g}" + (" val" if split != "test" else "")
+    return (f"{name} " if named else "") + f"{value:.4g}" + (" val" if marked and split != "test" else "")
 
 
 def _epochs(run):
@@ -161,9 +165,9 @@ def _trials(run):
 
 
 def _differing(group):
-    """A text a run: the settings in which these runs differ, without those that all of their names say."""
+    """A text a run: the settings in which these runs differ, without those that other columns or all names say."""
     differ = past_runs.differing(group)
-    told = {"model", "dataset"} if all(_named_after_its_settings(run) for run in group) else set()
+    told = SHOWN_BESIDE | ({"model", "dataset"} if all(map(_named_after_its_settings, group)) else set())
     texts = []
     for i in range(len(group)):
         values = {name: values[i] for name, values in differ.items() if name not in told and values[i] is not None}

@@ -84,9 +84,27 @@ def test_only_the_settings_that_differ_are_listed(capsys, tmp_path):
     a_run(tmp_path, "net-set-2", set=["depth=20"], hours=2)
     a_run(tmp_path, "net-set-3", hours=3, config={"chosen": {"sentence": "few data", "values": {"epochs": 40}}})
     first, second, third = rows(capsys, tmp_path)
-    assert first["settings that differ"] == "epochs=3, learning_rate=0.01"
-    assert second["settings that differ"] == "epochs=3, learning_rate=0.001, depth=20"
-    assert third["settings that differ"] == "epochs=40, learning_rate=0.001" and third["epochs"] == "3/40"
+    assert first["settings that differ"] == "learning_rate=0.01"
+    assert second["settings that differ"] == "learning_rate=0.001, depth=20"
+    assert third["settings that differ"] == "learning_rate=0.001" and third["epochs"] == "3/40"
+
+
+def test_settings_of_a_search_differ_only_where_one_is(capsys, tmp_path):
+    a_run(tmp_path, "net-set-1", trials=0, trial_epochs=5)
+    a_run(tmp_path, "net-set-2", trials=4, trial_epochs=1, hours=2)
+    assert [row["settings that differ"] for row in rows(capsys, tmp_path)] == ["", ""]
+    a_run(tmp_path, "net-set-3", trials=4, trial_epochs=2, hours=3)
+    assert [row["settings that differ"] for row in rows(capsys, tmp_path)] == ["", "trial_epochs=1", "trial_epochs=2"]
+
+
+def test_what_a_search_chose_stands_in_place_of_what_was_asked_for(capsys, tmp_path):
+    best = {"values": {"learning_rate": 0.25, "width": 3}, "trial": 0, "score": 1.0, "monitor": "val_loss"}
+    folder = a_run(tmp_path, "net-set-1") / "tuner"
+    folder.mkdir()
+    (folder / "best.json").write_text(json.dumps(best))
+    a_run(tmp_path, "net-set-2", hours=2)
+    differing = [row["settings that differ"] for row in rows(capsys, tmp_path)]
+    assert differing == ["learning_rate=0.25", "learning_rate=0.001"]
 
 
 def test_settings_of_apps_are_not_mixed(capsys, tmp_path):
@@ -196,10 +214,11 @@ def test_a_folder_whose_run_is_about_to_start_is_not_called_broken(capsys, tmp_p
 def test_names_cannot_act_on_a_terminal(capsys, monkeypatch, tmp_path):
     a_run(tmp_path, HOSTILE.replace("<script>", "[bold]"), "app[red]", seed="\x1b[0m[/bold]")
     a_run(tmp_path, "net-set-2", "app[red]")
+    monkeypatch.chdir(tmp_path)  # a shorter title, which stays on its line
     for terminal in (False, True):
         monkeypatch.setattr(sys.stdout, "isatty", lambda terminal=terminal: terminal)
         monkeypatch.setenv("COLUMNS", "150")
-        text = said(capsys, "runs", "--out", tmp_path)
+        text = said(capsys, "runs")
         assert "[bold]$x$\\x1b[31m" in text and "app[red]" in text and "seed=\\x1b[0m[/bold]" in text
         assert "\x1b[31m" not in text
 
@@ -211,7 +230,7 @@ def test_a_terminal_gets_a_table_of_each_app(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     text = said(capsys, "runs", "--out", tmp_path)
-    assert "0.75 val" in text and "val: on validation" in text and "seed=5" in text
+    assert "0.75 val" in text and "val: on validation" in text and "\n│ seed=5 " in text
     assert "trials" not in text and "\t" not in text
     images, texts = text.split("1 run in ")
     assert "2 runs in" in images and "accuracy" in images and "nats" in texts and "settings" not in texts
@@ -290,16 +309,19 @@ def test_a_comparison_says_what_differs(capsys, tmp_path):
     a = a_run(tmp_path, "net-set-1", metrics={"loss": 0.4, "accuracy": 0.91}, config={"commit": "a" * 40})
     (a / "report.json").write_text(json.dumps({"intervals": {"accuracy": [0.88, 0.93]}}))
     a_run(tmp_path, "net-set-2", seed=5, set=["depth=20"], metrics={"loss": 0.3, "accuracy": 0.95})
+    best = {"values": {"learning_rate": 0.0125, "tuner/epochs": 1}, "trial": 0, "score": 1.0, "monitor": "val_loss"}
+    (a / "tuner").mkdir()
+    (a / "tuner" / "best.json").write_text(json.dumps(best))
     text, page = compared(capsys, tmp_path, "net-set-1", a.parent / "net-set-2")
-    for line in ("seed\t0\t5", "depth\t\t20", "test accuracy\t0.91\t0.95", "validation loss\t0.6\t0.6"):
+    for line in ("seed\t0\t5", "depth\t\t20", "test accuracy\t0.91\t0.95", "searched learning_rate\t0.0125"):
         assert f"\n{line}\n" in text
-    assert "examples" not in text and "cannot be compared" not in page  # the data are the same
+    assert "examples" not in text and "cannot be compared" not in page and "All have the same data." in page
     read = Reader(page)
     assert {"0.91", "0.88 to 0.93", "0.95", "depth", "aaaaaaaaaa", "20 min"} <= set(read.texts)
     assert read.tags.count("img") == 2 and "script" not in read.tags
     captions = [text for text in read.texts if " by epoch" in text]
     assert captions == [
-        "loss by epoch; solid: validation, dashed: training", "accuracy by epoch; of validation",
+        "loss by epoch; solid: validation, dashed: training", "accuracy by epoch",
     ]  # fmt: skip
 
 
@@ -335,8 +357,8 @@ def test_curves_are_those_of_each_run(tmp_path):
 
 def test_runs_of_different_apps_leave_fields_empty(capsys, tmp_path):
     other = {split: {"examples": 7, "digest": split[::-1]} for split in ("train", "validation", "test")}
-    a_run(tmp_path, metrics={"accuracy": 0.91})
-    a_run(tmp_path, "lm-x-1", "model_text", metrics={"nats": 1.5}, beam=3, config={"data": DATA | other})
+    a_run(tmp_path, history={}, metrics={"accuracy": 0.91})
+    a_run(tmp_path, history={}, "lm-x-1", "model_text", metrics={"nats": 1.5}, beam=3, config={"data": DATA | other})
     text, page = compared(capsys, tmp_path, "net-set-1", "lm-x-1")
     assert "\ntest accuracy\t0.91\n" in text and "\ntest nats\t\t1.5\n" in text and "beam" not in text
     assert "test examples\t100\t7" in text
@@ -345,14 +367,14 @@ def test_runs_of_different_apps_leave_fields_empty(capsys, tmp_path):
 
 
 def test_other_training_data_alone_are_no_warning(capsys, tmp_path):
-    a_run(tmp_path, metrics={"accuracy": 0.91})
+    a_run(tmp_path, history={}, metrics={"accuracy": 0.91})
     a_run(
         tmp_path,
         "net-set-2",
         metrics={"accuracy": 0.9},
         config={"data": DATA | {"train": {"examples": 9, "digest": "x"}}},
     )
-    a_run(tmp_path, "net-set-3", config={"data": DATA | {"validation": {"examples": 100, "digest": "x"}}})
+    a_run(tmp_path, history={}, "net-set-3", config={"data": DATA | {"validation": {"examples": 100, "digest": "x"}}})
     text, page = compared(capsys, tmp_path, "net-set-1", "net-set-2", "net-set-3")
     assert "Test figures cannot" not in text and "B: train: 100 -&gt; 9 examples" in page
     assert "Validation figures and curves cannot be compared between A, B | C" in text
@@ -360,17 +382,18 @@ def test_other_training_data_alone_are_no_warning(capsys, tmp_path):
 
 
 def test_runs_without_a_fingerprint_are_said_to_be_unknown(capsys, tmp_path):
-    a_run(tmp_path, metrics={"accuracy": 0.91}, config={"data": DATA})
-    config = a_run(tmp_path, "net-set-2", metrics={"accuracy": 0.9}) / "config.json"
+    a_run(tmp_path, history={}, metrics={"accuracy": 0.91}, config={"data": DATA})
+    config = a_run(tmp_path, history={}, "net-set-2", metrics={"accuracy": 0.9}) / "config.json"
     config.write_text(json.dumps({"settings": {"seed": 1}}))  # of an early version
     text, _ = compared(capsys, tmp_path, "net-set-1", "net-set-2")
     assert "Whether the data are the same is not known of B." in text
 
 
-def test_more_runs_than_colours_are_said(capsys, tmp_path):
+def test_more_runs_than_colours_are_said(capsys, monkeypatch, tmp_path):
     for number in range(1, 13):
         a_run(tmp_path, f"net-set-{number}")
     few, many = ([f"net-set-{number}" for number in range(1, most)] for most in (11, 13))
+    monkeypatch.setattr(run_comparison.figures, "png", lambda figure: b"")  # which takes time
     assert "10 colours" not in compared(capsys, tmp_path, *few)[1]
     assert "10 colours" in compared(capsys, tmp_path, *many)[1]
     comparison = run_comparison.Comparison(past_runs.find(many, tmp_path))

@@ -358,7 +358,7 @@ def test_curves_are_those_of_each_run(tmp_path):
 def test_runs_of_different_apps_leave_fields_empty(capsys, tmp_path):
     other = {split: {"examples": 7, "digest": split[::-1]} for split in ("train", "validation", "test")}
     a_run(tmp_path, history={}, metrics={"accuracy": 0.91})
-    a_run(tmp_path, history={}, "lm-x-1", "model_text", metrics={"nats": 1.5}, beam=3, config={"data": DATA | other})
+    a_run(tmp_path, "lm-x-1", "model_text", history={}, metrics={"nats": 1.5}, beam=3, config={"data": DATA | other})
     text, page = compared(capsys, tmp_path, "net-set-1", "lm-x-1")
     assert "\ntest accuracy\t0.91\n" in text and "\ntest nats\t\t1.5\n" in text and "beam" not in text
     assert "test examples\t100\t7" in text
@@ -374,7 +374,7 @@ def test_other_training_data_alone_are_no_warning(capsys, tmp_path):
         metrics={"accuracy": 0.9},
         config={"data": DATA | {"train": {"examples": 9, "digest": "x"}}},
     )
-    a_run(tmp_path, history={}, "net-set-3", config={"data": DATA | {"validation": {"examples": 100, "digest": "x"}}})
+    a_run(tmp_path, "net-set-3", history={}, config={"data": DATA | {"validation": {"examples": 100, "digest": "x"}}})
     text, page = compared(capsys, tmp_path, "net-set-1", "net-set-2", "net-set-3")
     assert "Test figures cannot" not in text and "B: train: 100 -&gt; 9 examples" in page
     assert "Validation figures and curves cannot be compared between A, B | C" in text
@@ -383,7 +383,7 @@ def test_other_training_data_alone_are_no_warning(capsys, tmp_path):
 
 def test_runs_without_a_fingerprint_are_said_to_be_unknown(capsys, tmp_path):
     a_run(tmp_path, history={}, metrics={"accuracy": 0.91}, config={"data": DATA})
-    config = a_run(tmp_path, history={}, "net-set-2", metrics={"accuracy": 0.9}) / "config.json"
+    config = a_run(tmp_path, "net-set-2", history={}, metrics={"accuracy": 0.9}) / "config.json"
     config.write_text(json.dumps({"settings": {"seed": 1}}))  # of an early version
     text, _ = compared(capsys, tmp_path, "net-set-1", "net-set-2")
     assert "Whether the data are the same is not known of B." in text

@@ -144,10 +144,10 @@ class Monitor(TypedDict):
 
 
 class Chosen(TypedDict):
-    """The settings that were chosen for the data."""
+    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
 
-    sentence: NotRequired[str]
-    values: NotRequired[dict[str, Any]]
+    sentence: str
+    values: dict[str, Any]
 
 
 class Config(TypedDict):

@@ -119,6 +119,11 @@ class Run:
         print(printable(text, keep="\n"), flush=True)
 
     @property
+    def chosen(self):
+        """What own_data.fitted chose, as in config.json: {"sentence", "values"}; {} if it chose nothing."""
+        return chosen(self.path)
+
+    @property
     def finished(self):
         """The contents of finished.json (records.Finished), which `finish` wrote; None if the run is not finished."""
         file = self.path / "finished.json"
@@ -209,6 +214,9 @@ def start(machine, *, app, name, data=None, notes=()):
     else:
         config = {"settings": asked, "command": run.command, "started": [_now()], **provenance.of_process()}
         config |= {} if data is None else {"data": data}
+        if machine.chosen is not None:
+            config |= {"chosen": machine.chosen}
+            notes = (*notes, machine.chosen["sentence"])
         try:
             write_atomic(path / "config.json", json.dumps(config, indent=2))
         except OSError as error:
@@ -316,6 +324,12 @@ def flat_settings(settings):
     {'seed': 0, 'optimizer': 'adam', 'learning_rate': 0.1}
     """
     return _flat(_grouped(settings))
+
+
+def chosen(path):
+    """What own_data.fitted chose for the run in `path`: {"sentence", "values"}; {} if it chose nothing."""
+    config = path / "config.json"
+    return records.read(config, records.Config).get("chosen", {}) if config.exists() else {}
 
 
 def _grouped(settings):

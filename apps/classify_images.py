@@ -66,7 +66,9 @@ def main(argv=None):
     validation, test = (data.batches(part, 500, collate=collate) for part in (splits.validation, splits.test))
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
+    free = models.free_arguments(config.model)
+    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
+    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
 
     def compiled(hp):
         model = build(preprocess.input_shape, info.num_classes, **arguments(hp))
@@ -77,9 +79,14 @@ def main(argv=None):
         )
         return model
 
-    dl.tuning.try_out(compiled, hardware)
+    tried = dl.tuning.try_out(compiled, hardware)
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(config, APP, tried, labels=info.classes, arguments=earlier),
     )
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)

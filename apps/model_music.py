@@ -68,7 +68,9 @@ def main(argv=None):
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
+    free = models.free_arguments(config.model)
+    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
+    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
 
     def compiled(hp):
         network = build((None, preprocess.notes), preprocess.notes, **arguments(hp))
@@ -80,9 +82,14 @@ def main(argv=None):
         )
         return model
 
-    dl.tuning.try_out(compiled, hardware)
+    tried = dl.tuning.try_out(compiled, hardware)
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(config, APP, tried, arguments=earlier),
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()

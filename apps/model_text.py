@@ -90,7 +90,9 @@ def main(argv=None):
         values |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
         return values | ({"peephole": False} if config.model == "lstm" else {})
 
-    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
+    free = models.free_arguments(config.model)
+    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
+    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
 
     def measures():
         second = dl.objectives.Perplexity() if tokens.level == "word" else dl.objectives.BitsPerStep()
@@ -119,11 +121,21 @@ def main(argv=None):
     def endpoints_of(network, length=config.sample_length):
         return dl.export.language_model(network, tokens, prime=prime, length=length)
 
-    most = endpoints_of(dl.tuning.try_out(compiled, hardware).network)["generate"].limits["tokens"]
+    tried = dl.tuning.try_out(compiled, hardware)
+    most = endpoints_of(tried.network)["generate"].limits["tokens"]
     given = len(tokens.encode([prime]).flat_values)
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
     notes = [*splits.notes, *filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
-    run = runs.start(hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=notes)
+    run = runs.start(
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=notes,
+        origin=dl.initializing.start_from(
+            config, APP, tried, labels=tokens.vocabulary, called="tokens", arguments=earlier
+        ),
+    )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )

@@ -117,7 +117,9 @@ def main(argv=None):
         varied = {"dropout": 0.0} if of_dates else getattr(models, f"{config.model}_space")(hp)
         return SIZES[config.model] | {name: varied[name] for name in SEARCHED}
 
-    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
+    free = models.free_arguments(config.model)
+    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
+    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
 
     def compiled(hp):
         pieces = dict.fromkeys(VOCABULARIES[config.model], len(subwords.pieces))
@@ -141,7 +143,8 @@ def main(argv=None):
         references = [text.decode() for text in pairs["target_text"]]
         return translate(pairs["source_text"], pairs["source"].lengths), references
 
-    _, translate = of_model(dl.tuning.try_out(compiled, hardware))
+    tried = dl.tuning.try_out(compiled, hardware)
+    _, translate = of_model(tried)
     for part in (splits.validation, splits.test):  # refuse now what could not be translated after the training
         translate.check(part.features["source_text"], part.features["source"].lengths, info.name)
     together = translate.in_one_request(splits.validation.features["source"].lengths[:SHOWN])
@@ -149,7 +152,14 @@ def main(argv=None):
     example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
 
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(
+            config, APP, tried, labels=subwords.pieces, called="sub-words", arguments=earlier
+        ),
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()

@@ -34,6 +34,7 @@ HEAVY = (
     "endpoints",
     "export",
     "hyperparameters",
+    "initializing",
     "objectives",
     "optimizers",
     "parts",

@@ -132,6 +132,16 @@ class Settings(TypedDict):
 
     epochs: NotRequired[Count]
     formats: NotRequired[list[str]]
+    patience: NotRequired[Count]
+
+
+class Origin(TypedDict):
+    """The earlier export or run with whose weights a run began."""
+
+    path: str
+    weights: Hash
+    sentence: NotRequired[str]
+    arguments: NotRequired[dict[str, Any]]
 
 
 class Config(TypedDict):
@@ -142,6 +152,8 @@ class Config(TypedDict):
     versions: NotRequired[dict[str, str]]
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
+    hyperparameters: NotRequired[dict[str, Any]]
+    origin: NotRequired[Origin]
 
 
 class Finished(TypedDict):
@@ -207,6 +219,7 @@ class State(TypedDict):
     best: float | None
     stopped: bool
     callbacks: list[dict[str, Any]]
+    names: NotRequired[dict[Literal["variable", "best"], list[str]]]  # of the arrays; "" for those that are no weights
 
 
 def run(folder):

@@ -101,6 +101,9 @@ OptimizerFlags = Annotated[Optimizer, tyro.conf.arg(help=ABOUT)]
 class Training(Common):
     """The further flags of an app that searches and trains."""
 
+    init: str = ""  # start from the weights of an earlier export or run of your own: its folder or name
+    # with --init: what was taken over trains at this share of the learning rate if other parts are new; 0: it stays
+    init_rate_factor: Annotated[float, Number("[0, 1]")] = 0.1
     set: Assignments = ()  # arguments of the builder: --set units=128 --set dropout=0.5
     trials: CountOrZero = 3  # number of trials of the search; 0: no search, train the defaults
     tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random"  # method of the search, keras-tuner's oracle

@@ -40,6 +40,7 @@ def main(argv=None):
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     splits = data.images.load(
@@ -66,9 +67,7 @@ def main(argv=None):
     validation, test = (data.batches(part, 500, collate=collate) for part in (splits.validation, splits.test))
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    free = models.free_arguments(config.model)
-    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
-    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def compiled(hp):
         model = build(preprocess.input_shape, info.num_classes, **arguments(hp))
@@ -86,7 +85,7 @@ def main(argv=None):
         name=f"{config.model}-{info.name}",
         data=data.fingerprint(splits),
         notes=splits.notes,
-        origin=dl.initializing.start_from(config, APP, tried, labels=info.classes, arguments=earlier),
+        origin=dl.initializing.start_from(config, APP, tried, labels=info.classes),
     )
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)

@@ -49,6 +49,7 @@ def main(argv=None):
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     needs("pretty_midi", "music", sound.WRITING)  # reported before the training, not after it
 
@@ -68,9 +69,7 @@ def main(argv=None):
     )
 
     build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
-    free = models.free_arguments(config.model)
-    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
-    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def compiled(hp):
         network = build((None, preprocess.notes), preprocess.notes, **arguments(hp))
@@ -89,7 +88,7 @@ def main(argv=None):
         name=f"{config.model}-{info.name}",
         data=data.fingerprint(splits),
         notes=splits.notes,
-        origin=dl.initializing.start_from(config, APP, tried, arguments=earlier),
+        origin=dl.initializing.start_from(config, APP, tried),
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()

@@ -64,6 +64,7 @@ def main(argv=None):
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     splits = data.text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
@@ -90,9 +91,7 @@ def main(argv=None):
         values |= {"units": (width,) * layers, "embedding_dim": embedding, "implementation": "xla"}
         return values | ({"peephole": False} if config.model == "lstm" else {})
 
-    free = models.free_arguments(config.model)
-    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
-    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def measures():
         second = dl.objectives.Perplexity() if tokens.level == "word" else dl.objectives.BitsPerStep()
@@ -132,9 +131,7 @@ def main(argv=None):
         name=f"{config.model}-{info.name}",
         data=data.fingerprint(splits),
         notes=notes,
-        origin=dl.initializing.start_from(
-            config, APP, tried, labels=tokens.vocabulary, called="tokens", arguments=earlier
-        ),
+        origin=dl.initializing.start_from(config, APP, tried, labels=tokens.vocabulary, called="tokens"),
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()

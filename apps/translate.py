@@ -90,6 +90,7 @@ def main(argv=None):
     )
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
@@ -117,9 +118,7 @@ def main(argv=None):
         varied = {"dropout": 0.0} if of_dates else getattr(models, f"{config.model}_space")(hp)
         return SIZES[config.model] | {name: varied[name] for name in SEARCHED}
 
-    free = models.free_arguments(config.model)
-    earlier = dl.initializing.arguments_of(config, APP, free)  # {} without --init
-    arguments = dl.hyperparameters.Arguments(config, space, free, earlier)
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
 
     def compiled(hp):
         pieces = dict.fromkeys(VOCABULARIES[config.model], len(subwords.pieces))
@@ -157,9 +156,7 @@ def main(argv=None):
         name=f"{config.model}-{info.name}",
         data=data.fingerprint(splits),
         notes=splits.notes,
-        origin=dl.initializing.start_from(
-            config, APP, tried, labels=subwords.pieces, called="sub-words", arguments=earlier
-        ),
+        origin=dl.initializing.start_from(config, APP, tried, labels=subwords.pieces, called="sub-words"),
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()

@@ -26,12 +26,11 @@ class Arguments:
         config: the settings.Training of the run; values of its --set replace those of the space.
         space: space(hp) -> {argument: value}, what the search may vary.
         defaults: {argument: value} of the builder, models.free_arguments(architecture).
-        earlier: {argument: value} of the model whose weights --init takes (initializing.arguments_of).
     """
 
-    def __init__(self, config, space, defaults, earlier=None):
+    def __init__(self, config, space, defaults):
         self.config, self.space, self.defaults = config, space, defaults
-        self.chosen = (earlier or {}) | settings.assignments(config.set, defaults, "the builder")
+        self.chosen = settings.assignments(config.set, defaults, "the builder")
         self._outcomes = None
 
     def __call__(self, hp):

@@ -93,6 +93,7 @@ class Card(TypedDict):
     features: NotRequired[dict[str, dict[str, Any]]]
     formats: NotRequired[list[str]]
     git_commit: NotRequired[str | None]
+    hyperparameters: NotRequired[dict[str, Any]]
     metrics: NotRequired[dict[str, Any]]
     parameters: NotRequired[Parameters]
     preprocess: NotRequired[dict[str, Any]]
@@ -141,7 +142,6 @@ class Origin(TypedDict):
     path: str
     weights: Hash
     sentence: NotRequired[str]
-    arguments: NotRequired[dict[str, Any]]
 
 
 class Config(TypedDict):

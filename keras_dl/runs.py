@@ -349,7 +349,7 @@ def _same_settings(path, asked):
         said = "; ".join(f"{k}={before[k]!r}, now {asked[k]!r}" for k in other)
         if "epochs" in other:
             said += f" (--schedule {schedule} ends with the last of its epochs)"
-        instead = f" To train its weights further, start a new run with --init {path.name}." if "epochs" in other else ""
-        raise UserError(
-            f"--resume: {path.name} was made with {said}; it needs the same. Nothing was written.{instead}"
-        )
+        sentences = [f"--resume: {path.name} was made with {said}; it needs the same. Nothing was written."]
+        if "epochs" in other:
+            sentences.append(f"To train its weights further, start a new run with --init {path.name}.")
+        raise UserError(" ".join(sentences))

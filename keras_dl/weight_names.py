@@ -7,26 +7,42 @@ import re
 def named_weights(model):
     """The weights of a model's layers with their names: [(name, variable)], in the order of model.weights.
 
-    A name is the variable's path. Keras numbers layers without a name of their own over a whole process ("dense_7"):
-    here the numbers are those within this model. If two weights have the same path, the second is called "<path>@2".
-    Variables of the model itself, such as carried states, are left out.
+    A name consists of the names of the layers that contain the weight, from the outermost on, and the weight's own:
+    "encoder/forward_gru#1/kernel". (Keras' variable.path is another one after a model was saved and loaded.) Layers
+    without a name of their own, which Keras numbers over a whole process ("dense_7"), are numbered within this model.
+    If two weights have the same name, the second has "@2" at its end. A wrapper such as sequences.SequenceModel does not
+    count: its names are those of its network. Variables of the model itself, such as carried states, are left out.
     """
-    of_layers = {id(weight) for layer in model.layers for weight in layer.weights}
-    own = _own_numbers(model)
+    network = network_of(model)
+    names = _names_below(network, "", _own_numbers(network), {})
     occurrences, named = collections.Counter(), []
     for variable in model.weights:
-        if id(variable) not in of_layers:
-            continue
-        path = "/".join(own.get(part, part) for part in variable.path.split("/"))
-        occurrences[path] += 1
-        named.append((path if occurrences[path] == 1 else f"{path}@{occurrences[path]}", variable))
+        if id(variable) in names:
+            name = names[id(variable)]
+            occurrences[name] += 1
+            named.append((name if occurrences[name] == 1 else f"{name}@{occurrences[name]}", variable))
     return named
+
+
+def network_of(model):
+    """The network that a wrapper, such as sequences.SequenceModel, trains; else the model itself."""
+    return getattr(model, "network", model)
 
 
 def owners(model):
     """{id of a weight: the innermost layer that has it}."""
     # Sub-layers come after the layer that contains them.
     return {id(weight): layer for layer in model._flatten_layers(include_self=False) for weight in layer.weights}
+
+
+def _names_below(parent, prefix, own, names):
+    """Add {id of a weight: its name} of all layers in `parent` to `names`, and return it."""
+    for layer in parent._flatten_layers(include_self=False, recursive=False):
+        path = f"{prefix}{own.get(layer.name, layer.name)}/"
+        _names_below(layer, path, own, names)
+        for weight in layer.weights:
+            names.setdefault(id(weight), path + weight.name)
+    return names
 
 
 def _own_numbers(model):

@@ -285,7 +285,6 @@ class Loop:
         where = "does not go on: it stopped by itself" if self.model.stop_training else f"goes on at {where}"
         self.run.say(f"{self.run.path.name}: {where}")
 
-
     def _has_more_patience(self, saved):
         """Whether early stopping ended the run at the checkpoint, and would not do so with today's patience.
 

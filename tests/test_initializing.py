@@ -560,7 +560,7 @@ def pictures(folder):
 
 def text(folder):
     folder.mkdir()
-    (folder / "a.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
+    (folder / "a.txt").write_text("der flinke braune Fuchs springt \u00fcber den faulen Hund\n" * 400, encoding="utf-8")
     return ["--dataset", str(folder)]
 
 
@@ -569,8 +569,8 @@ def text(folder):
     ("app", "first", "then", "said"),
     [
         ("classify_images", ["--set", "filters=(3,4)"], pictures, "new: logits (other classes)"),
-        ("model_text", [], text, "carried over"),
         ("translate", ["--precision", "mixed_bfloat16"], lambda folder: ["--dataset", "dates/de-fr"], "carried over"),
+        ("model_text", [], text, "carried over"),
         ("model_music", [], lambda folder: [], "All train at the given learning rate"),
     ],
     ids=lambda value: value if isinstance(value, str) and "_" in value else "",

@@ -14,7 +14,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, runs, settings
+from keras_dl import commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.data import plans
 from keras_dl.extras import needs
@@ -37,15 +37,15 @@ class Config(settings.Training):
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     # standard deviation of the noise on the weights in training
     weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
-    epochs: settings.Count = 100  # epochs of the final training
-    batch_size: settings.Count = 16  # pieces per step
+    epochs: settings.CountOrAuto = 100  # epochs of the final training; own data: auto, from the number of pieces
+    batch_size: settings.CountOrAuto = 16  # pieces per step; own data: auto
     optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=1e-2, clipnorm=1.0)
     sample_beats: Annotated[int, Whole(1, 600)] = 32  # length of a sample after its prime, in quarter notes
 
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
@@ -60,6 +60,7 @@ def main(argv=None):
         skip_unreadable=config.skip_unreadable,
         pieces=16 if config.smoke else None,
     )
+    config = own_data.fitted(config, hardware, splits, own_data.MUSIC)
     info, preprocess = splits.info, splits.preprocess
     lengths = splits.train.features["roll"].lengths
     plan = plans.bucketed(lengths, config.batch_size)

@@ -19,7 +19,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, runs, settings
+from keras_dl import commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
 from keras_dl.imports import tensorflow as tf  # imported when it is first used
@@ -50,8 +50,8 @@ class Config(settings.Training):
     # standard deviation of the noise on the weights in training
     weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
     trial_epochs: settings.Count = 1  # epochs of each trial
-    epochs: settings.Count = 8  # epochs of the final training
-    batch_size: settings.Count = 32  # sequences per step, each row a contiguous text
+    epochs: settings.CountOrAuto = 8  # epochs of the final training; own data: auto, from the number of tokens
+    batch_size: settings.CountOrAuto = 32  # sequences per step, each row a contiguous text; own data: auto
     optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, clipnorm=1.0)
     prime: str | None = None  # beginning of the samples; by default a word that begins lines of the text
     sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
@@ -59,7 +59,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     if (finished := runs.finished(config, APP)) is not None:
@@ -71,6 +71,7 @@ def main(argv=None):
     tokens = splits.preprocess
     prime = data.text.beginning(splits) if config.prime is None else data.text.checked_prime(config.prime)
     splits = splits.few(3000 if config.smoke else None)
+    config = own_data.fitted(config, hardware, splits, own_data.TEXT)
     info = splits.info
 
     def batches(examples, rows, steps):

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, runs, settings
+from keras_dl import commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
@@ -71,10 +71,12 @@ class Config(settings.Training):
     beam_width: Annotated[int, Whole(1, 100)] = 5
     # of beam search: larger values favour longer translations
     length_penalty: Annotated[float, Number("[0, 10]")] = 0.6
-    trials: settings.CountOrZero = 0  # number of trials of the search; 0: no search, train the defaults
+    # number of trials of the search; 0: no search, train the defaults; own data: auto
+    trials: settings.CountOrZeroOrAuto = 0
     trial_epochs: settings.Count = 1  # epochs of each trial
-    epochs: settings.Count = 5  # epochs of the final training
-    batch_tokens: settings.Count = 1024  # sub-words per batch with padding, of the longer side
+    epochs: settings.CountOrAuto = 5  # epochs of the final training; own data: auto, from the number of sub-words
+    # sub-words per batch with padding, of the longer side; own data: auto
+    batch_tokens: settings.CountOrAuto = 1024
     batch_size: settings.Count = 64  # sentences translated at once
     optimizer: settings.OptimizerFlags = settings.Optimizer(
         learning_rate=2e-3, schedule="onecycle", warmup=400, beta_2=0.98, epsilon=1e-9, clipnorm=1.0
@@ -83,7 +85,7 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
@@ -104,6 +106,7 @@ def main(argv=None):
         **dates,
     )
     splits = splits.few(200 if config.smoke else None)
+    config = own_data.fitted(config, hardware, splits, own_data.PAIRS)
     info, subwords = splits.info, splits.preprocess
 
     def batches(examples, seed=None):

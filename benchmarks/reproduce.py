@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 
 from recorded import RESULTS, bar, beside_its_bar, figure, headline, newest, of_architecture, published, reaches
+from recorded import number as recorded_number
 from tables import DERIVED, TABLES
 
 from keras_dl import atomic, provenance, settings
@@ -318,8 +319,28 @@ def _recipes():
     return "\n".join(lines[1:]) + "\n"
 
 
+def _own_data_recipes():
+    """The plain command and the ten recipes of every row of own_data, with their newest figures."""
+    import own_data
+
+    records, text = newest("own_data"), ""
+    for name, row in own_data.ROWS.items():
+        record = records.get((name, "behind"), {"details": {"runs": {}}})
+        runs, lines = record["details"]["runs"], []
+        for number, flags in enumerate(["", *row.recipes]):
+            run = runs.get(str(number or own_data.PLAIN))
+            figures = [recorded_number(run["value"]), f"{run['seconds']:.0f}"] if run else ["not measured", ""]
+            lines.append([f"`{flags}`" if flags else "the plain command instead", *figures])
+        text += (
+            f"\n{name}: {row.app} with `{own_data.BASES[row.app]}` and\n\n{_grid(['', row.metric, 'seconds'], lines)}"
+        )
+    return text[1:]
+
+
 # What is written from more than one table.
-SPECIAL = {"architectures": _architectures, "missed": _missed, "recipes": _recipes}
+SPECIAL = {
+    "architectures": _architectures, "missed": _missed, "recipes": _recipes, "own_data_recipes": _own_data_recipes,
+}  # fmt: skip
 
 
 def _apps():

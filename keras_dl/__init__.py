@@ -25,6 +25,7 @@ LIGHT = (
     "layers",
     "machine",
     "models",
+    "own_data",
     "runs",
     "settings",
 )  # importable without TensorFlow

@@ -15,9 +15,10 @@ from keras import ops
 
 from keras_dl.arguments import ArgumentError, Number, OneOf, Whole, checked
 
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle", "steps", "decay", "noam")
 MOMENTUM = 0.9
+DECAY = 0.01  # of "adamw", unless another is given: the usual one, for learning rates of about 0.001
 MOST_UPDATES = 2**31 - 1  # Keras counts them in 32 bits
 
 
@@ -32,7 +33,7 @@ def build(
     decay_after: Whole(0, 1_000_000) = 4,
     decay_factor: Number("[1e-6, 1]") = 0.5,
     warmup: Whole(1, MOST_UPDATES) = 4000,
-    weight_decay: Number("[0, 10]") = 0.0,
+    weight_decay: Number("[0, 10]") | None = None,
     clipnorm: Number("[0, 1e6]") | None = None,
     beta_2: Number("[0, 0.999999]") = 0.999,
     epsilon: Number("[1e-20, 1]") = 1e-7,
@@ -40,7 +41,8 @@ def build(
     """Make a Keras optimizer and its learning-rate schedule.
 
     Args:
-        optimizer: "sgd", "momentum" (0.9), "nesterov" (0.9), "rmsprop" or "adam" ("adam" with decay is AdamW).
+        optimizer: "sgd", "momentum" (0.9), "nesterov" (0.9), "rmsprop", "adam", or "adamw": Adam with decoupled
+            weight decay (1711.05101), which "adam" with a weight_decay is, too.
         learning_rate: the largest learning rate of the schedule.
         schedule: "constant"; "cosine" to 0 (1608.03983, eq. 5, one period); "onecycle": up linearly over the first
             30 %, down to 0 by a cosine (after 1708.07120; momentum is not cycled); "steps": a tenth after 50 % and
@@ -51,9 +53,10 @@ def build(
         steps: length of the schedule in updates, for "cosine", "onecycle" and "steps".
         steps_per_epoch, decay_after, decay_factor: for "decay".
         warmup: for "noam", in updates.
-        weight_decay: factor of the L2 term; for "adam" of the decoupled decay.
+        weight_decay: factor of the L2 term; for "adam" and "adamw" of the decoupled decay: each update takes
+            learning_rate * weight_decay of every weight. None: 0.01 for "adamw", 0 for the others.
         clipnorm: largest global norm of the gradient (1211.5063, algorithm 1), None or 0 for no clipping.
-        beta_2, epsilon: for "adam".
+        beta_2, epsilon: for "adam" and "adamw".
 
     Returns:
         A keras.optimizers.Optimizer.
@@ -68,15 +71,23 @@ def build(
     else:
         rate = _schedule(schedule, float(learning_rate), max(1, steps))
     shared = {"learning_rate": rate, "global_clipnorm": clipnorm or None}
-    if optimizer == "adam":
+    weight_decay = decay_of(optimizer, weight_decay)
+    if optimizer in ("adam", "adamw"):
         shared |= {"beta_2": beta_2, "epsilon": epsilon}
-        if weight_decay:
+        if weight_decay or optimizer == "adamw":
             return AdamW(weight_decay=weight_decay, **shared)
         return Adam(**shared)
     if optimizer == "rmsprop":
         return RMSpropL2(weight_decay, **shared) if weight_decay else RMSprop(**shared)
     shared |= {"momentum": 0.0 if optimizer == "sgd" else MOMENTUM, "nesterov": optimizer == "nesterov"}
     return SGDL2(weight_decay, **shared) if weight_decay else SGD(**shared)
+
+
+def decay_of(optimizer, weight_decay):
+    """The weight decay that an optimizer has if `weight_decay` is None or "auto"; else `weight_decay`."""
+    if weight_decay in (None, "auto"):
+        return DECAY if optimizer == "adamw" else 0.0
+    return weight_decay
 
 
 def drawn(hp, asked, epochs, steps_per_epoch, prefix=""):
@@ -105,8 +116,9 @@ def arguments(hp, asked, prefix=""):
     }
     names = ["schedule", "weight_decay", "clipnorm"]
     names += {"decay": ["decay_after", "decay_factor"], "noam": ["warmup"]}.get(asked.schedule, [])
-    names += ["beta_2", "epsilon"] if asked.name == "adam" else []
-    return values | {name: getattr(asked, name) for name in names}
+    names += ["beta_2", "epsilon"] if asked.name in ("adam", "adamw") else []
+    values |= {name: getattr(asked, name) for name in names}
+    return values | {"weight_decay": decay_of(asked.name, asked.weight_decay)}
 
 
 def set_rate_factors(optimizer, factors):

@@ -144,6 +144,13 @@ class Origin(TypedDict):
     sentence: NotRequired[str]
 
 
+class Chosen(TypedDict):
+    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
+
+    sentence: str
+    values: dict[str, Any]
+
+
 class Config(TypedDict):
     """config.json of a run. Run.note adds fields."""
 
@@ -154,6 +161,7 @@ class Config(TypedDict):
     execution: NotRequired[Execution]
     hyperparameters: NotRequired[dict[str, Any]]
     origin: NotRequired[Origin]
+    chosen: NotRequired[Chosen]
 
 
 class Finished(TypedDict):

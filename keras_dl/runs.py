@@ -123,6 +123,11 @@ class Run:
         print(printable(text, keep="\n"), flush=True)
 
     @property
+    def chosen(self):
+        """What own_data.fitted chose, as in config.json: {"sentence", "values"}; {} if it chose nothing."""
+        return chosen(self.path)
+
+    @property
     def finished(self):
         """The contents of finished.json (records.Finished), which `finish` wrote; None if the run is not finished."""
         file = self.path / "finished.json"
@@ -213,6 +218,9 @@ def start(machine, *, app, name, data=None, notes=(), origin=None):
         config |= {} if data is None else {"data": data}
         config |= {} if origin is None else {"origin": origin.note}
         notes = (*notes, *([] if origin is None else [origin.sentence]))
+        if machine.chosen is not None:
+            config |= {"chosen": machine.chosen}
+            notes = (*notes, machine.chosen["sentence"])
         try:
             if origin is not None:
                 origin.keep(path)
@@ -309,6 +317,12 @@ def settings_of(path):
     if "settings" not in config:
         raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
     return _grouped(config["settings"])
+
+
+def chosen(path):
+    """What own_data.fitted chose for the run in `path`: {"sentence", "values"}; {} if it chose nothing."""
+    config = path / "config.json"
+    return records.read(config, records.Config).get("chosen", {}) if config.exists() else {}
 
 
 def _grouped(settings):

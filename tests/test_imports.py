@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "checkpoint": {"atomic", "errors", "parts", "records"},
     "parts": {"arguments", "errors"},
     "optimizers": {"arguments"},
+    "own_data": {"arguments", "data", "settings"},
     "data": {"arguments", "atomic", "errors", "extras", "features", "imports"},
     "extras": {"errors"},
     "settings": {"arguments", "console", "errors", "paths", "records", "runs"},
@@ -196,6 +197,7 @@ def test_models_and_layers_draw_no_hidden_random_numbers():
         "keras_dl.runs",
         "keras_dl.machine",
         "keras_dl.models",
+        "keras_dl.own_data",
     ],
 )
 def test_light_rooms_do_not_import_tensorflow(module):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it(app, mon
         (name, group): hint
         for group, owner in (("", config), ("optimizer", settings.Optimizer))
         for name, hint in get_type_hints(owner).items()
-        if hint in (int, float, tuple[int, int])
+        if {hint, *get_args(hint)} & {int, float, tuple[int, int]}
     }
     kinds = {
         group: get_type_hints(owner, include_extras=True)

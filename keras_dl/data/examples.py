@@ -23,6 +23,7 @@ class Info:
             description of a label is {"classes": names}.
         counts: {split: number of examples}; for a text, number of tokens.
         details: {name: plain data}, further facts that depend on the kind of data.
+        own: whether these are the user's own files, not a set with a name and a recipe.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Info:
     features: dict
     counts: dict
     details: dict = dataclasses.field(default_factory=dict)
+    own: bool = False
 
     @property
     def classes(self):

@@ -69,8 +69,8 @@ def load(
         UserError: no such set or folder (the nearest is named), a set that cannot be downloaded, files that cannot be
             read as music, too few of them, too many time steps, or an argument that does not fit its annotation.
     """
-    notes = ()
-    if name in SETS:
+    notes, own = (), name not in SETS
+    if not own:
         source = SETS[name]
         steps_per_beat, beats_per_minute = GRIDS[name]
         rolls = _standard(name, pieces)
@@ -91,7 +91,7 @@ def load(
     }
     grid = {"steps_per_beat": steps_per_beat, "beats_per_minute": beats_per_minute}
     features = {"roll": {"notes": NOTES, "lowest": LOWEST}, "beats_per_minute": {}}
-    info = Info(name, source, features, counts(splits), grid)
+    info = Info(name, source, features, counts(splits), grid, own)
     return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes)
 
 

@@ -112,7 +112,7 @@ def load(
         )
     } | {"source_text": {}, "target_text": {}}
     details = {"sha256": _sha256(splits), "dropped": dropped, "skipped": skipped}
-    info = Info(name, origin, features, counts(splits), details)
+    info = Info(name, origin, features, counts(splits), details, own=target is not None)
     return Splits(**splits, info=info, preprocess=subwords, notes=tuple(notes))
 
 

@@ -90,7 +90,8 @@ def load(
     sha256 = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
     features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
-    info = Info(name, known.source, features, counts(examples), {"sha256": sha256})
+    own = known not in SETS.values()
+    info = Info(name, known.source, features, counts(examples), {"sha256": sha256}, own)
     sentences = [  # not for words of train: those beyond the vocabulary's size are unknown on purpose
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]

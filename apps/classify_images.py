@@ -42,6 +42,7 @@ def main(argv=None):
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     splits = data.images.load(
@@ -80,9 +81,14 @@ def main(argv=None):
         )
         return model
 
-    dl.tuning.try_out(compiled, hardware)
+    tried = dl.tuning.try_out(compiled, hardware)
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(config, APP, tried, labels=info.classes),
     )
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)

@@ -64,6 +64,7 @@ def main(argv=None):
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     splits = data.text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
@@ -120,11 +121,19 @@ def main(argv=None):
     def endpoints_of(network, length=config.sample_length):
         return dl.export.language_model(network, tokens, prime=prime, length=length)
 
-    most = endpoints_of(dl.tuning.try_out(compiled, hardware).network)["generate"].limits["tokens"]
+    tried = dl.tuning.try_out(compiled, hardware)
+    most = endpoints_of(tried.network)["generate"].limits["tokens"]
     given = len(tokens.encode([prime]).flat_values)
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
     notes = [*splits.notes, *filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
-    run = runs.start(hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=notes)
+    run = runs.start(
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=notes,
+        origin=dl.initializing.start_from(config, APP, tried, labels=tokens.vocabulary, called="tokens"),
+    )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )

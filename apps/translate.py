@@ -92,6 +92,7 @@ def main(argv=None):
     )
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
@@ -144,7 +145,8 @@ def main(argv=None):
         references = [text.decode() for text in pairs["target_text"]]
         return translate(pairs["source_text"], pairs["source"].lengths), references
 
-    _, translate = of_model(dl.tuning.try_out(compiled, hardware))
+    tried = dl.tuning.try_out(compiled, hardware)
+    _, translate = of_model(tried)
     for part in (splits.validation, splits.test):  # refuse now what could not be translated after the training
         translate.check(part.features["source_text"], part.features["source"].lengths, info.name)
     together = translate.in_one_request(splits.validation.features["source"].lengths[:SHOWN])
@@ -152,7 +154,12 @@ def main(argv=None):
     example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
 
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(config, APP, tried, labels=subwords.pieces, called="sub-words"),
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()

@@ -35,6 +35,7 @@ HEAVY = (
     "endpoints",
     "export",
     "hyperparameters",
+    "initializing",
     "objectives",
     "optimizers",
     "parts",

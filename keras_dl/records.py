@@ -95,6 +95,7 @@ class Card(TypedDict):
     features: NotRequired[dict[str, dict[str, Any]]]
     formats: NotRequired[list[str]]
     git_commit: NotRequired[str | None]
+    hyperparameters: NotRequired[dict[str, Any]]
     metrics: NotRequired[dict[str, Any]]
     parameters: NotRequired[Parameters]
     preprocess: NotRequired[dict[str, Any]]
@@ -134,6 +135,15 @@ class Settings(TypedDict):
 
     epochs: NotRequired[Count]
     formats: NotRequired[list[str]]
+    patience: NotRequired[Count]
+
+
+class Origin(TypedDict):
+    """The earlier export or run with whose weights a run began."""
+
+    path: str
+    weights: Hash
+    sentence: NotRequired[str]
 
 
 class Monitor(TypedDict):
@@ -159,6 +169,8 @@ class Config(TypedDict):
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
     monitor: NotRequired[Monitor]
+    hyperparameters: NotRequired[dict[str, Any]]
+    origin: NotRequired[Origin]
     chosen: NotRequired[Chosen]
     started: NotRequired[Annotated[list[Moment], Meta(min_length=1)]]
     ended: NotRequired[Moment]
@@ -229,6 +241,7 @@ class State(TypedDict):
     best: float | None
     stopped: bool
     callbacks: list[dict[str, Any]]
+    names: NotRequired[dict[Literal["variable", "best"], list[str]]]  # of the arrays; "" for those that are no weights
 
 
 def run(folder):

@@ -110,6 +110,9 @@ class Training(Common):
     that own_data.SETTINGS names are worked out from the data, as if the user had written "auto".
     """
 
+    init: str = ""  # start from the weights of an earlier export or run of your own: its folder or name
+    # with --init: what was taken over trains at this share of the learning rate if other parts are new; 0: it stays
+    init_rate_factor: Annotated[float, Number("[0, 1]")] = 0.1
     set: Assignments = ()  # arguments of the builder: --set units=128 --set dropout=0.5
     # number of trials of the search; 0: no search, train the defaults; own data: auto
     trials: CountOrZeroOrAuto = 3

@@ -71,6 +71,8 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
             raise RuntimeError("export.save: an endpoint changes the model: is it called with training=False?")
         outputs = {name: function.get_concrete_function().structured_outputs for name, function in served.items()}
         written = {**cards.describe(model, run, endpoints, outputs, metrics), **identity, **(card or {})}
+        if run.origin is not None:
+            written["origin"] = run.origin.note
         with writing(base):
             written["files"] = verification.digests(folder)
             return _publish(folder, base, written, run)

@@ -47,12 +47,20 @@ def search(
             HParams then show these arguments. None: they show the values that were drawn.
 
     Returns:
-        keras_tuner.HyperParameters with the best trial's values; of a finished search, those in its best.json.
+        keras_tuner.HyperParameters with the best trial's values; of a finished search, those in its best.json. With
+        `arguments`, what these mean is noted in the run's config.json, as "hyperparameters".
 
     Raises:
         UserError: an argument does not fit its annotation, `monitor` is not reported, every trial failed (the message
             has the first reason), or the journal is that of another search.
     """
+    best = _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, mode, measure, arguments)
+    if arguments is not None:
+        run.note("hyperparameters", arguments.of(best))
+    return best
+
+
+def _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, mode, measure, arguments):
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():

@@ -81,6 +81,7 @@ def main(argv=None):
     run = runs.start(
         hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
@@ -92,6 +93,7 @@ def main(argv=None):
 
     report = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(dl.summaries.report_table(report))
+    dl.describing.show_test(run, splits, report["metrics"])
     pictures = splits.test.features["image"]
     folder = dl.export.save(
         model,

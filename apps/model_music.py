@@ -84,6 +84,7 @@ def main(argv=None):
     run = runs.start(
         hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -118,6 +119,7 @@ def main(argv=None):
 
     metrics = {"nats": dl.training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
     run.say(f"test: {metrics['nats']:.4f} nats a time step")
+    dl.describing.show_test(run, splits, metrics)
     card = {"data": info.config(), "hyperparameters": arguments.of(best)}
     folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
     rolls.write(prime, run.samples / "prime.mid")

@@ -1,12 +1,14 @@
 """Images with labels: TFDS sets, the embedded digits or the user's own folder; pre-processing and augmentation."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import folders, image_sets
 from keras_dl.data.examples import Info, Splits, counts
+from keras_dl.data.facts import Facts
 from keras_dl.errors import UserError
 from keras_dl.features.image import FITS, Preprocess
 from keras_dl.imports import quiet_tensorflow
@@ -16,6 +18,7 @@ with quiet_tensorflow():
 
 VALIDATION = 0.1  # share of the training split
 VALIDATION_MOST = 5_000  # examples
+SIZES = ("smallest", "median", "largest")
 AUGMENTATIONS = ("none", "shift", "crop", "crop_flip")
 
 
@@ -120,24 +123,75 @@ def load(
 
     Returns:
         Splits. Their info has, under features, the raw "shape" (h, w, C) of "image" and the "classes" of "label"; under
-        details, "flip" (whether a mirrored example keeps its class) and "augment" (what published recipes do).
+        details, "flip" (whether a mirrored example keeps its class) and "augment" (what published recipes do); for a
+        folder "original_sizes"; if the test split differs from the others, "test_split", a sentence.
 
     Raises:
         UserError: no such set or folder, a file that cannot be read, or an argument that does not fit its annotation.
     """
-    notes = ()
+    notes, warnings, details = (), (), {}
     if name in image_sets.SETS:
         train, test, classes = image_sets.load(name)
         train, validation = folders.hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
         splits = {"train": train, "validation": validation, "test": test}
         known = image_sets.SETS[name]
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
+        details = {"test_split": known.test_split} if known.test_split else {}
     else:
         blank = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
-        splits, name, classes, notes = folders.load(name, seed, image_size, blank, skip_unreadable)
+        splits, name, classes, notes, warnings, sizes = folders.load(name, seed, image_size, blank, skip_unreadable)
         input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
+        details = {"original_sizes": _original_sizes(sizes)}
     shape = tuple(splits["train"].features["image"].shape[1:])
     features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
-    info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment})
+    info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment, **details})
     preprocess = Preprocess.of(splits["train"].features["image"], input_shape or shape, fit)
-    return Splits(**splits, info=info, preprocess=preprocess, notes=notes)
+    facts = Pictures(compared="original_sizes" in details)
+    return Splits(**splits, info=info, preprocess=preprocess, notes=notes, warnings=warnings, facts=facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures(Facts):
+    """The facts of pictures with labels.
+
+    Attributes:
+        compared: whether the loader has already looked for pictures that stand in two splits.
+    """
+
+    compared: bool = False
+    unit = "pictures"
+
+    def sizes(self, splits):
+        """Height and width as the pictures came; all are equal if the loader did not have to resize them."""
+        height, width = splits.info.features["image"]["shape"][:2]
+        known = splits.info.details.get("original_sizes", dict.fromkeys(SIZES, f"{height} x {width}"))
+        return {"what": "original height x width in pixels", **known}
+
+    def warnings(self, splits):
+        about_test = splits.info.details.get("test_split")
+        repeated = () if self.compared else _repeated(splits)
+        return [*super().warnings(splits), *repeated, *([about_test] if about_test else [])]
+
+
+def _original_sizes(sizes):
+    """{"smallest", "median", "largest": "height x width"}, by area, of (N, 2); each is the size of a picture."""
+    ordered = sizes[np.argsort(sizes.prod(1), kind="stable")]
+    at = (0, (len(ordered) - 1) // 2, -1)
+    return {name: "{} x {}".format(*ordered[i]) for name, i in zip(SIZES, at, strict=True)}
+
+
+def _repeated(splits):
+    """Sentences on held-out pictures that stand in the training split too, pixel for pixel."""
+    pixels = {part: examples.features["image"] for part, examples in splits.parts.items()}
+    known = set(map(_digest, pixels["train"]))
+    for part in ("validation", "test"):
+        count = sum(_digest(picture) in known for picture in pixels[part])
+        if count:
+            yield (
+                f"{count:,} of the {len(pixels[part]):,} pictures of {part} stand in train too, pixel for pixel: what "
+                "is right there may be known by heart"
+            )
+
+
+def _digest(picture):
+    return hashlib.blake2b(picture.tobytes(), digest_size=16).digest()

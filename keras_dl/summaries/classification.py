@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_dl import tables
 from keras_dl.figures import figure_of, png
 from keras_dl.summaries.events import purge, writing
+from keras_dl.waiting import waiting
 
 CHUNK = 500  # examples predicted at once
 PICTURES = 25  # misclassified examples drawn
@@ -76,7 +77,8 @@ def classification_report(model, batches, classes):
             labels.append(batch[1].numpy())
             yield batch[0]
 
-    logs = log_probabilities(model, images())
+    with waiting(f"classifying {len(batches.examples):,} examples ..."):
+        logs = log_probabilities(model, images())
     labels, predicted = np.concatenate(labels), logs.argmax(1)
     every = list(range(len(classes)))
     scores = sklearn.metrics.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)

@@ -5,6 +5,8 @@ learns from the training split which constant to answer, and its score on the va
 a model that scores no better has learnt nothing from its inputs.
 """
 
+import hashlib
+
 import numpy as np
 
 FEW_EXAMPLES = 10  # of a class in training
@@ -18,9 +20,12 @@ class Facts:
 
     Attributes:
         unit: what `Info.counts` counts, as a plural.
+        compared: whether the loader has already looked for examples that stand in two splits, or examples have nothing
+            that could be compared.
     """
 
     unit = "examples"
+    compared = False
 
     def classes(self, splits):
         """{class name: {split: number of its examples}}; {} if the examples have no classes."""
@@ -53,7 +58,8 @@ class Facts:
     def warnings(self, splits):
         """Sentences, with figures and advice, on what makes the splits hard to learn from or their scores misleading."""
         classes = self.classes(splits)
-        return [*self.small_splits(splits), *(on_classes(classes) if classes else ())]
+        repeated = () if self.compared else self.repeated(splits)
+        return [*self.small_splits(splits), *(on_classes(classes) if classes else ()), *repeated]
 
     def small_splits(self, splits):
         """Sentences on held-out splits in which a single example is more than STEP."""
@@ -67,6 +73,19 @@ class Facts:
                 yield (
                     f"the {part} split has only {counted(count, self.unit)}: {moves}, so small differences are chance; "
                     "hold out or collect more"
+                )
+
+    def repeated(self, splits):
+        """Sentences on held-out examples that stand in the training split too, byte for byte."""
+        field = next(iter(splits.train.features))
+        known = set(map(_digest, splits.train.features[field]))
+        for part in ("validation", "test"):
+            values = splits.parts[part].features[field]
+            count = sum(_digest(value) in known for value in values)
+            if count:
+                yield (
+                    f"{count:,} of the {counted(len(values), self.unit)} of {part} stand in train too, byte for byte: "
+                    "what is right there may be known by heart"
                 )
 
 
@@ -126,6 +145,10 @@ def unigram_nats(train, held_out, size):
     counts = np.bincount(train, minlength=size) + 1.0
     wanted = np.bincount(held_out, minlength=size)
     return float(-(wanted @ np.log(counts / counts.sum())) / wanted.sum())
+
+
+def _digest(value):
+    return hashlib.blake2b(np.asarray(value).tobytes(), digest_size=16).digest()
 
 
 def _listed(counts):

@@ -1,7 +1,6 @@
 """Images with labels: TFDS sets, the embedded digits or the user's own folder; pre-processing and augmentation."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 
@@ -155,7 +154,7 @@ class Pictures(Facts):
     """The facts of pictures with labels.
 
     Attributes:
-        compared: whether the loader has already looked for pictures that stand in two splits.
+        compared: as in Facts; the loader of a folder names the files.
     """
 
     compared: bool = False
@@ -169,8 +168,7 @@ class Pictures(Facts):
 
     def warnings(self, splits):
         about_test = splits.info.details.get("test_split")
-        repeated = () if self.compared else _repeated(splits)
-        return [*super().warnings(splits), *repeated, *([about_test] if about_test else [])]
+        return [*super().warnings(splits), *([about_test] if about_test else [])]
 
 
 def _original_sizes(sizes):
@@ -178,20 +176,3 @@ def _original_sizes(sizes):
     ordered = sizes[np.argsort(sizes.prod(1), kind="stable")]
     at = (0, (len(ordered) - 1) // 2, -1)
     return {name: "{} x {}".format(*ordered[i]) for name, i in zip(SIZES, at, strict=True)}
-
-
-def _repeated(splits):
-    """Sentences on held-out pictures that stand in the training split too, pixel for pixel."""
-    pixels = {part: examples.features["image"] for part, examples in splits.parts.items()}
-    known = set(map(_digest, pixels["train"]))
-    for part in ("validation", "test"):
-        count = sum(_digest(picture) in known for picture in pixels[part])
-        if count:
-            yield (
-                f"{count:,} of the {len(pixels[part]):,} pictures of {part} stand in train too, pixel for pixel: what "
-                "is right there may be known by heart"
-            )
-
-
-def _digest(picture):
-    return hashlib.blake2b(picture.tobytes(), digest_size=16).digest()

@@ -71,7 +71,7 @@ def load(
         UserError: no such set or folder (the nearest is named), a set that cannot be downloaded, files that cannot be
             read as music, too few of them, too many time steps, or an argument that does not fit its annotation.
     """
-    notes, warnings = (), ()
+    notes = ()
     if name in SETS:
         source = SETS[name]
         steps_per_beat, beats_per_minute = GRIDS[name]
@@ -79,14 +79,14 @@ def load(
         tempi = {part: [beats_per_minute] * len(rolls[part]) for part in rolls}
     else:
         parts, name, notes = _folder(name, seed, steps_per_beat, skip_unreadable)
-        warnings = _sentences_on_shared_pieces(parts)
         rolls = {part: [piece.roll for piece in parts[part]] for part in parts}
         tempi = {part: [piece.beats_per_minute for piece in parts[part]] for part in parts}
         source, beats_per_minute = f"folder {name}", float(np.median(tempi["train"]))
+    rolls = {part: rolls[part][:pieces] for part in rolls}
     splits = {
         part: Examples(
             {
-                "roll": Ragged.of(rolls[part][:pieces]),
+                "roll": Ragged.of(rolls[part]),
                 "beats_per_minute": np.array(tempi[part][:pieces], np.float32),
             }
         )
@@ -95,6 +95,7 @@ def load(
     grid = {"steps_per_beat": steps_per_beat, "beats_per_minute": beats_per_minute}
     features = {"roll": {"notes": NOTES, "lowest": LOWEST}, "beats_per_minute": {}}
     info = Info(name, source, features, counts(splits), grid)
+    warnings = tuple(_sentences_on_shared_pieces(rolls))
     return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes, warnings=warnings, facts=Pieces())
 
 
@@ -102,6 +103,7 @@ class Pieces(Facts):
     """The facts of pieces of music."""
 
     unit = "pieces"
+    compared = True
 
     def sizes(self, splits):
         lengths = [examples.features["roll"].lengths for examples in splits.parts.values()]
@@ -195,15 +197,11 @@ def _read(own, steps_per_beat, skip_unreadable):
     return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
 
 
-def _sentences_on_shared_pieces(parts):
+def _sentences_on_shared_pieces(rolls):
     """A sentence for each pair of splits that share pieces, note for note."""
-    contents = {part: [piece.roll.tobytes() for piece in pieces] for part, pieces in parts.items()}
-    sentences = []
+    contents = {part: [roll.tobytes() for roll in rolls[part]] for part in rolls}
     for part, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
         known = set(contents[other])
         shared = sum(content in known for content in contents[part])
         if shared:
-            sentences.append(
-                f"of the {len(contents[part])} pieces of {part}, {shared} stand in {other} too, note for note"
-            )
-    return sentences
+            yield f"of the {len(contents[part])} pieces of {part}, {shared} stand in {other} too, note for note"

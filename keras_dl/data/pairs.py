@@ -133,6 +133,7 @@ class Pairs(Facts):
 
     longest: int
     unit = "pairs"
+    compared = True
 
     def sizes(self, splits):
         lengths = [_lengths(examples).max(1) for examples in splits.parts.values()]

@@ -104,6 +104,7 @@ class Stream(Facts):
     """The facts of a text, which is a single stream of tokens."""
 
     unit = "tokens"
+    compared = True
 
     def sizes(self, splits):
         """Tokens of the lines that are not empty, line ends not counted; {} if the text has no line ends."""

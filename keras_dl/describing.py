@@ -1,4 +1,4 @@
-"""What is said of the data before a training, and beside the test figures after it: facts, the figure to beat, warnings.
+"""What is said of the data before a training, and beside the test figures after it: facts, a figure to beat, warnings.
 
     describing.show(run, splits, train)               # after runs.start
     ...

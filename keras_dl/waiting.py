@@ -5,7 +5,7 @@ import threading
 
 from keras_dl.errors import printable
 
-PATIENCE = 4.0  # seconds of silence
+PATIENCE = 2.5  # seconds of silence
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ class Facts:
         return {"metric": "accuracy", "value": value, "what": f"always the most frequent class, '{most}'"}
 
     def warnings(self, splits):
-        """Sentences, with figures and advice, on what makes the splits hard to learn from or their scores misleading."""
+        """Sentences, with figures and advice, on what makes the splits hard to learn from or their scores doubtful."""
         classes = self.classes(splits)
         repeated = () if self.compared else self.repeated(splits)
         return [*self.small_splits(splits), *(on_classes(classes) if classes else ()), *repeated]

@@ -64,11 +64,11 @@ def load(
 
     Returns:
         Splits. Their notes say which pairs were left out, their warnings which pairs of train also occur in another
-        split, and which characters train does not have. Their info has, under features, for "source" and "target" each the "language"
-        (for the user's files, the endings of their names), the "vocabulary_size" and "longest", the number of sub-words
-        of the longest sentence in all splits; under details, the "sha256" of all pairs in UTF-8 (source, tab, target,
-        line end), the number of training pairs that were "dropped" as too long, and the number of pairs "skipped" for
-        an empty side.
+        split, and which characters train does not have. Their info has, under features, for "source" and "target" each
+        the "language" (for the user's files, the endings of their names), the "vocabulary_size" and "longest", the
+        number of sub-words of the longest sentence in all splits; under details, the "sha256" of all pairs in UTF-8
+        (source, tab, target, line end), the number of training pairs that were "dropped" as too long, and the number of
+        pairs "skipped" for an empty side.
 
     Raises:
         UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files with different

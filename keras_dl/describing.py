@@ -87,7 +87,7 @@ def show_test(run, splits, metrics):
     baseline = splits.facts.baseline(splits)
     if baseline.get("metric") in metrics:
         name, value = baseline["metric"], baseline["value"]
-        _say(f"to compare: {name} {value:.4f} on validation is that of a constant: {baseline['what']}")
+        _say(f"to compare: {name} {value:.4f} on validation for a constant answer ({baseline['what']})")
     if about_test := splits.info.details.get("test_split"):
         _say(f"to know: {about_test}")
 

@@ -29,7 +29,7 @@ def splits_of(parts, features, preprocess, facts, details=None, **kwargs):
 def pictures(labels=None, classes=("cat", "dog", "cow"), **kwargs):
     """Pictures of noise; `labels` {split: labels}, by default drawn with most of the second class."""
     rng = RNG(0)
-    drawn = {part: rng.choice(len(classes), size, p=[0.3, 0.5, 0.2]) for part, size in SIZES.items()}
+    drawn = {part: rng.choice(3, size, p=[0.3, 0.5, 0.2]) for part, size in SIZES.items()}
     parts = {
         part: Examples({"image": rng.integers(0, 255, (len(of), 8, 8, 1), np.uint8), "label": np.array(of, np.int32)})
         for part, of in (labels or drawn).items()

@@ -82,6 +82,7 @@ MAY_IMPORT = {
         "summaries",
         "tables",
         "training",
+        "waiting",
     },
     "endpoints": {"decoding", "distributions", "errors", "features", "imports", "waiting"},
     "features": {"atomic", "errors", "extras", "figures", "imports", "records", "tables"},

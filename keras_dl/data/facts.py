@@ -67,8 +67,10 @@ class Facts:
             count = len(splits.parts[part])
             if count * STEP < 1:
                 share = 100 / count
-                moves = f"its accuracy moves in steps of {share:.1f} points" if splits.info.classes else (
-                    f"each of them is {share:.1f} % of its figures"
+                moves = (
+                    f"its accuracy moves in steps of {share:.1f} points"
+                    if splits.info.classes
+                    else (f"each of them is {share:.1f} % of its figures")
                 )
                 yield (
                     f"the {part} split has only {counted(count, self.unit)}: {moves}, so small differences are chance; "

@@ -11,6 +11,7 @@ from keras_dl.data.facts import Facts
 from keras_dl.errors import UserError
 from keras_dl.features.image import FITS, Preprocess
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import waiting
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -101,6 +102,7 @@ def balanced(labels, num_classes):
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
+@waiting("loading the pictures ...")
 @checked(who="images.load")
 def load(
     name: Text,

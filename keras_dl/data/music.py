@@ -44,6 +44,7 @@ GRIDS = {
 }
 
 
+@waiting("loading the pieces ...")
 @checked(who=WHO)
 def load(
     name: Text,

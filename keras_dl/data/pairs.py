@@ -36,6 +36,7 @@ DROPPED = 0.05  # share of the training pairs left out as too long from which a 
 CHUNK = 4096  # sentences that are encoded at once
 
 
+@waiting("loading the sentence pairs ...")
 @checked(who=WHO)
 def load(
     name: Text,

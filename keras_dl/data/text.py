@@ -20,6 +20,7 @@ from keras_dl.data.facts import Facts, sizes, unigram_nats
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.tokens import LEVELS, UNKNOWN, Tokens
+from keras_dl.waiting import waiting
 
 WHO = "text.load"  # the name of `load` in messages
 CHUNK = 4_000_000  # characters that are encoded at once
@@ -50,6 +51,7 @@ SETS = {
 }
 
 
+@waiting("loading the text ...")
 @checked(who=WHO)
 def load(
     name: Text,

@@ -30,17 +30,25 @@ class TimeLeft:
         self.began, self.warm, self.said = time.monotonic(), False, False
         self.steps = self.seconds = 0.0  # of the measured steps; those of earlier epochs count less
         self.ends = []  # seconds from the last step of an epoch to the first of the next
+        self.epoch_seconds, self.one_off = 0.0, False
 
     def add(self, steps, seconds):
         """Count a block of steps; the first block, which includes warming up, is left out."""
         if self.warm:
             self.steps += steps
             self.seconds += seconds
+        self.epoch_seconds += seconds
         self.warm = True
 
     def end_epoch(self, seconds):
-        """Count the `seconds` that validation, callbacks and the checkpoint took; the next epoch begins."""
+        """Count the `seconds` that validation, callbacks and the checkpoint took; the next epoch begins.
+
+        Those after the first epoch include work that is done once, such as tracing: they are left out as soon as others
+        are known, and if they are more than the epoch's steps, no time is said until then.
+        """
         self.ends.append(seconds)
+        self.one_off = len(self.ends) == 1 and seconds > self.epoch_seconds
+        self.epoch_seconds = 0.0
         self.steps, self.seconds = self.steps / 2, self.seconds / 2
 
     def left(self, epoch, step, count):
@@ -51,14 +59,14 @@ class TimeLeft:
             step: number of steps done in the next.
             count: number of steps of an epoch.
         """
-        if not self.steps:
+        if not self.steps or self.one_off:
             return None
         more = self.epochs - epoch
-        after_epochs = statistics.median(self.ends) if self.ends else 0.0
+        after_epochs = statistics.median(self.ends[1:] or self.ends or [0.0])
         return max(0, more * count - step) * self.seconds / self.steps + more * after_epochs
 
     def clock(self, seconds):
-        """"12:30 left in all", with "at most" if the training may stop earlier; "" for None."""
+        """ "12:30 left in all", with "at most" if the training may stop earlier; "" for None."""
         if seconds is None:
             return ""
         minutes, rest = divmod(round(seconds), 60)
@@ -85,11 +93,11 @@ class Progress:
 
     def update(self, step, logs):
         now = time.monotonic()
-        if now - self.time_left.began > LONG_EPOCH and self.time_left.steps >= STEPS:
-            self._say_expected(self.time_left.left(self.epoch, step, self.count), ", without validation")
+        left = self.time_left.left(self.epoch, step, self.count)
+        if left and now - self.time_left.began > LONG_EPOCH and self.time_left.steps >= STEPS:
+            self._say_expected(left, "" if self.time_left.ends else ", without validation")
         if self.verbose == 2 and now - self.shown > REFRESH and step < self.count:
-            clock = self.time_left.clock(self.time_left.left(self.epoch, step, self.count))
-            self._draw(step, [clock, _values(floats(logs))])
+            self._draw(step, [self.time_left.clock(left), _values(floats(logs))])
             self.shown = now
 
     def after_steps(self, what):

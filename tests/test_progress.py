@@ -120,8 +120,11 @@ def test_the_bar_fits_the_terminal_until_it_ends(clock, capsys, monkeypatch, wid
     assert label == "epoch 1/20"
     shown = [text for line in drawn for text in line.split("\r") if text]
     bars = [text for text in shown if "[" in text]
-    assert len(bars) > 30 and all(len(text) < width for text in bars[:-1])
-    assert "at most 13:10 left" in bars[9] and "val_loss 0.25" in bars[-1]
+    assert len(bars) > 30 and all(len(text) < width for text in bars)
+    assert "at most 13:10 left" in bars[9]
+    last = shown[shown.index(bars[-1]) + 1 :]
+    assert "validation ..." in bars[-1] and "val_loss 0.25" in " ".join(last)
+    assert len(last) == 2 and all(len(line.rstrip()) < width for line in last)
     assert sum("about 13 minutes" in text for text in shown) == 1
 
 

@@ -108,7 +108,7 @@ class Progress:
     def end(self, logs, seconds):
         left = self.time_left.left(self.epoch + 1, 0, self.count)
         if self.verbose == 2:
-            self._draw(self.count, [f"{seconds:.1f} s", _values(logs)], end="\n")
+            self._last_line([f"{self.count}/{self.count}", f"{seconds:.1f} s", *_entries(logs)])
         elif self.verbose == 1:
             clock = f"  ({self.time_left.clock(left)})" if left is not None and left >= SOON else ""
             print(f"{self.label}  {seconds:.1f} s  {_values(logs)}{clock}", flush=True)
@@ -124,14 +124,24 @@ class Progress:
         print(("\r" + sentence.ljust(self.width)) if self.verbose == 2 else sentence, flush=True)
         self.width = 0
 
-    def _draw(self, step, texts, end=""):
-        """Draw the bar over what it showed before; only the last time may it be longer than a line of the terminal."""
+    def _draw(self, step, texts):
+        """Draw the bar over what it showed before, within a line of the terminal."""
         full = BAR * step // self.count
         text = "  ".join([f"{step}/{self.count} [{'=' * full}{'.' * (BAR - full)}]", *filter(None, texts)])
-        if not end:
-            text = text[: shutil.get_terminal_size().columns - 1]
-        print("\r" + text.ljust(self.width), end=end, flush=True)
+        text = text[: shutil.get_terminal_size().columns - 1]
+        print("\r" + text.ljust(self.width), end="", flush=True)
         self.width = len(text)
+
+    def _last_line(self, entries):
+        """Replace the bar by `entries`, in as many lines as they need."""
+        lines = entries[:1]
+        for entry in entries[1:]:
+            if len(lines[-1]) + 2 + len(entry) < shutil.get_terminal_size().columns:
+                lines[-1] += f"  {entry}"
+            else:
+                lines.append(f"  {entry}")
+        print("\r" + lines[0].ljust(self.width), *lines[1:], sep="\n", flush=True)
+        self.width = 0
 
 
 def duration(seconds):
@@ -147,7 +157,11 @@ def duration(seconds):
 
 
 def _values(logs):
-    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+    return "  ".join(_entries(logs))
+
+
+def _entries(logs):
+    return [f"{name} {value:.4g}" for name, value in logs.items()]
 
 
 def write_history(run, history):

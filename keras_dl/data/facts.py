@@ -11,7 +11,8 @@ import numpy as np
 
 FEW_EXAMPLES = 10  # of a class in training
 MOST_OF_ALL = 0.9  # share of the training examples that are of one class
-STEP = 0.02  # share of a split that one example may be
+STEP = 0.02  # share of a split that one example may be, if each is right or wrong
+OF_MEAN = 0.05  # the same for figures that are means, such as nats
 NAMED = 5  # classes that a sentence lists
 
 
@@ -62,20 +63,20 @@ class Facts:
         return [*self.small_splits(splits), *(on_classes(classes) if classes else ()), *repeated]
 
     def small_splits(self, splits):
-        """Sentences on held-out splits in which a single example is more than STEP."""
+        """Sentences on held-out splits in which a single example is more than STEP (OF_MEAN without classes)."""
+        most = STEP if splits.info.classes else OF_MEAN
         for part in ("validation", "test"):
             count = len(splits.parts[part])
-            if count * STEP < 1:
-                share = 100 / count
-                moves = (
-                    f"its accuracy moves in steps of {share:.1f} points"
-                    if splits.info.classes
-                    else (f"each of them is {share:.1f} % of its figures")
-                )
-                yield (
-                    f"the {part} split has only {counted(count, self.unit)}: {moves}, so small differences are chance; "
-                    "hold out or collect more"
-                )
+            if count * most >= 1:
+                continue
+            step = f"{100 / count:.1f}"
+            moves = f"each of them is {step} % of its figures"
+            if splits.info.classes:
+                moves = f"its accuracy moves in steps of {step} points"
+            yield (
+                f"the {part} split has only {counted(count, self.unit)}: {moves}, so small differences are chance; "
+                "hold out or collect more"
+            )
 
     def repeated(self, splits):
         """Sentences on held-out examples that stand in the training split too, byte for byte."""

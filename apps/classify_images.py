@@ -90,6 +90,7 @@ def main(argv=None):
         notes=splits.notes,
         origin=dl.initializing.start_from(config, APP, tried, labels=info.classes),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
@@ -101,6 +102,7 @@ def main(argv=None):
 
     report = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(dl.summaries.report_table(report))
+    dl.describing.show_test(run, splits, report["metrics"])
     pictures = splits.test.features["image"]
     folder = dl.export.save(
         model,

@@ -91,6 +91,7 @@ def main(argv=None):
         notes=splits.notes,
         origin=dl.initializing.start_from(config, APP, tried),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -125,6 +126,7 @@ def main(argv=None):
 
     metrics = {"nats": dl.training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
     run.say(f"test: {metrics['nats']:.4f} nats a time step")
+    dl.describing.show_test(run, splits, metrics)
     card = {"data": info.config(), "hyperparameters": arguments.of(best)}
     folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
     rolls.write(prime, run.samples / "prime.mid")

@@ -134,6 +134,7 @@ def main(argv=None):
         notes=notes,
         origin=dl.initializing.start_from(config, APP, tried, labels=tokens.vocabulary, called="tokens"),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -163,6 +164,7 @@ def main(argv=None):
     metrics.pop("loss")
     gap = dl.sequences.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    dl.describing.show_test(run, splits, metrics)
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"

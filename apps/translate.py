@@ -161,6 +161,7 @@ def main(argv=None):
         notes=splits.notes,
         origin=dl.initializing.start_from(config, APP, tried, labels=subwords.pieces, called="sub-words"),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -200,6 +201,7 @@ def main(argv=None):
     signature = scores.pop("signature")
     metrics = {"nats": losses["nats"], "perplexity": losses["perplexity"], **scores}
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()) + f"  ({signature})")
+    dl.describing.show_test(run, splits, metrics)
     run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature}
     folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card)

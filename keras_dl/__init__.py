@@ -21,6 +21,7 @@ LIGHT = (
     "checkpoint",
     "commands",
     "data",
+    "describing",
     "features",
     "layers",
     "machine",

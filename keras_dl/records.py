@@ -160,6 +160,39 @@ class Chosen(TypedDict):
     values: dict[str, Any]
 
 
+class Sizes(TypedDict, total=False):
+    """How large the examples of a data set are, as numbers or as texts such as "480 x 640"."""
+
+    what: str
+    smallest: int | str
+    median: int | str
+    largest: int | str
+
+
+class Baseline(TypedDict, total=False):
+    """The score of a constant predictor on the validation split."""
+
+    metric: str
+    value: Finite
+    what: str
+
+
+class Summary(TypedDict):
+    """What describing.show noted of a run's data."""
+
+    name: str
+    source: str
+    licence: str | None
+    counts: dict[str, Count]
+    unit: str
+    classes: dict[str, dict[str, Count]]
+    sizes: Sizes
+    left_out: list[str]
+    steps_per_epoch: Count
+    baseline: Baseline
+    warnings: list[str]
+
+
 class Config(TypedDict):
     """config.json of a run. Run.note adds fields."""
 
@@ -176,6 +209,7 @@ class Config(TypedDict):
     ended: NotRequired[Moment]
     commit: NotRequired[str | None]
     machine: NotRequired[str]
+    summary: NotRequired[Summary]
 
 
 class Finished(TypedDict):

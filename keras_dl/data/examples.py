@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_dl.arguments import Seed, Whole, checked
+from keras_dl.data.facts import Facts
 from keras_dl.errors import printable
 
 Count = Whole(1, 1_000_000_000)
@@ -118,6 +119,9 @@ class Splits:
         preprocess: the pre-processing, in the pipeline and inside the export.
         notes: sentences that an app prints before it trains: what was left out, with counts and reasons, and what was
             decided for the user.
+        warnings: sentences on what the loader noticed that makes scores mean less than they seem to, such as examples
+            that stand in two splits.
+        facts: what this kind of data can say of its splits, for `describing`.
     """
 
     train: Examples
@@ -126,10 +130,18 @@ class Splits:
     info: Info
     preprocess: Callable
     notes: tuple = ()
+    warnings: tuple = ()
+    facts: Facts = dataclasses.field(default_factory=Facts)
 
     def __post_init__(self):
         # They quote file names and characters of texts, which must not break the line.
-        object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
+        for name in ("notes", "warnings"):
+            object.__setattr__(self, name, tuple(map(printable, getattr(self, name))))
+
+    @property
+    def parts(self):
+        """{"train", "validation", "test": Examples}."""
+        return {part: getattr(self, part) for part in PARTS}
 
     @checked(who="Splits.few")
     def few(self, most: Count | None, seed: Seed | None = None):

@@ -16,12 +16,15 @@ import numpy as np
 from keras_dl.arguments import OneOf, Seed, Text, Whole, checked
 from keras_dl.data import prepared, text_files
 from keras_dl.data.examples import PARTS, Examples, Info, Splits, counts
+from keras_dl.data.facts import Facts, sizes, unigram_nats
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.tokens import LEVELS, UNKNOWN, Tokens
+from keras_dl.waiting import waiting
 
 WHO = "text.load"  # the name of `load` in messages
 CHUNK = 4_000_000  # characters that are encoded at once
+UNKNOWNS = 0.05  # share of unknown tokens from which a warning is given
 BEGINNING = 12  # characters of a default prime, at most
 
 # The embedded set: files of the standard library that have about the same size in Python 3.11, 3.12 and 3.13.
@@ -48,6 +51,7 @@ SETS = {
 }
 
 
+@waiting("loading the text ...")
 @checked(who=WHO)
 def load(
     name: Text,
@@ -77,9 +81,9 @@ def load(
             UTF-8, a text that is too short, or an option out of range.
     """
     if name in SETS:
-        texts, known, notes = (_python() if name == "python" else _of_tfds(name)), SETS[name], ()
+        texts, known, notes, warnings = (_python() if name == "python" else _of_tfds(name)), SETS[name], (), ()
     else:
-        name, texts, notes = text_files.load(name, SETS)
+        name, texts, notes, warnings = text_files.load(name, SETS)
         known = _Set(f"text {name}", "character")
     level = known.level if level == "auto" else level
     tokens = Tokens.of(texts["train"], level, vocabulary_size)
@@ -95,7 +99,45 @@ def load(
     sentences = [  # not for words of train: those beyond the vocabulary's size are unknown on purpose
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]
-    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, sentences)))
+    warnings = (*warnings, *filter(None, sentences))
+    return Splits(**examples, info=info, preprocess=tokens, notes=notes, warnings=warnings, facts=Stream())
+
+
+class Stream(Facts):
+    """The facts of a text, which is a single stream of tokens."""
+
+    unit = "tokens"
+    compared = True
+
+    def sizes(self, splits):
+        """Tokens of the lines that are not empty, line ends not counted; {} if the text has no line ends."""
+        tokens = splits.preprocess
+        if tokens.line_end is None:
+            return {}
+        streams = [examples.features["tokens"] for examples in splits.parts.values()]
+        ends = [np.flatnonzero(stream == tokens.line_end) for stream in streams]
+        lengths = np.concatenate([np.diff(of_split, prepend=-1) - 1 for of_split in ends])
+        lengths = lengths[lengths > 0]
+        return sizes(f"{tokens.level}s of a line", lengths) if len(lengths) else {}
+
+    def baseline(self, splits):
+        """Nats per token of tokens that are independent of each other, as facts.unigram_nats."""
+        train, validation = (part.features["tokens"] for part in (splits.train, splits.validation))
+        value = unigram_nats(train, validation[1:], len(splits.preprocess.vocabulary))  # the first is no target
+        level = splits.preprocess.level
+        return {"metric": "nats", "value": value, "what": f"every {level} with its frequency, whatever came before"}
+
+    def warnings(self, splits):
+        tokens = splits.preprocess
+        sentences = super().warnings(splits)
+        for part in ("validation", "test"):
+            share = np.mean(splits.parts[part].features["tokens"] == tokens.unknown)
+            if share >= UNKNOWNS:
+                sentences.append(
+                    f"{share:.1%} of the {tokens.level}s of {part} are {UNKNOWN[tokens.level]}: its nats are of a "
+                    "simpler text than the one that is written there; take a larger --vocabulary-size or a longer text"
+                )
+        return sentences
 
 
 def beginning(splits):

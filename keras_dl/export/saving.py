@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, cards, fresh_process, paths, records, verification
+from keras_dl import atomic, cards, commands, fresh_process, paths, records, verification
 from keras_dl import formats as other_formats
 from keras_dl.errors import UserError
 from keras_dl.export.comparing import compare
@@ -54,6 +54,7 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
             return existing
         aside = Path(tempfile.mkdtemp(prefix=folder_aside(identity), dir=base))
     folder = aside / "export"
+    run.say(f"exporting to {commands.typed(base)}, and checking its answers in a fresh process ...")
     try:
         with writing(base):
             with paths.literal(aside) as plain:

@@ -71,7 +71,7 @@ def _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, 
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
     attempts = Trials(compiled, train, validation, run, epochs, monitor, mode, measure, arguments)
-    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space))
+    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space), trials)
     journal = attempts.records
     if len(journal) < trials:
         run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")

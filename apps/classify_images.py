@@ -31,7 +31,6 @@ class Config(settings.Training):
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     class_weight: Literal["none", "balanced"] = "none"  # balanced: all classes have the same total weight
     augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"  # auto: that of the data set's recipe
-    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
 
 def main(argv=None):
@@ -77,7 +76,10 @@ def main(argv=None):
         )
         return model
 
-    dl.tuning.try_out(compiled, hardware)
+    def endpoints_of(model):
+        return dl.export.classifier(model, preprocess, info.classes, splits.validation.features["image"][:8])
+
+    dl.export.try_out(config.formats, endpoints_of, dl.tuning.try_out(compiled, hardware))
     run = runs.start(
         hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
     )
@@ -96,7 +98,7 @@ def main(argv=None):
     folder = dl.export.save(
         model,
         run,
-        endpoints=dl.export.classifier(model, preprocess, info.classes, pictures[:8]),
+        endpoints=endpoints_of(model),
         metrics=report["metrics"],
         formats=config.formats,
         card={"data": info.config(), "hyperparameters": arguments.of(best)},

@@ -80,7 +80,22 @@ def main(argv=None):
         )
         return model
 
-    dl.tuning.try_out(compiled, hardware)
+    steps_per_beat = info.details["steps_per_beat"]
+    piece = next(iter(splits.validation.features["roll"]))
+    prime = piece[: BEATS * steps_per_beat]
+    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
+
+    def endpoints_of(network):
+        return dl.export.polyphony(
+            network,
+            preprocess,
+            prime[None].repeat(2, 0),
+            steps_per_beat=steps_per_beat,
+            beats_per_minute=rolls.beats_per_minute,
+            length=config.sample_beats * steps_per_beat,
+        )
+
+    dl.export.try_out(config.formats, endpoints_of, dl.tuning.try_out(compiled, hardware).network)
     run = runs.start(
         hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
     )
@@ -91,18 +106,7 @@ def main(argv=None):
     pieces = f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {pieces}")
 
-    steps_per_beat = info.details["steps_per_beat"]
-    piece = next(iter(splits.validation.features["roll"]))
-    prime = piece[: BEATS * steps_per_beat]
-    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
-    endpoints = dl.export.polyphony(
-        model.network,
-        preprocess,
-        prime[None].repeat(2, 0),
-        steps_per_beat=steps_per_beat,
-        beats_per_minute=rolls.beats_per_minute,
-        length=config.sample_beats * steps_per_beat,
-    )
+    endpoints = endpoints_of(model.network)
     generate = endpoints["generate"].traced()
 
     def show():
@@ -119,7 +123,7 @@ def main(argv=None):
     metrics = {"nats": dl.training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
     run.say(f"test: {metrics['nats']:.4f} nats a time step")
     card = {"data": info.config(), "hyperparameters": arguments.of(best)}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     rolls.write(prime, run.samples / "prime.mid")
     rolls.write(generate(prime=prime[None], seed=config.seed)["roll"][0], run.samples / "sample.mid")
     arguments.show(run, best, metrics)

@@ -119,7 +119,9 @@ def main(argv=None):
     def endpoints_of(network, length=config.sample_length):
         return dl.export.language_model(network, tokens, prime=prime, length=length)
 
-    most = endpoints_of(dl.tuning.try_out(compiled, hardware).network)["generate"].limits["tokens"]
+    tried = dl.tuning.try_out(compiled, hardware).network
+    dl.export.try_out(config.formats, endpoints_of, tried)
+    most = endpoints_of(tried)["generate"].limits["tokens"]
     given = len(tokens.encode([prime]).flat_values)
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
     notes = [*splits.notes, *filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
@@ -158,7 +160,7 @@ def main(argv=None):
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
     arguments.show(run, best, metrics)

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "paths": {"errors"},
     "verification": {"errors"},
     "fresh_process": {"imports"},
+    "facts": set(),
     "formats": {"errors", "imports"},
     "runs": {
         "arguments",
@@ -82,6 +83,7 @@ MAY_IMPORT = {
         "cards",
         "endpoints",
         "errors",
+        "facts",
         "formats",
         "fresh_process",
         "imports",
@@ -91,6 +93,7 @@ MAY_IMPORT = {
     },
     "samples": {"summaries"},
     "scores": {"arguments", "errors"},
+    "showing": {"cards", "errors", "facts", "tables", "verification"},
     "tables": {"errors"},
     "predicting": {
         "atomic",
@@ -105,7 +108,7 @@ MAY_IMPORT = {
         "settings",
         "tables",
     },
-    "__main__": {"settings", "models", "cards", "errors", "evidence", "predicting", "tables", "verification"},
+    "__main__": {"settings", "models", "cards", "errors", "evidence", "predicting", "showing", "tables"},
     "__init__": {"imports"},
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import folders, image_sets
-from keras_dl.data.examples import Info, Splits, counts
+from keras_dl.data.examples import OWN, Info, Splits, counts
 from keras_dl.errors import UserError
 from keras_dl.features.image import FITS, Preprocess
 from keras_dl.imports import quiet_tensorflow
@@ -132,12 +132,14 @@ def load(
         splits = {"train": train, "validation": validation, "test": test}
         known = image_sets.SETS[name]
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
+        licence = known.licence
     else:
         blank = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
         splits, name, classes, notes = folders.load(name, seed, image_size, blank, skip_unreadable)
         input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
+        licence = OWN
     shape = tuple(splits["train"].features["image"].shape[1:])
     features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
-    info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment})
+    info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment}, licence)
     preprocess = Preprocess.of(splits["train"].features["image"], input_shape or shape, fit)
     return Splits(**splits, info=info, preprocess=preprocess, notes=notes)

@@ -40,6 +40,10 @@ LEAST = 128  # tokens of a request that are allowed for any model
 BEYOND = 50  # how many tokens longer than its source a translation may be (arXiv:1706.03762, section 6.1)
 PAD, BOS, EOS, UNK = range(4)
 NEVER = (PAD, BOS, UNK)  # tokens that a translation never has
+STRINGS = (
+    "a translation model goes from strings to strings, and neither format has the operations that cut a sentence into "
+    "sub-words"
+)
 
 
 def translation(model, subwords, example, *, width=5, length_penalty=0.6):
@@ -79,6 +83,7 @@ def translation(model, subwords, example, *, width=5, length_penalty=0.6):
         {"source": source, "length_penalty": Number("float32", length_penalty)},
         outputs,
         limits=most["translate"],
+        portable=STRINGS,
     )
     numbers = {
         "temperature": Number("float32", 1.0), "top_k": Number("int32", 0), "top_p": Number("float32", 1.0),

@@ -211,11 +211,15 @@ def test_weights_are_means(of):
 # Sequences
 
 
+def sequences_saved(root, model, score, formats):
+    return export.save(model, exports.a_run(root), endpoints={"serving_default": score}, metrics={}, formats=formats)
+
+
 def text_export(root, kind, tokens, formats):
     keras.utils.set_random_seed(1)
     model = TEXT_BUILDERS[kind](len(tokens.vocabulary))
     score = export.language_model(model, tokens, "a")["score"]
-    return exports.save(root, model, endpoints={"serving_default": score}, formats=formats)
+    return sequences_saved(root, model, score, formats)
 
 
 @pytest.mark.slow
@@ -251,7 +255,7 @@ def test_a_piece_has_the_likelihood_that_the_saved_model_gives_it(tmp_path, quic
     keras.utils.set_random_seed(1)
     model, roll = build(), np.random.default_rng(0).integers(0, 2, (3, 9, 88)).astype(np.uint8)
     score = export.polyphony(model, PianoRoll(), roll[:2, :5], steps_per_beat=2)["score"]
-    folder = exports.save(tmp_path, model, endpoints={"serving_default": score}, formats=("onnx",))
+    folder = sequences_saved(tmp_path, model, score, ("onnx",))
     np.save(tmp_path / "roll.npy", roll)
     keep = 'np.save("answer.npy", answer["log_likelihood"])'
     run(cards.read(folder)["call"]["onnx"], tmp_path, HIDDEN["onnx"], keep)

@@ -119,7 +119,8 @@ def test_show_begins_with_what_a_person_needs(folder, capsys):
     parts = [
         "trained on\tpets (folder pets): 1,440 train, 360 test pictures", "test\taccuracy 0.5 [0.41, 0.593]",
         "report\tBest at ant.\nWorst at bee.", "not for\tpictures of another kind", "licence of the data\tyour own",
-        "chosen\t60 epochs, since there are 3 steps an epoch", "How to call it", "# Endpoint serving_default", "# Details",
+        "chosen\t60 epochs, since there are 3 steps an epoch", "How to call it",
+        "# Endpoint serving_default", "# Details",
     ]  # fmt: skip
     places = [said.find(part) for part in parts]
     assert -1 not in places and places == sorted(places)

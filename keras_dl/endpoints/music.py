@@ -68,7 +68,7 @@ def scorer(model, preprocess):
             played = _padded_to_one(preprocess(_zeros_and_ones("roll", roll)))
         memory, state = model.begin(rows=tf.shape(played)[0])
         logits, _ = model.read(_delayed(played), state, memory)
-        return _likelihood(logits[:batch], played[:batch], steps)
+        return _likelihood(distributions.Bernoulli(logits).log_prob(played)[:batch], steps)
 
     return score
 
@@ -122,9 +122,9 @@ def _delayed(played):
     return tf.pad(played, [[0, 0], [1, 0], [0, 0]])[:, :-1]
 
 
-def _likelihood(logits, played, steps):
-    """The answer of `score`, from logits and notes (B, T, 88)."""
-    log_probs = tf.reduce_sum(distributions.Bernoulli(logits).log_prob(played), -1)
+def _likelihood(log_probs, steps):
+    """The answer of `score`, from the log-probability of every note (B, T, 88)."""
+    log_probs = tf.reduce_sum(log_probs, -1)
     total = tf.reduce_sum(log_probs * tf.sequence_mask(steps, tf.shape(log_probs)[1], tf.float32), 1)
     return {"log_likelihood": total, "nats_per_step": -total / tf.cast(tf.maximum(steps, 1), tf.float32)}
 
@@ -135,7 +135,9 @@ def _portable(model, preprocess, pieces):
     def score(roll, steps):
         played = preprocess(roll)
         logits = plainly(model, _delayed(played))
-        return {"logits": logits, **_likelihood(logits, played, steps)}
+        # Bernoulli.log_prob in other words: ONNX has no log1p.
+        log_probs = logits * played - tf.maximum(logits, 0.0) - tf.math.log(1.0 + tf.exp(-tf.abs(logits)))
+        return {"logits": logits, **_likelihood(log_probs, steps)}
 
     return Portable(
         score,

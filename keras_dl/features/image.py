@@ -89,7 +89,8 @@ class Preprocess:
         """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, resized according to `fit`.
 
         Args:
-            interpolate: function (images, size) -> float32 of that size, in place of tf.image.resize.
+            interpolate: function (images, size) -> float32 of that size, in place of tf.image.resize; the pictures must
+                then be (B, h, w, C).
         """
         images = tf.convert_to_tensor(images)
         height, width = self.input_shape[:2]
@@ -104,7 +105,8 @@ class Preprocess:
             images = tf.clip_by_value(tf.round(images), 0, WHITE)
             if self.fit == "pad":
                 images = _with_bars(images, height, width)
-            images = tf.ensure_shape(images, shape)
+            # Not every format has an operation that checks a shape; all can give one.
+            images = tf.ensure_shape(images, shape) if interpolate is None else tf.reshape(images, [-1, *shape[-3:]])
         return tf.cast(images, tf.float32)
 
     def standardise(self, images):

@@ -29,10 +29,10 @@ HIDDEN = {"onnx": ("tensorflow", "keras", "keras_dl"), "litert": ("keras_dl",)} 
 SIDE, CHANNELS = 16, 3
 PREPROCESS = Preprocess((SIDE, SIDE, CHANNELS), (120.0, 110.0, 100.0), (60.0, 50.0, 70.0), 10.0, "crop")
 IMAGE_BUILDERS = {
-    "linear": {},
+    "resnet_cifar": {"depth": 8},
     "mlp": {"units": (8,)},
     "convnet": {},
-    "resnet_cifar": {"depth": 8},
+    "linear": {},
     "resnet": {"depth": 18},
 }
 ABOUT = {"name": "tiny", "source": "noise", "licence": "CC BY 4.0", "counts": {"train": 60, "test": 2_000}}
@@ -183,8 +183,6 @@ def test_an_export_that_has_the_formats_is_not_written_again(tmp_path, quick):
     assert cards.read(folder)["formats"] == ["litert", "onnx"]
     assert saved(tmp_path, model, ()) == folder  # has more than was asked for
     assert saved(tmp_path, model, ("onnx",)) == folder
-    for path in (folder / "model.onnx", folder / "model.tflite"):
-        assert path.read_bytes() == (saved(tmp_path, model, ("litert", "onnx"), number=2) / path.name).read_bytes()
 
 
 # Resizing
@@ -226,10 +224,10 @@ def text_export(root, kind, tokens, formats):
 @pytest.mark.parametrize(
     ("kind", "tokens", "name", "text"),
     [
-        ("lstm", LETTERS, "onnx", "abba\ncab"),
-        ("gru", WORDS, "onnx", "the cat\nthe pig"),
-        ("transformer_lm", LETTERS, "onnx", "abcab"),
         ("transformer_lm", LETTERS, "litert", "abcab"),
+        ("gru", WORDS, "onnx", "the cat\nthe pig"),
+        ("lstm", LETTERS, "onnx", "abba\ncab"),
+        ("transformer_lm", LETTERS, "onnx", "abcab"),
     ],
 )
 def test_a_text_has_the_likelihood_that_the_saved_model_gives_it(tmp_path, quick, kind, tokens, name, text):

@@ -33,7 +33,6 @@ class Config(settings.Training):
     class_weight: Literal["none", "balanced"] = "none"  # balanced: all classes have the same total weight
     # auto: that of the data set's recipe; own data: crop, and flip if mirrored pictures keep their classes
     augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"
-    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
 
 def main(argv=None):
@@ -81,7 +80,11 @@ def main(argv=None):
         )
         return model
 
+    def endpoints_of(model):
+        return dl.export.classifier(model, preprocess, info.classes, splits.validation.features["image"][:8])
+
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried)
     run = runs.start(
         hardware,
         app=APP,
@@ -107,7 +110,7 @@ def main(argv=None):
     folder = dl.export.save(
         model,
         run,
-        endpoints=dl.export.classifier(model, preprocess, info.classes, pictures[:8]),
+        endpoints=endpoints_of(model),
         metrics=report["metrics"],
         formats=config.formats,
         card={"data": info.config(), "hyperparameters": arguments.of(best)},

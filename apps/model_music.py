@@ -82,7 +82,23 @@ def main(argv=None):
         )
         return model
 
+    steps_per_beat = info.details["steps_per_beat"]
+    piece = next(iter(splits.validation.features["roll"]))
+    prime = piece[: BEATS * steps_per_beat]
+    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
+
+    def endpoints_of(network):
+        return dl.export.polyphony(
+            network,
+            preprocess,
+            prime[None].repeat(2, 0),
+            steps_per_beat=steps_per_beat,
+            beats_per_minute=rolls.beats_per_minute,
+            length=config.sample_beats * steps_per_beat,
+        )
+
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried.network)
     run = runs.start(
         hardware,
         app=APP,
@@ -99,18 +115,7 @@ def main(argv=None):
     pieces = f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {pieces}")
 
-    steps_per_beat = info.details["steps_per_beat"]
-    piece = next(iter(splits.validation.features["roll"]))
-    prime = piece[: BEATS * steps_per_beat]
-    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
-    endpoints = dl.export.polyphony(
-        model.network,
-        preprocess,
-        prime[None].repeat(2, 0),
-        steps_per_beat=steps_per_beat,
-        beats_per_minute=rolls.beats_per_minute,
-        length=config.sample_beats * steps_per_beat,
-    )
+    endpoints = endpoints_of(model.network)
     generate = endpoints["generate"].traced()
 
     def show():
@@ -128,7 +133,7 @@ def main(argv=None):
     run.say(f"test: {metrics['nats']:.4f} nats a time step")
     dl.describing.show_test(run, splits, metrics)
     card = {"data": info.config(), "hyperparameters": arguments.of(best)}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     rolls.write(prime, run.samples / "prime.mid")
     rolls.write(generate(prime=prime[None], seed=config.seed)["roll"][0], run.samples / "sample.mid")
     arguments.show(run, best, metrics)

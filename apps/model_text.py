@@ -122,6 +122,7 @@ def main(argv=None):
         return dl.export.language_model(network, tokens, prime=prime, length=length)
 
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried.network)
     most = endpoints_of(tried.network)["generate"].limits["tokens"]
     given = len(tokens.encode([prime]).flat_values)
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
@@ -170,7 +171,7 @@ def main(argv=None):
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
     arguments.show(run, best, metrics)

@@ -146,6 +146,7 @@ def main(argv=None):
         return translate(pairs["source_text"], pairs["source"].lengths), references
 
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, lambda model: of_model(model)[0], tried)
     _, translate = of_model(tried)
     for part in (splits.validation, splits.test):  # refuse now what could not be translated after the training
         translate.check(part.features["source_text"], part.features["source"].lengths, info.name)
@@ -204,7 +205,7 @@ def main(argv=None):
     dl.describing.show_test(run, splits, metrics)
     run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature}
-    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     arguments.show(run, best, metrics)
     run.finish(metrics)
     sentence = words.as_input(example[0][0])

@@ -14,7 +14,6 @@ kinds in the export's card.
 
 import argparse
 import ast
-import json
 import os
 import re
 from pathlib import Path
@@ -28,8 +27,8 @@ from keras_dl import (
     run_comparison,
     run_lists,
     settings,
+    showing,
     tables,
-    verification,
 )
 from keras_dl.errors import UserError, printable
 
@@ -116,32 +115,6 @@ def list_architecture(name):
         print("Figures: none yet.")
 
 
-def show(asked):
-    """The card and the signatures of an export."""
-    folder, card = cards.find(asked.export)
-    rows = []
-    for name, endpoint in card["endpoints"].items():
-        for way in ("inputs", "outputs"):
-            for field, spec in endpoint[way].items():
-                shape = "(" + ", ".join("any" if n is None else str(n) for n in spec["shape"]) + ")"
-                default = f"{spec['default']}" if "default" in spec else ""
-                rows.append([name, way[:-1], field, spec["dtype"], shape, spec["kind"], default])
-        for what, most in endpoint.get("limits", {}).items():
-            rows.append([name, "at most", what, "", "", f"{most:,}", ""])
-        if endpoint.get("measured"):
-            figures = endpoint["measured"]
-            cost = f"{figures['peak_mb']:,.0f} MB, {figures['seconds']:.1f} s; {figures['model']}"
-            rows.append([name, "measured", "largest requests", "", "", cost, ""])
-    said = [[key, tables.short(card[key])] for key in card if key not in ("endpoints", "files", "call", "signature")]
-    strange = verification.not_ours(card)
-    said.append(["signature", f"{strange}: predict needs --trust" if strange else "this user's"])
-    tables.show(f"Card of {folder}", ["", ""], said)
-    tables.show("Endpoints", ["endpoint", "", "name", "dtype", "shape", "kind", "default"], rows)
-    for way, how in card.get("call", {}).items():
-        text = how if isinstance(how, str) else json.dumps(how, indent=2, ensure_ascii=False)
-        print(printable(f"\nHow to call it, {way}:\n{text}", keep="\n"))
-
-
 class _Parser(argparse.ArgumentParser):
     """A parser without abbreviations, which reports a mistake in one line that names the nearest right word."""
 
@@ -188,7 +161,7 @@ def _parser():
     sub.add_argument("--set", action="append", default=[], metavar="name=value", help="a scalar input; may be repeated")
     sub.add_argument("--trust", action="store_true", help=TRUST)
     sub.add_argument("--out", metavar="FILE", help="write the answers too, as .json, .csv, .txt or .mid")
-    sub = command(show, "show", "The card and the signatures of an export.")
+    sub = command(showing.show, "show", "The card and the signatures of an export.")
     sub.add_argument("export", metavar="EXPORT", help="saved_models/NAME or saved_models/NAME/VERSION")
     about = "Runs with their state, age and metric, and the settings in which they differ."
     sub = command(run_lists.list_runs, "runs", about)

@@ -80,6 +80,13 @@ class Parameters(TypedDict):
     all: Count
 
 
+class Chosen(TypedDict):
+    """What was chosen for the user, since the data ask for it."""
+
+    sentence: str
+    values: NotRequired[dict[str, Any]]
+
+
 class Card(TypedDict):
     """card.json of an export."""
 
@@ -88,6 +95,7 @@ class Card(TypedDict):
     files: dict[str, Hash]
     app: NotRequired[str]
     call: NotRequired[dict[str, str | dict]]
+    chosen: NotRequired[Chosen]
     classes: NotRequired[list[str]]
     command: NotRequired[str]
     created: NotRequired[str]
@@ -96,12 +104,17 @@ class Card(TypedDict):
     formats: NotRequired[list[str]]
     git_commit: NotRequired[str | None]
     hyperparameters: NotRequired[dict[str, Any]]
+    intervals: NotRequired[dict[str, Annotated[list[Finite], Meta(min_length=2, max_length=2)]]]
+    licence: NotRequired[str]
     metrics: NotRequired[dict[str, Any]]
+    not_for: NotRequired[list[str]]
     parameters: NotRequired[Parameters]
     preprocess: NotRequired[dict[str, Any]]
+    report: NotRequired[list[str]]
     run: NotRequired[str]
     settings: NotRequired[dict[str, Any]]
     signature: NotRequired[Hash]
+    trained_on: NotRequired[str]
     version: NotRequired[Count]
     versions: NotRequired[dict[str, str]]
     weights: NotRequired[Hash]

@@ -25,6 +25,7 @@ from keras_dl.arguments import AUTO, Number, OneOf, OrAuto, Seed, Whole
 LONGEST = 300  # longest message of tyro, in characters
 LONGEST_WORD = 5000  # longest word of a command line that is searched in such a message
 NEWEST = "newest"  # what a bare --resume means
+ADDED = ("formats",)  # fields that runs of earlier versions lack; they have their defaults
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -131,6 +132,7 @@ class Training(Common):
     average_last: Annotated[int, Whole(0, 1000)] = 0
     save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint, in minutes
     histograms: bool = False  # write histograms of the weights for TensorBoard
+    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
     def validate(self, group=""):
         super().validate(group)
@@ -186,7 +188,7 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
         folder = runs.run_to_resume(config.out, app, config.resume)
         before = runs.settings_of(folder)
         known, where = [field.name for field in dataclasses.fields(config_class)], f"{folder / 'config.json'}: settings"
-        if missing := [name for name in known if name not in before]:
+        if missing := [name for name in known if name not in before and name not in ADDED]:
             raise errors.UserError(
                 f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
             )

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "paths": {"errors"},
     "verification": {"errors"},
     "fresh_process": {"imports"},
+    "facts": set(),
     "formats": {"errors", "imports"},
     "runs": {
         "arguments",
@@ -55,7 +56,6 @@ MAY_IMPORT = {
     "parts": {"arguments", "errors"},
     "optimizers": {"arguments"},
     "own_data": {"arguments", "data", "settings"},
-    "data": {"arguments", "atomic", "errors", "extras", "features", "imports"},
     "data": {"arguments", "atomic", "errors", "extras", "features", "imports", "waiting"},
     "describing": {"errors", "records", "tables"},
     "waiting": {"errors"},
@@ -122,6 +122,7 @@ MAY_IMPORT = {
         "commands",
         "endpoints",
         "errors",
+        "facts",
         "formats",
         "fresh_process",
         "imports",
@@ -131,6 +132,7 @@ MAY_IMPORT = {
     },
     "samples": {"summaries"},
     "scores": {"arguments", "errors"},
+    "showing": {"cards", "errors", "facts", "tables", "verification"},
     "tables": {"errors"},
     "predicting": {
         "atomic",
@@ -155,8 +157,8 @@ MAY_IMPORT = {
         "run_comparison",
         "run_lists",
         "settings",
+        "showing",
         "tables",
-        "verification",
     },
     "__init__": {"imports"},
 }

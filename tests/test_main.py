@@ -112,9 +112,9 @@ def test_a_mistake_is_one_line_and_status_2_without_tensorflow(words, complaint)
 
 
 def test_show_needs_no_tensorflow(folder):
-    text = light(["show", folder], 0, out="serve\tinput\timage\tuint8\t(any, any, any, 1)\timage\n")
-    assert "sample\tinput\tseed\tint32\t()\tnumber\t1\n" in text
-    assert f"python -m keras_dl predict {folder}" in text and "accuracy=0.5" in text
+    text = light(["show", folder], 0, out="input\timage\tuint8 (any, any, any, 1)\timage\n")
+    assert "input\tseed\tint32 ()\tnumber, default 1\n" in text
+    assert f"python -m keras_dl predict {folder}" in text and "accuracy 0.5" in text
 
 
 # What it answers

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_dl.arguments import AUTO, OneOf, OrAuto, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import folders, image_sets
-from keras_dl.data.examples import Info, Splits, counts
+from keras_dl.data.examples import OWN, Info, Splits, counts
 from keras_dl.data.facts import Facts
 from keras_dl.errors import UserError
 from keras_dl.features.image import FITS, Preprocess
@@ -140,16 +140,18 @@ def load(
         known = image_sets.SETS[name]
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
         details = {"test_split": known.test_split} if known.test_split else {}
+        licence = known.licence
     else:
         blank = functools.partial(Preprocess, mean=(0.0,), std=(1.0,), border=0.0, fit=fit)
         image_size = None if image_size == AUTO else image_size
         splits, name, classes, notes, warnings, sizes = folders.load(name, seed, image_size, blank, skip_unreadable)
         input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
         details = {"original_sizes": _original_sizes(sizes)}
+        licence = OWN
     shape = tuple(splits["train"].features["image"].shape[1:])
     features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
     details = {"flip": flip, "augment": augment, **details}
-    info = Info(name, source, features, counts(splits), details, own=input_shape is None)
+    info = Info(name, source, features, counts(splits), details, licence)
     preprocess = Preprocess.of(splits["train"].features["image"], input_shape or shape, fit)
     facts = Pictures(compared="original_sizes" in details)
     return Splits(**splits, info=info, preprocess=preprocess, notes=notes, warnings=warnings, facts=facts)

@@ -80,11 +80,24 @@ class Roll(Feature):
     shape = (None, None, NOTES)
     suffixes = (".mid", ".midi")
     plural = "MIDI files"
+    counted = "pieces"
     written_as = (".mid",)
     CONFIG = RollConfig
 
     def config(self):
         return {"steps_per_beat": self.steps_per_beat, "beats_per_minute": float(self.beats_per_minute)}
+
+    def not_for(self, data):
+        return [
+            f"music of another style than {data}; it reads which of 88 notes sound at each time step, nothing of "
+            "loudness, instruments or notes struck again"
+        ]
+
+    def in_numpy(self, name):
+        return [
+            f"# uint8 (n, time steps, {NOTES}), 1 where a note sounds, from MIDI note {LOWEST} on",
+            f'{name} = np.load("{name}.npy")',
+        ]
 
     def read(self, source):
         """The midi.Piece of a file: its roll uint8 (T, 88), its tempo, and what was left out."""
@@ -155,6 +168,9 @@ class Steps(Feature):
 
     def in_python(self):
         return "tf.constant([1])"
+
+    def in_numpy(self, name):
+        return [f"{name} = np.full(len(roll), roll.shape[1], np.int32)"]
 
     def in_rest(self):
         return 1

@@ -34,6 +34,7 @@ class Sentence(Text):
 
     kind = "sentence"
     plural = "sentences"
+    counted = "pairs"
     naming = "one or more, or files with one per line, or - for standard input"
     by_line = True
     at_once = 64
@@ -53,6 +54,9 @@ class Sentence(Text):
 
         counts = {} if self.subwords is None else self.subwords.unknowns("\n".join(values))
         return [unknown.sentence(place, counts, "character", SPECIAL[UNK])] if counts else []
+
+    def not_for(self, data):
+        return [f"sentences of other languages, subjects or styles than {data}; each is translated without its context"]
 
     def write_all(self, values, path, likes=None):
         """Write all of them into one file, one sentence per line; a missing answer is an empty line."""

@@ -51,13 +51,15 @@ class Run:
     resumed: bool = False
     command: str = ""
     throwaway: bool = False  # its folder is deleted when the process ends (a smoke test's)
-    logs: Path | None = None  # TensorBoard's folder if it is not path/tensorboard (a trial's)
+    logs: Path | None = None  # folder of TensorBoard's events if it is not that of the run (a trial's)
     lock: locks.Lock | None = None  # on `path`, until the run is finished or the process ends
     models: weakref.WeakSet | None = None  # the models that `build` made; None: training.fit accepts any model
 
     @property
     def tensorboard(self):
-        return _folder(self.logs or self.path / "tensorboard")
+        """The folder whose sub-folders have TensorBoard's events: the run's own, so that their names are short there."""
+        earlier = self.path / "tensorboard"  # of a run that was made when they had a folder of their own
+        return _folder(self.logs or (earlier if earlier.is_dir() else self.path))
 
     @property
     def checkpoints(self):

@@ -474,7 +474,7 @@ def test_the_hparams_page_has_every_trial_of_every_run_with_its_values(tmp_path,
     for name, run in runs.items():
         search(run, trials=6)
         summaries.hparams(
-            run.tensorboard / "hparams" / "fit", {"width": 3, "units": (8, 8), "cell": None}, {"test/loss": len(name)}
+            run.tensorboard / "validation", {"width": 3, "units": (8, 8), "cell": None}, {"test/loss": len(name)}
         )
     experiment, groups = hparams_page(tmp_path)
     columns = {"width", "learning_rate", "optimizer", "momentum", "units", "cell"}  # some trials draw no momentum
@@ -483,11 +483,11 @@ def test_the_hparams_page_has_every_trial_of_every_run_with_its_values(tmp_path,
     assert len(groups) == 2 * 7 and all(len(group.sessions) == 1 for group in groups.values())
     for name, run in runs.items():
         for record in journal(run):
-            group = groups[f"{name}/run/tensorboard/hparams/trial-{record['trial']:03d}"]
+            group = groups[f"{name}/run/trials/{record['trial']:03d}"]
             assert values_of(group) == record["values"]
             tags = {f"trial/{metric}": np.float32(value) for metric, value in record["metrics"].items()}
             assert metrics_of(group) == tags
-        final = groups[f"{name}/run/tensorboard/hparams/fit"]
+        final = groups[f"{name}/run/validation"]
         assert values_of(final) == {"width": 3, "units": "(8, 8)", "cell": "None"}
         assert metrics_of(final) == {"test/loss": len(name)}
 

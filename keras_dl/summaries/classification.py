@@ -7,19 +7,20 @@ import rich.table
 import tensorflow as tf
 
 from keras_dl import tables
-from keras_dl.figures import figure_of, png
+from keras_dl.figures import figure_of, plain, png
 from keras_dl.summaries.events import purge, writing
 
 CHUNK = 500  # examples predicted at once
 PICTURES = 25  # misclassified examples drawn
 NAMED = 20  # largest number of classes for which a confusion matrix shows names and counts
+TAGS = "pictures/"  # prefix of the tags of pictures
 
 
 class Pictures(keras.callbacks.Callback):
     """At the end of training, draw the most confidently misclassified examples and the confusion matrix.
 
     Args:
-        run: the runs.Run; pictures go to run.tensorboard / "pictures".
+        run: the runs.Run; pictures go to run.tensorboard / "validation", with tags that begin with "pictures/".
         examples: data.Examples, of the validation split.
         preprocess: raw images -> the model's input.
         classes: names of the classes.
@@ -27,7 +28,8 @@ class Pictures(keras.callbacks.Callback):
 
     def __init__(self, run, examples, preprocess, classes):
         super().__init__()
-        self.folder, self.examples = run.tensorboard / "pictures", examples
+        self.folder, self.examples = run.tensorboard / "validation", examples
+        self.earlier = run.tensorboard / "pictures"  # of a run that was made when pictures had a folder of their own
         self.preprocess, self.classes = preprocess, classes
         self.epochs_done = 0  # an int attribute: part of a checkpoint of training.fit
 
@@ -35,22 +37,26 @@ class Pictures(keras.callbacks.Callback):
         self.epochs_done = epoch + 1
 
     def on_train_end(self, logs=None):
+        kept = (logs or {}).get("epoch", self.epochs_done)  # training.fit says of which epoch the weights are
         images, labels = self.examples.features["image"], self.examples.features["label"]
         chunks = (self.preprocess(tf.constant(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK))
         logs = log_probabilities(self.model, chunks)
         wrong = misclassified(labels, logs)
         shown = {name: values[:PICTURES] for name, values in wrong.items()}
+        title = f"validation, epoch {kept} of {self.epochs_done}: {len(wrong['index']):,} of {len(labels):,} wrong"
         figures = {
-            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes),
-            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes),
+            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, title),
+            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, title),
         }
         self.purge(self.epochs_done - 1)  # a finished run that is resumed gets here again
         with writing(self.folder, self.epochs_done):
             for tag, figure in figures.items():
-                tf.summary.image(tag, tf.io.decode_png(png(figure), channels=3)[None])
+                tf.summary.image(TAGS + tag, tf.io.decode_png(png(figure), channels=3)[None])
 
     def purge(self, epochs_done):
-        purge(self.folder, epochs_done)
+        """Delete the pictures that were written after `epochs_done` epochs."""
+        purge(self.folder, epochs_done, TAGS)
+        purge(self.earlier, epochs_done)
 
 
 def classification_report(model, batches, classes):
@@ -114,40 +120,57 @@ def report_table(report):
     return tables.as_text(table)
 
 
-def confusion_matrix_figure(matrix, classes):
-    """A figure of a confusion matrix (K, K), a row per true class; the colour is the share within the row."""
+def confusion_matrix_figure(matrix, classes, title=""):
+    """A figure of a confusion matrix, a row per true class; the colour is the share within the row.
+
+    Up to NAMED classes it has their counts. More classes have smaller names, to be read when the figure is enlarged.
+
+    Args:
+        matrix: int (K, K).
+        classes: names of the K classes.
+        title: what it is of, such as the split.
+    """
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = min(12.0, 3.0 + 0.4 * len(classes))
+    few = len(classes) <= NAMED
+    cell, size = (0.42, 10) if few else (0.13, 6)  # inches, points
+    side = max(4.0, 1.6 + cell * len(classes))
     figure = figure_of(side, side)
-    axes = figure.add_subplot(xlabel="predicted", ylabel="true")
+    axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= NAMED:
-        axes.set_xticks(range(len(classes)), classes, rotation=90)
-        axes.set_yticks(range(len(classes)), classes)
+    large = 10 * max(1.0, side / 6)  # legible too where TensorBoard shows the figure at less than its size
+    figure.suptitle(title, fontsize=large, wrap=True)
+    axes.set_xlabel("predicted class", fontsize=large)
+    axes.set_ylabel("true class", fontsize=large)
+    names = [plain(name) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(classes)), names, fontsize=size)
+    if few:
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
     return figure
 
 
-def misclassified_figure(images, errors, classes):
+def misclassified_figure(images, errors, classes, title=""):
     """A figure of examples with their true and predicted classes.
 
     Args:
         images: uint8 (N, h, w, C).
         errors: {"label", "predicted", "probability"}: arrays (N,).
         classes: names of the classes.
+        title: what they are of, such as the split.
     """
     columns = max(1, min(5, len(images)))
     rows = max(1, -(-len(images) // columns))
     figure = figure_of(1.9 * columns, 2.0 * rows)
+    figure.suptitle(title, fontsize=10 * max(1.0, columns / 3), wrap=True)
     if not len(images):
         figure.text(0.5, 0.5, "no example is\nmisclassified", ha="center", va="center")
     for i, image in enumerate(images):
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None, vmin=0, vmax=255)
-        true, taken = classes[errors["label"][i]], classes[errors["predicted"][i]]
+        true, taken = (plain(classes[errors[name][i]]) for name in ("label", "predicted"))
         axes.set_title(f"{true} taken for\n{taken} ({errors['probability'][i]:.0%})", fontsize=8)
         axes.axis("off")
     return figure

@@ -15,7 +15,7 @@ from keras_dl.tuning.report import trial_line
 from keras_dl.tuning.values import equal, hyperparameters_of, merge, plain_values, used_by
 from keras_dl.tuning.weights import StartFrom, save_weights
 
-METRIC = "trial/"  # prefix of the tags of a trial's metrics, which keeps them apart from the curves
+METRIC = "trial/"  # prefix of the tags of a trial's metrics, which keeps them apart from the curves of the fit
 
 
 class Trials:
@@ -67,14 +67,16 @@ class Trials:
         for folder in (run.path, run.tensorboard):  # left by a search that was killed in this trial
             shutil.rmtree(folder, ignore_errors=True)
         record = {"trial": number, "values": {}, "status": "FAILED", "score": None, "metrics": {}, "message": None}
+        curves = {}
         try:
-            record |= self._fit(hp, run, record)
+            outcome, curves = self._fit(hp, run, record)
+            record |= outcome
         except (ValueError, tf.errors.ResourceExhaustedError) as error:
             if isinstance(error, errors.UserError) and not isinstance(error, (training.Diverged, ArgumentError)):
                 raise  # not caused by these values
             record["message"] = str(error).strip().partition("\n")[0]
         record |= {"values": used_by(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}
-        self._show(record, began)
+        self._show(record, curves, run, began)
         return record
 
     def varied(self, record):
@@ -82,24 +84,27 @@ class Trials:
         values = records.drawn(record["values"])
         return values if self.arguments is None else self.arguments.varied(hyperparameters_of(values))
 
-    def _show(self, record, began):
-        """Write a trial's row on TensorBoard's HParams page: its hyperparameters and the metrics of its best epoch."""
+    def _show(self, record, curves, run, began):
+        """Write a trial's row on TensorBoard's HParams page: its hyperparameters, and its metrics up to its best epoch.
+
+        The row shows the last of them, that of the best epoch. They are in the folder of the row, which is the only one
+        of the trial: TensorBoard shows no curves at first where there are many folders.
+        """
         values = records.drawn(record["values"])
         summaries.hparams(
-            self.run.tensorboard / "hparams" / f"trial-{record['trial']:03d}",
+            run.tensorboard,
             values if self.arguments is None else self.arguments.of(hyperparameters_of(values)),
-            {METRIC + name: value for name, value in record["metrics"].items()},
+            {METRIC + name: values for name, values in curves.items()},
             began=began, failed=record["status"] != "COMPLETED",
         )  # fmt: skip
 
     def _fit(self, hp, run, record):
-        """Train a trial; return the fields that a completed trial adds to its record."""
+        """Train a trial; return the fields that it adds to its record, and {name: values up to the best epoch}."""
         keras.backend.clear_session()  # collects garbage too
         model = run.build(self.compiled, hp)
         first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
-        callbacks = [summaries.TensorBoard(run)]
-        if "tuner/trial_id" in hp.values:
-            callbacks.append(StartFrom(self._weights(int(hp.values["tuner/trial_id"]))))
+        continued = "tuner/trial_id" in hp.values
+        callbacks = [StartFrom(self._weights(int(hp.values["tuner/trial_id"])))] if continued else []
         history = training.fit(
             model, FromEpoch(self.train, first), self.validation, run, epochs=last - first, monitor=self.monitor,
             mode=self.mode, measure=self.measure, keep="last", checkpoint=False, verbose=0, callbacks=callbacks,
@@ -118,7 +123,7 @@ class Trials:
         outcome = {"status": "COMPLETED", "score": metrics[self.monitor], "metrics": metrics}
         if record["trial"] in self._held([*self.records, record | outcome | {"values": used_by(hp)}]):
             save_weights(model, self._weights(record["trial"]))
-        return outcome
+        return outcome, {name: values[: epoch + 1] for name, values in history.items()}
 
     def _held(self, records, open_brackets=True):
         """Numbers of trials whose weights are kept: the best, and those that Hyperband's last bracket may continue."""

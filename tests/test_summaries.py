@@ -420,7 +420,7 @@ def test_figures_say_counts_names_and_probabilities():
     figure = summaries.confusion_matrix_figure(matrix, CLASSES)
     assert sorted(texts(figure)) == ["1", "2", "5", "7"]
     [axes] = figure.axes
-    assert [t.get_text() for t in axes.get_yticklabels()] == list(CLASSES) and axes.get_ylabel() == "true"
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(CLASSES) and axes.get_ylabel() == "true class"
     at = {t.get_text(): t.get_position() for t in axes.texts}
     assert at["2"] == (1, 0)  # column: predicted as bee; row: an ant
     assert texts(summaries.confusion_matrix_figure(np.eye(40, dtype=int), [str(i) for i in range(40)])) == []

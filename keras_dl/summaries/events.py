@@ -61,14 +61,17 @@ def purge(folder, last_step, prefix=""):
         prefix: a string or a tuple of them: only summaries are dropped whose tags begin with one of them. "": all
             events.
     """
-    close(folder)
+    if folder in _open:
+        _open[folder].flush()
     for path in sorted(folder.glob("events.out.tfevents.*")):
         events = list(whole_events(path))
         kept = [raw for raw, event in events if event.step <= last_step or not _is_of(event, prefix)]
-        if not prefix and last_step <= 0 or len(kept) <= 1:  # the first record only has the format's version
-            path.unlink()
+        empty = not prefix and last_step <= 0 or len(kept) <= 1  # the first record only has the format's version
+        if not empty and len(kept) == len(events) and sum(map(_size, kept)) == path.stat().st_size:
             continue
-        if len(kept) == len(events) and sum(map(_size, kept)) == path.stat().st_size:
+        close(folder)  # its file may be this one
+        if empty:
+            path.unlink()
             continue
         aside = folder / ".purged.tmp"  # a name that TensorBoard does not read
         with tf.io.TFRecordWriter(str(aside)) as file:

@@ -51,7 +51,7 @@ class Arguments:
         """Write the final fit's row of TensorBoard's HParams page.
 
         It is in the folder of validation, and takes the place of the row of the search's best trial, which has the same
-        hyperparameters: the row has the metrics of both.
+        hyperparameters: the row has the metrics of both. The column "fit" tells the rows apart.
 
         Args:
             run: the runs.Run.
@@ -62,7 +62,8 @@ class Arguments:
         summaries.purge(run.tensorboard / "hparams" / "fit", 0)  # the row of a run that was made when it had a folder
         if (result := run.path / "tuner" / "best.json").exists():
             summaries.move(run.trial(records.best(result)["trial"]).logs, folder)
-        summaries.hparams(folder, self.of(hp), {f"test/{name}": value for name, value in metrics.items()})
+        values = {"fit": "final", **self.of(hp)}
+        summaries.hparams(folder, values, {f"metrics (test)/{name}": value for name, value in metrics.items()})
 
     def words(self, hp):
         """The flags, a list of words, that build the same model and optimizer again without a search."""

@@ -24,6 +24,7 @@ OPTIMIZER_BEFORE = {
 }  # fmt: skip
 # Settings that may differ on a resume: they do not change the results of the steps.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
+TRIALS = "variants"  # folder of the trials' events; TensorBoard sorts folders, and lists it below train and validation
 
 
 @dataclasses.dataclass
@@ -82,7 +83,7 @@ class Run:
         return dataclasses.replace(
             self,
             path=self.tuner / "trials" / f"{number:03d}",
-            logs=self.tensorboard / "trials" / f"{number:03d}",
+            logs=self.tensorboard / TRIALS / f"{number:03d}",
             seed=self.seed + 1000 * (number + 1),
             resumed=False,
         )

@@ -80,7 +80,7 @@ def steps(folder):
 
 def test_ten_runs_with_a_search_have_as_many_folders_as_tensorboard_shows_at_once(run):
     best = json.loads((run.tuner / "best.json").read_text())["trial"]
-    others = [f"trials/{number:03d}" for number in range(TRIALS) if number != best]
+    others = [f"variants/{number:03d}" for number in range(TRIALS) if number != best]
     assert event_folders(run.path) == sorted(["train", "validation", *others])
     assert 10 * len(event_folders(run.path)) <= summaries.SHOWN_AT_ONCE
     page = zipfile.ZipFile(Path(tensorboard.__file__).parent / "webfiles.zip").read("index.js").decode()
@@ -91,21 +91,20 @@ def test_the_charts_of_training_and_validation_are_the_first_two_groups(run):
     """TensorBoard sorts the groups of tags by name, and opens two of them."""
     tags = {tag: folder for folder in event_folders(run.path) for tag in steps(run.path / folder)}
     groups = sorted({tag.partition("/")[0] for tag in tags if not tag.startswith(("_", "export/", "samples/"))})
-    assert groups == ["curves", "diagnostics", "pictures", "test", "trial"]
-    assert [tag for tag in steps(run.path / "train") if tag.startswith("curves/")] == ["curves/loss"]
-    assert len([tag for tag in tags if tag.startswith("diagnostics/")]) == 8
+    assert groups == ["metrics", "metrics (test)", "metrics (trial)", "optimization", "pictures"]
+    assert [tag for tag in steps(run.path / "train") if tag.startswith("metrics/")] == ["metrics/loss"]
+    assert len([tag for tag in tags if tag.startswith("optimization/")]) == 8
 
 
 def test_what_shares_a_folder_is_all_there(run):
     found = steps(run.path / "validation")
-    assert found["curves/loss"] == [1, 2] and found["samples/made"] == [1, 2] and found["test/loss"] == [0]
+    assert found["metrics/loss"] == [1, 2] and found["samples/made"] == [1, 2] and found["metrics (test)/loss"] == [0]
     assert PICTURES < set(found) and all(found[tag] == [2] for tag in PICTURES)
     best = json.loads((run.tuner / "best.json").read_text())["trial"]
     record = json.loads((run.tuner / "trials.json").read_text())[best]
     events = EventAccumulator(str(run.path / "validation"), size_guidance={"tensors": 0}).Reload()
-    for name, value in record["metrics"].items():  # the curve of a trial ends with its best epoch
-        last = events.Tensors(f"trial/{name}")[-1]
-        assert tf.make_ndarray(last.tensor_proto) == np.float32(value)
+    last = events.Tensors("metrics (trial)/loss")[-1]  # the curve of a trial ends with its best epoch
+    assert tf.make_ndarray(last.tensor_proto) == np.float32(record["metrics"]["val_loss"])
     assert steps(run.path / "train")["export/serving_default"] == [0]
 
 
@@ -117,10 +116,14 @@ def test_a_finished_run_that_is_resumed_has_everything_once(tmp_path):
     assert {folder: steps(first.path / folder) for folder in ("train", "validation")} == before
     app(tmp_path, resumed=True, trials=1, epochs=4)
     found = steps(first.path / "validation")
-    assert found["curves/loss"] == [1, 2, 3, 4] and found["samples/made"] == [1, 2, 4] and found["test/loss"] == [0]
+    assert (
+        found["metrics/loss"] == [1, 2, 3, 4]
+        and found["samples/made"] == [1, 2, 4]
+        and found["metrics (test)/loss"] == [0]
+    )
     assert all(found[tag] == [2, 4] for tag in PICTURES)
     assert found["_hparams_/session_start_info"] == [0]
-    assert found["trial/val_loss"] == before["validation"]["trial/val_loss"]
+    assert found["metrics (trial)/loss"] == before["validation"]["metrics (trial)/loss"]
     assert steps(first.path / "train")["export/serving_default"] == [0]
 
 
@@ -132,7 +135,7 @@ def test_a_run_of_before_is_continued_in_its_own_folder(tmp_path):
         for step in (1, 2, 3):
             with summaries.writing(earlier / folder, step):
                 tf.summary.scalar(tag, 0.0)
-    summaries.hparams(earlier / "hparams" / "fit", {"units": 3}, {"test/loss": 1.0})
+    summaries.hparams(earlier / "hparams" / "fit", {"units": 3}, {"metrics (test)/loss": 1.0})
     assert run.tensorboard == earlier
     for callback in (
         summaries.TensorBoard(run),
@@ -149,14 +152,14 @@ def test_a_run_of_before_is_continued_in_its_own_folder(tmp_path):
 def test_purging_a_prefix_leaves_the_other_tags(tmp_path):
     for step in (1, 2):
         with summaries.writing(tmp_path, step):
-            tf.summary.scalar("curves/loss", 1.0)
+            tf.summary.scalar("metrics/loss", 1.0)
             tf.summary.scalar("pictures/one", 1.0)
     untouched = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     summaries.purge(tmp_path, 2, "pictures/")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == untouched
     summaries.purge(tmp_path, 1, "pictures/")
-    assert steps(tmp_path) == {"curves/loss": [1, 2], "pictures/one": [1]}
-    summaries.purge(tmp_path, -1, ("pictures/", "curves/"))
+    assert steps(tmp_path) == {"metrics/loss": [1, 2], "pictures/one": [1]}
+    summaries.purge(tmp_path, -1, ("pictures/", "metrics/"))
     assert not list(tmp_path.iterdir())
 
 
@@ -170,6 +173,18 @@ def test_all_that_is_written_during_training_shares_a_file(tmp_path):
         curves.on_epoch_begin(epoch)
         for callback in (curves, made):
             callback.on_epoch_end(epoch, {"val_loss": 1.0})
-        assert steps(tmp_path / "validation")["curves/loss"] == list(range(1, epoch + 2))
+        assert steps(tmp_path / "validation")["metrics/loss"] == list(range(1, epoch + 2))
     assert len(list((tmp_path / "validation").iterdir())) == 1
     curves.on_train_end()
+
+
+def test_hparams_shows_test_and_trial_metrics_among_its_first_five(run):
+    """TensorBoard sorts the columns by their characters, and ticks five of them."""
+    columns = sorted(
+        tag
+        for folder in ("validation", *event_folders(run.path / "variants"))
+        for tag in steps(run.path / ("" if folder == "validation" else "variants") / folder)
+        if tag.startswith(("metrics", "optimization"))
+    )
+    columns = list(dict.fromkeys(columns))
+    assert columns[:3] == ["metrics (test)/loss", "metrics (trial)/loss", "metrics/loss"]

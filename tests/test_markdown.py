@@ -37,9 +37,7 @@ def test_a_text_is_shown_as_it_is(text):
     rendered = markdown_to_safe_html(markdown.escaped(text))
     inner = re.fullmatch(r"(?:<p>(.*)</p>)?", rendered, re.DOTALL)[1] or ""
     assert not re.findall(r"<(?!br>|br ?/>)", inner)
-    assert shown(inner) == re.sub(
-        "[\x00\t\x1b\u202e]", lambda match: match[0].encode("unicode_escape").decode(), text
-    )
+    assert shown(inner) == re.sub("[\x00\t\x1b\u202e]", lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -293,10 +293,10 @@ def test_tensorboard_shows_rates_and_norms_of_every_part(tmp_path):
     events = [e for path in (run.tensorboard / "train").glob("events*") for _, e in summaries.whole_events(path)]
     tags = {value.tag for event in events for value in event.summary.value}
     assert {
-        "diagnostics/learning_rate/critic",
-        "diagnostics/learning_rate/generator",
-        "curves/critic_loss",
-        "diagnostics/gradient_norm/critic/total",
+        "optimization/learning_rate/critic",
+        "optimization/learning_rate/generator",
+        "metrics/critic_loss",
+        "optimization/gradient_norm/critic/total",
     } <= tags
     assert any(event.HasField("graph_def") for event in events)
 

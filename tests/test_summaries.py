@@ -95,12 +95,12 @@ def test_curves_are_the_history_in_two_folders_under_one_set_of_tags(whole):
     train, validation = curves(run.tensorboard / "train"), curves(run.tensorboard / "validation")
     for name, values in history.items():
         where, tag = (validation, name[4:]) if name.startswith("val_") else (train, name)
-        tag = f"diagnostics/{tag}" if tag == "learning_rate" else f"curves/{tag}"
+        tag = f"optimization/{tag}" if tag == "learning_rate" else f"metrics/{tag}"
         assert where[tag] == [(i + 1, np.float32(v)) for i, v in enumerate(values)]
-    assert [step for step, _ in train["diagnostics/examples_per_second"]] == [1, 2, 3]
+    assert [step for step, _ in train["optimization/examples_per_second"]] == [1, 2, 3]
     norms = [f"{kind}_norm/{which}" for kind in ("gradient", "weight") for which in NORMS]
-    both = {"curves/loss", "curves/accuracy", *(f"diagnostics/{name}" for name in norms[:3])}
-    of_train = {f"diagnostics/{name}" for name in ("learning_rate", "examples_per_second", *norms[3:])}
+    both = {"metrics/loss", "metrics/accuracy", *(f"optimization/{name}" for name in norms[:3])}
+    of_train = {f"optimization/{name}" for name in ("learning_rate", "examples_per_second", *norms[3:])}
     assert set(train) == both | of_train
     assert set(validation) == both
     layers = summaries.weight_norms(model)
@@ -108,8 +108,8 @@ def test_curves_are_the_history_in_two_folders_under_one_set_of_tags(whole):
     squares = sum(norm**2 for norm in layers.values())
     expected = dict(zip(NORMS, (squares**0.5, min(layers.values()), max(layers.values())), strict=True))
     for which, norm in expected.items():
-        assert train[f"diagnostics/weight_norm/{which}"][-1] == (3, pytest.approx(norm, rel=1e-6))
-        each = [curve[f"diagnostics/gradient_norm/{which}"] for curve in (train, validation)]
+        assert train[f"optimization/weight_norm/{which}"][-1] == (3, pytest.approx(norm, rel=1e-6))
+        each = [curve[f"optimization/gradient_norm/{which}"] for curve in (train, validation)]
         assert [len(curve) for curve in each] == [3, 3] and each[0] != each[1]
 
 
@@ -141,7 +141,7 @@ def test_events_are_on_disk_before_a_checkpoint_can_follow(tmp_path):
     write = checkpoint.write
 
     def looking(folder, epoch, *args):
-        seen.append((epoch, len(curves(run.tensorboard / "train")["curves/loss"])))
+        seen.append((epoch, len(curves(run.tensorboard / "train")["metrics/loss"])))
         write(folder, epoch, *args)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -184,7 +184,7 @@ def test_a_resumed_run_has_one_curve(tmp_path, whole, epoch, unsaved):
     for part in ("train", "validation"):
         one, other = (curves(r.tensorboard / part) for r in (whole, run))
         for found in (one, other):
-            clocked = found.pop("diagnostics/examples_per_second", [(1, 0), (2, 0), (3, 0)])
+            clocked = found.pop("optimization/examples_per_second", [(1, 0), (2, 0), (3, 0)])
             assert [step for step, _ in clocked] == [1, 2, 3]
         assert one == other
     graphs = [
@@ -315,7 +315,7 @@ def test_a_step_of_the_models_own_has_norms_only_where_it_says_its_loss(tmp_path
     run = run_in(tmp_path)
     fit(model, run, epochs=1)
     train = curves(run.tensorboard / "train")
-    assert "diagnostics/weight_norm/total" in train and not any("gradient" in tag for tag in train)
+    assert "optimization/weight_norm/total" in train and not any("gradient" in tag for tag in train)
 
 
 def test_a_weighted_batch_weighs_in_the_gradient():
@@ -332,7 +332,7 @@ def test_pictures_are_written_at_the_end_and_once(whole):
     run, *_ = whole
     fit(net(), dataclasses.replace(run, resumed=True))  # finished: it ends a second time
     events = read(run.tensorboard / "validation")
-    tags = [tag for tag in events.Tags()["tensors"] if not tag.startswith(("curves/", "diagnostics/"))]
+    tags = [tag for tag in events.Tags()["tensors"] if not tag.startswith(("metrics/", "optimization/"))]
     assert sorted(tags) == ["pictures/confusion_matrix", "pictures/misclassified"]
     for tag in tags:
         [event] = events.Tensors(tag)
@@ -432,7 +432,7 @@ def test_figures_say_counts_names_and_probabilities():
     none = summaries.misclassified_figure(images[:0], {name: v[:0] for name, v in errors.items()}, CLASSES)
     assert not none.axes and "no example" in none.texts[0].get_text()
     picture = tf.io.decode_png(png(figure))
-    assert picture.shape[-1] == 4 and picture.shape[1] == 950
+    assert picture.shape[-1] == 4 and picture.shape[1] == 405
 
 
 def test_pictures_leave_pyplot_alone():

@@ -175,10 +175,18 @@ def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, pa
     run, _ = finished
     said, screenshot = look(f"{revealed}/#{page}", tmp_path)
     records = json.loads((run.tuner / "trials.json").read_text())
-    others = sorted(path.name for path in (run.tensorboard / "trials").iterdir())
+    others = sorted(path.name for path in (run.tensorboard / "variants").iterdir())
     expected = {
-        "timeseries": ["curves/accuracy", "curves/loss", "diagnostics/learning_rate", "train", "validation", "test"],
-        "hparams": ["filters", "learning_rate", "trial/val_loss", "test/accuracy", "validation", *others]
+        "timeseries": ["metrics/accuracy", "metrics/loss", "optimization/learning_rate", "train", "validation", "test"],
+        "hparams": [
+            "filters",
+            "learning_rate",
+            "metrics (trial)/loss",
+            "metrics (test)/accuracy",
+            "validation",
+            "final",
+            *others,
+        ]
         + [f"{r['score']:.5g}" for r in records],
         "graphs": ["Main Graph", "functional", "Op graph", "train"],
         "images": ["confusion_matrix", "misclassified", "step 3"],
@@ -198,12 +206,12 @@ def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, pa
 def test_scalars_are_the_history(address, finished):
     _, history = finished
     tags = get(address, "plugin/scalars/tags")
-    assert {"curves/loss", "curves/accuracy", "diagnostics/learning_rate"} < set(tags["train"])
-    assert {"curves/loss", "curves/accuracy", "diagnostics/gradient_norm/total"} < set(tags["validation"])
+    assert {"metrics/loss", "metrics/accuracy", "optimization/learning_rate"} < set(tags["train"])
+    assert {"metrics/loss", "metrics/accuracy", "optimization/gradient_norm/total"} < set(tags["validation"])
     for run, tag, name in (
-        ("train", "curves/loss", "loss"),
-        ("validation", "curves/loss", "val_loss"),
-        ("validation", "curves/accuracy", "val_accuracy"),
+        ("train", "metrics/loss", "loss"),
+        ("validation", "metrics/loss", "val_loss"),
+        ("validation", "metrics/accuracy", "val_accuracy"),
     ):
         points = get(address, "plugin/scalars/scalars", run=run, tag=tag)
         assert [step for _, step, _ in points] == [1, 2, 3]
@@ -217,25 +225,26 @@ def test_hparams_show_the_fit_and_every_trial_with_values_and_metrics(address, f
     experiment = get(address, "plugin/hparams/experiment", {})
     assert {"filters", "learning_rate"} < {info["name"] for info in experiment["hparamInfos"]}
     metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
-    assert {"trial/val_loss", "trial/val_accuracy", "test/accuracy", "curves/loss"} < metrics
+    assert {"metrics (trial)/loss", "metrics (trial)/accuracy", "metrics (test)/accuracy", "metrics/loss"} < metrics
     order = {
         "startIndex": 0, "sliceSize": 10, "colParams": [{"metric": info["name"]} for info in experiment["metricInfos"]],
         "allowedStatuses": ["STATUS_SUCCESS"],
     }  # fmt: skip
     groups = get(address, "plugin/hparams/session_groups", order)["sessionGroups"]
     best = json.loads((run.tuner / "best.json").read_text())["trial"]
-    records = {f"trials/{r['trial']:03d}": r for r in json.loads((run.tuner / "trials.json").read_text())}
-    records["validation"] = records.pop(f"trials/{best:03d}")
+    records = {f"variants/{r['trial']:03d}": r for r in json.loads((run.tuner / "trials.json").read_text())}
+    records["validation"] = records.pop(f"variants/{best:03d}")
     assert {group["name"] for group in groups} == set(records) and len(records) == TRIALS
     for group in groups:
         record = records[group["name"]]
-        assert record["values"].items() <= group["hparams"].items()
+        which = "final" if group["name"] == "validation" else f"trial {record['trial']}"
+        assert (record["values"] | {"fit": which}).items() <= group["hparams"].items()
         values = {m["name"]["tag"]: m["value"] for m in group["metricValues"]}
-        of_trial = {tag.removeprefix("trial/"): value for tag, value in values.items() if tag.startswith("trial/")}
-        assert of_trial == pytest.approx(record["metrics"], rel=1e-6)
+        for name in ("loss", "accuracy"):
+            assert values[f"metrics (trial)/{name}"] == pytest.approx(record["metrics"][f"val_{name}"], rel=1e-6)
         if group["name"] == "validation":
-            assert values["test/accuracy"] == 0.75
-            assert values["curves/loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
+            assert values["metrics (test)/accuracy"] == 0.75
+            assert values["metrics/loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
 
 
 @pytest.mark.slow

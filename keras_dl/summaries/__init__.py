@@ -1,8 +1,8 @@
 """What TensorBoard shows of a run: curves, norms by layer, the graph, histograms, pictures; and reports of classifiers.
 
 Callbacks of training.fit write them. Training and validation are written to two folders under the same tags, so that
-TensorBoard draws them into one chart; a step is the number of finished epochs. Tags begin with a prefix: curves/ and
-diagnostics/ of numbers, pictures/ and samples/ of what a model answers, test/ and trial/ of the metrics of HParams.
+TensorBoard draws them into one chart; a step is the number of finished epochs. Tags begin with a prefix: metrics/ and
+optimization/ of curves, pictures/ and samples/ of what a model answers, metrics (test)/ and metrics (trial)/ of HParams.
 """
 
 from keras_dl.summaries.classification import Pictures as Pictures

@@ -11,9 +11,10 @@ from keras_dl.figures import figure_of, plain, png
 from keras_dl.summaries.events import purge, writing
 
 CHUNK = 500  # examples predicted at once
-PICTURES = 25  # misclassified examples drawn
+PICTURES, ACROSS = 12, 3  # misclassified examples drawn, at most, and beside each other
 NAMED = 20  # largest number of classes for which a confusion matrix shows names and counts
 TAGS = "pictures/"  # prefix of the tags of pictures
+NAME = 16  # characters of a class's name above a misclassified example
 
 
 class Pictures(keras.callbacks.Callback):
@@ -37,7 +38,7 @@ class Pictures(keras.callbacks.Callback):
         self.epochs_done = epoch + 1
 
     def on_train_end(self, logs=None):
-        kept = (logs or {}).get("epoch", self.epochs_done)  # training.fit says of which epoch the weights are
+        kept = int((logs or {}).get("epoch", self.epochs_done))  # training.fit says of which epoch the weights are
         images, labels = self.examples.features["image"], self.examples.features["label"]
         chunks = (self.preprocess(tf.constant(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK))
         logs = log_probabilities(self.model, chunks)
@@ -132,12 +133,13 @@ def confusion_matrix_figure(matrix, classes, title=""):
     """
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     few = len(classes) <= NAMED
-    cell, size = (0.42, 10) if few else (0.13, 6)  # inches, points
-    side = max(4.0, 1.6 + cell * len(classes))
+    # Inches and points; small, so that up to ten classes are legible at the 310 pixels that TensorBoard first shows.
+    cell, size = (0.27, 9) if few else (0.13, 6)
+    side = max(3.6, 1.4 + cell * len(classes))
     figure = figure_of(side, side)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    large = 10 * max(1.0, side / 6)  # legible too where TensorBoard shows the figure at less than its size
+    large = 9 * max(1.0, side / 4)
     figure.suptitle(title, fontsize=large, wrap=True)
     axes.set_xlabel("predicted class", fontsize=large)
     axes.set_ylabel("true class", fontsize=large)
@@ -148,7 +150,7 @@ def confusion_matrix_figure(matrix, classes, title=""):
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
     return figure
 
 
@@ -161,16 +163,16 @@ def misclassified_figure(images, errors, classes, title=""):
         classes: names of the classes.
         title: what they are of, such as the split.
     """
-    columns = max(1, min(5, len(images)))
+    columns = max(1, min(ACROSS, len(images)))
     rows = max(1, -(-len(images) // columns))
-    figure = figure_of(1.9 * columns, 2.0 * rows)
-    figure.suptitle(title, fontsize=10 * max(1.0, columns / 3), wrap=True)
+    figure = figure_of(max(3.2, 1.35 * columns), 0.4 + 1.6 * rows)
+    figure.suptitle(title, fontsize=9, wrap=True)
     if not len(images):
         figure.text(0.5, 0.5, "no example is\nmisclassified", ha="center", va="center")
     for i, image in enumerate(images):
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None, vmin=0, vmax=255)
-        true, taken = (plain(classes[errors[name][i]]) for name in ("label", "predicted"))
+        true, taken = (plain(classes[errors[name][i]], NAME) for name in ("label", "predicted"))
         axes.set_title(f"{true} taken for\n{taken} ({errors['probability'][i]:.0%})", fontsize=8)
         axes.axis("off")
     return figure

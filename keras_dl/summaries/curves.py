@@ -7,13 +7,14 @@ from keras_dl import parts
 from keras_dl.summaries.events import close, graph, purge, writer
 from keras_dl.summaries.norms import by_layer, gradient_norms_of, summarized, weight_norms
 
-# Prefixes of tags. TensorBoard sorts the groups of charts by name and opens the first two: these.
-CURVES = "curves/"  # numbers that a train_step, a test_step or `measure` reports
-DIAGNOSTICS = "diagnostics/"  # rates and norms
-DIAGNOSED = ("learning_rate", "examples_per_second")  # logged numbers, also "learning_rate/<part>", that are no result
+# Prefixes of tags. TensorBoard sorts the groups of charts by name and opens the first two: "metrics", and "metrics (test)"
+# of HParams.
+METRICS = "metrics/"  # numbers that a train_step, a test_step or `measure` reports
+OPTIMIZATION = "optimization/"  # rates and norms
+RATES = ("learning_rate", "examples_per_second")  # logged numbers, also "learning_rate/<part>", that are no metric
 LAYERS = "norms/"  # norms of every layer, with histograms
 WEIGHTS = "weights/"  # histograms
-EARLIER = ("epoch_", *DIAGNOSED)  # tags of runs that were made before there were prefixes
+EARLIER = ("epoch_", *RATES)  # tags of runs that were made before there were prefixes
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -52,13 +53,13 @@ class TensorBoard(keras.callbacks.Callback):
         scalars = {"train": {}, "validation": {}}
         for name, value in (logs or {}).items():
             split, name = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
-            prefix = DIAGNOSTICS if name.partition("/")[0] in DIAGNOSED else CURVES
+            prefix = OPTIMIZATION if name.partition("/")[0] in RATES else METRICS
             scalars[split][prefix + name] = value
         norms = [("train", "weight", weight_norms(self.model))]
         norms += [(split, "gradient", self.norms(batch)) for split, batch in self.first.items()]
         for split, kind, of_layers in norms:
             for name, value in summarized(self.model, of_layers).items():
-                scalars[split][f"{DIAGNOSTICS}{kind}_norm/{name}"] = value
+                scalars[split][f"{OPTIMIZATION}{kind}_norm/{name}"] = value
             if self.histograms:
                 scalars[split] |= {f"{LAYERS}{kind}s/{layer}": value for layer, value in of_layers.items()}
         for split, values in scalars.items():
@@ -77,7 +78,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def purge(self, epochs_done):
         """Delete what was logged after `epochs_done` epochs; after none, all that is in the two folders."""
-        own = (CURVES, DIAGNOSTICS, LAYERS, WEIGHTS, *EARLIER)
+        own = (METRICS, OPTIMIZATION, LAYERS, WEIGHTS, *EARLIER)
         for folder in self.folders.values():
             purge(folder, epochs_done, own if epochs_done else "")
 

@@ -33,7 +33,7 @@ def search(
     Args:
         compiled: compiled(hp) -> a compiled model; it draws hyperparameters from hp, a keras_tuner.HyperParameters.
         train, validation: data.Batches.
-        run: the runs.Run; files go to run.tuner, curves and rows of HParams to run.tensorboard / "trials", a folder a
+        run: the runs.Run; files go to run.tuner, curves and rows of HParams to run.tensorboard / "variants", a folder a
             trial.
         trials: largest number of trials; 0 returns the defaults at once. The search ends earlier if there are no other
             values to try.

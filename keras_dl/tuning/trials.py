@@ -15,7 +15,9 @@ from keras_dl.tuning.report import trial_line
 from keras_dl.tuning.values import equal, hyperparameters_of, merge, plain_values, used_by
 from keras_dl.tuning.weights import StartFrom, save_weights
 
-METRIC = "trial/"  # prefix of the tags of a trial's metrics, which keeps them apart from the curves of the fit
+# Prefix of the tags of a trial's metrics. TensorBoard's HParams page shows the first five metrics by the order of
+# characters, in which a space is before "/": those of the test split, these, and then those of the last epoch.
+METRIC = "metrics (trial)/"
 
 
 class Trials:
@@ -85,21 +87,22 @@ class Trials:
         return values if self.arguments is None else self.arguments.varied(hyperparameters_of(values))
 
     def _show(self, record, curves, run, began):
-        """Write a trial's row on TensorBoard's HParams page: its hyperparameters, and its metrics up to its best epoch.
+        """Write a trial's row on TensorBoard's HParams page: its hyperparameters and validation metrics.
 
-        The row shows the last of them, that of the best epoch. They are in the folder of the row, which is the only one
-        of the trial: TensorBoard shows no curves at first where there are many folders.
+        The metrics end with its best epoch, so that the row shows those of that one. They are in the folder of the row,
+        which is the trial's only one: TensorBoard shows no curves at first where there are many folders.
         """
         values = records.drawn(record["values"])
+        values = values if self.arguments is None else self.arguments.of(hyperparameters_of(values))
         summaries.hparams(
             run.tensorboard,
-            values if self.arguments is None else self.arguments.of(hyperparameters_of(values)),
+            {"fit": f"trial {record['trial']}", **values},
             {METRIC + name: values for name, values in curves.items()},
             began=began, failed=record["status"] != "COMPLETED",
         )  # fmt: skip
 
     def _fit(self, hp, run, record):
-        """Train a trial; return the fields that it adds to its record, and {name: values up to the best epoch}."""
+        """Train a trial; return the fields that it adds to its record, and its curves up to the best epoch."""
         keras.backend.clear_session()  # collects garbage too
         model = run.build(self.compiled, hp)
         first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
@@ -123,7 +126,8 @@ class Trials:
         outcome = {"status": "COMPLETED", "score": metrics[self.monitor], "metrics": metrics}
         if record["trial"] in self._held([*self.records, record | outcome | {"values": used_by(hp)}]):
             save_weights(model, self._weights(record["trial"]))
-        return outcome, {name: values[: epoch + 1] for name, values in history.items()}
+        of_validation = {name[4:]: values for name, values in history.items() if name.startswith("val_")}
+        return outcome, {name: values[: epoch + 1] for name, values in (of_validation or history).items()}
 
     def _held(self, records, open_brackets=True):
         """Numbers of trials whose weights are kept: the best, and those that Hyperband's last bracket may continue."""

@@ -24,7 +24,7 @@ OPTIMIZER_BEFORE = {
 }  # fmt: skip
 # Settings that may differ on a resume: they do not change the results of the steps.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
-TRIALS = "variants"  # folder of the trials' events; TensorBoard sorts folders, and lists it below train and validation
+TRIALS = "variants"  # folder of the trials, which TensorBoard lists by name: below train and validation
 
 
 @dataclasses.dataclass
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def tensorboard(self):
-        """The folder whose sub-folders have TensorBoard's events: the run's own, so that their names are short there."""
+        """The folder whose sub-folders have events for TensorBoard: the run's own, so that their names are short."""
         earlier = self.path / "tensorboard"  # of a run that was made when they had a folder of their own
         return _folder(self.logs or (earlier if earlier.is_dir() else self.path))
 

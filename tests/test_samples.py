@@ -11,7 +11,6 @@ from keras_dl.features.sentences import alignment_figure
 from keras_dl.features.subwords import WORD, Subwords
 from keras_dl.figures import png
 
-
 TAG = "samples/made"
 
 

@@ -190,7 +190,7 @@ class Feature:
         """
         texts = [self.show(value) for value in values]
         if titles:
-            shown = markdown.table(["", ""], [list(row) for row in zip(titles, texts, strict=True)])
+            shown = markdown.table(titles, [texts])
         else:
             shown = "\n\n".join(map(markdown.escaped, texts))
         tf.summary.text(tag, shown)

@@ -124,7 +124,8 @@ def report_table(report):
 def confusion_matrix_figure(matrix, classes, title=""):
     """A figure of a confusion matrix, a row per true class; the colour is the share within the row.
 
-    Up to NAMED classes it has their counts. More classes have smaller names, to be read when the figure is enlarged.
+    Up to NAMED classes it has their counts. More classes have smaller names, to be read when the figure is enlarged,
+    and the colour is the square root of the share.
 
     Args:
         matrix: int (K, K).
@@ -138,7 +139,8 @@ def confusion_matrix_figure(matrix, classes, title=""):
     side = max(3.6, 1.4 + cell * len(classes))
     figure = figure_of(side, side)
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # Among many classes single confusions are seen only if small shares are drawn darker.
+    axes.imshow(shares if few else np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
     large = 9 * max(1.0, side / 4)
     figure.suptitle(title, fontsize=large, wrap=True)
     axes.set_xlabel("predicted class", fontsize=large)

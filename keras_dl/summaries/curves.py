@@ -7,8 +7,8 @@ from keras_dl import parts
 from keras_dl.summaries.events import close, graph, purge, writer
 from keras_dl.summaries.norms import by_layer, gradient_norms_of, summarized, weight_norms
 
-# Prefixes of tags. TensorBoard sorts the groups of charts by name and opens the first two: "metrics", and "metrics (test)"
-# of HParams.
+# Prefixes of tags. TensorBoard sorts the groups of charts by name and opens the first two: "metrics", and the "metrics
+# (test)" of HParams.
 METRICS = "metrics/"  # numbers that a train_step, a test_step or `measure` reports
 OPTIMIZATION = "optimization/"  # rates and norms
 RATES = ("learning_rate", "examples_per_second")  # logged numbers, also "learning_rate/<part>", that are no metric

@@ -189,11 +189,7 @@ class Feature:
             titles: a heading for each value.
         """
         texts = [self.show(value) for value in values]
-        if titles:
-            shown = markdown.table(titles, [texts])
-        else:
-            shown = "\n\n".join(map(markdown.escaped, texts))
-        tf.summary.text(tag, shown)
+        tf.summary.text(tag, markdown.table(titles, [texts]) if titles else "\n\n".join(map(markdown.escaped, texts)))
 
     def example(self):
         """The array with which an export is tested: a request of one or two examples, or a single number's default."""

@@ -19,7 +19,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
 from keras_dl.imports import tensorflow as tf  # imported when it is first used
@@ -151,7 +151,7 @@ def main(argv=None):
 
     def show():
         for temperature in (0.5, 1.0):
-            tf.summary.text(f"temperature {temperature}", "```\n" + sample(temperature) + "\n```")
+            tf.summary.text(f"temperature {temperature}", markdown.escaped(sample(temperature)))
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
@@ -180,10 +180,11 @@ def main(argv=None):
         sources = [text.decode() for text in shown["source_text"]]
         hypotheses, references = translated(translate, shown)
         rows = zip(sources, references, hypotheses, strict=True)
-        tf.summary.text("source, reference, translation", "\n\n".join("  \n".join(row) for row in rows))
+        table = markdown.table(["source", "reference", "translation"], rows)
+        tf.summary.text("translations of the validation split", table)
         if with_attention is not None:
             attention = dl.samples.attention_of(with_attention, subwords, sources[0], hypotheses[0])
-            sentences.alignment_summary("alignment", **attention)
+            sentences.alignment_summary("attention", **attention)
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),

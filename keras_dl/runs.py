@@ -25,6 +25,7 @@ OPTIMIZER_BEFORE = {
 }  # fmt: skip
 # Settings that may differ on a resume: they do not change the results of the steps.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
+TRIALS = "variants"  # folder of the trials, which TensorBoard lists by name: below train and validation
 
 
 @dataclasses.dataclass
@@ -53,14 +54,16 @@ class Run:
     resumed: bool = False
     command: str = ""
     throwaway: bool = False  # its folder is deleted when the process ends (a smoke test's)
-    logs: Path | None = None  # TensorBoard's folder if it is not path/tensorboard (a trial's)
+    logs: Path | None = None  # folder of TensorBoard's events if it is not that of the run (a trial's)
     lock: locks.Lock | None = None  # on `path`, until the run is finished or the process ends
     origin: object = None
     models: weakref.WeakSet | None = None  # the models that `build` made; None: training.fit accepts any model
 
     @property
     def tensorboard(self):
-        return _folder(self.logs or self.path / "tensorboard")
+        """The folder whose sub-folders have events for TensorBoard: the run's own, so that their names are short."""
+        earlier = self.path / "tensorboard"  # of a run that was made when they had a folder of their own
+        return _folder(self.logs or (earlier if earlier.is_dir() else self.path))
 
     @property
     def checkpoints(self):
@@ -83,7 +86,7 @@ class Run:
         return dataclasses.replace(
             self,
             path=self.tuner / "trials" / f"{number:03d}",
-            logs=self.tensorboard / "trials" / f"{number:03d}",
+            logs=self.tensorboard / TRIALS / f"{number:03d}",
             seed=self.seed + 1000 * (number + 1),
             resumed=False,
         )

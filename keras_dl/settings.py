@@ -131,7 +131,7 @@ class Training(Common):
     # with --keep last: use the mean of the weights of this many last epochs; 0: no mean
     average_last: Annotated[int, Whole(0, 1000)] = 0
     save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint, in minutes
-    histograms: bool = False  # write histograms of the weights for TensorBoard
+    histograms: bool = False  # for TensorBoard: histograms of the weights, and norms of every layer
     formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
     def validate(self, group=""):

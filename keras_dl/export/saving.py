@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, cards, commands, facts, fresh_process, paths, records, verification
+from keras_dl import atomic, cards, commands, facts, fresh_process, paths, records, summaries, verification
 from keras_dl import formats as other_formats
 from keras_dl.errors import UserError
 from keras_dl.export.comparing import compare
-from keras_dl.export.writing import write_graph, write_saved_model, write_warmup, writing
+from keras_dl.export.writing import write_saved_model, write_warmup, writing
 
 EXAMPLES = 8  # examples that are compared, at most
 ASIDE = ".saving-"
@@ -66,7 +66,8 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
             other_formats.write(formats, endpoints, model, _for_files(run, about, metrics), folder)
             calls = _calls(endpoints)
             write_warmup(run.name, calls, folder)
-            write_graph(served["serving_default"], run.tensorboard / "export")
+            served_by_default = served["serving_default"].get_concrete_function()
+            summaries.tagged_graph(run.tensorboard / "train", "export/serving_default", served_by_default)
         answers = fresh_process.answers(folder, calls)
         before = _digest(model.variables)
         compare(endpoints, served, calls, answers)

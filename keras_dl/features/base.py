@@ -6,6 +6,7 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 
+from keras_dl import markdown
 from keras_dl.errors import UserError
 from keras_dl.imports import tensorflow as tf
 
@@ -189,9 +190,8 @@ class Feature:
             values: values of a request or an answer, without the batch axis.
             titles: a heading for each value.
         """
-        above = [f"{title}:  \n" for title in titles] or [""] * len(values)
-        texts = [title + self.show(value) for title, value in zip(above, values, strict=True)]
-        tf.summary.text(tag, "\n\n".join(texts))
+        texts = [self.show(value) for value in values]
+        tf.summary.text(tag, markdown.table(titles, [texts]) if titles else "\n\n".join(map(markdown.escaped, texts)))
 
     def example(self):
         """The array with which an export is tested: a request of one or two examples, or a single number's default."""

@@ -13,7 +13,7 @@ from keras_dl.errors import UserError
 from keras_dl.features import midi
 from keras_dl.features.base import Feature
 from keras_dl.features.midi import LOWEST, NOTES
-from keras_dl.figures import figure_of, png
+from keras_dl.figures import figure_of, plain, png
 from keras_dl.imports import tensorflow as tf
 
 RATE = 16_000  # samples per second of the sound on TensorBoard
@@ -185,9 +185,10 @@ def piano_roll_figure(rolls, titles, *, lowest, steps_per_beat):
         lowest: MIDI number of column 0.
         steps_per_beat: time steps per quarter note.
     """
-    figure = figure_of(10, 2.6 * len(rolls))
+    figure = figure_of(6, 2.4 * len(rolls))  # legible too where TensorBoard shows it at 310 pixels
     for row, (roll, title) in enumerate(zip(rolls, titles, strict=True), 1):
-        axes = figure.add_subplot(len(rolls), 1, row, title=title, ylabel="MIDI note", xlabel="beats")
+        axes = figure.add_subplot(len(rolls), 1, row, ylabel="MIDI note", xlabel="beats")
+        axes.set_title(plain(title, 60), fontsize=11)
         beats = len(roll) / steps_per_beat
         axes.imshow(
             roll.T, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, interpolation="nearest",

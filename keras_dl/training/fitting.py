@@ -173,7 +173,8 @@ class Loop:
         if self.keep == "best" and self.best_weights:
             assign(self.model.weights, self.best_weights)
         with waiting(FINISHING) if verbose else contextlib.nullcontext():
-            self.callbacks.on_train_end()  # after `assign`: callbacks see the final weights
+            # After `assign`: callbacks see the final weights, and learn of which epoch they are.
+            self.callbacks.on_train_end({"epoch": self._kept_epoch()})
         return self.history
 
     def _check_monitors(self, names, evaluation, saved_state):
@@ -241,6 +242,14 @@ class Loop:
         value = math.inf if math.isnan(value) else value
         if self.best is None or value < self.best:
             self.best, self.best_weights = value, values_of(self.model.weights)
+
+    def _kept_epoch(self):
+        """The epoch, from 1, whose weights the model ends with; with average_last the last of those averaged."""
+        if self.keep != "best" or not self.history:
+            return self.epoch
+        values = [self.sign * value for value in self.history[self.monitor]]
+        values = [math.inf if math.isnan(value) else value for value in values]
+        return 1 + values.index(min(values))
 
     def _choose_block(self, size, seconds):
         """Time the first single steps; from the fastest of them choose the length of all further blocks of the run."""

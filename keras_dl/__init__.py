@@ -37,6 +37,7 @@ HEAVY = (
     "objectives",
     "optimizers",
     "parts",
+    "reports",
     "samples",
     "scores",
     "sequences",

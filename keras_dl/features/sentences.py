@@ -9,7 +9,7 @@ from keras_dl.atomic import write_atomic
 from keras_dl.features.base import Feature
 from keras_dl.features.subwords import SPECIAL, UNK, Subwords
 from keras_dl.features.text import Text
-from keras_dl.figures import figure_of, png
+from keras_dl.figures import figure_of, plain, png
 from keras_dl.imports import tensorflow as tf
 
 SIDE_BY_SIDE = 4  # alignment matrices per row of a figure
@@ -102,6 +102,11 @@ class Alignment(Feature):
         rows, columns = counts.get("target_tokens"), counts.get("source_tokens")
         return [weights[:columns] for weights in value[:rows]]
 
+    def pictures(self, values, titles=()):
+        """A picture of each alignment; a value is a dict of the arguments of alignment_figure."""
+        titles = titles or ["alignment"] * len(values)
+        return [(title, png(alignment_figure(**value))) for title, value in zip(titles, values, strict=True)]
+
 
 def alignment_figure(weights, source, target, titles=()):
     """Draw the attention weights of each target token (Bahdanau et al., arXiv:1409.0473, figure 3): white is 1.
@@ -121,8 +126,8 @@ def alignment_figure(weights, source, target, titles=()):
         title = titles[number - 1] if titles else None
         axes = figure.add_subplot(rows, columns, number, title=title)
         axes.imshow(matrix, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_xticks(range(len(source)), source, rotation=90)
-        axes.set_yticks(range(len(target)), target)
+        axes.set_xticks(range(len(source)), list(map(plain, source)), rotation=90)
+        axes.set_yticks(range(len(target)), list(map(plain, target)))
         axes.xaxis.tick_top()
     return figure
 

@@ -7,7 +7,7 @@ import rich.table
 import tensorflow as tf
 
 from keras_dl import tables
-from keras_dl.figures import figure_of, png
+from keras_dl.figures import figure_of, plain, png
 from keras_dl.summaries.events import purge, writing
 
 CHUNK = 500  # examples predicted at once
@@ -65,7 +65,8 @@ def classification_report(model, batches, classes):
         {"metrics": {"loss": cross-entropy in nats, "accuracy"},
         "confusion": int (K, K), counts, a row per true class and a column per predicted class,
         "classes": {name: {"precision", "recall", "f1", "support"}},
-        "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first}.
+        "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first,
+        "labels": (N,), "log_probabilities": float32 (N, K)}.
     """
     import sklearn.metrics
 
@@ -89,6 +90,8 @@ def classification_report(model, batches, classes):
         "confusion": confusion_matrix(labels, logs),
         "classes": {name: dict(zip(names, row, strict=True)) for name, row in zip(classes, rows, strict=True)},
         "misclassified": misclassified(labels, logs),
+        "labels": labels,
+        "log_probabilities": logs,
     }
 
 
@@ -114,16 +117,24 @@ def report_table(report):
     return tables.as_text(table)
 
 
-def confusion_matrix_figure(matrix, classes):
-    """A figure of a confusion matrix (K, K), a row per true class; the colour is the share within the row."""
+def confusion_matrix_figure(matrix, classes, title=""):
+    """A figure of a confusion matrix (K, K), a row per true class; the colour is the share within the row.
+
+    Args:
+        matrix: int (K, K).
+        classes: names of the K classes.
+        title: what it is of, such as the split.
+    """
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = min(12.0, 3.0 + 0.4 * len(classes))
     figure = figure_of(side, side)
     axes = figure.add_subplot(xlabel="predicted", ylabel="true")
+    figure.suptitle(title, fontsize=10)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= NAMED:
-        axes.set_xticks(range(len(classes)), classes, rotation=90)
-        axes.set_yticks(range(len(classes)), classes)
+        names = list(map(plain, classes))
+        axes.set_xticks(range(len(classes)), names, rotation=90)
+        axes.set_yticks(range(len(classes)), names)
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
@@ -147,7 +158,7 @@ def misclassified_figure(images, errors, classes):
     for i, image in enumerate(images):
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None, vmin=0, vmax=255)
-        true, taken = classes[errors["label"][i]], classes[errors["predicted"][i]]
+        true, taken = (plain(classes[errors[which][i]]) for which in ("label", "predicted"))
         axes.set_title(f"{true} taken for\n{taken} ({errors['probability'][i]:.0%})", fontsize=8)
         axes.axis("off")
     return figure

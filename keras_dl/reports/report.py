@@ -184,8 +184,10 @@ class Report:
         if (png := layers.picture(rows)) is not None:
             page.picture(png, "The layers, with the shapes of their outputs; those with weights are blue.", "model")
         if rows:
+            columns = ["layer", "type", "output", "parameters", "reads"]
             shown = [
-                [r["name"], r["type"], layers.size(r["output"]), r["parameters"], ", ".join(r["inputs"])] for r in rows
+                [row["name"], row["type"], layers.size(row["output"]), row["parameters"], ", ".join(row["inputs"])]
+                for row in rows
             ]
             folded = f"All {len(rows)} layers" if len(rows) > LONG_TABLE else ""
             page.table(columns, shown, folded=folded)

@@ -41,7 +41,7 @@ def table(model):
     """
     layers = getattr(model, "operations", ())
     names = {layer.name for layer in layers}
-    return [
+    rows = [
         {
             "name": layer.name,
             "type": type(layer).__name__,
@@ -51,6 +51,7 @@ def table(model):
         }
         for layer in layers
     ]
+    return _in_order(rows)
 
 
 def picture(rows):
@@ -99,11 +100,26 @@ def _boxes(rows):
     return boxes
 
 
+def _in_order(rows):
+    """The rows so that each comes after those that it reads, otherwise as they are.
+
+    A layer that is called twice, such as an embedding of source and target, may read a later input than its first. If
+    two such layers read each other, the remaining rows stay as they are.
+    """
+    ordered, known, waiting = [], set(), list(rows)
+    while waiting:
+        ready = next((row for row in waiting if known.issuperset(row["inputs"])), waiting[0])
+        waiting.remove(ready)
+        ordered.append(ready)
+        known.add(ready["name"])
+    return ordered
+
+
 def _arrow(axes, start, end, neighbours):
     """An arrow from a box to another, curved around the boxes between them if they stand in one column."""
     curve = 0.0 if neighbours or start[0] != end[0] else 0.5
     style = {"arrowstyle": "-|>", "color": "#8b95a3", "linewidth": 0.9, "shrinkA": 15, "shrinkB": 15}
-    axes.annotate("", end, start, arrowprops=style | {"connectionstyle": f"arc3,rad={curve}"})
+    axes.annotate("", end, start, zorder=1, arrowprops=style | {"connectionstyle": f"arc3,rad={curve}"})
 
 
 def _nodes(layer):

@@ -7,7 +7,7 @@ from keras_dl.features.sentences import Alignment
 from keras_dl.reports.sections import Section
 
 FIRST, WORST = 8, 8  # sentences of the test split that are shown
-LONGEST = 160  # characters of a sentence whose attention is drawn
+LONGEST = 100  # characters of a sentence whose attention is drawn
 
 
 class Translation(Section):

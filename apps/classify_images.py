@@ -103,29 +103,32 @@ def main(argv=None):
     ]
     dl.training.fit(model, train, validation, run, callbacks=callbacks, **config.of_fit())
 
-    report = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
-    run.say(dl.summaries.report_table(report))
-    dl.describing.show_test(run, splits, report["metrics"])
-    pictures = splits.test.features["image"]
+    result = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
+    run.say(dl.summaries.report_table(result))
+    metrics, pictures = result["metrics"], splits.test.features["image"]
+    dl.describing.show_test(run, splits, metrics)
+    sections = [dl.reports.Classification(result, Image(preprocess), pictures)]
+    report = dl.reports.Report(run, config, model, splits, metrics, sections)
     folder = dl.export.save(
         model,
         run,
         endpoints=endpoints_of(model),
-        metrics=report["metrics"],
+        metrics=metrics,
         formats=config.formats,
-        card={"data": info.config(), "hyperparameters": arguments.of(best)},
+        card={"data": info.config(), "hyperparameters": arguments.of(best), **report.for_card()},
     )
     files = Image(preprocess).write_all(pictures[:5], run.samples / "test.png")
-    arguments.show(run, best, report["metrics"])
-    run.finish(report["metrics"])
-    commands.following(
+    arguments.show(run, best, metrics)
+    following = commands.following(
         run,
         __file__,
         predict=[[folder, files[0]]],
         searched=arguments.words(best) if config.trials else None,
         data=commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images"),
     )
-    return report["metrics"]
+    report.write(following)
+    run.finish(metrics)
+    return metrics
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def main(argv=None):
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
     _, translate = of_model(model)
-    with_attention = model.with_attention() if hasattr(model, "with_attention") else None
+    attention = dl.samples.attention_function(model, subwords)
 
     def bleu(_):
         few = splits.validation.take(slice(SCORED)).features
@@ -182,9 +182,8 @@ def main(argv=None):
         rows = zip(sources, references, hypotheses, strict=True)
         table = markdown.table(["source", "reference", "translation"], rows)
         tf.summary.text("translations of the validation split", table)
-        if with_attention is not None:
-            attention = dl.samples.attention_of(with_attention, subwords, sources[0], hypotheses[0])
-            sentences.alignment_summary("attention", **attention)
+        if attention is not None:
+            sentences.alignment_summary("attention", **attention(sources[0], hypotheses[0]))
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -205,18 +204,23 @@ def main(argv=None):
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()) + f"  ({signature})")
     dl.describing.show_test(run, splits, metrics)
     run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
+    sources = [text.decode() for text in splits.test.features["source_text"]]
+    sections = [dl.reports.Translation(sources, references, hypotheses, attention)]
+    report = dl.reports.Report(run, config, model, splits, metrics, sections, monitor="val_nats")
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature}
+    card |= report.for_card()
     folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     arguments.show(run, best, metrics)
-    run.finish(metrics)
     sentence = words.as_input(example[0][0])
-    commands.following(
+    following = commands.following(
         run,
         __file__,
         predict=[[folder, *sentence]] if sentence else [],
         searched=arguments.words(best) if config.trials else None,
         data=[] if config.source else [["--source", "my.en", "--target", "my.de"]],
     )
+    report.write(following)
+    run.finish(metrics)
     return metrics
 
 

@@ -40,6 +40,7 @@ HEAVY = (
     "objectives",
     "optimizers",
     "parts",
+    "reports",
     "samples",
     "scores",
     "sequences",

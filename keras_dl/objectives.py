@@ -9,7 +9,7 @@ import math
 import keras
 import tensorflow as tf
 
-from keras_dl.arguments import OneOf, Share, Text, check, checked
+from keras_dl.arguments import OneOf, Share, Text, Whole, check, checked
 from keras_dl.distributions import Bernoulli, Categorical
 from keras_dl.errors import UserError
 
@@ -194,6 +194,54 @@ class NatsPerStep(_MeanNLL):
     """
 
     NAME = "nats"
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class NatsOfParts(NatsPerStep):
+    """NatsPerStep that also keeps the sums over parts of the sequences, such as for bootstrap intervals.
+
+    Args:
+        nll: "categorical" or "bernoulli".
+        parts: the largest number of parts, over all batches.
+        length: steps of a part; a sequence is cut into parts, the last of which may be shorter. None: a part is a
+            whole sequence.
+
+    For one replica only: several would count their parts independently.
+
+    >>> nats = NatsOfParts("bernoulli", 3)
+    >>> nats.update_state([[[1, 0], [1, 1]]], [[[0.0, 0.0], [0.0, 0.0]]], sample_weight=[[1, 0]])
+    >>> [value.round(4).tolist() for value in nats.parts()]  # 2 log 2, one step
+    [[1.3863], [1.0]]
+    """
+
+    def __init__(self, nll="categorical", parts=1, length=None, name=None, dtype=None):
+        super().__init__(nll, name, dtype)
+        self.most, self.length = check("NatsOfParts: parts", Whole(1, 2**31 - 1), parts), length
+        self.sums = self.add_variable((self.most, 2), "zeros", dtype="float64", name="sums")  # nats and steps
+        self.next = self.add_variable((), "zeros", dtype="int32", name="next")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, y_pred, sample_weight)
+        values = self.of_steps(y_true, y_pred)
+        weight = tf.cast(_weights(type(self).__name__, sample_weight, values), tf.float64)
+        both = tf.stack([tf.math.multiply_no_nan(tf.cast(values, tf.float64), weight), weight], -1)  # (B, T, 2)
+        if self.length is not None:
+            steps = tf.shape(both)[1]
+            both = tf.pad(both, [[0, 0], [0, -steps % self.length], [0, 0]])
+            both = tf.reshape(both, [-1, self.length, 2])
+        rows = tf.reduce_sum(both, 1)
+        at = tf.convert_to_tensor(self.next) + tf.range(tf.shape(rows)[0])
+        self.sums.assign(tf.tensor_scatter_nd_update(tf.convert_to_tensor(self.sums), at[:, None], rows))
+        self.next.assign_add(tf.shape(rows)[0])
+
+    def parts(self):
+        """(nats (N,), steps (N,)) of the parts that have steps, float64, in the order of the batches."""
+        sums = keras.ops.convert_to_numpy(self.sums)
+        sums = sums[sums[:, 1] > 0]
+        return sums[:, 0], sums[:, 1]
+
+    def get_config(self):
+        return {**super().get_config(), "parts": self.most, "length": self.length}
 
 
 @keras.saving.register_keras_serializable("keras_dl")

@@ -22,8 +22,8 @@ class _Set:
 
 SETS = {
     "digits": _Set(
-    "digits": _Set(
-        (28, 28, 1), False, "none", "Alpaydin and Kaynak 1998, the UCI test set, shipped with scikit-learn", "CC BY 4.0",
+        (28, 28, 1), False, "none", "Alpaydin and Kaynak 1998, the UCI test set, shipped with scikit-learn",
+        "CC BY 4.0",
         "the test split of digits is mostly of other writers than the training and validation splits: its accuracy is "
         "some points below the validation's, which is no fault of the model",
     ),

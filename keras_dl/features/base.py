@@ -182,14 +182,33 @@ class Feature:
 
         return tables.few(value)
 
+    def pictures(self, values, titles=()):
+        """Values as pictures, for a report and for TensorBoard.
+
+        Args:
+            values: values of a request or an answer, without the batch axis.
+            titles: a heading for each value.
+
+        Returns:
+            A list of (caption, bytes of a PNG), not necessarily one for each value; [] if the kind has no pictures: it
+            is then shown as text.
+        """
+        return []
+
     def summary(self, tag, values, titles=()):
-        """Write values to TensorBoard with tf.summary, within a writer's context.
+        """Write values to TensorBoard with tf.summary, within a writer's context: as pictures, else as text.
 
         Args:
             tag: the name on TensorBoard, or the prefix of several names.
             values: values of a request or an answer, without the batch axis.
             titles: a heading for each value.
         """
+        pictures = self.pictures(values, titles)
+        for number, (_, png) in enumerate(pictures, 1):
+            name = tag if len(pictures) == 1 else f"{tag}/{number}"
+            tf.summary.image(name, tf.io.decode_png(png, channels=3)[None])
+        if pictures:
+            return
         texts = [self.show(value) for value in values]
         tf.summary.text(tag, markdown.table(titles, [texts]) if titles else "\n\n".join(map(markdown.escaped, texts)))
 

@@ -19,6 +19,7 @@ WHITE = 255.0
 FITS = ("crop", "pad", "stretch")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
+SMALLEST, LARGEST = 96, 224  # pixels of a picture's larger side in a report
 DARK, LIGHT = 64, 191  # a border below DARK is certainly dark, one above LIGHT certainly light (grey levels)
 Finite = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
 # A PNG of one grey pixel, for the example request in a card.
@@ -188,6 +189,11 @@ class Image(Feature):
         height, width, channels = np.shape(value)
         return f"{height} x {width} pixels, {'grey' if channels == 1 else 'colour'}"
 
+    def pictures(self, values, titles=()):
+        """Each picture as a PNG of its own; small ones are enlarged, every pixel to a square."""
+        titles = titles or [self.show(value) for value in values]
+        return [(title, _png(value)) for title, value in zip(titles, values, strict=True)]
+
     def summary(self, tag, values, titles=()):
         tf.summary.image(tag, np.stack(values), max_outputs=len(values))
 
@@ -253,6 +259,9 @@ class EncodedImage(Image):
     def show(self, value):
         return f"{len(value)} bytes"
 
+    def pictures(self, values, titles=()):
+        return super().pictures([self._pixels(value) for value in values], titles)
+
     def summary(self, tag, values, titles=()):
         super().summary(tag, [self._pixels(value) for value in values], titles)
 
@@ -286,6 +295,17 @@ def _bytes(path):
 
 def _interpolated(images, size):
     return tf.image.resize(images, size, antialias=True)
+
+
+def _png(image):
+    """uint8 (h, w, C) as PNG, with SMALLEST to LARGEST pixels on its larger side."""
+    image = np.asarray(image, np.uint8)
+    times = -(-SMALLEST // max(image.shape[:2]))
+    image = image.repeat(times, 0).repeat(times, 1)
+    if (larger := max(image.shape[:2])) > LARGEST:
+        size = [max(1, side * LARGEST // larger) for side in image.shape[:2]]
+        image = tf.cast(tf.clip_by_value(tf.round(tf.image.resize(image, size, antialias=True)), 0, WHITE), tf.uint8)
+    return tf.io.encode_png(image).numpy()
 
 
 def _middle(images, height, width):

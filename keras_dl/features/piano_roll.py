@@ -123,13 +123,18 @@ class Roll(Feature):
     def show(self, value):
         return f"{len(value)} steps, {int(np.sum(value))} keys on"
 
+    def pictures(self, values, titles=()):
+        """One picture of the rolls, one below the other."""
+        titles = titles or [self.show(roll) for roll in values]
+        figure = piano_roll_figure(values, titles, lowest=LOWEST, steps_per_beat=self._grid())
+        return [("; ".join(titles), png(figure))]
+
     def summary(self, tag, values, titles=()):
         """Write a picture of the rolls, one below the other, and the sound of the first."""
         from keras_dl.features import sound
 
-        titles = titles or [self.show(roll) for roll in values]
-        figure = piano_roll_figure(values, titles, lowest=LOWEST, steps_per_beat=self._grid())
-        tf.summary.image(f"{tag}/piano_roll", tf.io.decode_png(png(figure), channels=3)[None])
+        [(_, picture)] = self.pictures(values, titles)
+        tf.summary.image(f"{tag}/piano_roll", tf.io.decode_png(picture, channels=3)[None])
         grid = {"steps_per_beat": self._grid(), "beats_per_minute": self.beats_per_minute}
         tf.summary.audio(f"{tag}/sound", sound.sound(values[0], **grid, rate=RATE)[None, :, None], RATE)
 

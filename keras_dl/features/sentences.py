@@ -107,6 +107,11 @@ class Alignment(Feature):
         rows, columns = counts.get("target_tokens"), counts.get("source_tokens")
         return [weights[:columns] for weights in value[:rows]]
 
+    def pictures(self, values, titles=()):
+        """A picture of each alignment; a value is a dict of the arguments of alignment_figure."""
+        titles = titles or ["alignment"] * len(values)
+        return [(title, png(alignment_figure(**value))) for title, value in zip(titles, values, strict=True)]
+
 
 def alignment_figure(weights, source, target, titles=()):
     """Draw the attention weights of each target token (Bahdanau et al., arXiv:1409.0473, figure 3): white is 1.

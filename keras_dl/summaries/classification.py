@@ -73,7 +73,8 @@ def classification_report(model, batches, classes):
         {"metrics": {"loss": cross-entropy in nats, "accuracy"},
         "confusion": int (K, K), counts, a row per true class and a column per predicted class,
         "classes": {name: {"precision", "recall", "f1", "support"}},
-        "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first}.
+        "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first,
+        "labels": (N,), "log_probabilities": float32 (N, K)}.
     """
     import sklearn.metrics
 
@@ -98,6 +99,8 @@ def classification_report(model, batches, classes):
         "confusion": confusion_matrix(labels, logs),
         "classes": {name: dict(zip(names, row, strict=True)) for name, row in zip(classes, rows, strict=True)},
         "misclassified": misclassified(labels, logs),
+        "labels": labels,
+        "log_probabilities": logs,
     }
 
 

@@ -48,7 +48,9 @@ def splits_of(app, count=60, own=True):
         return data.Examples(dict.fromkeys(("roll", "source", "target"), ragged))
 
     features = {"label": {"classes": ("a", "b", "c")}} if app == "classify_images" else {}
-    info = data.Info("mine", "folder mine", features, {}, {"flip": True, "augment": "crop"}, own=own)
+    info = data.Info(
+        "mine", "folder mine", features, {}, {"flip": True, "augment": "crop"}, data.examples.OWN if own else ""
+    )
     parts = {"train": part(count), "validation": part(max(1, count // 10)), "test": part(max(1, count // 10))}
     return data.Splits(**parts, info=info, preprocess=None)
 
@@ -343,9 +345,7 @@ def test_the_arrows_of_a_user_are_not_mirrored(tmp_path):
 def test_a_folder_s_pictures_keep_their_usual_size(tmp_path):
     from test_data import write
 
-    from keras_dl.data import images
-
-    from keras_dl.data import folders, own_files
+    from keras_dl.data import folders, images, own_files
 
     rng = np.random.default_rng(0)
     for side, wanted in ((9, 16), (32, 32), (41, 40), (200, 64)):

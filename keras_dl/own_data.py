@@ -51,6 +51,7 @@ class Rule:
         ranks: the least number of validation examples by which trials of a search can be ranked. With fewer there is no
             search: its time is better spent on the training.
         further: further(choice, splits) -> ({setting: value}, [reason]), what depends on the data in another way.
+        of_model: {model: {setting: value}}, what some of the models need instead of `settings`.
     """
 
     unit: str
@@ -66,6 +67,7 @@ class Rule:
     judges: int
     ranks: int
     further: Callable = lambda choice, splits: ({}, [])
+    of_model: dict = dataclasses.field(default_factory=dict)
 
     def batch_of(self, size):
         """The largest power of two with which an epoch has `steps` steps, within `batches`."""
@@ -151,7 +153,8 @@ class _Choice:
 def _choose(choice, splits, rule):
     """Make all choices of a rule; returns the reasons, a list of phrases."""
     further, reasons = rule.further(choice, splits)
-    fixed = rule.settings | further
+    choice.choose({"model": rule.settings.get("model")})
+    fixed = rule.settings | rule.of_model.get(choice.config.model, {}) | further
     asked = choice.config.optimizer.name
     if "optimizer.name" not in choice.left_open and asked != fixed.get("optimizer.name"):
         fixed = {name: value for name, value in fixed.items() if name not in OF_AN_OPTIMIZER}
@@ -231,14 +234,18 @@ PICTURES = Rule(
     few=500,
     updates=(2000, 20_000),
     settings={
-        "model": "resnet_cifar", "optimizer.name": "nesterov", "optimizer.learning_rate": 0.05,
-        "optimizer.schedule": "onecycle", "optimizer.weight_decay": 1e-3,
+        "model": "resnet_cifar", "optimizer.name": "adam", "optimizer.learning_rate": 1e-3,
+        "optimizer.schedule": "onecycle", "optimizer.weight_decay": 0.0,
     },
     arguments={"resnet_cifar": {"depth": 14}},
     stop=0.5,
     judges=500,
     ranks=1000,
     further=_of_pictures,
+    of_model=dict.fromkeys(
+        ("resnet_cifar", "resnet"),
+        {"optimizer.name": "nesterov", "optimizer.learning_rate": 0.05, "optimizer.weight_decay": 1e-3},
+    ),  # too much for networks without batch normalisation
 )  # fmt: skip
 
 # Measured on 20 chorales that benchmarks/own_data.py does not use, nats a time step of 20 others: 9.35 with the

@@ -189,13 +189,26 @@ def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
 
 @pytest.mark.parametrize("app", RULES)
 def test_a_rate_belongs_to_its_optimizer(app):
-    rule, recipe = RULES[app].settings, settings.defaults_of(config_of(app)())
+    recipe, model = settings.defaults_of(config_of(app)()), fitted(app)[0].model
+    rule = RULES[app].settings | RULES[app].of_model.get(model, {})
     for name in ("sgd", "adamw", "rmsprop"):
         config = fitted(app, "--optimizer", name)[0].optimizer
         of_rule = name == rule["optimizer.name"]
         wanted = rule if of_rule else recipe
         assert config.learning_rate == wanted["optimizer.learning_rate"]
         assert config.weight_decay == wanted["optimizer.weight_decay"]
+
+
+def test_a_network_without_normalisation_gets_another_optimizer():
+    of_network = {
+        name: fitted("classify_images", "--model", name, "--augment", "crop")[0].optimizer
+        for name in ("resnet_cifar", "resnet", "convnet", "mlp", "linear")
+    }
+    assert {name for name, optimizer in of_network.items() if optimizer.name == "nesterov"} == {
+        "resnet_cifar",
+        "resnet",
+    }
+    assert all(optimizer.learning_rate <= 1e-3 for optimizer in of_network.values() if optimizer.name == "adam")
 
 
 @pytest.mark.parametrize("app", RULES)

@@ -149,7 +149,7 @@ def unigram_nats(train, held_out, size):
 
 
 def _digest(value):
-    """A number of 64 bits: by chance, two of 100,000 different examples have the same once in four billion data sets."""
+    """A number of 64 bits: two of 100,000 different examples share one by chance once in four billion data sets."""
     return hash(np.asarray(value).tobytes())
 
 

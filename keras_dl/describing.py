@@ -37,7 +37,7 @@ def summary(splits, train_batches, epochs=None):
     return {
         "name": info.name,
         "source": info.source,
-        "licence": getattr(info, "licence", "") or None,
+        "licence": info.licence or None,
         "counts": dict(info.counts),
         "unit": facts.unit,
         "classes": facts.classes(splits),

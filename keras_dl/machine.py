@@ -14,17 +14,19 @@ from keras_dl.imports import quiet_tensorflow
 from keras_dl.waiting import waiting
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Machine:
     """What `prepare` has set up.
 
     Attributes:
-        settings: the settings.Common that `prepare` was given.
+        settings: the settings.Common that `prepare` was given, completed by own_data.fitted.
         strategy: the tf.distribute strategy, None for TensorFlow's default.
+        chosen: what own_data.fitted chose, {"sentence", "values"}; None if it chose nothing.
     """
 
     settings: object
     strategy: object = None
+    chosen: dict | None = None
 
     @property
     def seed(self):

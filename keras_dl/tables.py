@@ -72,6 +72,8 @@ def short(value):
 
 def few(value):
     """As `short`, but only the first NUMBERS entries of lists."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={few(inner)}" for key, inner in value.items())
     if not isinstance(value, list):
         return short(value)
     more = f", ... {len(value) - NUMBERS} more" if len(value) > NUMBERS else ""

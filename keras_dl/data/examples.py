@@ -11,6 +11,7 @@ from keras_dl.errors import printable
 
 Count = Whole(1, 1_000_000_000)
 PARTS = ("train", "validation", "test")
+OWN = "your own data"  # the licence of a user's files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Info:
             description of a label is {"classes": names}.
         counts: {split: number of examples}; for a text, number of tokens.
         details: {name: plain data}, further facts that depend on the kind of data.
+        licence: under which terms the data may be used, such as "CC BY 4.0"; "" if that is not known; OWN for a user's
+            own files.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Info:
     features: dict
     counts: dict
     details: dict = dataclasses.field(default_factory=dict)
+    licence: str = ""
 
     @property
     def classes(self):
@@ -42,10 +46,16 @@ class Info:
     def num_classes(self):
         return len(self.classes)
 
+    @property
+    def own(self):
+        """Whether these are the user's own files, not a set with a name and a recipe."""
+        return self.licence == OWN
+
     def config(self):
         """The description as plain data, for an export's card; details are merged into the same dictionary."""
         features = {name: _plain(feature) for name, feature in self.features.items()}
-        return {"name": self.name, "source": self.source, "features": features, "counts": self.counts, **self.details}
+        about = {"name": self.name, "source": self.source, "licence": self.licence}
+        return {**about, "features": features, "counts": self.counts, **self.details}
 
 
 def _plain(feature):

@@ -5,6 +5,7 @@ A folder that has train/ and validation/ or test/ below it, by any of their usua
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import hashlib
 import math
@@ -26,14 +27,16 @@ HELD_OUT = {"test": 0.15, "validation": 0.1}  # share of every class, for a spli
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels per side
 NO_PICTURE = "no picture inside"
+USUAL = (16, 64)  # the least and the most of usual_size
+SAMPLE = 100  # files whose headers usual_size reads
 
 
 def load(name, seed, image_size, preprocess, skip_unreadable):
     """Load the folder `name`.
 
     Args:
-        image_size: S, side of the resized images in pixels.
-        preprocess: a Preprocess of input shape (S, S, 3), which decodes and resizes.
+        image_size: S, side of the resized images in pixels; None: usual_size.
+        preprocess: function (S, S, 3) -> a Preprocess of that input shape, which decodes and resizes.
 
     Returns:
         ({split: Examples}, the folder's name without its parents, class names, notes, warnings, sizes: int (N, 2),
@@ -44,7 +47,8 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
         sets = ", ".join(sorted(image_sets.SETS))
         raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, image_sets.SETS)}. Sets: {sets}.')
     own = own_files.find(root, WHO, labelled=True)
-    pixels, kept, sizes = _read(own, image_size, preprocess, skip_unreadable)
+    image_size = image_size or usual_size(own)
+    pixels, kept, sizes = _read(own, image_size, preprocess((image_size, image_size, 3)), skip_unreadable)
     parts = {}
     for part in own.files:
         rows = np.array([i for i, (where, _) in enumerate(kept) if where == part], np.int64)
@@ -64,6 +68,24 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
     warnings = _sentences_on_repeated_pictures(pixels, kept, rows_of, own)
     splits = {part: Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in PARTS}
     return splits, root.resolve().name or "pictures", own.classes, notes, warnings, sizes
+
+
+def usual_size(own):
+    """The side in pixels to which a folder's pictures are resized unless the user says another, a multiple of 4.
+
+    That of a square with as many pixels as the median of up to SAMPLE of the training pictures, within USUAL: pictures
+    are not enlarged, and of larger ones 64 pixels are enough for a first baseline on a processor.
+    """
+    import tensorflow as tf
+
+    from keras_dl.features import pictures
+
+    files, counts = next(iter(own.files.values())), []
+    for path in files[:: max(1, len(files) // SAMPLE)]:
+        with contextlib.suppress(OSError, tf.errors.OpError, UserError):  # _read will report it
+            counts.append(int(pictures.pixels(tf.constant(pictures.read(path)))))
+    side = math.sqrt(np.median(counts)) if counts else USUAL[1]
+    return int(np.clip(4 * round(side / 4), *USUAL))
 
 
 def hold_out(examples, seed, share):

@@ -1,12 +1,13 @@
 """Images with labels: TFDS sets, the embedded digits or the user's own folder; pre-processing and augmentation."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
+from keras_dl.arguments import AUTO, OneOf, OrAuto, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import folders, image_sets
-from keras_dl.data.examples import Info, Splits, counts
+from keras_dl.data.examples import OWN, Info, Splits, counts
 from keras_dl.data.facts import Facts
 from keras_dl.errors import UserError
 from keras_dl.features.image import FITS, Preprocess
@@ -108,7 +109,7 @@ def load(
     name: Text,
     seed: Seed = 0,
     *,
-    image_size: Whole(8, folders.LARGEST) = 64,
+    image_size: OrAuto(Whole(8, folders.LARGEST)) | None = 64,
     fit: OneOf(*FITS) = "crop",
     skip_unreadable: YesOrNo = False,
 ):
@@ -117,7 +118,8 @@ def load(
     Args:
         name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a folder with one sub-folder per class.
         seed: draws the validation split (and the test split of a folder without one).
-        image_size: side in pixels to which a folder's pictures are resized.
+        image_size: side in pixels to which a folder's pictures are resized; "auto" or None: that of most of them, at
+            most 64 (folders.usual_size).
         fit: "crop", "pad" or "stretch": how a picture becomes square (Preprocess). The default keeps the middle; use
             "pad" if what matters may be at the edge.
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
@@ -138,14 +140,18 @@ def load(
         known = image_sets.SETS[name]
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
         details = {"test_split": known.test_split} if known.test_split else {}
+        licence = known.licence
     else:
-        blank = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
+        blank = functools.partial(Preprocess, mean=(0.0,), std=(1.0,), border=0.0, fit=fit)
+        image_size = None if image_size == AUTO else image_size
         splits, name, classes, notes, warnings, sizes = folders.load(name, seed, image_size, blank, skip_unreadable)
         input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
         details = {"original_sizes": _original_sizes(sizes)}
+        licence = OWN
     shape = tuple(splits["train"].features["image"].shape[1:])
     features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
-    info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment, **details})
+    details = {"flip": flip, "augment": augment, **details}
+    info = Info(name, source, features, counts(splits), details, licence)
     preprocess = Preprocess.of(splits["train"].features["image"], input_shape or shape, fit)
     facts = Pictures(compared="original_sizes" in details)
     return Splits(**splits, info=info, preprocess=preprocess, notes=notes, warnings=warnings, facts=facts)

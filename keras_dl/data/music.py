@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import own_files, prepared
-from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.data.facts import Facts, counted, sizes
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
@@ -31,6 +31,16 @@ SETS = {
     "nottingham": f"{_STANDARD}: folk tunes with chords",
     "musedata": f"{_STANDARD}: orchestral and piano music",
     "piano_midi": f"{_STANDARD}: classical piano music of piano-midi.de",
+}
+LICENCES = {  # the compositions are in the public domain, mostly; what is said here is of the files
+    "bach_chorales": (
+        "the music is in the public domain; some encodings of music21's corpus are not for commercial use (its "
+        "license.txt)"
+    ),
+    "jsb_chorales": "none is stated; the music is in the public domain",
+    "nottingham": "none is stated; the tunes are mostly in the public domain",
+    "musedata": "for research only",
+    "piano_midi": "CC BY-SA 3.0 DE",
 }
 # (time steps per quarter note, quarter notes per minute). A step is a quarter note in jsb_chorales (Huang's README of
 # its finer versions), an eighth in the other three standard sets (Walder 2016, "Symbolic Music Data Version 1.0").
@@ -74,7 +84,7 @@ def load(
     """
     notes = ()
     if name in SETS:
-        source = SETS[name]
+        source, licence = SETS[name], LICENCES[name]
         steps_per_beat, beats_per_minute = GRIDS[name]
         rolls = _standard(name, pieces)
         tempi = {part: [beats_per_minute] * len(rolls[part]) for part in rolls}
@@ -83,6 +93,7 @@ def load(
         rolls = {part: [piece.roll for piece in parts[part]] for part in parts}
         tempi = {part: [piece.beats_per_minute for piece in parts[part]] for part in parts}
         source, beats_per_minute = f"folder {name}", float(np.median(tempi["train"]))
+        licence = OWN
     rolls = {part: rolls[part][:pieces] for part in rolls}
     splits = {
         part: Examples(
@@ -95,7 +106,7 @@ def load(
     }
     grid = {"steps_per_beat": steps_per_beat, "beats_per_minute": beats_per_minute}
     features = {"roll": {"notes": NOTES, "lowest": LOWEST}, "beats_per_minute": {}}
-    info = Info(name, source, features, counts(splits), grid)
+    info = Info(name, source, features, counts(splits), grid, licence)
     warnings = tuple(_sentences_on_shared_pieces(rolls))
     return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes, warnings=warnings, facts=Pieces())
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Tuple, Whole, checked
 from keras_dl.data import dates, prepared
-from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.data.facts import Facts, counted, sizes, unigram_nats
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
@@ -29,6 +29,10 @@ with quiet_tensorflow():
 
 WHO = "pairs.load"  # the name of `load` in messages
 SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # name: (source, target) by default
+LICENCES = {
+    "dates": "Unicode License (CLDR)",
+    "multi30k": "for non-commercial research and education only (captions of Flickr30k)",
+}
 TESTS = ("test_2016", "test_2017")  # test splits of Multi30k
 DATES = 1000  # pairs in the validation split and in the test split
 SHARE, MOST = 0.05, 2000  # of the user's own pairs: validation, and as many for test
@@ -119,7 +123,7 @@ def load(
         )
     } | {"source_text": {}, "target_text": {}}
     details = {"sha256": _sha256(splits), "dropped": dropped, "skipped": skipped}
-    info = Info(name, origin, features, counts(splits), details)
+    info = Info(name, origin, features, counts(splits), details, OWN if target is not None else LICENCES[base])
     notes = tuple(notes)
     return Splits(**splits, info=info, preprocess=subwords, notes=notes, warnings=warnings, facts=Pairs(longest))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, checked
 from keras_dl.data import prepared, text_files
-from keras_dl.data.examples import PARTS, Examples, Info, Splits, counts
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Splits, counts
 from keras_dl.data.facts import Facts, sizes, unigram_nats
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
@@ -42,12 +42,14 @@ PYTHON = {
 class _Set:
     source: str
     level: str  # the unit in which results on the set are published
+    licence: str
 
 
+PTB = "for research only: no open licence, an extract of the Linguistic Data Consortium's Treebank"
 SETS = {
-    "python": _Set(f"standard library of CPython {platform.python_version()}", "character"),
-    "ptb": _Set("Penn Treebank: Marcus et al. 1993, Mikolov et al. 2010", "word"),
-    "tiny_shakespeare": _Set("Karpathy 2015", "character"),
+    "python": _Set(f"standard library of CPython {platform.python_version()}", "character", "PSF License 2"),
+    "ptb": _Set("Penn Treebank: Marcus et al. 1993, Mikolov et al. 2010", "word", PTB),
+    "tiny_shakespeare": _Set("Karpathy 2015", "character", "public domain"),
 }
 
 
@@ -84,7 +86,7 @@ def load(
         texts, known, notes, warnings = (_python() if name == "python" else _of_tfds(name)), SETS[name], (), ()
     else:
         name, texts, notes, warnings = text_files.load(name, SETS)
-        known = _Set(f"text {name}", "character")
+        known = _Set(f"text {name}", "character", OWN)
     level = known.level if level == "auto" else level
     tokens = Tokens.of(texts["train"], level, vocabulary_size)
     streams = {part: _stream(tokens, text) for part, text in texts.items()}
@@ -94,7 +96,7 @@ def load(
     sha256 = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
     features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
-    info = Info(name, known.source, features, counts(examples), {"sha256": sha256})
+    info = Info(name, known.source, features, counts(examples), {"sha256": sha256}, known.licence)
     sentences = [  # not for words of train: those beyond the vocabulary's size are unknown on purpose
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]

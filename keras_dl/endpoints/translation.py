@@ -44,6 +44,10 @@ BEYOND = 50  # how many tokens longer than its source a translation may be (arXi
 PAD, BOS, EOS, UNK = range(4)
 NEVER = (PAD, BOS, UNK)  # tokens that a translation never has
 MANY = 100  # sentences whose translation is announced if it takes long
+STRINGS = (
+    "a translation model goes from strings to strings, and neither format has the operations that cut a sentence into "
+    "sub-words"
+)
 
 
 def translation(model, subwords, example, *, width=5, length_penalty=0.6):
@@ -83,6 +87,7 @@ def translation(model, subwords, example, *, width=5, length_penalty=0.6):
         {"source": source, "length_penalty": Number("float32", length_penalty)},
         outputs,
         limits=most["translate"],
+        portable=STRINGS,
     )
     numbers = {
         "temperature": Number("float32", 1.0), "top_k": Number("int32", 0), "top_p": Number("float32", 1.0),

@@ -18,6 +18,7 @@ from keras_dl.training.progress import Progress, TimeLeft, write_history
 from keras_dl.training.steps import Steps, stream
 from keras_dl.training.variables import assign, floats, learning_rates, values_of
 from keras_dl.waiting import waiting
+from keras_dl.weight_names import named_weights
 
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))  # (upper bound of a step's seconds, steps per block)
 TIMED = 6  # single steps that are timed to choose the length of a block
@@ -133,6 +134,8 @@ class Loop:
         self.callbacks.on_train_begin()
         if saved_state:
             self._restore(*saved_state)
+        if self.checkpoint:
+            self.run.note("monitor", {"name": self.monitor, "mode": "min" if self.sign > 0 else "max"})
         stops = any(isinstance(callback, keras.callbacks.EarlyStopping) for callback in self.callbacks.callbacks)
         time_left = TimeLeft(self.epoch, epochs, at_most=stops)
         with signals.Signals(self.run, self.checkpoint) as stop:
@@ -170,7 +173,8 @@ class Loop:
         if self.keep == "best" and self.best_weights:
             assign(self.model.weights, self.best_weights)
         with waiting(FINISHING) if verbose else contextlib.nullcontext():
-            self.callbacks.on_train_end()  # after `assign`: callbacks see the final weights
+            # After `assign`: callbacks see the final weights, and learn of which epoch they are.
+            self.callbacks.on_train_end({"epoch": self._kept_epoch()})
         return self.history
 
     def _check_monitors(self, names, evaluation, saved_state):
@@ -239,6 +243,14 @@ class Loop:
         if self.best is None or value < self.best:
             self.best, self.best_weights = value, values_of(self.model.weights)
 
+    def _kept_epoch(self):
+        """The epoch, from 1, whose weights the model ends with; with average_last the last of those averaged."""
+        if self.keep != "best" or not self.history:
+            return self.epoch
+        values = [self.sign * value for value in self.history[self.monitor]]
+        values = [math.inf if math.isnan(value) else value for value in values]
+        return 1 + values.index(min(values))
+
     def _choose_block(self, size, seconds):
         """Time the first single steps; from the fastest of them choose the length of all further blocks of the run."""
         if self.block is not None:
@@ -263,9 +275,15 @@ class Loop:
             arrays |= {f"callback/{i}/{name}": value for name, value in held.items()}
         state = {
             "epoch": self.epoch, "step": self.step, "history": self.history, "best": self.best,
-            "stopped": bool(self.model.stop_training), "callbacks": states,
+            "stopped": bool(self.model.stop_training), "callbacks": states, "names": self._names(),
         }  # fmt: skip
         checkpoints.write(self.run.checkpoints, self.epoch, self.step, arrays, state)
+
+    def _names(self):
+        """The names of the weights among the arrays variable/0, ... and best/0, ...; "" for all other variables."""
+        names = {id(variable): name for name, variable in named_weights(self.model)}
+        lists = {"variable": checkpoints.variables(self.model), "best": self.model.weights}
+        return {kind: [names.get(id(variable), "") for variable in variables] for kind, variables in lists.items()}
 
     def _checkpoint(self):
         """(arrays, state) of the newest checkpoint that fits this model, these callbacks and this data, or None."""
@@ -281,15 +299,26 @@ class Loop:
     def _restore(self, arrays, state):
         assign(checkpoints.variables(self.model), restoring.numbered(arrays, "variable/"))
         self.best_weights, self.best = restoring.numbered(arrays, "best/"), state["best"]
-        self.history, self.model.stop_training = state["history"], state["stopped"]
+        self.history = state["history"]
         for i, callback in enumerate(self.callbacks.callbacks):
             restoring.set_callback_state(callback, state["callbacks"][i], restoring.below(arrays, f"callback/{i}/"))
             if hasattr(callback, "purge"):
                 callback.purge(self.epoch)
         write_history(self.run, self.history)
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch + 1}"
-        where = "does not go on: it stopped by itself" if state["stopped"] else f"goes on at {where}"
+        self.model.stop_training = state["stopped"] and not self._has_more_patience(state["callbacks"])
+        where = "does not go on: it stopped by itself" if self.model.stop_training else f"goes on at {where}"
         self.run.say(f"{self.run.path.name}: {where}")
+
+    def _has_more_patience(self, saved):
+        """Whether early stopping ended the run at the checkpoint, and would not do so with today's patience.
+
+        Args:
+            saved: the states of the callbacks in the checkpoint.
+        """
+        stopping = [c for c in self.callbacks.callbacks if isinstance(c, keras.callbacks.EarlyStopping)]
+        impatient = [state for state in saved if state.get("stopped_epoch") and state["wait"] >= state["patience"]]
+        return bool(impatient) and all(callback.wait < callback.patience for callback in stopping)
 
 
 def _number(name, value):

@@ -33,7 +33,6 @@ class Config(settings.Training):
     class_weight: Literal["none", "balanced"] = "none"  # balanced: all classes have the same total weight
     # auto: that of the data set's recipe; own data: crop, and flip if mirrored pictures keep their classes
     augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"
-    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
 
 def main(argv=None):
@@ -81,7 +80,11 @@ def main(argv=None):
         )
         return model
 
+    def endpoints_of(model):
+        return dl.export.classifier(model, preprocess, info.classes, splits.validation.features["image"][:8])
+
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried)
     run = runs.start(
         hardware,
         app=APP,
@@ -90,6 +93,7 @@ def main(argv=None):
         notes=splits.notes,
         origin=dl.initializing.start_from(config, APP, tried, labels=info.classes),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
@@ -99,28 +103,32 @@ def main(argv=None):
     ]
     dl.training.fit(model, train, validation, run, callbacks=callbacks, **config.of_fit())
 
-    report = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
-    run.say(dl.summaries.report_table(report))
-    pictures = splits.test.features["image"]
+    result = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
+    run.say(dl.summaries.report_table(result))
+    metrics, pictures = result["metrics"], splits.test.features["image"]
+    dl.describing.show_test(run, splits, metrics)
+    sections = [dl.reports.Classification(result, Image(preprocess), pictures)]
+    report = dl.reports.Report(run, config, model, splits, metrics, sections)
     folder = dl.export.save(
         model,
         run,
-        endpoints=dl.export.classifier(model, preprocess, info.classes, pictures[:8]),
-        metrics=report["metrics"],
+        endpoints=endpoints_of(model),
+        metrics=metrics,
         formats=config.formats,
-        card={"data": info.config(), "hyperparameters": arguments.of(best)},
+        card={"data": info.config(), "hyperparameters": arguments.of(best), **report.for_card()},
     )
     files = Image(preprocess).write_all(pictures[:5], run.samples / "test.png")
-    arguments.show(run, best, report["metrics"])
-    run.finish(report["metrics"])
-    commands.following(
+    arguments.show(run, best, metrics)
+    following = commands.following(
         run,
         __file__,
         predict=[[folder, files[0]]],
         searched=arguments.words(best) if config.trials else None,
         data=commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images"),
     )
-    return report["metrics"]
+    report.write(following)
+    run.finish(metrics)
+    return metrics
 
 
 if __name__ == "__main__":

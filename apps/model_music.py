@@ -82,7 +82,23 @@ def main(argv=None):
         )
         return model
 
+    steps_per_beat = info.details["steps_per_beat"]
+    piece = next(iter(splits.validation.features["roll"]))
+    prime = piece[: BEATS * steps_per_beat]
+    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
+
+    def endpoints_of(network):
+        return dl.export.polyphony(
+            network,
+            preprocess,
+            prime[None].repeat(2, 0),
+            steps_per_beat=steps_per_beat,
+            beats_per_minute=rolls.beats_per_minute,
+            length=config.sample_beats * steps_per_beat,
+        )
+
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried.network)
     run = runs.start(
         hardware,
         app=APP,
@@ -91,6 +107,7 @@ def main(argv=None):
         notes=splits.notes,
         origin=dl.initializing.start_from(config, APP, tried),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -98,24 +115,17 @@ def main(argv=None):
     pieces = f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {pieces}")
 
-    steps_per_beat = info.details["steps_per_beat"]
-    piece = next(iter(splits.validation.features["roll"]))
-    prime = piece[: BEATS * steps_per_beat]
-    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
-    endpoints = dl.export.polyphony(
-        model.network,
-        preprocess,
-        prime[None].repeat(2, 0),
-        steps_per_beat=steps_per_beat,
-        beats_per_minute=rolls.beats_per_minute,
-        length=config.sample_beats * steps_per_beat,
-    )
+    endpoints = endpoints_of(model.network)
     generate = endpoints["generate"].traced()
 
-    def show():
+    def sample():
+        """(a prime that the model continues, and the piece that it is from; their titles)."""
         roll = generate(prime=prime[None], seed=config.seed)["roll"][0]
         titles = [f"the first {BEATS} beats of a piece, continued by the model", "the piece, of the validation split"]
-        rolls.summary("sample", [roll, piece[: len(roll)]], titles)
+        return [roll, piece[: len(roll)]], titles
+
+    def show():
+        rolls.summary("sample", *sample())
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -123,22 +133,34 @@ def main(argv=None):
     ]
     dl.training.fit(model, train, validation, run, monitor="val_nats", callbacks=callbacks, **config.of_fit())
 
-    metrics = {"nats": dl.training.evaluate(model, test, run)["nats"]}  # the test split is read here, once
+    whole, by_piece = (
+        dl.sequences.SequenceModel(model.network),
+        dl.objectives.NatsOfParts("bernoulli", len(splits.test)),
+    )
+    whole.compile(loss=dl.objectives.SequenceLoss("bernoulli"), weighted_metrics=[by_piece])
+    metrics = {"nats": dl.training.evaluate(whole, test)["nats"]}  # the test split is read here, once
     run.say(f"test: {metrics['nats']:.4f} nats a time step")
-    card = {"data": info.config(), "hyperparameters": arguments.of(best)}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    dl.describing.show_test(run, splits, metrics)
+    sections = [
+        dl.reports.Likelihood(*by_piece.parts(), parts="pieces", step="time step"),
+        dl.reports.Samples(rolls, *sample()),
+    ]
+    report = dl.reports.Report(run, config, model.network, splits, metrics, sections, monitor="val_nats")
+    card = {"data": info.config(), "hyperparameters": arguments.of(best), **report.for_card()}
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     rolls.write(prime, run.samples / "prime.mid")
-    rolls.write(generate(prime=prime[None], seed=config.seed)["roll"][0], run.samples / "sample.mid")
+    rolls.write(sample()[0][0], run.samples / "sample.mid")
     arguments.show(run, best, metrics)
-    run.finish(metrics)
     played = [folder, run.samples / "prime.mid"]
-    commands.following(
+    following = commands.following(
         run,
         __file__,
         predict=[[*played, "--endpoint", "generate", "--set", "seed=1", "--out", "played_on.mid"], played],
         searched=arguments.words(best) if config.trials else None,
         data=commands.other_data(config.dataset, "path/to/my/midi"),
     )
+    report.write(following)
+    run.finish(metrics)
     return metrics
 
 

@@ -19,9 +19,10 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
+from keras_dl.features.text import Text
 from keras_dl.imports import tensorflow as tf  # imported when it is first used
 
 APP = "model_text"
@@ -30,6 +31,8 @@ APP = "model_text"
 SIZES = {"character": (1, 256, 64), "word": (2, 200, 200)}
 TEST_STEPS = 1000  # steps per batch of the test text, which is one sequence
 GENERATE = ["--endpoint", "generate", "--set", "temperature=0.7"]
+BLOCK = 100  # tokens of the blocks of the test text that are resampled for intervals
+TEMPERATURES = (0.5, 1.0)  # of the samples that are shown
 GAP = 50  # tokens of each continuation for the exposure gap, and of the text before it
 
 
@@ -122,6 +125,7 @@ def main(argv=None):
         return dl.export.language_model(network, tokens, prime=prime, length=length)
 
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried.network)
     most = endpoints_of(tried.network)["generate"].limits["tokens"]
     given = len(tokens.encode([prime]).flat_values)
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
@@ -134,6 +138,7 @@ def main(argv=None):
         notes=notes,
         origin=dl.initializing.start_from(config, APP, tried, labels=tokens.vocabulary, called="tokens"),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -148,8 +153,8 @@ def main(argv=None):
         return text.decode(errors="replace")
 
     def show():
-        for temperature in (0.5, 1.0):
-            tf.summary.text(f"temperature {temperature}", "```\n" + sample(temperature) + "\n```")
+        for temperature in TEMPERATURES:
+            tf.summary.text(f"temperature {temperature}", markdown.escaped(sample(temperature)))
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -157,30 +162,39 @@ def main(argv=None):
     ]
     dl.training.fit(model, train, validation, run, monitor="val_nats", callbacks=callbacks, **config.of_fit())
 
-    whole = dl.sequences.SequenceModel(model.network, batch_size=1)
-    whole.compile(loss=dl.objectives.SequenceLoss("categorical"), weighted_metrics=measures())
-    metrics = dl.training.evaluate(whole, batches(splits.test, 1, TEST_STEPS), run)  # the test split is read here, once
+    whole, test = dl.sequences.SequenceModel(model.network, batch_size=1), batches(splits.test, 1, TEST_STEPS)
+    by_block = dl.objectives.NatsOfParts("categorical", test.steps() * -(-TEST_STEPS // BLOCK), BLOCK)
+    whole.compile(loss=dl.objectives.SequenceLoss("categorical"), weighted_metrics=[by_block, *measures()[1:]])
+    metrics = dl.training.evaluate(whole, test, run)  # the test split is read here, once
     metrics.pop("loss")
     gap = dl.sequences.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    dl.describing.show_test(run, splits, metrics)
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
-    card = {"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    written = {f"begins with {prime!r}, temperature {temperature}": sample(temperature) for temperature in TEMPERATURES}
+    sections = [
+        dl.reports.Likelihood(*by_block.parts(), parts=f"blocks of {BLOCK} {tokens.level}s", step=tokens.level),
+        dl.reports.Samples(Text(), written.values(), written),
+    ]
+    report = dl.reports.Report(run, config, model.network, splits, metrics, sections, monitor="val_nats")
+    card = {"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap, **report.for_card()}
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
     arguments.show(run, best, metrics)
-    run.finish(metrics)
     given = words.as_input(prime)
-    commands.following(
+    following = commands.following(
         run,
         __file__,
         predict=[[*flags, folder, *given] for flags in (GENERATE, [])] if given else [],
         searched=arguments.words(best) if config.trials else None,
         data=commands.other_data(config.dataset, "path/to/my/text"),
     )
+    report.write(following)
+    run.finish(metrics)
     return metrics
 
 

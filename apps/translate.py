@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
@@ -146,6 +146,7 @@ def main(argv=None):
         return translate(pairs["source_text"], pairs["source"].lengths), references
 
     tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, lambda model: of_model(model)[0], tried)
     _, translate = of_model(tried)
     for part in (splits.validation, splits.test):  # refuse now what could not be translated after the training
         translate.check(part.features["source_text"], part.features["source"].lengths, info.name)
@@ -161,6 +162,7 @@ def main(argv=None):
         notes=splits.notes,
         origin=dl.initializing.start_from(config, APP, tried, labels=subwords.pieces, called="sub-words"),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -168,7 +170,7 @@ def main(argv=None):
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
     _, translate = of_model(model)
-    with_attention = model.with_attention() if hasattr(model, "with_attention") else None
+    attention = dl.samples.attention_function(model, subwords)
 
     def bleu(_):
         few = splits.validation.take(slice(SCORED)).features
@@ -178,10 +180,10 @@ def main(argv=None):
         sources = [text.decode() for text in shown["source_text"]]
         hypotheses, references = translated(translate, shown)
         rows = zip(sources, references, hypotheses, strict=True)
-        tf.summary.text("source, reference, translation", "\n\n".join("  \n".join(row) for row in rows))
-        if with_attention is not None:
-            attention = dl.samples.attention_of(with_attention, subwords, sources[0], hypotheses[0])
-            sentences.alignment_summary("alignment", **attention)
+        table = markdown.table(["source", "reference", "translation"], rows)
+        tf.summary.text("translations of the validation split", table)
+        if attention is not None:
+            sentences.alignment_summary("attention", **attention(sources[0], hypotheses[0]))
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -200,19 +202,25 @@ def main(argv=None):
     signature = scores.pop("signature")
     metrics = {"nats": losses["nats"], "perplexity": losses["perplexity"], **scores}
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()) + f"  ({signature})")
+    dl.describing.show_test(run, splits, metrics)
     run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
+    sources = [text.decode() for text in splits.test.features["source_text"]]
+    sections = [dl.reports.Translation(sources, references, hypotheses, attention)]
+    report = dl.reports.Report(run, config, model, splits, metrics, sections, monitor="val_nats")
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature}
-    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card)
+    card |= report.for_card()
+    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     arguments.show(run, best, metrics)
-    run.finish(metrics)
     sentence = words.as_input(example[0][0])
-    commands.following(
+    following = commands.following(
         run,
         __file__,
         predict=[[folder, *sentence]] if sentence else [],
         searched=arguments.words(best) if config.trials else None,
         data=[] if config.source else [["--source", "my.en", "--target", "my.de"]],
     )
+    report.write(following)
+    run.finish(metrics)
     return metrics
 
 

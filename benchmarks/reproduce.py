@@ -16,8 +16,6 @@ import datetime
 import importlib.metadata
 import json
 import math
-import os
-import platform
 import re
 import shlex
 import subprocess
@@ -109,16 +107,6 @@ def write_docs():
             _drawer(name)(json.loads(_curves(name).read_text()), _picture(name))
 
 
-def machine():
-    """What a time depends on: the processor's model, cores that this process may use, memory."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists() and (line := re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)):
-        model = line[1].strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
-
-
 def _measure(name, command, rows):
     commit = _clean_commit()
     print(f"python {command}", flush=True)
@@ -131,8 +119,8 @@ def _measure(name, command, rows):
     versions = provenance.versions() | packages
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     shared = {
-        "command": f"python {command}", "commit": commit, "seed": SEED, "machine": machine(), "versions": versions,
-        "date": date, "seconds": round(seconds, 1),
+        "command": f"python {command}", "commit": commit, "seed": SEED, "machine": provenance.machine(),
+        "versions": versions, "date": date, "seconds": round(seconds, 1),
     }  # fmt: skip
     lines = []
     for row in rows:

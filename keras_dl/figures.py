@@ -3,6 +3,11 @@
 import io
 import warnings
 
+from keras_dl.errors import printable
+
+DPI = 100  # pixels of a figure's inch
+LONGEST = 28  # characters of a name in a figure
+
 
 def figure_of(width, height):
     """An empty figure of a size in inches."""
@@ -11,10 +16,22 @@ def figure_of(width, height):
     return Figure((width, height), layout="constrained")
 
 
+def plain(text, most=LONGEST):
+    """An untrusted text, such as a class's name, for a figure: escaped, not read as mathematics, and not too long."""
+    text = printable(str(text))
+    return (text if len(text) <= most else f"{text[: most - 1]}\u2026").replace("$", r"\$")
+
+
 def png(figure):
     """A matplotlib figure as PNG bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
+
     file = io.BytesIO()
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of a class name with letters that matplotlib's fonts lack
-        figure.savefig(file, format="png", dpi=100)
+        canvas.draw()  # once; figure.savefig would lay it out and draw it twice
+    imsave(file, canvas.buffer_rgba(), format="png", dpi=DPI)
     return file.getvalue()

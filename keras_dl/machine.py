@@ -11,6 +11,7 @@ import re
 
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import waiting
 
 
 @dataclasses.dataclass
@@ -50,7 +51,7 @@ def prepare(settings):
             already computed on other devices in this process.
     """
     settings.validate()
-    with quiet_tensorflow():
+    with waiting("loading TensorFlow ..."), quiet_tensorflow():
         import keras
         import tensorflow as tf
     try:

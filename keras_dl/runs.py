@@ -6,6 +6,7 @@ config.json. This module imports TensorFlow only inside functions.
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ OPTIMIZER_BEFORE = {
 }  # fmt: skip
 # Settings that may differ on a resume: they do not change the results of the steps.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
+TRIALS = "variants"  # folder of the trials, which TensorBoard lists by name: below train and validation
 
 
 @dataclasses.dataclass
@@ -52,14 +54,16 @@ class Run:
     resumed: bool = False
     command: str = ""
     throwaway: bool = False  # its folder is deleted when the process ends (a smoke test's)
-    logs: Path | None = None  # TensorBoard's folder if it is not path/tensorboard (a trial's)
+    logs: Path | None = None  # folder of TensorBoard's events if it is not that of the run (a trial's)
     lock: locks.Lock | None = None  # on `path`, until the run is finished or the process ends
     origin: object = None
     models: weakref.WeakSet | None = None  # the models that `build` made; None: training.fit accepts any model
 
     @property
     def tensorboard(self):
-        return _folder(self.logs or self.path / "tensorboard")
+        """The folder whose sub-folders have events for TensorBoard: the run's own, so that their names are short."""
+        earlier = self.path / "tensorboard"  # of a run that was made when they had a folder of their own
+        return _folder(self.logs or (earlier if earlier.is_dir() else self.path))
 
     @property
     def checkpoints(self):
@@ -82,7 +86,7 @@ class Run:
         return dataclasses.replace(
             self,
             path=self.tuner / "trials" / f"{number:03d}",
-            logs=self.tensorboard / "trials" / f"{number:03d}",
+            logs=self.tensorboard / TRIALS / f"{number:03d}",
             seed=self.seed + 1000 * (number + 1),
             resumed=False,
         )
@@ -135,6 +139,7 @@ class Run:
 
     def finish(self, metrics):
         """Write finished.json with the test metrics {name: float}, and release the lock."""
+        self.note("ended", _now())
         done = {"metrics": metrics} | {name: self.settings[name] for name in ("epochs",) if name in self.settings}
         write_atomic(self.path / "finished.json", json.dumps(done, indent=2))
         if self.lock is not None:
@@ -213,8 +218,11 @@ def start(machine, *, app, name, data=None, notes=(), origin=None):
     )  # fmt: skip
     if settings.resume:
         resuming.go_on(path, asked)
+        before = records.read(path / "config.json", records.Config).get("started")
+        if before:  # runs of earlier versions do not say when they were started
+            run.note("started", [*before, _now()])
     else:
-        config = {"settings": asked, "command": run.command, "versions": provenance.versions()}
+        config = {"settings": asked, "command": run.command, "started": [_now()], **provenance.of_process()}
         config |= {} if data is None else {"data": data}
         config |= {} if origin is None else {"origin": origin.note}
         notes = (*notes, *([] if origin is None else [origin.sentence]))
@@ -259,6 +267,10 @@ def run_to_resume(root, app, which):
     if not open_runs:
         raise UserError(f"--resume: no unfinished run in {runs}.")
     return max(open_runs, key=lambda p: (p / "config.json").stat().st_mtime_ns)
+
+
+def _now():
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _folder(path):
@@ -317,6 +329,15 @@ def settings_of(path):
     if "settings" not in config:
         raise UserError(f"{path / 'config.json'} is damaged: it has no settings.")
     return _grouped(config["settings"])
+
+
+def flat_settings(settings):
+    """The settings in a config.json as {name: value}, in today's form and without groups.
+
+    >>> flat_settings({"seed": 0, "optimizer": {"name": "adam", "learning_rate": 0.1}})
+    {'seed': 0, 'optimizer': 'adam', 'learning_rate': 0.1}
+    """
+    return _flat(_grouped(settings))
 
 
 def chosen(path):

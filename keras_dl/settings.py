@@ -25,6 +25,7 @@ from keras_dl.arguments import AUTO, Number, OneOf, OrAuto, Seed, Whole
 LONGEST = 300  # longest message of tyro, in characters
 LONGEST_WORD = 5000  # longest word of a command line that is searched in such a message
 NEWEST = "newest"  # what a bare --resume means
+ADDED = ("formats",)  # fields that runs of earlier versions lack; they have their defaults
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -130,7 +131,8 @@ class Training(Common):
     # with --keep last: use the mean of the weights of this many last epochs; 0: no mean
     average_last: Annotated[int, Whole(0, 1000)] = 0
     save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint, in minutes
-    histograms: bool = False  # write histograms of the weights for TensorBoard
+    histograms: bool = False  # for TensorBoard: histograms of the weights, and norms of every layer
+    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
     def validate(self, group=""):
         super().validate(group)
@@ -186,7 +188,7 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
         folder = runs.run_to_resume(config.out, app, config.resume)
         before = runs.settings_of(folder)
         known, where = [field.name for field in dataclasses.fields(config_class)], f"{folder / 'config.json'}: settings"
-        if missing := [name for name in known if name not in before]:
+        if missing := [name for name in known if name not in before and name not in ADDED]:
             raise errors.UserError(
                 f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
             )
@@ -372,6 +374,19 @@ def flags(config, values):
     return shlex.join(words)
 
 
+def changed(config):
+    """{name: value} of the settings that differ from their defaults and bear on the result; groups as "group.name".
+
+    >>> changed(Training(seed=3, out="elsewhere", optimizer=Optimizer("sgd", 0.1)))
+    {'seed': 3, 'optimizer': 'sgd', 'learning_rate': 0.1}
+    """
+    return {
+        _short(name): list(value) if isinstance(value, tuple) else value
+        for name, value, default in _flat(config)
+        if value != default and name not in ("out", "resume", "smoke")
+    }
+
+
 def flag_of(name, group=""):
     """The flag of a field; `group` is the name of its group of flags, or "".
 
@@ -441,6 +456,14 @@ def _flat(config):
                 yield f"{field.name}.{inner.name}", getattr(value, inner.name), default
         else:
             yield field.name, value, field.default
+
+
+def _short(name):
+    """The name of a setting without its group, if that is the optimizer's: "optimizer.name" is "optimizer"."""
+    group, _, inner = name.rpartition(".")
+    if group != SHORT:
+        return name
+    return SHORT if inner == "name" else inner
 
 
 def _names(config_class):

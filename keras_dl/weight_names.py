@@ -10,9 +10,8 @@ def named_weights(model):
     A name consists of the names of the layers that contain the weight, from the outermost on, and the weight's own:
     "encoder/forward_gru#1/kernel". (Keras' variable.path is another one after a model was saved and loaded.) Layers
     without a name of their own, which Keras numbers over a whole process ("dense_7"), are numbered within this model.
-    If two weights have the same name, the second has "@2" at its end. The names of a wrapper, such as
-    sequences.SequenceModel, are those of its network. Variables of the model itself, such as carried states, are left
-    out.
+    If two weights have the same name, the second has "@2" at its end. A wrapper such as sequences.SequenceModel is
+    left out: its names are those of its network. So are variables of the model itself, such as carried states.
     """
     network = network_of(model)
     names = _names_below(network, "", _own_numbers(network), {})

@@ -48,7 +48,9 @@ def splits_of(app, count=60, own=True):
         return data.Examples(dict.fromkeys(("roll", "source", "target"), ragged))
 
     features = {"label": {"classes": ("a", "b", "c")}} if app == "classify_images" else {}
-    info = data.Info("mine", "folder mine", features, {}, {"flip": True, "augment": "crop"}, own=own)
+    info = data.Info(
+        "mine", "folder mine", features, {}, {"flip": True, "augment": "crop"}, data.examples.OWN if own else ""
+    )
     parts = {"train": part(count), "validation": part(max(1, count // 10)), "test": part(max(1, count // 10))}
     return data.Splits(**parts, info=info, preprocess=None)
 

@@ -352,7 +352,7 @@ def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkey
     commands.following(run, tmp_path / "app.py", predict=[ask], searched=["--trials", "0"], data=more)
     lines = re.findall(r"^  (.*)$", capsys.readouterr().out, re.MULTILINE)
     assert [shlex.split(line)[1:] for line in lines] == [
-        ["-m", "tensorboard.main", "--logdir", "run/tensorboard"],
+        ["-m", "tensorboard.main", "--logdir", "run"],
         ["-m", "keras_dl", "predict", "my runs/1", 'say "it\'s"'],
         ["app.py", "--trials", "0"],
         ["app.py", "--dataset", "x y"],

@@ -221,6 +221,17 @@ def test_a_run_whose_config_lacks_a_setting_is_not_resumed_with_a_default(tmp_pa
             settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
 
 
+def test_a_run_of_before_a_flag_was_added_is_resumed_with_its_default(tmp_path):
+    before = tmp_path / "runs" / "job" / "net-set-1"
+    before.mkdir(parents=True)
+    was = {name: value for name, value in dataclasses.asdict(settings.Training(epochs=7)).items() if name != "formats"}
+    (before / "config.json").write_text(json.dumps({"settings": was}))
+    again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+    assert (again.epochs, again.formats) == (7, ())
+    again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path), "--formats", "onnx"], app="job")
+    assert again.formats == ("onnx",)
+
+
 def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     made = tmp_path / "runs" / "job" / "net-set-1"
     made.mkdir(parents=True)

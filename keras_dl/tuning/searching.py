@@ -27,14 +27,14 @@ def search(
 ):
     """Try hyperparameters and return the best; on a resumed run, continue after the last trial of the journal.
 
-    Trial n runs under run.trial(n), with its own seed and TensorBoard folders. A trial whose model cannot be built,
+    Trial n runs under run.trial(n), with its own seed and a TensorBoard folder. A trial whose model cannot be built,
     diverges or runs out of memory is recorded as failed, and the search continues.
 
     Args:
         compiled: compiled(hp) -> a compiled model; it draws hyperparameters from hp, a keras_tuner.HyperParameters.
         train, validation: data.Batches.
-        run: the runs.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams to run.tensorboard /
-            "hparams".
+        run: the runs.Run; files go to run.tuner, curves and rows of HParams to run.tensorboard / "variants", a folder a
+            trial.
         trials: largest number of trials; 0 returns the defaults at once. The search ends earlier if there are no other
             values to try.
         tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
@@ -71,7 +71,7 @@ def _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, 
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
     attempts = Trials(compiled, train, validation, run, epochs, monitor, mode, measure, arguments)
-    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space))
+    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space), trials)
     journal = attempts.records
     if len(journal) < trials:
         run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")

@@ -1,7 +1,7 @@
 """What one's own earlier model is worth: row cifar_folder_init of table own_data.
 
     python benchmarks/own_data_init.py --json FILE
-    python benchmarks/own_data_init.py --pilot                # a small earlier model, in a few minutes
+    python benchmarks/own_data_init.py --pilot                # small models, in a few minutes
 
 A ResNet-20 is trained on all pictures of five CIFAR-10 classes and exported. Then the app is run twice on the folder of
 row cifar_folder, 100 pictures of each of the five other classes, with the same command: as it stands, and with --init
@@ -22,13 +22,14 @@ import own_data
 
 from keras_dl import imports, settings
 
-MODEL = "--model resnet_cifar --set depth=20"
+MODEL = "--model resnet_cifar --set depth={depth}"
 # The earlier model: some twelve minutes on two cores.
 EARLIER = (
     "--trials 0 --epochs {epochs} --batch-size 128 --optimizer nesterov --learning-rate 0.1 --schedule onecycle "
     "--weight-decay 0.0005 --augment crop_flip --keep last"
 )
-EPOCHS, PILOT_EPOCHS = 12, 10
+DEPTH, EPOCHS = 20, 12
+PILOT_DEPTH, PILOT_EPOCHS = 8, 6
 PILOT_TRAIN, PILOT_TEST = 1000, 200  # pictures a class
 
 
@@ -40,7 +41,7 @@ def main(argv=None):
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--json", type=Path, help="write the result there")
-    parser.add_argument("--pilot", action="store_true", help="an earlier model of fewer pictures")
+    parser.add_argument("--pilot", action="store_true", help="smaller models, fewer pictures of the earlier one")
     parser.add_argument("--flags", default="", help="further flags of the two runs on the folder")
     asked = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="keras_dl-own-data-") as folder:
@@ -55,10 +56,11 @@ def gain(place, pilot=False, flags=()):
     folder = own_data.cifar_folder(place / "folder")
     others = write_others(place / "others", *((PILOT_TRAIN, PILOT_TEST) if pilot else (None, None)))
     recipe = EARLIER.format(epochs=PILOT_EPOCHS if pilot else EPOCHS)
-    earlier = _run(place / "earlier", ["--dataset", str(others), *recipe.split()])
+    model = MODEL.format(depth=PILOT_DEPTH if pilot else DEPTH).split()
+    earlier = _run(place / "earlier", [*model, "--dataset", str(others), *recipe.split()])
     (export,) = (place / "earlier" / "saved_models").iterdir()
-    without = _run(place / "without", [*folder.flags, *flags])
-    started = _run(place / "with", [*folder.flags, "--init", str(export), *flags])
+    without = _run(place / "without", [*model, *folder.flags, *flags])
+    started = _run(place / "with", [*model, *folder.flags, "--init", str(export), *flags])
     return {
         "metrics": {
             "gain": started["accuracy"] - without["accuracy"],
@@ -89,7 +91,7 @@ def write_others(folder, train, test):
 
 def _run(out, flags):
     """Run the app: {"accuracy" in percent, "seconds", "chosen", "origin"}, the last two as in its config.json."""
-    words = [*MODEL.split(), *flags, "--seed", str(own_data.SEED), "--out", str(out)]
+    words = [*flags, "--seed", str(own_data.SEED), "--out", str(out)]
     print(f"classify_images: {' '.join(words)}", flush=True)
     began = time.monotonic()
     done = subprocess.run([sys.executable, "apps/classify_images.py", *words], cwd=own_data.ROOT)

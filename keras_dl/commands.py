@@ -10,6 +10,9 @@ def following(run, app, *, predict=(), searched=None, data=()):
 
     Prints nothing if the run's folder is deleted at the end of the process.
 
+    Returns:
+        The commands, a list of lines.
+
     Args:
         run: the runs.Run.
         app: path of the app's file.
@@ -18,8 +21,6 @@ def following(run, app, *, predict=(), searched=None, data=()):
         searched: the flags that build the winner of a search again, a list of words; None if there was no search.
         data: list of lists of flags that select other data.
     """
-    if run.throwaway:
-        return
     app = Path(app).resolve()
     commands = [["-m", "tensorboard.main", "--logdir", run.tensorboard]]
     commands += [["-m", "keras_dl", "predict", *words] for words in predict]
@@ -29,7 +30,9 @@ def following(run, app, *, predict=(), searched=None, data=()):
         " ".join([python(), *(typed(w) if isinstance(w, Path) else shlex.quote(str(w)) for w in words)])
         for words in commands
     ]
-    run.say("\nNext:\n" + "\n".join(f"  {line}" for line in lines))
+    if not run.throwaway:
+        run.say("\nNext:\n" + "\n".join(f"  {line}" for line in lines))
+    return lines
 
 
 def other_data(used, *names):

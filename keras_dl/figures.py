@@ -5,6 +5,7 @@ import warnings
 
 from keras_dl.errors import printable
 
+DPI = 100  # pixels of a figure's inch
 LONGEST = 28  # characters of a name in a figure
 
 
@@ -23,8 +24,14 @@ def plain(text, most=LONGEST):
 
 def png(figure):
     """A matplotlib figure as PNG bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
+
     file = io.BytesIO()
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of a class name with letters that matplotlib's fonts lack
-        figure.savefig(file, format="png", dpi=100)
+        canvas.draw()  # once; figure.savefig would lay it out and draw it twice
+    imsave(file, canvas.buffer_rgba(), format="png", dpi=DPI)
     return file.getvalue()

@@ -19,7 +19,8 @@ class Arguments:
     """The builder's arguments as a function of a search's hyperparameters.
 
     Called with hp, a keras_tuner.HyperParameters, it returns {argument: value}. Only values that can change the result
-    are drawn: none that the user has set, and none that has no effect given those drawn before it.
+    are drawn: none that the user has set, and none that has no effect given those drawn before it. With --init nothing
+    is drawn: another architecture would leave most of the earlier weights behind.
 
     Args:
         config: the settings.Training of the run; values of its --set replace those of the space.
@@ -73,6 +74,8 @@ class Arguments:
         return shlex.split(settings.flags(dataclasses.replace(self.config, resume="", smoke=False), values))
 
     def _combined(self, hp):
+        if self.config.init:
+            hp = hp.untouched() if isinstance(hp, _Effective) else type(hp)()
         return self.space(hp) | self.chosen
 
 
@@ -86,6 +89,10 @@ class _Effective:
 
     def __init__(self, hp, outcomes):
         self._hp, self._possible, self._values = hp, outcomes, {}
+
+    def untouched(self):
+        """New hyperparameters, from which every draw gets its default value."""
+        return type(self._hp)()
 
     def __getattr__(self, name):
         if name not in ("Int", "Float", "Boolean", "Fixed"):

@@ -9,7 +9,7 @@ import math
 import keras
 import tensorflow as tf
 
-from keras_dl.arguments import OneOf, Share, Text, check, checked
+from keras_dl.arguments import OneOf, Share, Text, Whole, check, checked
 from keras_dl.distributions import Bernoulli, Categorical
 from keras_dl.errors import UserError
 
@@ -30,7 +30,7 @@ def categorical_nll(targets, logits):
     >>> round(float(categorical_nll([[2]], [[[0.0, 0.0, 0.0, 0.0]]])[0, 0]), 4)  # log 4
     1.3863
     """
-    return smoothed_nll(targets, logits, 0.0)
+    return _categorical("categorical_nll", targets, logits)
 
 
 def bernoulli_nll(targets, logits):
@@ -49,12 +49,7 @@ def bernoulli_nll(targets, logits):
     >>> round(float(bernoulli_nll([[[1, 0, 1]]], [[[0.0, 0.0, 0.0]]])[0, 0]), 4)  # 3 log 2
     2.0794
     """
-    targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
-    if not targets.shape.is_compatible_with(logits.shape):
-        raise ValueError(
-            f"bernoulli_nll: targets and logits must both be (B, T, D); got {targets.shape} and {logits.shape}."
-        )
-    return tf.reduce_sum(Bernoulli(logits).cross_entropy(targets), -1)
+    return _bernoulli("bernoulli_nll", targets, logits)
 
 
 def smoothed_nll(targets, logits, label_smoothing):
@@ -74,15 +69,26 @@ def smoothed_nll(targets, logits, label_smoothing):
     >>> round(float(smoothed_nll([[2]], [[[0.0, 0.0, 0.0, 0.0]]], 0.1)[0, 0]), 4)  # log 4, whatever the target
     1.3863
     """
+    return _categorical("smoothed_nll", targets, logits, label_smoothing)
+
+
+def _categorical(who, targets, logits, label_smoothing=0.0):
+    """smoothed_nll for the caller `who`, whose name an error has."""
     targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
     if not targets.shape.is_compatible_with(logits.shape[:-1]):
-        raise ValueError(
-            f"categorical_nll: targets must be (B, T) and logits (B, T, K); got {targets.shape} and {logits.shape}."
-        )
+        raise ValueError(f"{who}: targets must be (B, T) and logits (B, T, K); got {targets.shape} and {logits.shape}.")
     return Categorical(logits).cross_entropy(targets, label_smoothing)
 
 
-NLL = {"categorical": categorical_nll, "bernoulli": bernoulli_nll}
+def _bernoulli(who, targets, logits):
+    """bernoulli_nll for the caller `who`, whose name an error has."""
+    targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
+    if not targets.shape.is_compatible_with(logits.shape):
+        raise ValueError(f"{who}: targets and logits must both be (B, T, D); got {targets.shape} and {logits.shape}.")
+    return tf.reduce_sum(Bernoulli(logits).cross_entropy(targets), -1)
+
+
+NLL = {"categorical": _categorical, "bernoulli": _bernoulli}  # functions of the caller's name, targets and logits
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -132,8 +138,8 @@ class SequenceLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """The negative log-likelihood of each step: (B, T)."""
         if self.label_smoothing:
-            return smoothed_nll(y_true, y_pred, self.label_smoothing)
-        return NLL[self.nll](y_true, y_pred)
+            return _categorical("SequenceLoss", y_true, y_pred, self.label_smoothing)
+        return NLL[self.nll]("SequenceLoss", y_true, y_pred)
 
     def get_config(self):
         return {"nll": self.nll, "over": self.over, "label_smoothing": self.label_smoothing, "name": self.name}
@@ -168,7 +174,7 @@ class _MeanNLL(keras.metrics.Metric):
         return tf.cast(self.of_mean(mean), self.dtype)
 
     def of_steps(self, y_true, y_pred):
-        return NLL[self.nll](y_true, y_pred)
+        return NLL[self.nll](type(self).__name__, y_true, y_pred)
 
     def of_mean(self, mean):
         return mean
@@ -188,6 +194,54 @@ class NatsPerStep(_MeanNLL):
     """
 
     NAME = "nats"
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class NatsOfParts(NatsPerStep):
+    """NatsPerStep that also keeps the sums over parts of the sequences, such as for bootstrap intervals.
+
+    Args:
+        nll: "categorical" or "bernoulli".
+        parts: the largest number of parts, over all batches.
+        length: steps of a part; a sequence is cut into parts, the last of which may be shorter. None: a part is a
+            whole sequence.
+
+    For one replica only: several would count their parts independently.
+
+    >>> nats = NatsOfParts("bernoulli", 3)
+    >>> nats.update_state([[[1, 0], [1, 1]]], [[[0.0, 0.0], [0.0, 0.0]]], sample_weight=[[1, 0]])
+    >>> [value.round(4).tolist() for value in nats.parts()]  # 2 log 2, one step
+    [[1.3863], [1.0]]
+    """
+
+    def __init__(self, nll="categorical", parts=1, length=None, name=None, dtype=None):
+        super().__init__(nll, name, dtype)
+        self.most, self.length = check("NatsOfParts: parts", Whole(1, 2**31 - 1), parts), length
+        self.sums = self.add_variable((self.most, 2), "zeros", dtype="float64", name="sums")  # nats and steps
+        self.next = self.add_variable((), "zeros", dtype="int32", name="next")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, y_pred, sample_weight)
+        values = self.of_steps(y_true, y_pred)
+        weight = tf.cast(_weights(type(self).__name__, sample_weight, values), tf.float64)
+        both = tf.stack([tf.math.multiply_no_nan(tf.cast(values, tf.float64), weight), weight], -1)  # (B, T, 2)
+        if self.length is not None:
+            steps = tf.shape(both)[1]
+            both = tf.pad(both, [[0, 0], [0, -steps % self.length], [0, 0]])
+            both = tf.reshape(both, [-1, self.length, 2])
+        rows = tf.reduce_sum(both, 1)
+        at = tf.convert_to_tensor(self.next) + tf.range(tf.shape(rows)[0])
+        self.sums.assign(tf.tensor_scatter_nd_update(tf.convert_to_tensor(self.sums), at[:, None], rows))
+        self.next.assign_add(tf.shape(rows)[0])
+
+    def parts(self):
+        """(nats (N,), steps (N,)) of the parts that have steps, float64, in the order of the batches."""
+        sums = keras.ops.convert_to_numpy(self.sums)
+        sums = sums[sums[:, 1] > 0]
+        return sums[:, 0], sums[:, 1]
+
+    def get_config(self):
+        return {**super().get_config(), "parts": self.most, "length": self.length}
 
 
 @keras.saving.register_keras_serializable("keras_dl")

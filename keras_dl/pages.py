@@ -22,7 +22,10 @@ h1 { font-size: 1.7rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top:
 table { border-collapse: collapse; margin: .8rem 0; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; vertical-align: top; border-bottom: 1px solid #e8ebef; overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; } figcaption { color: #566172; font-size: .9rem; }
+figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; } summary { cursor: pointer; color: #2a5d9c; }
+.gallery { display: flex; flex-wrap: wrap; gap: 1rem; } .gallery figure { width: 8.5rem; margin: 0; }
+.gallery img { width: 100%; } .gallery figcaption { overflow-wrap: anywhere; line-height: 1.3; }
+figcaption { color: #566172; font-size: .9rem; }
 pre { background: #f4f6f8; padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere; } .warning { border-left: 4px solid #d98200; padding-left: .7rem; }
 """  # noqa: E501
 
@@ -55,17 +58,19 @@ class Page:
         """A text that keeps its line breaks, such as a sample or commands to paste."""
         self._add("pre", text)
 
-    def table(self, columns, rows):
+    def table(self, columns, rows, folded=""):
         """A table; columns in which every value is a number (or None, an empty field) are aligned to the right.
 
         Args:
             columns: their names; if all are empty, no line of names is written.
             rows: lists of values. Floats are written with six significant digits.
+            folded: if not empty, a line that is shown instead of the table until it is clicked.
         """
         numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
         lines = [_row("th", columns, numeric)] if any(columns) else []
         lines += [_row("td", row, numeric) for row in rows]
-        self.parts.append("<table>\n" + "\n".join(lines) + "\n</table>")
+        table = "<table>\n" + "\n".join(lines) + "\n</table>"
+        self.parts.append(f"<details><summary>{escaped(folded)}</summary>\n{table}\n</details>" if folded else table)
 
     def picture(self, png, caption):
         """A picture.
@@ -74,11 +79,12 @@ class Page:
             png: bytes of a PNG file.
             caption: what it shows; also read out where pictures are not shown.
         """
-        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        alternative = html.escape(printable(caption), quote=True)
-        self.parts.append(
-            f'<figure><img src="{source}" alt="{alternative}"><figcaption>{escaped(caption)}</figcaption></figure>'
-        )
+        self.parts.append(_figure(png, caption))
+
+    def gallery(self, pictures):
+        """Small pictures beside each other, such as thumbnails: a list of (caption, png)."""
+        figures = "\n".join(_figure(png, caption) for caption, png in pictures)
+        self.parts.append(f'<div class="gallery">\n{figures}\n</div>')
 
     def html(self):
         """The page as a string."""
@@ -99,6 +105,12 @@ class Page:
 def escaped(text):
     """A text for HTML: markup and control characters are escaped, line breaks are kept."""
     return html.escape(printable(str(text), keep="\n\t"))
+
+
+def _figure(png, caption):
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    alternative = html.escape(printable(caption), quote=True)
+    return f'<figure><img src="{source}" alt="{alternative}"><figcaption>{escaped(caption)}</figcaption></figure>'
 
 
 def _is_number(value):

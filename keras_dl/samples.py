@@ -1,5 +1,7 @@
 """Samples of a generative model during training, on TensorBoard: text, pictures, sound, alignments."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -47,6 +49,13 @@ class Samples(keras.callbacks.Callback):
     def _write(self):
         with summaries.writing(self.folder, self.epochs_done), tf.name_scope(TAGS):
             self.show()
+
+
+def attention_function(model, subwords):
+    """A function (source, target) -> attention_of for a translation model; None if the model has no attention."""
+    if not hasattr(model, "with_attention"):
+        return None
+    return functools.partial(attention_of, model.with_attention(), subwords)
 
 
 def attention_of(shown, subwords, source, target):

@@ -1,5 +1,6 @@
 """Scores of translations: BLEU and chrF by sacrebleu, exact matches, and scores by the length of the source."""
 
+import functools
 import importlib.util
 
 import numpy as np
@@ -43,6 +44,37 @@ def of_translations(hypotheses, references):
 
 
 METRICS = {"bleu": ("BLEU", {}), "bleu_lowercase": ("BLEU", {"lowercase": True}), "chrf": ("CHRF", {})}
+SCORES = (*METRICS, "exact_match")
+
+
+def of_each(hypotheses, references):
+    """The chrF of each sentence, a list of floats in percent; arguments and errors as in of_translations."""
+    hypotheses, references = _pairs("scores.of_each", hypotheses, references)
+    chrf = _metric("CHRF")
+    pairs = zip(hypotheses, references, strict=True)
+    return [float(chrf.sentence_score(hypothesis, [reference]).score) for hypothesis, reference in pairs]
+
+
+@checked(who="scores.intervals")
+def intervals(hypotheses, references, names: Tuple(OneOf(*SCORES), 0), *, seed: Seed = 0):
+    """Bootstrap intervals of corpus scores over sentences (Koehn 2004).
+
+    Args:
+        hypotheses, references: as in of_translations.
+        names: of the scores, any of SCORES.
+        seed: of the resampling.
+
+    Returns:
+        {name: [low, high]} of 95 % of RESAMPLES resampled scores.
+    """
+    hypotheses, references = _pairs("scores.intervals", hypotheses, references)
+    results = {}
+    for name in names:
+        score = _exact(hypotheses, references) if name == "exact_match" else _corpus(name, hypotheses, references)
+        rng = np.random.default_rng(seed)
+        draws = [score(rng.integers(0, len(hypotheses), len(hypotheses))) for _ in range(RESAMPLES)]
+        results[name] = _percentiles(draws)
+    return results
 
 
 @checked(who="scores.by_length")
@@ -70,7 +102,7 @@ def by_length(
     count = len(hypotheses)
     lengths = check("scores.by_length: lengths", Tuple(Whole(0, 2**62), count, count), _listed(lengths))
     lengths, rng = np.array(lengths), np.random.default_rng(seed)
-    scorer = _corpus_bleu if metric == "bleu" else _exact
+    scorer = functools.partial(_corpus, "bleu") if metric == "bleu" else _exact
     results = []
     for low, high in _bins(lengths, bins):
         rows = np.flatnonzero((lengths >= low) & (lengths <= high))
@@ -79,7 +111,7 @@ def by_length(
         results.append({
             "low": int(low), "high": int(high), "count": len(rows),
             "score": score(np.arange(len(rows))),
-            "interval": [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])],
+            "interval": _percentiles(draws),
         })  # fmt: skip
     return results
 
@@ -116,11 +148,16 @@ def _bins(lengths, bins):
     return [(values[a], values[b - 1]) for a, b in zip(cuts, [*cuts[1:], len(values)], strict=True)]
 
 
-def _corpus_bleu(hypotheses, references):
-    """A function indices -> corpus BLEU of these sentences, from n-gram counts that are computed once."""
-    bleu = _metric("BLEU")
-    counts = np.array(bleu._extract_corpus_statistics(hypotheses, [references]))
-    return lambda rows: float(bleu._compute_score_from_stats(list(counts[rows].sum(0))).score)
+def _corpus(name, hypotheses, references):
+    """A function indices -> corpus score of these sentences, from n-gram counts that are computed once."""
+    kind, options = METRICS[name]
+    metric = _metric(kind, **options)
+    counts = np.array(metric._extract_corpus_statistics(hypotheses, [references]))
+    return lambda rows: float(metric._compute_score_from_stats(list(counts[rows].sum(0))).score)
+
+
+def _percentiles(draws):
+    return [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])]
 
 
 def _exact(hypotheses, references):
@@ -130,7 +167,7 @@ def _exact(hypotheses, references):
 
 def _metric(name, **options):
     if importlib.util.find_spec("sacrebleu") is None:
-        raise UserError("scores: BLEU needs sacrebleu: pip install 'keras_dl[translation]'.")
+        raise UserError(f"scores: {name} needs sacrebleu: pip install 'keras_dl[translation]'.")
     from sacrebleu import metrics
 
     return getattr(metrics, name)(**options)

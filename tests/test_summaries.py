@@ -11,7 +11,7 @@ import toy_models
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, sequences, summaries, training
+from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, sequences, summaries, tables, training
 from keras_dl.data import images
 from keras_dl.figures import png
 from keras_dl.layers.normalization import BatchNormalization
@@ -395,6 +395,22 @@ def test_the_report_as_a_table_says_every_count():
         ["cat", "1.000", "1.000", "1.000", "1", "0", "0", "1"],
     ]
     assert "\x1b" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_table_fits_the_terminal_and_commands_no_style(width, monkeypatch):
+    """Styles would be escaped by whoever prints the text."""
+    monkeypatch.setattr(tables, "width", lambda: width)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the output for a terminal
+    monkeypatch.setenv("TERM", "xterm-256color")
+    names = [f"class {i}" for i in range(10)]
+    report = {
+        "metrics": {"accuracy": 0.9}, "confusion": 12 * np.eye(10, dtype=int), "misclassified": {"index": []},
+        "classes": {name: {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 12} for name in names},
+    }  # fmt: skip
+    text = summaries.report_table(report)
+    assert "\x1b" not in text and "\u2026" not in text and max(map(len, text.splitlines())) <= width
+    assert "| precision | recall |" in text and ("most often taken for" in text) == (width == 80)
 
 
 def test_a_table_of_many_classes_says_whom_each_is_taken_for():

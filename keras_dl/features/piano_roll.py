@@ -80,11 +80,24 @@ class Roll(Feature):
     shape = (None, None, NOTES)
     suffixes = (".mid", ".midi")
     plural = "MIDI files"
+    counted = "pieces"
     written_as = (".mid",)
     CONFIG = RollConfig
 
     def config(self):
         return {"steps_per_beat": self.steps_per_beat, "beats_per_minute": float(self.beats_per_minute)}
+
+    def not_for(self, data):
+        return [
+            f"music of another style than {data}; it reads which of 88 notes sound at each time step, nothing of "
+            "loudness, instruments or notes struck again"
+        ]
+
+    def in_numpy(self, name):
+        return [
+            f"# uint8 (n, time steps, {NOTES}), 1 where a note sounds, from MIDI note {LOWEST} on",
+            f'{name} = np.load("{name}.npy")',
+        ]
 
     def read(self, source):
         """The midi.Piece of a file: its roll uint8 (T, 88), its tempo, and what was left out."""
@@ -110,13 +123,18 @@ class Roll(Feature):
     def show(self, value):
         return f"{len(value)} steps, {int(np.sum(value))} keys on"
 
+    def pictures(self, values, titles=()):
+        """One picture of the rolls, one below the other."""
+        titles = titles or [self.show(roll) for roll in values]
+        figure = piano_roll_figure(values, titles, lowest=LOWEST, steps_per_beat=self._grid())
+        return [("; ".join(titles), png(figure))]
+
     def summary(self, tag, values, titles=()):
         """Write a picture of the rolls, one below the other, and the sound of the first."""
         from keras_dl.features import sound
 
-        titles = titles or [self.show(roll) for roll in values]
-        figure = piano_roll_figure(values, titles, lowest=LOWEST, steps_per_beat=self._grid())
-        tf.summary.image(f"{tag}/piano_roll", tf.io.decode_png(png(figure), channels=3)[None])
+        [(_, picture)] = self.pictures(values, titles)
+        tf.summary.image(f"{tag}/piano_roll", tf.io.decode_png(picture, channels=3)[None])
         grid = {"steps_per_beat": self._grid(), "beats_per_minute": self.beats_per_minute}
         tf.summary.audio(f"{tag}/sound", sound.sound(values[0], **grid, rate=RATE)[None, :, None], RATE)
 
@@ -155,6 +173,9 @@ class Steps(Feature):
 
     def in_python(self):
         return "tf.constant([1])"
+
+    def in_numpy(self, name):
+        return [f"{name} = np.full(len(roll), roll.shape[1], np.int32)"]
 
     def in_rest(self):
         return 1

@@ -35,6 +35,7 @@ class Sentence(Text):
 
     kind = "sentence"
     plural = "sentences"
+    counted = "pairs"
     naming = "one or more, or files with one per line, or - for standard input"
     by_line = True
     at_once = 64
@@ -54,6 +55,9 @@ class Sentence(Text):
 
         counts = {} if self.subwords is None else self.subwords.unknowns("\n".join(values))
         return [unknown.sentence(place, counts, "character", SPECIAL[UNK])] if counts else []
+
+    def not_for(self, data):
+        return [f"sentences of other languages, subjects or styles than {data}; each is translated without its context"]
 
     def write_all(self, values, path, likes=None):
         """Write all of them into one file, one sentence per line; a missing answer is an empty line."""
@@ -102,6 +106,11 @@ class Alignment(Feature):
         }
         rows, columns = counts.get("target_tokens"), counts.get("source_tokens")
         return [weights[:columns] for weights in value[:rows]]
+
+    def pictures(self, values, titles=()):
+        """A picture of each alignment; a value is a dict of the arguments of alignment_figure."""
+        titles = titles or ["alignment"] * len(values)
+        return [(title, png(alignment_figure(**value))) for title, value in zip(titles, values, strict=True)]
 
 
 def alignment_figure(weights, source, target, titles=()):

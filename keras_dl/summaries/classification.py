@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_dl import tables
 from keras_dl.figures import figure_of, plain, png
 from keras_dl.summaries.events import purge, writing
+from keras_dl.waiting import waiting
 
 CHUNK = 500  # examples predicted at once
 PICTURES, ACROSS = 12, 3  # misclassified examples drawn, at most, and beside each other
@@ -72,7 +73,8 @@ def classification_report(model, batches, classes):
         {"metrics": {"loss": cross-entropy in nats, "accuracy"},
         "confusion": int (K, K), counts, a row per true class and a column per predicted class,
         "classes": {name: {"precision", "recall", "f1", "support"}},
-        "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first}.
+        "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first,
+        "labels": (N,), "log_probabilities": float32 (N, K)}.
     """
     import sklearn.metrics
 
@@ -83,7 +85,8 @@ def classification_report(model, batches, classes):
             labels.append(batch[1].numpy())
             yield batch[0]
 
-    logs = log_probabilities(model, images())
+    with waiting(f"classifying {len(batches.examples):,} examples ..."):
+        logs = log_probabilities(model, images())
     labels, predicted = np.concatenate(labels), logs.argmax(1)
     every = list(range(len(classes)))
     scores = sklearn.metrics.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
@@ -96,11 +99,27 @@ def classification_report(model, batches, classes):
         "confusion": confusion_matrix(labels, logs),
         "classes": {name: dict(zip(names, row, strict=True)) for name, row in zip(classes, rows, strict=True)},
         "misclassified": misclassified(labels, logs),
+        "labels": labels,
+        "log_probabilities": logs,
     }
 
 
 def report_table(report):
-    """A classification_report as a text table: a row per class with precision, recall, F1 and its confusions."""
+    """A classification_report as a text table: a row per class with precision, recall, F1 and its confusions.
+
+    If there are many classes, or the terminal is too narrow for a column per class, a row says only which class is most
+    often predicted instead.
+    """
+    from rich import console
+
+    table = _report_table(report, len(report["classes"]) <= NAMED)
+    if console.Console(width=10_000).measure(table).maximum > tables.width():
+        table = _report_table(report, False)
+    return tables.as_text(table)
+
+
+def _report_table(report, small):
+    """The rich table of report_table; with `small`, a column per class."""
     classes, confusion = list(map(tables.plain, report["classes"])), report["confusion"]
     metrics = "  ".join(f"{name} {value:.4f}" for name, value in report["metrics"].items())
     wrong = len(report["misclassified"]["index"])
@@ -110,7 +129,6 @@ def report_table(report):
     table.add_column("class")
     for name in ("precision", "recall", "F1", "examples"):
         table.add_column(name, justify="right")
-    small = len(classes) <= NAMED
     for name in [*classes] if small else ["most often taken for"]:
         table.add_column(name, justify="right" if small else "left")
     for i, (name, scores) in enumerate(zip(classes, report["classes"].values(), strict=True)):
@@ -118,7 +136,7 @@ def report_table(report):
         taken = f"{classes[others.argmax()]} ({others.max()})" if others.any() else ""
         figures = [f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")]
         table.add_row(name, *figures, str(scores["support"]), *(map(str, confusion[i]) if small else [taken]))
-    return tables.as_text(table)
+    return table
 
 
 def confusion_matrix_figure(matrix, classes, title=""):

@@ -47,12 +47,20 @@ def search(
             HParams then show these arguments. None: they show the values that were drawn.
 
     Returns:
-        keras_tuner.HyperParameters with the best trial's values; of a finished search, those in its best.json.
+        keras_tuner.HyperParameters with the best trial's values; of a finished search, those in its best.json. With
+        `arguments`, what these mean is noted in the run's config.json, as "hyperparameters".
 
     Raises:
         UserError: an argument does not fit its annotation, `monitor` is not reported, every trial failed (the message
             has the first reason), or the journal is that of another search.
     """
+    best = _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, mode, measure, arguments)
+    if arguments is not None:
+        run.note("hyperparameters", arguments.of(best))
+    return best
+
+
+def _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, mode, measure, arguments):
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():
@@ -63,7 +71,7 @@ def search(
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
     attempts = Trials(compiled, train, validation, run, epochs, monitor, mode, measure, arguments)
-    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space))
+    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space), trials)
     journal = attempts.records
     if len(journal) < trials:
         run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_dl import atomic, errors, records, signals, summaries, training
 from keras_dl.arguments import ArgumentError
-from keras_dl.tuning.report import trial_line
+from keras_dl.tuning.report import announcement, trial_line
 from keras_dl.tuning.values import equal, hyperparameters_of, merge, plain_values, used_by
 from keras_dl.tuning.weights import StartFrom, save_weights
 
@@ -30,12 +30,14 @@ class Trials:
         self.journal = run.tuner / "trials.json"
         self.records = records.trials(self.journal) if self.journal.exists() else []
 
-    def go_on(self, proposals):
+    def go_on(self, proposals, most):
+        """Run the trials that the journal does not have yet, of `most` at most."""
         for record in self.records:
             self._replay(proposals, record)
         self._delete_weights()
         with signals.Signals(self.run, saved=True) as stop:
             while trial := proposals.next():
+                self.run.say(announcement(self.records, most))
                 record = self._try(plain_values(trial.hyperparameters.values))
                 merge(trial.hyperparameters, record)
                 self.records.append(record)

@@ -1,0 +1,110 @@
+"""What a report says about a model's results: one section for each kind of result.
+
+A section is made from the values of the one pass over the test split; it reads nothing itself. Every number and picture
+says of which split it is.
+"""
+
+import numpy as np
+
+from keras_dl.features.base import Feature
+from keras_dl.reports import charts, statistics
+
+
+class Section:
+    """A part of a report. Every method has a default, so that a section defines only what it has."""
+
+    def intervals(self, metrics, seed):
+        """{name of a metric: [low, high]} of those of `metrics` for which the section has an interval.
+
+        Args:
+            metrics: {name: value} on the test split.
+            seed: of the resampling.
+        """
+        return {}
+
+    def how(self):
+        """What was resampled for the intervals, such as "360 examples"; "" if there are none."""
+        return ""
+
+    def sentences(self):
+        """Sentences about the result, for the card."""
+        return []
+
+    def facts(self):
+        """{name: plain data} for report.json."""
+        return {}
+
+    def put(self, page):
+        """Add the section to a page.ReportPage."""
+
+
+class Samples(Section):
+    """What a model makes: values shown by their own feature, as pictures if it draws them, else as text.
+
+    Args:
+        feature: the Feature of the values.
+        values: list of values, without the batch axis.
+        titles: what each of them is, and of which split.
+        name: beginning of the pictures' file names.
+        heading: heading of the section.
+    """
+
+    def __init__(self, feature: Feature, values, titles, *, name="sample", heading="What it makes"):
+        self.feature, self.values, self.titles = feature, list(values), list(titles)
+        self.name, self.heading = name, heading
+
+    def facts(self):
+        shown = (self.feature.show(value) for value in self.values)
+        return {"samples": dict(zip(self.titles, shown, strict=True))}
+
+    def put(self, page):
+        page.heading(self.heading)
+        pictures = self.feature.pictures(self.values, self.titles)
+        for number, (caption, png) in enumerate(pictures, 1):
+            page.picture(png, caption, f"{self.name}_{number}")
+        for title, value in zip(self.titles, self.values, strict=True) if not pictures else ():
+            page.sub_heading(title)
+            page.text(self.feature.show(value))
+
+
+class Likelihood(Section):
+    """The negative log-likelihood of the test split, part by part.
+
+    Args:
+        sums: (N,) nats of each part, summed over its steps.
+        counts: (N,) steps of each part.
+        parts: what they are, such as "pieces" or "blocks of 100 tokens".
+        step: what a step is, such as "token".
+    """
+
+    # Functions of the mean nats that are reported under other names; all rise with it.
+    RISING = {"nats": lambda x: x, "perplexity": np.exp, "bits": lambda x: x / np.log(2)}
+
+    def __init__(self, sums, counts, *, parts, step):
+        self.sums, self.counts = np.asarray(sums, np.float64), np.asarray(counts, np.float64)
+        self.parts, self.step = parts, step
+
+    def intervals(self, metrics, seed):
+        interval = statistics.of_ratio(self.sums, self.counts, seed)
+        if interval is None:
+            return {}
+        return {name: [float(f(end)) for end in interval] for name, f in self.RISING.items() if name in metrics}
+
+    def how(self):
+        return f"{len(self.sums):,} {self.parts}"
+
+    def facts(self):
+        means = (self.sums / self.counts).tolist()
+        return {"likelihood": {"parts": self.parts, "count": len(means), "nats": {"lowest": min(means, default=None),
+                               "highest": max(means, default=None)}}}  # fmt: skip
+
+    def put(self, page):
+        if not len(self.sums):
+            return
+        page.heading("Likelihood, part by part")
+        mean = self.sums.sum() / self.counts.sum()
+        page.picture(
+            charts.histogram(self.sums / self.counts, f"nats a {self.step}", self.parts, mean),
+            f"Test split: nats a {self.step} of {self.how()}; the line is the mean over all {self.step}s.",
+            "likelihood",
+        )

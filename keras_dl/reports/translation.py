@@ -1,0 +1,76 @@
+"""The section of a translation model: sources, references and translations with their scores, and the attention."""
+
+import numpy as np
+
+from keras_dl import scores
+from keras_dl.features.sentences import Alignment
+from keras_dl.reports.sections import Section
+
+FIRST, WORST = 8, 8  # sentences of the test split that are shown
+LONGEST = 100  # characters of a sentence whose attention is drawn
+
+
+class Translation(Section):
+    """A translation model's results on the test split.
+
+    Args:
+        sources, references, hypotheses: lists of N strings.
+        attention: function (source, hypothesis) -> samples.attention_of's arguments of an alignment picture; None if
+            the model has no attention.
+    """
+
+    def __init__(self, sources, references, hypotheses, attention=None):
+        self.sources, self.references, self.hypotheses = sources, references, hypotheses
+        self.attention = attention
+        self.each = scores.of_each(hypotheses, references)
+        self.first = list(range(min(FIRST, len(sources))))
+        order = np.argsort(self.each, kind="stable").tolist()
+        self.worst = [index for index in order if index not in self.first][:WORST]
+
+    def intervals(self, metrics, seed):
+        return scores.intervals(self.hypotheses, self.references, [n for n in metrics if n in scores.SCORES], seed=seed)
+
+    def how(self):
+        return f"{len(self.sources):,} sentences"
+
+    def sentences(self):
+        if not self.each:
+            return []
+        exact = sum(h == r for h, r in zip(self.hypotheses, self.references, strict=True))
+        return [f"{exact:,} of {len(self.each):,} test sentences are translated exactly as the reference."]
+
+    def facts(self):
+        return {"samples": {"first": self._rows(self.first), "worst": self._rows(self.worst)}}
+
+    def put(self, page):
+        page.heading("Translations of the test split")
+        columns = ["source", "reference", "translation", "chrF"]
+        for title, indices in (("The first sentences", self.first), ("The worst sentences", self.worst)):
+            if indices:
+                page.sub_heading(f"{title} of the test split")
+                page.table(columns, [list(row.values()) for row in self._rows(indices)])
+        short = [index for index in (*self.first, *self.worst) if self._is_short(index)]
+        if self.attention is None or not short:
+            return
+        page.heading("Where it looks")
+        page.paragraph("Each row is a sub-word of the translation, each column one of the source: white is all weight.")
+        worst = [index for index in short if index in self.worst]
+        shown = dict.fromkeys([short[0], *worst[:1]])
+        values = [self.attention(self.sources[index], self.hypotheses[index]) for index in shown]
+        titles = [f"Attention: sentence {index + 1} of the test split, chrF {self.each[index]:.1f}" for index in shown]
+        for number, (caption, png) in enumerate(Alignment().pictures(values, titles), 1):
+            page.picture(png, caption, f"attention_{number}")
+
+    def _is_short(self, index):
+        return max(len(self.sources[index]), len(self.hypotheses[index])) <= LONGEST
+
+    def _rows(self, indices):
+        return [
+            {
+                "source": self.sources[index],
+                "reference": self.references[index],
+                "translation": self.hypotheses[index],
+                "chrf": round(self.each[index], 1),
+            }
+            for index in indices
+        ]

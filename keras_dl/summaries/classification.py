@@ -45,7 +45,8 @@ class Pictures(keras.callbacks.Callback):
         logs = log_probabilities(self.model, chunks)
         wrong = misclassified(labels, logs)
         shown = {name: values[:PICTURES] for name, values in wrong.items()}
-        title = f"validation split, epoch {kept} of {self.epochs_done}\n{len(wrong['index']):,} of {len(labels):,} wrong"
+        counts = f"{len(wrong['index']):,} of {len(labels):,} wrong"
+        title = f"validation split, epoch {kept} of {self.epochs_done}\n{counts}"
         figures = {
             "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, title),
             "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, title),

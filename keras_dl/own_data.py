@@ -217,6 +217,11 @@ def _sub_words(splits, config):
     return int((np.maximum(*lengths) + 1).sum())
 
 
+# Measured on five classes of CIFAR-10 (dog, frog, horse, ship, truck) with 100 pictures each, as a folder: 79.6 % of
+# 1,000 test pictures after 1,600 updates, in about 55 seconds of two free cores (107 of processor time). 2,000 are
+# taken: small sets gain from longer training with a stronger decay of the weights than large ones (Brigato et al. 2021,
+# arXiv:2108.13122; not measured here), and at 64 pixels a side they are still less than five minutes. Of 500 validation
+# pictures an accuracy of 80 % has a standard error of 1.8 points, of 1,000 pictures 1.3.
 PICTURES = Rule(
     unit="pictures",
     size=lambda splits, config: len(splits.train),
@@ -224,7 +229,7 @@ PICTURES = Rule(
     batches=(16, 64),
     steps=16,
     few=500,
-    updates=(1500, 20_000),
+    updates=(2000, 20_000),
     settings={
         "model": "resnet_cifar", "optimizer.name": "nesterov", "optimizer.learning_rate": 0.05,
         "optimizer.schedule": "onecycle", "optimizer.weight_decay": 1e-3,
@@ -236,6 +241,9 @@ PICTURES = Rule(
     further=_of_pictures,
 )  # fmt: skip
 
+# Measured on 20 chorales that benchmarks/own_data.py does not use, nats a time step of 20 others: 9.35 with the
+# defaults for named sets, batches of 4 and patience; with 144 units and a one-cycle schedule 7.77 (dropout 0.5, rate
+# 0.005, 670 updates), 6.63 (dropout 0.25, rate 0.01, 450 updates), 6.68 (the same, 900 updates).
 MUSIC = Rule(
     unit="pieces",
     size=lambda splits, config: len(splits.train),
@@ -243,17 +251,22 @@ MUSIC = Rule(
     batches=(4, 16),
     steps=5,
     few=20,
-    updates=(600, 20_000),
+    updates=(500, 20_000),
     settings={
-        "optimizer.name": "adam", "optimizer.learning_rate": 5e-3, "optimizer.schedule": "onecycle",
+        "optimizer.name": "adam", "optimizer.learning_rate": 1e-2, "optimizer.schedule": "onecycle",
         "optimizer.weight_decay": 0.0,
     },
-    arguments={"lstm": {"units": (144,), "dropout": 0.5, "peephole": False}},
+    arguments={
+        "lstm": {"units": (144,), "dropout": 0.25, "peephole": False},
+        "gru": {"units": (184,), "dropout": 0.25},
+    },
     stop=0.3,
     judges=1,
     ranks=50,
 )  # fmt: skip
 
+# Measured on 60,000 characters of Python's standard library: the validation text has 2.52 nats a character after 170
+# updates, 0.96 after 840 and 0.887 from 1,180 to 1,512.
 TEXT = Rule(
     unit="tokens",
     size=_windows,
@@ -272,6 +285,8 @@ TEXT = Rule(
     ranks=100_000,
 )  # fmt: skip
 
+# Measured on 400 pairs of a grammar with words that benchmarks/own_data.py does not use: 200 other sentences have a
+# BLEU of 100 after 1,040 updates in about a minute of two cores; the defaults for dates are 20 updates.
 PAIRS = Rule(
     unit="pairs",
     size=_sub_words,

@@ -361,7 +361,7 @@ def test_music_and_text_show_what_they_make_by_their_features(tmp_path):
     assert (low, high) == (3, 4) and set(facts["intervals"]) == {"nats", "perplexity", "bits"}
     assert facts["intervals"]["perplexity"] == pytest.approx([np.exp(3), np.exp(4)])
     assert facts["intervals"]["bits"] == pytest.approx([3 / np.log(2), 4 / np.log(2)])
-    assert "bootstrap resamples of 2 pieces" in text
+    assert "bootstrap resamples of 2 pieces" in text and "2 pieces are few" in text
 
 
 class Series(Feature):

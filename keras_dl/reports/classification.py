@@ -39,8 +39,8 @@ class Classification(Section):
         known |= {"loss": statistics.of_means(self.nats[:, None], seed)[0]}
         return {name: ends for name, ends in known.items() if name in metrics and ends is not None}
 
-    def how(self):
-        return f"{len(self.labels):,} examples"
+    def resampled(self):
+        return len(self.labels), "examples"
 
     def confusion(self):
         """(true class, predicted class, how often) of the most frequent confusion; None if there is none."""

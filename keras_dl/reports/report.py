@@ -11,6 +11,7 @@ from keras_dl.reports import charts, history, layers, statistics
 from keras_dl.reports.page import ReportPage
 
 JSON, HTML, PICTURES = "report.json", "report.html", "report"  # in the run's folder
+FEW = 20  # examples, below which an interval comes with a warning
 LONG_TABLE = 12  # layers from which their table is folded
 SIGNIFICANT = 4  # digits of a metric in a sentence
 
@@ -43,7 +44,7 @@ class Report:
             known = section.intervals(metrics, run.seed)
             known = {name: ends for name, ends in known.items() if all(map(math.isfinite, ends))}
             self.intervals |= known
-            self.resampled |= dict.fromkeys(known, section.how())
+            self.resampled |= dict.fromkeys(known, section.resampled())
         self.history = history.read(run.path / "history.csv")
         self.kept, self.which = history.kept(self.history, monitor, mode, config.keep, config.average_last)
 
@@ -100,7 +101,11 @@ class Report:
             "weights": {"epoch": self.kept, "sentence": self.which},
             "metrics": self.metrics,
             "intervals": self.intervals,
-            "resampled": {"level": statistics.LEVEL, "resamples": statistics.RESAMPLES, "of": self.resampled},
+            "resampled": {
+                "level": statistics.LEVEL,
+                "resamples": statistics.RESAMPLES,
+                "of": {n: _counted(of) for n, of in self.resampled.items()},
+            },
             "pictures": pictures,
             "commands": commands,
         }
@@ -129,7 +134,7 @@ class Report:
             sentences.append(
                 f"Test {name}: {_number(self.metrics[name])}, between {low} and {high} "
                 f"with {statistics.LEVEL} % confidence ({statistics.RESAMPLES:,} bootstrap resamples of "
-                f"{self.resampled[name]})."
+                f"{_counted(self.resampled[name])})."
             )
         if (constant := (self.noted.get("summary") or {}).get("baseline")) is not None:
             sentences.append(
@@ -209,12 +214,18 @@ class Report:
         for of, names in whose.items():
             page.paragraph(
                 f"Low and high of {', '.join(names)}: the interval that holds {statistics.LEVEL} % of "
-                f"{statistics.RESAMPLES:,} bootstrap resamples of {of}."
+                f"{statistics.RESAMPLES:,} bootstrap resamples of {_counted(of)}."
             )
+            if of[0] < FEW:
+                page.warning(f"{_counted(of)} are few: the interval is a rough guide, and probably too narrow.")
 
     def _commands(self, page, commands):
         page.heading("Use it, make it again")
         page.text("\n".join([*commands, "", "# this run:", self._command()] if commands else [self._command()]))
+
+
+def _counted(of):
+    return f"{of[0]:,} {of[1]}"
 
 
 def _number(value):

@@ -30,8 +30,8 @@ class Translation(Section):
     def intervals(self, metrics, seed):
         return scores.intervals(self.hypotheses, self.references, [n for n in metrics if n in scores.SCORES], seed=seed)
 
-    def how(self):
-        return f"{len(self.sources):,} sentences"
+    def resampled(self):
+        return len(self.sources), "sentences"
 
     def sentences(self):
         if not self.each:

@@ -271,8 +271,10 @@ def test_a_classifiers_report_has_everything(tmp_path):
     for name, (low, high) in facts["intervals"].items():
         assert low < facts["metrics"][name] < high
     assert facts["confusion"] == result["confusion"].tolist() and facts["commands"] == ["python -m keras_dl predict x"]
-    assert {"confusion_matrix.png", "roc.png", "reliability.png", "curves.png", "mistake_1.png"} < set(files)
-    assert len([name for name in files if name.startswith("mistake")]) == min(24, len(result["misclassified"]["index"]))
+    assert {"confusion_matrix.png", "roc.png", "reliability.png", "curves.png", "test_mistake_1.png"} < set(files)
+    assert len([name for name in files if name.startswith("test_mistake")]) == min(
+        24, len(result["misclassified"]["index"])
+    )
     for words in (
         "epoch 2 of 3, the best by loss on the validation split", "for research only", "few pictures", "40 epochs for",
         "1,000 bootstrap resamples of 90 examples", "Confusion matrix of the test split", "python app.py", "one file",
@@ -310,7 +312,7 @@ def test_a_run_with_little_to_say_has_a_report(tmp_path, what):
         assert facts["metrics"]["loss"] is None and "not all finite" in text and "roc.png" not in files
         assert "loss" not in facts["intervals"] and "accuracy" in facts["intervals"]
     elif what == "all right":
-        assert "None of the 30 test examples is misclassified." in text and "mistake_1.png" not in files
+        assert "None of the 30 test examples is misclassified." in text and "test_mistake_1.png" not in files
         assert facts["intervals"]["accuracy"][0] == pytest.approx(0.025 ** (1 / 30))
     elif what == "200 classes":
         assert "Figures of each of the 200 classes" in text and "the 8 classes with the smallest area" in text

@@ -103,6 +103,8 @@ class Likelihood(Section):
             return
         page.heading("Likelihood, part by part")
         mean = self.sums.sum() / self.counts.sum()
-        chart = charts.histogram(self.sums / self.counts, f"nats a {self.step}", self.parts, mean)
+        chart = charts.histogram(
+            self.sums / self.counts, f"nats a {self.step}", f"{self.parts} of the test split", mean
+        )
         caption = f"Test split: nats a {self.step} of {len(self.sums):,} {self.parts}."
         page.picture(chart, f"{caption} The line is the mean over all {self.step}s.", "likelihood")

@@ -34,6 +34,7 @@ BY_ROW = ("test_laws_models", "test_laws_gradients", "test_laws_autoregressive")
 FAST_ROWS = {
     "test_a_file_gives_a_model_that_answers_writes_and_shows_the_same": 1,
     "test_keep_says_whose_weights_stay": 1,
+    "test_a_run_with_little_to_say_has_a_report": 3,
     "test_feature_maps_shift_with_the_image_by_the_total_stride": 2,
     "test_a_state_may_grow": 1,
     "test_numbers_of_numpy_and_lists_build_the_same_model": 2,

@@ -11,8 +11,8 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, runs, settings
-from keras_dl.arguments import Whole
+from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl.arguments import OrAuto, Whole
 from keras_dl.features.image import Image
 from keras_dl.imports import keras  # imported when it is first used
 
@@ -23,23 +23,25 @@ APP = "classify_images"
 class Config(settings.Training):
     """Train an image classifier and export it as a SavedModel."""
 
-    model: Literal["linear", "mlp", "convnet", "resnet", "resnet_cifar"] = "convnet"  # architecture
+    # architecture; own data: auto
+    model: Literal["auto", "linear", "mlp", "convnet", "resnet", "resnet_cifar"] = "convnet"
     dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, or a folder with one sub-folder per class
-    # pixels: height and width to which a folder's pictures are resized
-    image_size: Annotated[int, Whole(8, 4096)] = 64
+    # pixels: height and width to which a folder's pictures are resized; own data: auto, theirs, at most 64
+    image_size: Annotated[int | Literal["auto"], OrAuto(Whole(8, 4096))] = 64
     fit: Literal["crop", "pad", "stretch"] = "crop"  # of pictures that are not square: cut, add black bars, or distort
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     class_weight: Literal["none", "balanced"] = "none"  # balanced: all classes have the same total weight
-    augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"  # auto: that of the data set's recipe
-    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
+    # auto: that of the data set's recipe; own data: crop, and flip if mirrored pictures keep their classes
+    augment: Literal["auto", "none", "shift", "crop", "crop_flip"] = "auto"
 
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     splits = data.images.load(
@@ -50,6 +52,7 @@ def main(argv=None):
         skip_unreadable=config.skip_unreadable,
     )
     splits = splits.few(256 if config.smoke else None, config.seed)
+    config = own_data.fitted(config, hardware, splits, own_data.PICTURES)
     info, preprocess = splits.info, splits.preprocess
     collate = data.images.with_labels(preprocess)
     labels = splits.train.features["label"]
@@ -77,10 +80,20 @@ def main(argv=None):
         )
         return model
 
-    dl.tuning.try_out(compiled, hardware)
+    def endpoints_of(model):
+        return dl.export.classifier(model, preprocess, info.classes, splits.validation.features["image"][:8])
+
+    tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried)
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(config, APP, tried, labels=info.classes),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
@@ -93,12 +106,13 @@ def main(argv=None):
     result = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(dl.summaries.report_table(result))
     metrics, pictures = result["metrics"], splits.test.features["image"]
+    dl.describing.show_test(run, splits, metrics)
     sections = [dl.reports.Classification(result, Image(preprocess), pictures)]
     report = dl.reports.Report(run, config, model, splits, metrics, sections)
     folder = dl.export.save(
         model,
         run,
-        endpoints=dl.export.classifier(model, preprocess, info.classes, pictures[:8]),
+        endpoints=endpoints_of(model),
         metrics=metrics,
         formats=config.formats,
         card={"data": info.config(), "hyperparameters": arguments.of(best), **report.for_card()},

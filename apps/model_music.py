@@ -14,7 +14,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, runs, settings
+from keras_dl import commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.data import plans
 from keras_dl.extras import needs
@@ -37,18 +37,19 @@ class Config(settings.Training):
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     # standard deviation of the noise on the weights in training
     weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
-    epochs: settings.Count = 100  # epochs of the final training
-    batch_size: settings.Count = 16  # pieces per step
+    epochs: settings.CountOrAuto = 100  # epochs of the final training; own data: auto, from the number of pieces
+    batch_size: settings.CountOrAuto = 16  # pieces per step; own data: auto
     optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=1e-2, clipnorm=1.0)
     sample_beats: Annotated[int, Whole(1, 600)] = 32  # length of a sample after its prime, in quarter notes
 
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
     needs("pretty_midi", "music", sound.WRITING)  # reported before the training, not after it
 
@@ -59,6 +60,7 @@ def main(argv=None):
         skip_unreadable=config.skip_unreadable,
         pieces=16 if config.smoke else None,
     )
+    config = own_data.fitted(config, hardware, splits, own_data.MUSIC)
     info, preprocess = splits.info, splits.preprocess
     lengths = splits.train.features["roll"].lengths
     plan = plans.bucketed(lengths, config.batch_size)
@@ -80,10 +82,32 @@ def main(argv=None):
         )
         return model
 
-    dl.tuning.try_out(compiled, hardware)
+    steps_per_beat = info.details["steps_per_beat"]
+    piece = next(iter(splits.validation.features["roll"]))
+    prime = piece[: BEATS * steps_per_beat]
+    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
+
+    def endpoints_of(network):
+        return dl.export.polyphony(
+            network,
+            preprocess,
+            prime[None].repeat(2, 0),
+            steps_per_beat=steps_per_beat,
+            beats_per_minute=rolls.beats_per_minute,
+            length=config.sample_beats * steps_per_beat,
+        )
+
+    tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried.network)
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(config, APP, tried),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -91,18 +115,7 @@ def main(argv=None):
     pieces = f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
     run.say(f"{model.name}: {model.network.count_params():,} parameters; {pieces}")
 
-    steps_per_beat = info.details["steps_per_beat"]
-    piece = next(iter(splits.validation.features["roll"]))
-    prime = piece[: BEATS * steps_per_beat]
-    rolls = Roll(steps_per_beat, float(splits.validation.features["beats_per_minute"][0]))
-    endpoints = dl.export.polyphony(
-        model.network,
-        preprocess,
-        prime[None].repeat(2, 0),
-        steps_per_beat=steps_per_beat,
-        beats_per_minute=rolls.beats_per_minute,
-        length=config.sample_beats * steps_per_beat,
-    )
+    endpoints = endpoints_of(model.network)
     generate = endpoints["generate"].traced()
 
     def sample():
@@ -127,13 +140,14 @@ def main(argv=None):
     whole.compile(loss=dl.objectives.SequenceLoss("bernoulli"), weighted_metrics=[by_piece])
     metrics = {"nats": dl.training.evaluate(whole, test)["nats"]}  # the test split is read here, once
     run.say(f"test: {metrics['nats']:.4f} nats a time step")
+    dl.describing.show_test(run, splits, metrics)
     sections = [
         dl.reports.Likelihood(*by_piece.parts(), parts="pieces", step="time step"),
         dl.reports.Samples(rolls, *sample()),
     ]
     report = dl.reports.Report(run, config, model.network, splits, metrics, sections, monitor="val_nats")
     card = {"data": info.config(), "hyperparameters": arguments.of(best), **report.for_card()}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     rolls.write(prime, run.samples / "prime.mid")
     rolls.write(sample()[0][0], run.samples / "sample.mid")
     arguments.show(run, best, metrics)

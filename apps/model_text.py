@@ -19,7 +19,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, runs, settings
+from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
 from keras_dl.features.text import Text
@@ -53,8 +53,8 @@ class Config(settings.Training):
     # standard deviation of the noise on the weights in training
     weight_noise: Annotated[float, Number("[0, 10]")] = 0.0
     trial_epochs: settings.Count = 1  # epochs of each trial
-    epochs: settings.Count = 8  # epochs of the final training
-    batch_size: settings.Count = 32  # sequences per step, each row a contiguous text
+    epochs: settings.CountOrAuto = 8  # epochs of the final training; own data: auto, from the number of tokens
+    batch_size: settings.CountOrAuto = 32  # sequences per step, each row a contiguous text; own data: auto
     optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, clipnorm=1.0)
     prime: str | None = None  # beginning of the samples; by default a word that begins lines of the text
     sample_length: Annotated[int, Whole(1, 10_000)] = 300  # tokens of a sample
@@ -62,17 +62,19 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     splits = data.text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
     tokens = splits.preprocess
     prime = data.text.beginning(splits) if config.prime is None else data.text.checked_prime(config.prime)
     splits = splits.few(3000 if config.smoke else None)
+    config = own_data.fitted(config, hardware, splits, own_data.TEXT)
     info = splits.info
 
     def batches(examples, rows, steps):
@@ -122,11 +124,21 @@ def main(argv=None):
     def endpoints_of(network, length=config.sample_length):
         return dl.export.language_model(network, tokens, prime=prime, length=length)
 
-    most = endpoints_of(dl.tuning.try_out(compiled, hardware).network)["generate"].limits["tokens"]
+    tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried.network)
+    most = endpoints_of(tried.network)["generate"].limits["tokens"]
     given = len(tokens.encode([prime]).flat_values)
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
     notes = [*splits.notes, *filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
-    run = runs.start(hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=notes)
+    run = runs.start(
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=notes,
+        origin=dl.initializing.start_from(config, APP, tried, labels=tokens.vocabulary, called="tokens"),
+    )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -142,7 +154,7 @@ def main(argv=None):
 
     def show():
         for temperature in TEMPERATURES:
-            tf.summary.text(f"temperature {temperature}", "```\n" + sample(temperature) + "\n```")
+            tf.summary.text(f"temperature {temperature}", markdown.escaped(sample(temperature)))
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -157,6 +169,7 @@ def main(argv=None):
     metrics.pop("loss")
     gap = dl.sequences.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    dl.describing.show_test(run, splits, metrics)
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
@@ -168,7 +181,7 @@ def main(argv=None):
     ]
     report = dl.reports.Report(run, config, model.network, splits, metrics, sections, monitor="val_nats")
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap, **report.for_card()}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}")
     arguments.show(run, best, metrics)

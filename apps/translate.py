@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, runs, settings
+from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
@@ -71,10 +71,12 @@ class Config(settings.Training):
     beam_width: Annotated[int, Whole(1, 100)] = 5
     # of beam search: larger values favour longer translations
     length_penalty: Annotated[float, Number("[0, 10]")] = 0.6
-    trials: settings.CountOrZero = 0  # number of trials of the search; 0: no search, train the defaults
+    # number of trials of the search; 0: no search, train the defaults; own data: auto
+    trials: settings.CountOrZeroOrAuto = 0
     trial_epochs: settings.Count = 1  # epochs of each trial
-    epochs: settings.Count = 5  # epochs of the final training
-    batch_tokens: settings.Count = 1024  # sub-words per batch with padding, of the longer side
+    epochs: settings.CountOrAuto = 5  # epochs of the final training; own data: auto, from the number of sub-words
+    # sub-words per batch with padding, of the longer side; own data: auto
+    batch_tokens: settings.CountOrAuto = 1024
     batch_size: settings.Count = 64  # sentences translated at once
     optimizer: settings.OptimizerFlags = settings.Optimizer(
         learning_rate=2e-3, schedule="onecycle", warmup=400, beta_2=0.98, epsilon=1e-9, clipnorm=1.0
@@ -83,13 +85,14 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments)
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
     if (finished := runs.finished(config, APP)) is not None:
         return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
     of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
@@ -103,6 +106,7 @@ def main(argv=None):
         **dates,
     )
     splits = splits.few(200 if config.smoke else None)
+    config = own_data.fitted(config, hardware, splits, own_data.PAIRS)
     info, subwords = splits.info, splits.preprocess
 
     def batches(examples, seed=None):
@@ -141,7 +145,9 @@ def main(argv=None):
         references = [text.decode() for text in pairs["target_text"]]
         return translate(pairs["source_text"], pairs["source"].lengths), references
 
-    _, translate = of_model(dl.tuning.try_out(compiled, hardware))
+    tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, lambda model: of_model(model)[0], tried)
+    _, translate = of_model(tried)
     for part in (splits.validation, splits.test):  # refuse now what could not be translated after the training
         translate.check(part.features["source_text"], part.features["source"].lengths, info.name)
     together = translate.in_one_request(splits.validation.features["source"].lengths[:SHOWN])
@@ -149,8 +155,14 @@ def main(argv=None):
     example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
 
     run = runs.start(
-        hardware, app=APP, name=f"{config.model}-{info.name}", data=data.fingerprint(splits), notes=splits.notes
+        hardware,
+        app=APP,
+        name=f"{config.model}-{info.name}",
+        data=data.fingerprint(splits),
+        notes=splits.notes,
+        origin=dl.initializing.start_from(config, APP, tried, labels=subwords.pieces, called="sub-words"),
     )
+    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -168,9 +180,10 @@ def main(argv=None):
         sources = [text.decode() for text in shown["source_text"]]
         hypotheses, references = translated(translate, shown)
         rows = zip(sources, references, hypotheses, strict=True)
-        tf.summary.text("source, reference, translation", "\n\n".join("  \n".join(row) for row in rows))
+        table = markdown.table(["source", "reference", "translation"], rows)
+        tf.summary.text("translations of the validation split", table)
         if attention is not None:
-            sentences.alignment_summary("alignment", **attention(sources[0], hypotheses[0]))
+            sentences.alignment_summary("attention", **attention(sources[0], hypotheses[0]))
 
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -189,13 +202,14 @@ def main(argv=None):
     signature = scores.pop("signature")
     metrics = {"nats": losses["nats"], "perplexity": losses["perplexity"], **scores}
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()) + f"  ({signature})")
+    dl.describing.show_test(run, splits, metrics)
     run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
     sources = [text.decode() for text in splits.test.features["source_text"]]
     sections = [dl.reports.Translation(sources, references, hypotheses, attention)]
     report = dl.reports.Report(run, config, model, splits, metrics, sections, monitor="val_nats")
     card = {"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature}
     card |= report.for_card()
-    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card)
+    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     arguments.show(run, best, metrics)
     sentence = words.as_input(example[0][0])
     following = commands.following(

@@ -19,6 +19,7 @@ from bad_inputs import BadInput, Fault
 
 from keras_dl import __main__ as command
 from keras_dl import imports, settings
+from keras_dl.arguments import AUTO
 
 with imports.quiet_tensorflow():
     import keras
@@ -82,6 +83,8 @@ def apps(rng, scratch):
         add("--set")
         add("--resume", "--resume")
         for architecture in module.Config.__annotations__["model"].__args__:
+            if architecture == AUTO:
+                continue
             for argument in models.free_arguments(architecture):
                 for text in rng.sample(SETTINGS, 8):
                     add("--model", architecture, "--set", f"{argument}={text}")

@@ -82,7 +82,7 @@ def runs(rng, scratch):
         elif path.suffix in (".npz", ".csv"):
             changed = fixtures.damaged(rng, path.read_bytes())
             changed += _wrong_arrays(path) if path.suffix == ".npz" else []
-        elif "tensorboard" in name:
+        elif "tfevents" in name:
             changed = rng.sample(fixtures.damaged(rng, path.read_bytes()), 2)
         else:
             continue

@@ -106,7 +106,7 @@ def digest(out):
     digests["metrics"] = _sha(json.dumps(json.loads((export / "card.json").read_text())["metrics"]).encode())
     with zipfile.ZipFile(export / "model.keras") as model:
         digests |= _weights(model.read("model.weights.h5"))
-    return digests | _scalars(run / "tensorboard")
+    return digests | _scalars(run)
 
 
 def _run(out, env, *more):
@@ -205,7 +205,8 @@ def _scalars(folder):
     for part in ("train", "validation"):
         events = EventAccumulator(str(folder / part), size_guidance={"tensors": 0}).Reload()
         for tag in events.Tags()["tensors"]:
-            if not TIMED & set(tag.split("/")) and "images" not in tag:
+            scalar = events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
+            if scalar and not TIMED & set(tag.split("/")):
                 values = [(e.step, make_ndarray(e.tensor_proto).tolist()) for e in events.Tensors(tag)]
                 digests[f"tensorboard {part} {tag}"] = _sha(repr(values).encode())
     return digests

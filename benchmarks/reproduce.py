@@ -16,8 +16,6 @@ import datetime
 import importlib.metadata
 import json
 import math
-import os
-import platform
 import re
 import shlex
 import subprocess
@@ -27,6 +25,7 @@ import time
 from pathlib import Path
 
 from recorded import RESULTS, bar, beside_its_bar, figure, headline, newest, of_architecture, published, reaches
+from recorded import number as recorded_number
 from tables import DERIVED, TABLES
 
 from keras_dl import atomic, provenance, settings
@@ -108,16 +107,6 @@ def write_docs():
             _drawer(name)(json.loads(_curves(name).read_text()), _picture(name))
 
 
-def machine():
-    """What a time depends on: the processor's model, cores that this process may use, memory."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists() and (line := re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)):
-        model = line[1].strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
-
-
 def _measure(name, command, rows):
     commit = _clean_commit()
     print(f"python {command}", flush=True)
@@ -130,8 +119,8 @@ def _measure(name, command, rows):
     versions = provenance.versions() | packages
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     shared = {
-        "command": f"python {command}", "commit": commit, "seed": SEED, "machine": machine(), "versions": versions,
-        "date": date, "seconds": round(seconds, 1),
+        "command": f"python {command}", "commit": commit, "seed": SEED, "machine": provenance.machine(),
+        "versions": versions, "date": date, "seconds": round(seconds, 1),
     }  # fmt: skip
     lines = []
     for row in rows:
@@ -318,8 +307,28 @@ def _recipes():
     return "\n".join(lines[1:]) + "\n"
 
 
+def _own_data_recipes():
+    """The plain command and the ten recipes of every row of own_data, with their newest figures."""
+    import own_data
+
+    records, text = newest("own_data"), ""
+    for name, row in own_data.ROWS.items():
+        record = records.get((name, "behind"), {"details": {"runs": {}}})
+        runs, lines = record["details"]["runs"], []
+        for number, flags in enumerate(["", *row.recipes]):
+            run = runs.get(str(number or own_data.PLAIN))
+            figures = [recorded_number(run["value"]), f"{run['seconds']:.0f}"] if run else ["not measured", ""]
+            lines.append([f"`{flags}`" if flags else "the plain command instead", *figures])
+        text += (
+            f"\n{name}: {row.app} with `{own_data.BASES[row.app]}` and\n\n{_grid(['', row.metric, 'seconds'], lines)}"
+        )
+    return text[1:]
+
+
 # What is written from more than one table.
-SPECIAL = {"architectures": _architectures, "missed": _missed, "recipes": _recipes}
+SPECIAL = {
+    "architectures": _architectures, "missed": _missed, "recipes": _recipes, "own_data_recipes": _own_data_recipes,
+}  # fmt: skip
 
 
 def _apps():

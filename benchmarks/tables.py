@@ -189,6 +189,19 @@ def _music(table, published, source):
             yield _recurrent(table, f"{network}_{dataset}", architecture, "nats_per_step", "nats", nats, source)
 
 
+def _own_data():
+    for name, points in (
+        ("cifar_folder", "points"), ("arrows", "points"), ("pairs_400", "points"), ("texts_60kb", "percent"),
+        ("midi_20", "percent"),
+    ):  # fmt: skip
+        command = f"benchmarks/own_data.py {name}"
+        most = 2 if points == "points" else 3
+        yield Row(name, "plain", "percent, BLEU or nats", command)
+        yield Row(name, "best_recipe", "percent, BLEU or nats", command)
+        yield Row(name, "behind", "points of accuracy or BLEU, percent of the nats", command, bar=("<=", most))
+        yield Row(name, "seconds", "s", command, bar=("<=", 600))
+
+
 def _safety():
     inputs = (
         "webp", "gif_screen", "gif_frames", "png", "jpeg", "midi", "image_bytes", "image", "text_score",
@@ -360,6 +373,12 @@ TABLES = {
             Row(name, "test_bits", "bits", f"benchmarks/influence.py {name}", architecture=architecture)
             for name, architecture in INFLUENCE.items()
         ),
+    ),
+    "own_data": Table(
+        "A user's own data: the plain command of the app, with nothing but the place of the data, against the best of "
+        "ten recipes made by hand, on the same test data; seconds of the plain command on two cores",
+        tuple(_own_data()),
+        packages=("sacrebleu", "sentencepiece", "pretty_midi"),
     ),
     "pipeline": Table(
         "Input pipeline: speed, longest wait between two epochs, and speed against what training LeNet-5 consumes",

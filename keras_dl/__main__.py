@@ -1,10 +1,12 @@
-"""python -m keras_dl: list models, apps and exports; show an export's card; ask an export.
+"""python -m keras_dl: list models, apps and exports; show an export's card; ask an export; list and compare runs.
 
     python -m keras_dl list
     python -m keras_dl list convnet
     python -m keras_dl show saved_models/convnet-digits
     python -m keras_dl predict saved_models/convnet-digits picture.png other.jpg --out answers.csv
     python -m keras_dl predict saved_models/transformer-multi30k "A dog runs." more.txt --out translations.txt
+    python -m keras_dl runs --app classify_images --sort val_accuracy
+    python -m keras_dl compare convnet-digits-1 mlp-digits-1
 
 Only `predict` imports TensorFlow, and only when its command line is right. What it does with an input is decided by the
 kinds in the export's card.
@@ -12,12 +14,22 @@ kinds in the export's card.
 
 import argparse
 import ast
-import json
 import os
 import re
 from pathlib import Path
 
-from keras_dl import cards, evidence, models, predicting, settings, tables, verification
+from keras_dl import (
+    cards,
+    evidence,
+    models,
+    past_runs,
+    predicting,
+    run_comparison,
+    run_lists,
+    settings,
+    showing,
+    tables,
+)
 from keras_dl.errors import UserError, printable
 
 APPS = Path(__file__).resolve().parents[1] / "apps"  # in a checkout
@@ -27,6 +39,7 @@ exit status: 0 where every INPUT was answered; 1 where some were, and the others
 2 where none was, or the command line is wrong"""
 NO_CHECKOUT = "Laws and figures: tests/ and docs/results.md of the project's sources, which are not installed here."
 TRUST = "load an export that this user did not write: it is a program, and loading it runs it"
+SORT = "age (newest first, the default), name, or a metric (best first); val_accuracy: that of validation alone"
 
 
 def main(argv=None):
@@ -102,32 +115,6 @@ def list_architecture(name):
         print("Figures: none yet.")
 
 
-def show(asked):
-    """The card and the signatures of an export."""
-    folder, card = cards.find(asked.export)
-    rows = []
-    for name, endpoint in card["endpoints"].items():
-        for way in ("inputs", "outputs"):
-            for field, spec in endpoint[way].items():
-                shape = "(" + ", ".join("any" if n is None else str(n) for n in spec["shape"]) + ")"
-                default = f"{spec['default']}" if "default" in spec else ""
-                rows.append([name, way[:-1], field, spec["dtype"], shape, spec["kind"], default])
-        for what, most in endpoint.get("limits", {}).items():
-            rows.append([name, "at most", what, "", "", f"{most:,}", ""])
-        if endpoint.get("measured"):
-            figures = endpoint["measured"]
-            cost = f"{figures['peak_mb']:,.0f} MB, {figures['seconds']:.1f} s; {figures['model']}"
-            rows.append([name, "measured", "largest requests", "", "", cost, ""])
-    said = [[key, tables.short(card[key])] for key in card if key not in ("endpoints", "files", "call", "signature")]
-    strange = verification.not_ours(card)
-    said.append(["signature", f"{strange}: predict needs --trust" if strange else "this user's"])
-    tables.show(f"Card of {folder}", ["", ""], said)
-    tables.show("Endpoints", ["endpoint", "", "name", "dtype", "shape", "kind", "default"], rows)
-    for way, how in card.get("call", {}).items():
-        text = how if isinstance(how, str) else json.dumps(how, indent=2, ensure_ascii=False)
-        print(printable(f"\nHow to call it, {way}:\n{text}", keep="\n"))
-
-
 class _Parser(argparse.ArgumentParser):
     """A parser without abbreviations, which reports a mistake in one line that names the nearest right word."""
 
@@ -154,9 +141,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser():
-    text = "List models, apps and exports; show an export's card; ask an export."
+    text = "List models, apps and exports; show an export's card; ask an export; list and compare runs."
     parser = _Parser(prog="python -m keras_dl", description=text)
-    commands = parser.add_subparsers(required=True, metavar="list|predict|show", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="list|predict|show|runs|compare", parser_class=_Parser)
 
     def command(function, name, text, **options):
         sub = commands.add_parser(name, help=text, description=text, **options)
@@ -174,8 +161,19 @@ def _parser():
     sub.add_argument("--set", action="append", default=[], metavar="name=value", help="a scalar input; may be repeated")
     sub.add_argument("--trust", action="store_true", help=TRUST)
     sub.add_argument("--out", metavar="FILE", help="write the answers too, as .json, .csv, .txt or .mid")
-    sub = command(show, "show", "The card and the signatures of an export.")
+    sub = command(showing.show, "show", "The card and the signatures of an export.")
     sub.add_argument("export", metavar="EXPORT", help="saved_models/NAME or saved_models/NAME/VERSION")
+    about = "Runs with their state, age and metric, and the settings in which they differ."
+    sub = command(run_lists.list_runs, "runs", about)
+    sub.add_argument("--app", metavar="APP", help="only the runs of this app")
+    sub.add_argument("--sort", default=run_lists.AGE, metavar="BY", help=SORT)
+    sub.add_argument("--out", default=".", metavar="DIR", help="the folder that contains runs/ (%(default)s)")
+    about = "One page with the curves of several runs over one another, and what differs in them."
+    sub = command(run_comparison.compare, "compare", about)
+    sub.add_argument("inputs", nargs="+", metavar="RUN", help="a run's folder, or its name in DIR/runs")
+    sub.add_argument("--root", default=".", metavar="DIR", help="the folder that contains runs/ (%(default)s)")
+    page = "where the page is written (comparison.html beside the first RUN)"
+    sub.add_argument("--out", metavar="PAGE.html", help=page)
     return parser
 
 
@@ -198,9 +196,9 @@ def _evidence(model):
 
 
 def _metric(card):
-    """The accuracy where there is one, else the first that the card has."""
+    """The metric to show of a card, as text."""
     metrics = {name: value for name, value in card.get("metrics", {}).items() if isinstance(value, (int, float))}
-    name = "accuracy" if "accuracy" in metrics else next(iter(metrics), None)
+    name = past_runs.headline(metrics)
     return "" if name is None else f"{name} {metrics[name]:.4g}"
 
 

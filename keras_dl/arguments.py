@@ -19,6 +19,7 @@ import re
 from keras_dl.errors import UserError
 
 LONGEST_SHOWN = 80  # characters of a value in a message
+AUTO = "auto"  # what a user writes for a value that is to be worked out from the data
 
 
 class ArgumentError(UserError):
@@ -58,6 +59,16 @@ class Optional(Kind):
 
     def convert(self, value):
         return None if value is None else self.kind.convert(value)
+
+
+class OrAuto(Kind):
+    """Another kind, or "auto": the value is worked out from the data (own_data.fitted)."""
+
+    def __init__(self, kind):
+        self.kind, self.must = kind, f'{kind.must}, or "{AUTO}"'
+
+    def convert(self, value):
+        return value if isinstance(value, str) and value == AUTO else self.kind.convert(value)
 
 
 class Whole(Kind):

@@ -152,6 +152,7 @@ def describe(model, run, endpoints, outputs, metrics):
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "metrics": metrics,
         "settings": run.settings,
+        **({"chosen": run.chosen} if run.chosen else {}),
         "seed": run.seed,
         "command": run.command,
         "git_commit": provenance.git_commit(),

@@ -10,7 +10,7 @@ arguments of the builder and the optimizer, not the raw values that the search h
 import dataclasses
 import shlex
 
-from keras_dl import optimizers, settings, summaries
+from keras_dl import optimizers, records, settings, summaries
 
 MOST_OUTCOMES = 10_000  # in a space with more combinations, values without effect are not detected
 
@@ -19,7 +19,8 @@ class Arguments:
     """The builder's arguments as a function of a search's hyperparameters.
 
     Called with hp, a keras_tuner.HyperParameters, it returns {argument: value}. Only values that can change the result
-    are drawn: none that the user has set, and none that has no effect given those drawn before it.
+    are drawn: none that the user has set, and none that has no effect given those drawn before it. With --init nothing
+    is drawn: another architecture would leave most of the earlier weights behind.
 
     Args:
         config: the settings.Training of the run; values of its --set replace those of the space.
@@ -48,9 +49,22 @@ class Arguments:
         return {name: every[name] for name in (*names, "learning_rate")}
 
     def show(self, run, hp, metrics):
-        """Write the final fit's row of TensorBoard's HParams page; metrics: {name: value} on the test split."""
-        tags = {f"test/{name}": value for name, value in metrics.items()}
-        summaries.hparams(run.tensorboard / "hparams" / "fit", self.of(hp), tags)
+        """Write the final fit's row of TensorBoard's HParams page.
+
+        It is in the folder of validation, and takes the place of the row of the search's best trial, which has the same
+        hyperparameters: the row has the metrics of both. The column "fit" tells the rows apart.
+
+        Args:
+            run: the runs.Run.
+            hp: hyperparameters of the fit.
+            metrics: {name: value} on the test split.
+        """
+        folder = run.tensorboard / "validation"
+        summaries.purge(run.tensorboard / "hparams" / "fit", 0)  # the row of a run that was made when it had a folder
+        if (result := run.path / "tuner" / "best.json").exists():
+            summaries.move(run.trial(records.best(result)["trial"]).logs, folder)
+        values = {"fit": "final", **self.of(hp)}
+        summaries.hparams(folder, values, {f"metrics (test)/{name}": value for name, value in metrics.items()})
 
     def words(self, hp):
         """The flags, a list of words, that build the same model and optimizer again without a search."""
@@ -60,6 +74,8 @@ class Arguments:
         return shlex.split(settings.flags(dataclasses.replace(self.config, resume="", smoke=False), values))
 
     def _combined(self, hp):
+        if self.config.init:
+            hp = hp.untouched() if isinstance(hp, _Effective) else type(hp)()
         return self.space(hp) | self.chosen
 
 
@@ -73,6 +89,10 @@ class _Effective:
 
     def __init__(self, hp, outcomes):
         self._hp, self._possible, self._values = hp, outcomes, {}
+
+    def untouched(self):
+        """New hyperparameters, from which every draw gets its default value."""
+        return type(self._hp)()
 
     def __getattr__(self, name):
         if name not in ("Int", "Float", "Boolean", "Fixed"):

@@ -8,11 +8,13 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 import weakref
 from pathlib import Path
 
 FILE = ".lock"
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # the file system has no locks: go on without one
+ATTEMPTS, PAUSE = 5, 0.02  # how often a lock is tried, and the seconds between: `held` has one for a moment
 
 
 class HeldByAnotherProcess(Exception):
@@ -49,11 +51,31 @@ def hold(folder):
     return lock
 
 
+def held(folder):
+    """Whether any process, this one too, has locked `folder`. Nothing is written there.
+
+    To see it, the lock is shared with other readers for a moment; `hold` waits for that long.
+    """
+    try:
+        descriptor = os.open(Path(folder) / FILE, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+    except OSError:  # it was never locked, or is not for this user to see
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # the file system has no locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _locked(path):
     """The file descriptor of the locked file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except OSError as error:
         if error.errno in NO_LOCKS:
             return descriptor
@@ -64,3 +86,12 @@ def _locked(path):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _lock(descriptor):
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(PAUSE)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,19 +11,22 @@ import re
 
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import waiting
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Machine:
     """What `prepare` has set up.
 
     Attributes:
-        settings: the settings.Common that `prepare` was given.
+        settings: the settings.Common that `prepare` was given, completed by own_data.fitted.
         strategy: the tf.distribute strategy, None for TensorFlow's default.
+        chosen: what own_data.fitted chose, {"sentence", "values"}; None if it chose nothing.
     """
 
     settings: object
     strategy: object = None
+    chosen: dict | None = None
 
     @property
     def seed(self):
@@ -48,7 +51,7 @@ def prepare(settings):
             already computed on other devices in this process.
     """
     settings.validate()
-    with quiet_tensorflow():
+    with waiting("loading TensorFlow ..."), quiet_tensorflow():
         import keras
         import tensorflow as tf
     try:

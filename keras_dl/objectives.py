@@ -30,7 +30,7 @@ def categorical_nll(targets, logits):
     >>> round(float(categorical_nll([[2]], [[[0.0, 0.0, 0.0, 0.0]]])[0, 0]), 4)  # log 4
     1.3863
     """
-    return smoothed_nll(targets, logits, 0.0)
+    return _categorical("categorical_nll", targets, logits)
 
 
 def bernoulli_nll(targets, logits):
@@ -49,12 +49,7 @@ def bernoulli_nll(targets, logits):
     >>> round(float(bernoulli_nll([[[1, 0, 1]]], [[[0.0, 0.0, 0.0]]])[0, 0]), 4)  # 3 log 2
     2.0794
     """
-    targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
-    if not targets.shape.is_compatible_with(logits.shape):
-        raise ValueError(
-            f"bernoulli_nll: targets and logits must both be (B, T, D); got {targets.shape} and {logits.shape}."
-        )
-    return tf.reduce_sum(Bernoulli(logits).cross_entropy(targets), -1)
+    return _bernoulli("bernoulli_nll", targets, logits)
 
 
 def smoothed_nll(targets, logits, label_smoothing):
@@ -74,15 +69,26 @@ def smoothed_nll(targets, logits, label_smoothing):
     >>> round(float(smoothed_nll([[2]], [[[0.0, 0.0, 0.0, 0.0]]], 0.1)[0, 0]), 4)  # log 4, whatever the target
     1.3863
     """
+    return _categorical("smoothed_nll", targets, logits, label_smoothing)
+
+
+def _categorical(who, targets, logits, label_smoothing=0.0):
+    """smoothed_nll for the caller `who`, whose name an error has."""
     targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
     if not targets.shape.is_compatible_with(logits.shape[:-1]):
-        raise ValueError(
-            f"categorical_nll: targets must be (B, T) and logits (B, T, K); got {targets.shape} and {logits.shape}."
-        )
+        raise ValueError(f"{who}: targets must be (B, T) and logits (B, T, K); got {targets.shape} and {logits.shape}.")
     return Categorical(logits).cross_entropy(targets, label_smoothing)
 
 
-NLL = {"categorical": categorical_nll, "bernoulli": bernoulli_nll}
+def _bernoulli(who, targets, logits):
+    """bernoulli_nll for the caller `who`, whose name an error has."""
+    targets, logits = tf.convert_to_tensor(targets), tf.convert_to_tensor(logits)
+    if not targets.shape.is_compatible_with(logits.shape):
+        raise ValueError(f"{who}: targets and logits must both be (B, T, D); got {targets.shape} and {logits.shape}.")
+    return tf.reduce_sum(Bernoulli(logits).cross_entropy(targets), -1)
+
+
+NLL = {"categorical": _categorical, "bernoulli": _bernoulli}  # functions of the caller's name, targets and logits
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -132,8 +138,8 @@ class SequenceLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """The negative log-likelihood of each step: (B, T)."""
         if self.label_smoothing:
-            return smoothed_nll(y_true, y_pred, self.label_smoothing)
-        return NLL[self.nll](y_true, y_pred)
+            return _categorical("SequenceLoss", y_true, y_pred, self.label_smoothing)
+        return NLL[self.nll]("SequenceLoss", y_true, y_pred)
 
     def get_config(self):
         return {"nll": self.nll, "over": self.over, "label_smoothing": self.label_smoothing, "name": self.name}
@@ -168,7 +174,7 @@ class _MeanNLL(keras.metrics.Metric):
         return tf.cast(self.of_mean(mean), self.dtype)
 
     def of_steps(self, y_true, y_pred):
-        return NLL[self.nll](y_true, y_pred)
+        return NLL[self.nll](type(self).__name__, y_true, y_pred)
 
     def of_mean(self, mean):
         return mean

@@ -5,6 +5,7 @@ therefore part of the momentum), for Adam the decoupled decay of Loshchilov and 
 `weight_decay` is decoupled for every optimizer; with momentum 0.9 its effect is ten times smaller than the papers'.
 """
 
+import functools
 import math
 
 import keras
@@ -12,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.arguments import Number, OneOf, Whole, checked
+from keras_dl.arguments import ArgumentError, Number, OneOf, Whole, checked
 
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle", "steps", "decay", "noam")
 MOMENTUM = 0.9
+DECAY = 0.01  # of "adamw", unless another is given: the usual one, for learning rates of about 0.001
 MOST_UPDATES = 2**31 - 1  # Keras counts them in 32 bits
 
 
@@ -31,7 +33,7 @@ def build(
     decay_after: Whole(0, 1_000_000) = 4,
     decay_factor: Number("[1e-6, 1]") = 0.5,
     warmup: Whole(1, MOST_UPDATES) = 4000,
-    weight_decay: Number("[0, 10]") = 0.0,
+    weight_decay: Number("[0, 10]") | None = None,
     clipnorm: Number("[0, 1e6]") | None = None,
     beta_2: Number("[0, 0.999999]") = 0.999,
     epsilon: Number("[1e-20, 1]") = 1e-7,
@@ -39,7 +41,8 @@ def build(
     """Make a Keras optimizer and its learning-rate schedule.
 
     Args:
-        optimizer: "sgd", "momentum" (0.9), "nesterov" (0.9), "rmsprop" or "adam" ("adam" with decay is AdamW).
+        optimizer: "sgd", "momentum" (0.9), "nesterov" (0.9), "rmsprop", "adam", or "adamw": Adam with decoupled
+            weight decay (1711.05101), which "adam" with a weight_decay is, too.
         learning_rate: the largest learning rate of the schedule.
         schedule: "constant"; "cosine" to 0 (1608.03983, eq. 5, one period); "onecycle": up linearly over the first
             30 %, down to 0 by a cosine (after 1708.07120; momentum is not cycled); "steps": a tenth after 50 % and
@@ -50,9 +53,10 @@ def build(
         steps: length of the schedule in updates, for "cosine", "onecycle" and "steps".
         steps_per_epoch, decay_after, decay_factor: for "decay".
         warmup: for "noam", in updates.
-        weight_decay: factor of the L2 term; for "adam" of the decoupled decay.
+        weight_decay: factor of the L2 term; for "adam" and "adamw" of the decoupled decay: each update takes
+            learning_rate * weight_decay of every weight. None: 0.01 for "adamw", 0 for the others.
         clipnorm: largest global norm of the gradient (1211.5063, algorithm 1), None or 0 for no clipping.
-        beta_2, epsilon: for "adam".
+        beta_2, epsilon: for "adam" and "adamw".
 
     Returns:
         A keras.optimizers.Optimizer.
@@ -67,15 +71,23 @@ def build(
     else:
         rate = _schedule(schedule, float(learning_rate), max(1, steps))
     shared = {"learning_rate": rate, "global_clipnorm": clipnorm or None}
-    if optimizer == "adam":
+    weight_decay = decay_of(optimizer, weight_decay)
+    if optimizer in ("adam", "adamw"):
         shared |= {"beta_2": beta_2, "epsilon": epsilon}
-        if weight_decay:
+        if weight_decay or optimizer == "adamw":
             return AdamW(weight_decay=weight_decay, **shared)
         return Adam(**shared)
     if optimizer == "rmsprop":
         return RMSpropL2(weight_decay, **shared) if weight_decay else RMSprop(**shared)
     shared |= {"momentum": 0.0 if optimizer == "sgd" else MOMENTUM, "nesterov": optimizer == "nesterov"}
     return SGDL2(weight_decay, **shared) if weight_decay else SGD(**shared)
+
+
+def decay_of(optimizer, weight_decay):
+    """The weight decay that an optimizer has if `weight_decay` is None or "auto"; else `weight_decay`."""
+    if weight_decay in (None, "auto"):
+        return DECAY if optimizer == "adamw" else 0.0
+    return weight_decay
 
 
 def drawn(hp, asked, epochs, steps_per_epoch, prefix=""):
@@ -104,8 +116,36 @@ def arguments(hp, asked, prefix=""):
     }
     names = ["schedule", "weight_decay", "clipnorm"]
     names += {"decay": ["decay_after", "decay_factor"], "noam": ["warmup"]}.get(asked.schedule, [])
-    names += ["beta_2", "epsilon"] if asked.name == "adam" else []
-    return values | {name: getattr(asked, name) for name in names}
+    names += ["beta_2", "epsilon"] if asked.name in ("adam", "adamw") else []
+    values |= {name: getattr(asked, name) for name in names}
+    return values | {"weight_decay": decay_of(asked.name, asked.weight_decay)}
+
+
+def set_rate_factors(optimizer, factors):
+    """Let an optimizer train some variables at a share of its learning rate, or not at all.
+
+    The update of a variable with factor f, its weight decay included, is that of the same optimizer with f times the
+    learning rate. With f = 0 the variable keeps its bits. Call it before the first step is traced.
+
+    Args:
+        optimizer: one of this module, or a keras.optimizers.LossScaleOptimizer around one.
+        factors: a number of at least 0 for each variable, in the order in which the optimizer is built on them.
+
+    Raises:
+        ArgumentError: the optimizer is another.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not isinstance(inner, _WholeGradients):
+        raise ArgumentError(
+            "optimizers.set_rate_factors: optimizer must be one of keras_dl.optimizers; "
+            f"got {type(inner).__name__}. Nearest: optimizers.{type(inner).__name__}."
+        )
+    inner.rate_factors = tuple(float(factor) for factor in factors)
+
+
+def rate_factors(optimizer):
+    """The factors that set_rate_factors has set; () if all variables train at the optimizer's rate."""
+    return getattr(getattr(optimizer, "inner_optimizer", optimizer), "rate_factors", ())
 
 
 class _WholeGradients:
@@ -114,16 +154,63 @@ class _WholeGradients:
     TensorFlow returns this gradient as slices (tf.IndexedSlices), one for each token of the batch, and Keras 3.15
     processes each slice separately: if a token occurs n times in a batch, it squares n parts instead of their sum. With
     the slices added up, norms, moments and decay are those of the gradient.
+
+    Args:
+        rate_factors: of the variables, as set_rate_factors sets them; (): all 1.
     """
+
+    def __init__(self, *args, rate_factors=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rate_factors = tuple(rate_factors)
+
+    def get_config(self):
+        config = super().get_config()
+        return config | {"rate_factors": list(self.rate_factors)} if self.rate_factors else config
 
     def apply(self, grads, trainable_variables=None):
         if not self._adds_alone():
             grads = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in grads]
         return super().apply(grads, trainable_variables)
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        if not self.rate_factors:
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            return
+        factors = [self._factor_of(variable) for variable in trainable_variables]
+        for factor in dict.fromkeys(factors):
+            if factor:
+                chosen = [i for i, other in enumerate(factors) if other == factor]
+                super()._backend_update_step(
+                    [grads[i] for i in chosen], [trainable_variables[i] for i in chosen], learning_rate * factor
+                )
+
+    def _apply_weight_decay(self, variables):
+        if self.weight_decay is None or not self.rate_factors:
+            super()._apply_weight_decay(variables)
+            return
+
+        def decay(distribution, variables):
+            for variable in variables:
+                rate, value = self.learning_rate * self._factor_of(variable), getattr(variable, "value", variable)
+                if self._use_weight_decay(value):
+                    update = functools.partial(_decay, share=self.weight_decay, rate=rate)
+                    distribution.extended.update(value, update, group=False)
+
+        trained = [variable for variable in variables if self._factor_of(variable)]
+        # As in Keras: with several replicas, an update is made once for all of them.
+        tf.__internal__.distribute.interim.maybe_merge_call(decay, self._distribution_strategy, trained)
+
+    def _factor_of(self, variable):
+        return self.rate_factors[self._get_variable_index(variable)]
+
     def _adds_alone(self):
         """Whether the update only adds a multiple of the gradient: slices then add up in the weight by themselves."""
         return False
+
+
+def _decay(variable, share, rate):
+    """w -= w * share * rate: decoupled weight decay."""
+    variable.assign_sub(variable * tf.cast(share, variable.dtype) * tf.cast(rate, variable.dtype))
 
 
 @keras.saving.register_keras_serializable("keras_dl")

@@ -1,12 +1,19 @@
-"""Versions of the packages and the commit of the code, on which a result depends besides its settings."""
+"""Versions of the packages, the commit of the code and the machine, on which a result depends besides its settings."""
 
 import contextlib
 import importlib.metadata
+import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
+
+
+def of_process():
+    """{"versions", "commit", "machine"} of this process, as config.json has them."""
+    return {"versions": versions(), "commit": git_commit(), "machine": machine()}
 
 
 def versions():
@@ -27,3 +34,13 @@ def git_commit():
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if dirty.strip() else "")
+
+
+def machine():
+    """What a time depends on: the processor's model, cores that this process may use, memory."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and (line := re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)):
+        model = line[1].strip()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"

@@ -5,6 +5,7 @@ The values returned here have the fields of their schema and are plain JSON: no 
 damaged or was edited wrongly, the error is one line with the file and the field.
 """
 
+import datetime
 import json
 import math
 import os
@@ -28,6 +29,7 @@ Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Finite = Annotated[float, Meta(ge=-MOST, le=MOST)]
 Scalar = bool | int | float | str | None
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Moment = Annotated[datetime.datetime, Meta(tz=True)]
 DType = Literal[
     "string", "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "bfloat16",
     "float32", "float64",
@@ -78,6 +80,13 @@ class Parameters(TypedDict):
     all: Count
 
 
+class Chosen(TypedDict):
+    """What was chosen for the user, since the data ask for it."""
+
+    sentence: str
+    values: NotRequired[dict[str, Any]]
+
+
 class Card(TypedDict):
     """card.json of an export."""
 
@@ -86,6 +95,7 @@ class Card(TypedDict):
     files: dict[str, Hash]
     app: NotRequired[str]
     call: NotRequired[dict[str, str | dict]]
+    chosen: NotRequired[Chosen]
     classes: NotRequired[list[str]]
     command: NotRequired[str]
     created: NotRequired[str]
@@ -93,12 +103,18 @@ class Card(TypedDict):
     features: NotRequired[dict[str, dict[str, Any]]]
     formats: NotRequired[list[str]]
     git_commit: NotRequired[str | None]
+    hyperparameters: NotRequired[dict[str, Any]]
+    intervals: NotRequired[dict[str, Annotated[list[Finite], Meta(min_length=2, max_length=2)]]]
+    licence: NotRequired[str]
     metrics: NotRequired[dict[str, Any]]
+    not_for: NotRequired[list[str]]
     parameters: NotRequired[Parameters]
     preprocess: NotRequired[dict[str, Any]]
+    report: NotRequired[list[str]]
     run: NotRequired[str]
     settings: NotRequired[dict[str, Any]]
     signature: NotRequired[Hash]
+    trained_on: NotRequired[str]
     version: NotRequired[Count]
     versions: NotRequired[dict[str, str]]
     weights: NotRequired[Hash]
@@ -132,6 +148,62 @@ class Settings(TypedDict):
 
     epochs: NotRequired[Count]
     formats: NotRequired[list[str]]
+    patience: NotRequired[Count]
+
+
+class Origin(TypedDict):
+    """The earlier export or run with whose weights a run began."""
+
+    path: str
+    weights: Hash
+    sentence: NotRequired[str]
+
+
+class Monitor(TypedDict):
+    """The number by which the epochs of a run are compared."""
+
+    name: str
+    mode: Literal["min", "max"]
+
+
+class Chosen(TypedDict):
+    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
+
+    sentence: str
+    values: dict[str, Any]
+
+
+class Sizes(TypedDict, total=False):
+    """How large the examples of a data set are, as numbers or as texts such as "480 x 640"."""
+
+    what: str
+    smallest: int | str
+    median: int | str
+    largest: int | str
+
+
+class Baseline(TypedDict, total=False):
+    """The score of a constant predictor on the validation split."""
+
+    metric: str
+    value: Finite
+    what: str
+
+
+class Summary(TypedDict):
+    """What describing.show noted of a run's data."""
+
+    name: str
+    source: str
+    licence: str | None
+    counts: dict[str, Count]
+    unit: str
+    classes: dict[str, dict[str, Count]]
+    sizes: Sizes
+    left_out: list[str]
+    steps_per_epoch: Count
+    baseline: Baseline
+    warnings: list[str]
 
 
 class Config(TypedDict):
@@ -142,6 +214,15 @@ class Config(TypedDict):
     versions: NotRequired[dict[str, str]]
     data: NotRequired[Fingerprint]
     execution: NotRequired[Execution]
+    monitor: NotRequired[Monitor]
+    hyperparameters: NotRequired[dict[str, Any]]
+    origin: NotRequired[Origin]
+    chosen: NotRequired[Chosen]
+    started: NotRequired[Annotated[list[Moment], Meta(min_length=1)]]
+    ended: NotRequired[Moment]
+    commit: NotRequired[str | None]
+    machine: NotRequired[str]
+    summary: NotRequired[Summary]
 
 
 class Finished(TypedDict):
@@ -207,6 +288,7 @@ class State(TypedDict):
     best: float | None
     stopped: bool
     callbacks: list[dict[str, Any]]
+    names: NotRequired[dict[Literal["variable", "best"], list[str]]]  # of the arrays; "" for those that are no weights
 
 
 def run(folder):

@@ -70,8 +70,9 @@ def set_callback_state(callback, state, arrays):
         return
     if hasattr(callback, "_set_monitor_op"):
         # Keras flips min_delta's sign when it sets the operator: let it do so now, and do not restore min_delta.
+        # The patience is that of the command line, which may have been raised.
         callback._set_monitor_op()
-        state = {name: value for name, value in state.items() if name not in ("min_delta", "monitor_op")}
+        state = {name: value for name, value in state.items() if name not in ("min_delta", "monitor_op", "patience")}
     vars(callback).update(state)
 
 

@@ -9,7 +9,7 @@ from keras_dl import records
 from keras_dl.atomic import write_atomic
 from keras_dl.errors import UserError
 
-KEPT_UP_TO_DATE = ("epochs", "save_minutes", "formats", "histograms")  # settings that a resume may change
+KEPT_UP_TO_DATE = ("epochs", "save_minutes", "formats", "histograms", "patience")  # settings that a resume may change
 
 
 def check(path, settings, data):
@@ -25,7 +25,7 @@ def check(path, settings, data):
 
     Raises:
         UserError: the data are not those of the run, --epochs is below the number that a finished run has trained, or
-            above it although the run had stopped early.
+            above it although the run had stopped early and is given no more patience, or its checkpoints are gone.
     """
     config, notes = records.read(path / "config.json", records.Config), ()
     if data is not None and "data" not in config:
@@ -37,8 +37,14 @@ def check(path, settings, data):
                 f"--resume: the data of {path.name} have changed ({'; '.join(changes)}). "
                 "Start a new run, or put them back."
             )
+    before = config.get("settings", {})
     epochs, trained, done = settings.get("epochs"), _trained(path), _finished_epochs(path, config)
-    if epochs in (None, config["settings"].get("epochs")):
+    patient = more_patient(before.get("patience"), settings.get("patience"))
+    if done is not None and _goes_further(epochs, trained, done, patient) and not any(path.glob("checkpoints/*.npz")):
+        raise UserError(
+            f"--epochs: {path.name} has no checkpoint from which to go on. Start a new run from its export with --init."
+        )
+    if epochs in (None, before.get("epochs")):
         return notes
     if done is None:
         if epochs < trained:
@@ -46,12 +52,19 @@ def check(path, settings, data):
         return notes
     if epochs < trained:
         raise UserError(f"--epochs: must be at least {trained}, as many as {path.name} has trained; got {epochs}.")
-    if trained < done < epochs:
+    if trained < done < epochs and not patient:
+        patience = before.get("patience", 0)
+        more = f"Give more --patience than {patience} with it (0: it never stops), or start" if patience else "Start"
         raise UserError(
             f"--epochs: {path.name} stopped by itself after {trained} of {done} epochs; more would change nothing. "
-            "Start a new run with another --patience."
+            f"{more} a new run from its weights with --init {path.name}."
         )
     return notes
+
+
+def more_patient(before, now):
+    """Whether a --patience stops later than the one before; 0 never stops. Neither may be given: None."""
+    return bool(before) and now is not None and (now == 0 or now > before)
 
 
 def as_trained(path, settings):
@@ -60,10 +73,11 @@ def as_trained(path, settings):
 
 
 def asks_for_more(path, settings):
-    """Whether the settings have more epochs than a finished run in `path`, or further export formats."""
+    """Whether a finished run in `path` would train further with the settings, or they have further export formats."""
     config = records.read(path / "config.json", records.Config)
-    done = _finished_epochs(path, config)
-    more_epochs = done is not None and settings.get("epochs", done) > done
+    done, patience = _finished_epochs(path, config), config["settings"].get("patience")
+    patient = more_patient(patience, settings.get("patience"))
+    more_epochs = done is not None and _goes_further(settings.get("epochs"), _trained(path), done, patient)
     return more_epochs or not set(settings.get("formats", ())) <= set(config["settings"].get("formats", ()))
 
 
@@ -98,6 +112,18 @@ def differences(before, now):
     if parts:
         changes.append(f"pre-processing: another {', '.join(parts)}")
     return changes
+
+
+def _goes_further(epochs, trained, done, patient):
+    """Whether a finished run would train further: with more epochs, or more patience after it had stopped early.
+
+    Args:
+        epochs: of the command line, or None.
+        trained, done: epochs that the run has trained, and that it was given.
+        patient: whether --patience was raised.
+    """
+    epochs = done if epochs is None else epochs
+    return epochs > done or (patient and trained < min(done, epochs))
 
 
 def _trained(path):

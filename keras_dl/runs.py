@@ -6,6 +6,7 @@ config.json. This module imports TensorFlow only inside functions.
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ OPTIMIZER_BEFORE = {
 }  # fmt: skip
 # Settings that may differ on a resume: they do not change the results of the steps.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
+TRIALS = "variants"  # folder of the trials, which TensorBoard lists by name: below train and validation
 
 
 @dataclasses.dataclass
@@ -39,6 +41,7 @@ class Run:
         command: the command line as a line to paste.
         strategy: the tf.distribute strategy, None for TensorFlow's default.
         resumed: whether the run was started before and is continued now.
+        origin: the initializing.Start with which its models begin; None: with what their builder draws.
     """
 
     path: Path
@@ -51,13 +54,16 @@ class Run:
     resumed: bool = False
     command: str = ""
     throwaway: bool = False  # its folder is deleted when the process ends (a smoke test's)
-    logs: Path | None = None  # TensorBoard's folder if it is not path/tensorboard (a trial's)
+    logs: Path | None = None  # folder of TensorBoard's events if it is not that of the run (a trial's)
     lock: locks.Lock | None = None  # on `path`, until the run is finished or the process ends
+    origin: object = None
     models: weakref.WeakSet | None = None  # the models that `build` made; None: training.fit accepts any model
 
     @property
     def tensorboard(self):
-        return _folder(self.logs or self.path / "tensorboard")
+        """The folder whose sub-folders have events for TensorBoard: the run's own, so that their names are short."""
+        earlier = self.path / "tensorboard"  # of a run that was made when they had a folder of their own
+        return _folder(self.logs or (earlier if earlier.is_dir() else self.path))
 
     @property
     def checkpoints(self):
@@ -80,7 +86,7 @@ class Run:
         return dataclasses.replace(
             self,
             path=self.tuner / "trials" / f"{number:03d}",
-            logs=self.tensorboard / "trials" / f"{number:03d}",
+            logs=self.tensorboard / TRIALS / f"{number:03d}",
             seed=self.seed + 1000 * (number + 1),
             resumed=False,
         )
@@ -88,12 +94,15 @@ class Run:
     def build(self, compiled, *arguments):
         """Return compiled(*arguments), called under the run's strategy and with its seed, whatever was built before.
 
+        If the run has an origin, the model begins with its weights.
         For a run that `start` returned, training.fit accepts only models made here: the initial weights of others would
         not depend on the run's seed.
         """
         self.reseed()
         with self.scope():
             model = compiled(*arguments)
+            if self.origin is not None:
+                self.origin.into(model)
         if self.models is not None:
             self.models.add(model)
         return model
@@ -118,6 +127,11 @@ class Run:
         print(printable(text, keep="\n"), flush=True)
 
     @property
+    def chosen(self):
+        """What own_data.fitted chose, as in config.json: {"sentence", "values"}; {} if it chose nothing."""
+        return chosen(self.path)
+
+    @property
     def finished(self):
         """The contents of finished.json (records.Finished), which `finish` wrote; None if the run is not finished."""
         file = self.path / "finished.json"
@@ -125,6 +139,7 @@ class Run:
 
     def finish(self, metrics):
         """Write finished.json with the test metrics {name: float}, and release the lock."""
+        self.note("ended", _now())
         done = {"metrics": metrics} | {name: self.settings[name] for name in ("epochs",) if name in self.settings}
         write_atomic(self.path / "finished.json", json.dumps(done, indent=2))
         if self.lock is not None:
@@ -163,7 +178,7 @@ def finished(settings, app):
     return metrics
 
 
-def start(machine, *, app, name, data=None, notes=()):
+def start(machine, *, app, name, data=None, notes=(), origin=None):
     """Create the folder of a run, or with --resume find it, and print its path.
 
     Args:
@@ -172,6 +187,7 @@ def start(machine, *, app, name, data=None, notes=()):
         name: "<model>-<dataset>".
         data: data.fingerprint of the splits; a run is resumed only with the same data. None: the data are not checked.
         notes: sentences about the data, to be printed.
+        origin: the result of initializing.start_from: the weights with which the run's models begin, or None.
 
     Returns:
         A Run. (Call `finished` first, to see whether a run to resume has anything left to do.)
@@ -198,13 +214,24 @@ def start(machine, *, app, name, data=None, notes=()):
         path=path, root=root, name=name, app=app, seed=settings.seed, settings=asked,
         strategy=machine.strategy, resumed=bool(settings.resume), command=commands.command_line(),
         throwaway=_throwaway(settings), lock=lock, models=weakref.WeakSet(),
+        origin=origin,
     )  # fmt: skip
     if settings.resume:
         resuming.go_on(path, asked)
+        before = records.read(path / "config.json", records.Config).get("started")
+        if before:  # runs of earlier versions do not say when they were started
+            run.note("started", [*before, _now()])
     else:
-        config = {"settings": asked, "command": run.command, "versions": provenance.versions()}
+        config = {"settings": asked, "command": run.command, "started": [_now()], **provenance.of_process()}
         config |= {} if data is None else {"data": data}
+        config |= {} if origin is None else {"origin": origin.note}
+        notes = (*notes, *([] if origin is None else [origin.sentence]))
+        if machine.chosen is not None:
+            config |= {"chosen": machine.chosen}
+            notes = (*notes, machine.chosen["sentence"])
         try:
+            if origin is not None:
+                origin.keep(path)
             write_atomic(path / "config.json", json.dumps(config, indent=2))
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
@@ -240,6 +267,10 @@ def run_to_resume(root, app, which):
     if not open_runs:
         raise UserError(f"--resume: no unfinished run in {runs}.")
     return max(open_runs, key=lambda p: (p / "config.json").stat().st_mtime_ns)
+
+
+def _now():
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _folder(path):
@@ -300,6 +331,21 @@ def settings_of(path):
     return _grouped(config["settings"])
 
 
+def flat_settings(settings):
+    """The settings in a config.json as {name: value}, in today's form and without groups.
+
+    >>> flat_settings({"seed": 0, "optimizer": {"name": "adam", "learning_rate": 0.1}})
+    {'seed': 0, 'optimizer': 'adam', 'learning_rate': 0.1}
+    """
+    return _flat(_grouped(settings))
+
+
+def chosen(path):
+    """What own_data.fitted chose for the run in `path`: {"sentence", "values"}; {} if it chose nothing."""
+    config = path / "config.json"
+    return records.read(config, records.Config).get("chosen", {}) if config.exists() else {}
+
+
 def _grouped(settings):
     """Settings in today's form, with the optimizer's in a group; in older runs they are at the top level."""
     if not isinstance(settings.get("optimizer"), str):
@@ -325,13 +371,20 @@ def _short(group, name):
 
 
 def _same_settings(path, asked):
+    from keras_dl import resuming
+
     before, asked = _flat(settings_of(path)), _flat(asked)
     free, schedule = set(FREE_ON_RESUME), before.get("schedule", "constant")
     if schedule not in ("constant", "decay", "noam"):
         free.discard("epochs")  # the schedule depends on the number of epochs
+    if resuming.more_patient(before.get("patience"), asked.get("patience")):
+        free.add("patience")
     other = [k for k in asked if k not in free and k in before and asked[k] != before[k]]
     if other:
         said = "; ".join(f"{k}={before[k]!r}, now {asked[k]!r}" for k in other)
         if "epochs" in other:
             said += f" (--schedule {schedule} ends with the last of its epochs)"
-        raise UserError(f"--resume: {path.name} was made with {said}; it needs the same. Nothing was written.")
+        sentences = [f"--resume: {path.name} was made with {said}; it needs the same. Nothing was written."]
+        if "epochs" in other:
+            sentences.append(f"To train its weights further, start a new run with --init {path.name}.")
+        raise UserError(" ".join(sentences))

@@ -1,24 +1,27 @@
 """Samples of a generative model during training, on TensorBoard: text, pictures, sound, alignments."""
 
-import contextlib
 import functools
 
 import keras
+import tensorflow as tf
 
 from keras_dl import summaries
+
+TAGS = "samples/"  # prefix of the tags of samples
 
 
 class Samples(keras.callbacks.Callback):
     """Calls `show()` after epochs 1, 2, 4, 8, ... and at the end of training.
 
     Args:
-        run: the runs.Run; summaries go to run.tensorboard / "samples".
+        run: the runs.Run; summaries go to run.tensorboard / "validation", with tags that begin with "samples/".
         show: function that generates samples with the current weights and writes them with tf.summary.
     """
 
     def __init__(self, run, show):
         super().__init__()
-        self.folder, self.show, self.epochs_done, self.begun = run.tensorboard / "samples", show, 0, False
+        self.folder, self.show, self.epochs_done, self.begun = run.tensorboard / "validation", show, 0, False
+        self.earlier = run.tensorboard / "samples"  # of a run that was made when samples had a folder of their own
 
     def on_epoch_end(self, epoch, logs=None):
         if not self.begun:  # also of a run that was killed before its first checkpoint
@@ -39,12 +42,12 @@ class Samples(keras.callbacks.Callback):
         self.epochs_done = state["epochs_done"]
 
     def purge(self, epochs_done):
-        """Delete what was written after `epochs_done` epochs."""
-        with contextlib.suppress(FileNotFoundError):
-            summaries.purge(self.folder, epochs_done)
+        """Delete the samples that were written after `epochs_done` epochs."""
+        summaries.purge(self.folder, epochs_done, TAGS)
+        summaries.purge(self.earlier, epochs_done)
 
     def _write(self):
-        with summaries.writing(self.folder, self.epochs_done):
+        with summaries.writing(self.folder, self.epochs_done), tf.name_scope(TAGS):
             self.show()
 
 
@@ -59,17 +62,19 @@ def attention_of(shown, subwords, source, target):
     """The attention of a translation model for a sentence and its translation, as arguments of an alignment figure.
 
     Args:
-        shown: the model's with_attention(); for a Transformer the heads of its last layer but one are used.
+        shown: the model's with_attention(); of a Transformer the last layer but one is used, each head alone.
         subwords: the Subwords of the model's data.
         source, target: a string each.
 
     Returns:
-        {"weights": (T, S) or (h, T, S), "source": S strings, "target": T strings, "titles": one per head}.
+        {"weights": (T, S) or (h, T, S), "source": S strings, "target": T strings, "titles": one per matrix}.
     """
     tokens, (before, after, _) = subwords.sources([source]), subwords.targets([target])
     weights = shown({"source": tokens, "target": before}, training=False)["attention"][0].numpy()
-    if weights.ndim == 4:  # (N, h, T, S)
-        weights = weights[max(0, len(weights) - 2)]
     names = [[piece.decode() for piece in subwords.strings(ids[0]).numpy()] for ids in (tokens, after)]
-    titles = [f"head {n}" for n in range(1, 1 + len(weights))] if weights.ndim == 3 else ()
+    titles = ["the decoder's attention"]
+    if weights.ndim == 4:  # (N, h, T, S)
+        layers, layer = len(weights), max(1, len(weights) - 1)
+        weights = weights[layer - 1]
+        titles = [f"layer {layer} of {layers}, head {head} of {len(weights)}" for head in range(1, 1 + len(weights))]
     return {"weights": weights, "source": names[0], "target": names[1], "titles": titles}

@@ -167,7 +167,7 @@ def _exact(hypotheses, references):
 
 def _metric(name, **options):
     if importlib.util.find_spec("sacrebleu") is None:
-        raise UserError("scores: BLEU needs sacrebleu: pip install 'keras_dl[translation]'.")
+        raise UserError(f"scores: {name} needs sacrebleu: pip install 'keras_dl[translation]'.")
     from sacrebleu import metrics
 
     return getattr(metrics, name)(**options)

@@ -20,11 +20,12 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 from keras_dl import arguments, console, errors, paths, records, runs
-from keras_dl.arguments import Number, OneOf, Seed, Whole
+from keras_dl.arguments import AUTO, Number, OneOf, OrAuto, Seed, Whole
 
 LONGEST = 300  # longest message of tyro, in characters
 LONGEST_WORD = 5000  # longest word of a command line that is searched in such a message
 NEWEST = "newest"  # what a bare --resume means
+ADDED = ("formats",)  # fields that runs of earlier versions lack; they have their defaults
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -47,7 +48,7 @@ class Checked:
             value = getattr(self, name)
             if isinstance(value, Checked):
                 value.validate(name)
-            elif kind := _kind(hint):
+            elif (kind := _kind(hint)) and not (value is None and _may_be_auto(kind)):
                 arguments.check(f"{flag_of(name, group)}:", kind, value)
 
 
@@ -69,7 +70,10 @@ class Common(Checked):
 Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 Count = Annotated[int, Whole(1, 1_000_000)]
 CountOrZero = Annotated[int, Whole(0, 1_000_000)]
-Rate = Annotated[float, Number("[1e-10, 100]")]
+CountOrAuto = Annotated[int | Literal["auto"], OrAuto(Whole(1, 1_000_000))]
+CountOrZeroOrAuto = Annotated[int | Literal["auto"], OrAuto(Whole(0, 1_000_000))]
+Rate = Annotated[float | Literal["auto"], OrAuto(Number("[1e-10, 100]"))]
+Decay = Annotated[float | Literal["auto"], OrAuto(Number("[0, 10]"))]
 Norm = Annotated[float, Number("[0, 1e6]")]
 Beta = Annotated[float, Number("[0, 0.999999]")]  # anything closer to 1 would be 1 in float32
 Epsilon = Annotated[float, Number("[1e-20, 1]")]
@@ -79,16 +83,18 @@ Epsilon = Annotated[float, Number("[1e-20, 1]")]
 class Optimizer(Checked):
     """An optimizer and the schedule of its learning rate. An app may have several such groups of flags."""
 
-    name: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam"] = "adam"  # momentum is 0.9
+    name: Literal["auto", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"] = "adam"  # momentum is 0.9
     learning_rate: Rate = 1e-3  # the largest learning rate of the schedule
-    schedule: Literal["constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"  # of the learning rate
+    # of the learning rate
+    schedule: Literal["auto", "constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"
     decay_after: CountOrZero = 4  # decay: number of epochs before the learning rate falls
     # decay: factor of the learning rate in each epoch from then on
     decay_factor: Annotated[float, Number("[1e-6, 1]")] = 0.5
     warmup: Count = 4000  # noam: number of updates up to the largest learning rate
-    beta_2: Beta = 0.999  # adam: decay rate of the mean square of the gradient
-    epsilon: Epsilon = 1e-7  # adam: added to the root of the mean square
-    weight_decay: Annotated[float, Number("[0, 10]")] = 0.0  # factor of the L2 term in the gradient; decoupled for adam
+    beta_2: Beta = 0.999  # adam, adamw: decay rate of the mean square of the gradient
+    epsilon: Epsilon = 1e-7  # adam, adamw: added to the root of the mean square
+    # factor of the L2 term in the gradient; decoupled for adam and adamw. auto: 0.01 for adamw, 0 for the others
+    weight_decay: Decay = "auto"
     clipnorm: Norm = 0.0  # largest global norm of the gradient; 0: no clipping
 
 
@@ -99,23 +105,34 @@ OptimizerFlags = Annotated[Optimizer, tyro.conf.arg(help=ABOUT)]
 
 @dataclasses.dataclass(frozen=True)
 class Training(Common):
-    """The further flags of an app that searches and trains."""
+    """The further flags of an app that searches and trains.
 
+    The default of a setting is that of the named data sets. For a user's own data, settings that are not given and
+    that own_data.SETTINGS names are worked out from the data, as if the user had written "auto".
+    """
+
+    init: str = ""  # start from the weights of an earlier export or run of your own: its folder or name
+    # with --init: what was taken over trains at this share of the learning rate if other parts are new; 0: it stays
+    init_rate_factor: Annotated[float, Number("[0, 1]")] = 0.1
     set: Assignments = ()  # arguments of the builder: --set units=128 --set dropout=0.5
-    trials: CountOrZero = 3  # number of trials of the search; 0: no search, train the defaults
+    # number of trials of the search; 0: no search, train the defaults; own data: auto
+    trials: CountOrZeroOrAuto = 3
     tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random"  # method of the search, keras-tuner's oracle
     trial_epochs: Count = 5  # epochs of each trial
-    epochs: Count = 20  # epochs of the final training
-    batch_size: Count = 64  # examples per step
+    epochs: CountOrAuto = 20  # epochs of the final training; own data: auto, from the number of examples
+    batch_size: CountOrAuto = 64  # examples per step; own data: auto
     optimizer: OptimizerFlags = Optimizer()
-    patience: CountOrZero = 0  # stop after this many epochs without a better validation; 0: never
+    # stop after this many epochs without a better validation; 0: never; own data: auto
+    patience: CountOrZeroOrAuto = 0
     # halve the learning rate after this many epochs without a better validation; 0: never
     reduce_on_plateau: CountOrZero = 0
-    keep: Literal["best", "last"] = "best"  # which epoch's weights are evaluated and exported
+    # which epoch's weights are evaluated and exported; own data: auto
+    keep: Literal["auto", "best", "last"] = "best"
     # with --keep last: use the mean of the weights of this many last epochs; 0: no mean
     average_last: Annotated[int, Whole(0, 1000)] = 0
     save_minutes: Annotated[float, Number("[0, 1e6]")] = 10.0  # longest time without a checkpoint, in minutes
-    histograms: bool = False  # write histograms of the weights for TensorBoard
+    histograms: bool = False  # for TensorBoard: histograms of the weights, and norms of every layer
+    formats: tuple[Literal["onnx", "litert"], ...] = ()  # further formats of the export
 
     def validate(self, group=""):
         super().validate(group)
@@ -138,10 +155,13 @@ class Training(Common):
         """With --smoke a copy with few trials and epochs, which takes seconds; else the settings themselves."""
         if not self.smoke:
             return self
-        return dataclasses.replace(self, trials=min(self.trials, 2), trial_epochs=1, epochs=min(self.epochs, 2))
+        most = {"trials": 2, "epochs": 2}
+        asked = {name: getattr(self, name) for name in most}
+        few = {name: min(value, most[name]) for name, value in asked.items() if isinstance(value, int)}
+        return dataclasses.replace(self, trial_epochs=1, **few)
 
 
-def parse(config_class, argv=None, *, app, free_arguments=None):
+def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
     """Parse a command line; with --resume, flags that are not given have the values of the resumed run.
 
     Args:
@@ -149,6 +169,9 @@ def parse(config_class, argv=None, *, app, free_arguments=None):
         argv: list of arguments; None: sys.argv[1:].
         app: name of the app; its runs are in runs/<app>/.
         free_arguments: function model name -> {argument: default} of the builder's arguments that --set may change.
+        left_open: names of settings that are None in the result if the command line does not give them, for
+            own_data.fitted; those in a group are "optimizer.name" and the like. Only settings that may be "auto" are
+            left open, and on a resume none is: each has the value of the run, also if "auto" is given again.
 
     Returns:
         An instance of `config_class`.
@@ -159,18 +182,18 @@ def parse(config_class, argv=None, *, app, free_arguments=None):
     """
     argv = _in_full(_bare_resume(list(sys.argv[1:] if argv is None else argv)), config_class)
     config = _parse(config_class, argv)
+    said = {word.split("=")[0].replace("_", "-") for word in argv}
     paths.out(config.out)
     if config.resume:
         folder = runs.run_to_resume(config.out, app, config.resume)
         before = runs.settings_of(folder)
         known, where = [field.name for field in dataclasses.fields(config_class)], f"{folder / 'config.json'}: settings"
-        if missing := [name for name in known if name not in before]:
+        if missing := [name for name in known if name not in before and name not in ADDED]:
             raise errors.UserError(
                 f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
             )
         records.convert(before, config_class, where)  # checks the types
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in before.items()}
-        said = {word.split("=")[0].replace("_", "-") for word in argv}
         # Tuples that are given again replace the old ones; tyro would append to them.
         values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
         types = get_type_hints(config_class)
@@ -181,9 +204,57 @@ def parse(config_class, argv=None, *, app, free_arguments=None):
         except errors.UserError as error:
             raise errors.UserError(f"{where} is damaged: {error}") from error
         config = dataclasses.replace(_parse(config_class, argv, default=saved), resume=folder.name)
+        again = {name: value for name, value in values_of(config).items() if name in left_open and value == AUTO}
+        config = replaced(config, {name: values_of(saved)[name] for name in again})
+        if "--set" in said:
+            chosen = runs.chosen(folder).get("values", {}).get("set", {})
+            kept = [pair for pair in before["set"] if _argument(pair) in {*chosen} - {*map(_argument, config.set)}]
+            config = dataclasses.replace(config, set=(*config.set, *kept))
     if free_arguments is not None:
-        assignments(config.set, free_arguments(config.model), f"build_{config.model}")
+        check(config.model != AUTO or not config.set, "--set: needs the --model whose arguments it sets; got auto.")
+        if config.model != AUTO:
+            assignments(config.set, free_arguments(config.model), f"build_{config.model}")
+    if not config.resume:
+        config = _with_open_ones(config, left_open, said)
     return config.shortened() if isinstance(config, Training) else config
+
+
+def values_of(config):
+    """{setting: value}, those of a group as "optimizer.name"."""
+    return {name: value for name, value, _ in _flat(config)}
+
+
+def defaults_of(config):
+    """{setting: its default}, those of a group as "optimizer.name"."""
+    return {name: default for name, _, default in _flat(config)}
+
+
+def replaced(config, values):
+    """A copy of the settings with `values`, {setting: value}; those of a group are named "optimizer.name"."""
+    groups, plain = {}, {}
+    for name, value in values.items():
+        group, dot, inner = name.partition(".")
+        if dot:
+            groups.setdefault(group, {})[inner] = value
+        else:
+            plain[name] = value
+    plain |= {group: dataclasses.replace(getattr(config, group), **inner) for group, inner in groups.items()}
+    return dataclasses.replace(config, **plain)
+
+
+def with_arguments(pairs, values):
+    """The value of --set, a tuple of "name=value", with `values` for arguments that it does not name.
+
+    >>> with_arguments(("units=8",), {"units": 16, "dropout": 0.5})
+    ('units=8', 'dropout=0.5')
+    """
+    named = set(map(_argument, pairs))
+    return (*pairs, *(f"{name}={_literal(value)}" for name, value in values.items() if name not in named))
+
+
+def _argument(pair):
+    """The name in "name=value"."""
+    return pair.partition("=")[0]
 
 
 def run(main):
@@ -245,6 +316,24 @@ def assignments(pairs, allowed, who):
             )
         values[name] = _read(text)
     return values
+
+
+def _with_open_ones(config, left_open, said):
+    """A copy in which the settings of `left_open` are None that may be "auto" and whose flags are not in `said`."""
+    hints, open_ones = get_type_hints(type(config), include_extras=True), {}
+    for name in left_open:
+        group, _, inner = name.rpartition(".")
+        owner = get_type_hints(type(getattr(config, group, None)), include_extras=True) if group else hints
+        kind = _kind(owner[inner]) if inner in owner else None
+        if kind is not None and _may_be_auto(kind) and f"--{name}".replace("_", "-") not in said:
+            open_ones[name] = None
+    if getattr(config, "set", ()):  # its arguments are those of the default model
+        open_ones.pop("model", None)
+    return replaced(config, open_ones)
+
+
+def _may_be_auto(kind):
+    return isinstance(kind, OrAuto) or (isinstance(kind, OneOf) and AUTO in kind.choices)
 
 
 def _kind(hint):

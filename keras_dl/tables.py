@@ -1,9 +1,11 @@
 """Tables: drawn on a terminal, lines with tabs if the output is piped. Their contents may be untrusted."""
 
+import shutil
 import sys
 
 from keras_dl.errors import printable
 
+WIDE = 200  # columns of a table that is not printed on a terminal
 NUMBERS = 6  # entries of a list that a field shows
 
 
@@ -35,15 +37,21 @@ def show(title, columns, rows, multiline=()):
 
 
 def as_text(renderable):
-    """A rich table as text: styled on a terminal, else plain and not cut at 80 columns."""
+    """A rich table as plain text, as wide as the terminal; if there is none, not cut at 80 columns.
+
+    It has no styles: whoever prints it, as Run.say, escapes their control characters.
+    """
     from rich import console
 
-    terminal = console.Console()
-    if not terminal.is_terminal:
-        terminal = console.Console(width=200)
+    terminal = console.Console(color_system=None, width=width())
     with terminal.capture() as captured:
         terminal.print(renderable)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")
+
+
+def width():
+    """Columns that a line may have: those of the terminal; WIDE if standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
 
 
 def plain(text):
@@ -64,6 +72,8 @@ def short(value):
 
 def few(value):
     """As `short`, but only the first NUMBERS entries of lists."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={few(inner)}" for key, inner in value.items())
     if not isinstance(value, list):
         return short(value)
     more = f", ... {len(value) - NUMBERS} more" if len(value) > NUMBERS else ""

@@ -32,6 +32,7 @@ LONGEST = (
 BY_ROW = ("test_laws_models", "test_laws_gradients", "test_laws_autoregressive")  # spread by the rows of tests/cases.py
 # Tests whose rows take seconds each, and how many of them, the first, run among the fast tests; the others are slow.
 FAST_ROWS = {
+    "test_an_update_with_a_factor_is_that_of_the_same_optimizer_with_the_lower_rate": 6,
     "test_a_file_gives_a_model_that_answers_writes_and_shows_the_same": 1,
     "test_keep_says_whose_weights_stay": 1,
     "test_a_run_with_little_to_say_has_a_report": 3,
@@ -81,10 +82,16 @@ FAST_ROWS = {
 }
 # Of these, so many slow rows run among the long tests; all others by `make test-exhaustive`, before a release.
 LONG_ROWS = {
+    "test_an_app_starts_from_the_export_of_other_data": 2,
     "test_every_value_that_a_search_draws_changes_the_model_and_is_what_is_said": 3,
     "test_every_option_of_the_image_app": 4,
     "test_every_option_of_the_sequence_apps": 3,
     "test_every_model_of_the_image_app": 2,
+    "test_a_file_of_every_builder_answers_as_the_saved_model_does": 2,
+    "test_a_picture_of_another_size_is_resized_inside": 2,
+    "test_a_file_with_other_pre_processing_is_refused": 2,
+    "test_a_text_has_the_likelihood_that_the_saved_model_gives_it": 2,
+    "test_a_piece_has_the_likelihood_that_the_saved_model_gives_it": 1,
     "test_an_app_exports_whatever_becomes_of_its_output": 1,
     "test_the_exported_translate_is_the_python_one": 1,
     "test_a_fresh_process_with_tensorflow_alone_answers_alike": 1,

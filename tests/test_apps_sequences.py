@@ -27,14 +27,16 @@ def assert_something_is_known(metrics, root):
 @pytest.mark.parametrize(
     ("app", "flags"),
     [
-        ("model_text", ["--model", "rnn", "--level", "word", "--vocabulary-size", "200", "--prime", "the"]),
+        ("model_text", ["--model", "rnn", "--level", "word", "--vocabulary-size", "200", "--prime", "the",
+                        "--formats", "onnx"]),
         ("model_text", ["--model", "gru", "--scheduled-sampling", "0.5", "--weight-noise", "0.01"]),
         ("model_text", ["--loss-over", "sequences", "--schedule", "decay", "--optimizer", "sgd", "--set", "tied=True",
                         "--set", "units=(48,)", "--set", "embedding_dim=48"]),
         ("model_text", ["--precision", "mixed_bfloat16", "--histograms", "--set", "dropout=0.3"]),
         ("model_music", ["--model", "rnn", "--set", "units=(20,)", "--set", "transition_units=(10,)",
                          "--set", "shortcut=True", "--set", "output_units=(10,)", "--set", "output_activation=maxout"]),
-        ("model_music", ["--model", "gru", "--weight-noise", "0.075", "--optimizer", "rmsprop", "--patience", "1"]),
+        ("model_music", ["--model", "gru", "--weight-noise", "0.075", "--optimizer", "rmsprop", "--patience", "1",
+                         "--formats", "onnx"]),
         ("model_music", ["--precision", "mixed_bfloat16", "--histograms", "--strategy", "mirrored"]),
     ],
     ids=lambda v: v if isinstance(v, str) else " ".join(v),
@@ -160,6 +162,8 @@ def test_what_the_export_would_not_translate_is_said_before_the_training(tmp_pat
     app = main_of(ROOT / "apps" / "translate.py")
     with pytest.raises(UserError, match="too long to be translated: at most 511 sub-words and 4096 bytes"):
         app([*own, "--vocabulary-size", "40", "--out", str(tmp_path)])
+    with pytest.raises(UserError, match="export.save: onnx: a translation model goes from strings to strings"):
+        app([*own, "--vocabulary-size", "40", "--out", str(tmp_path), "--formats", "onnx"])
     with pytest.raises(UserError, match="--batch-size: must be at most 64; got 65"):
         app(["--batch-size", "65", "--out", str(tmp_path)])
     assert not (tmp_path / "runs").exists()

@@ -25,6 +25,7 @@ import reproduce  # noqa: E402
 import tables  # noqa: E402
 
 OPTIONAL = {"spread", "details"}
+RULES = {"classify_images": "PICTURES", "model_music": "MUSIC", "model_text": "TEXT", "translate": "PAIRS"}
 # Rows of step_time, of which the graphs of the slow ones take seconds to build.
 QUICK_STEPS = ("linear", "mlp", "convnet", "resnet20", "lstm", "lstm_generation")
 SLOW_STEPS = ("resnet34", "gru", "rnn", "lm_generation", "transformer", "attention_gru")
@@ -138,6 +139,39 @@ def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
     for app, *flags in apps:
         config = settings.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)
         assert config.seed == 0 and config.trials == 0
+
+
+def test_the_recipes_for_own_data_leave_nothing_to_the_rules(monkeypatch):
+    import own_data
+
+    monkeypatch.syspath_prepend(str(ROOT / "apps"))
+    from keras_dl import models, settings
+    from keras_dl import own_data as rules
+
+    assert {row.name for row in tables.TABLES["own_data"].rows} == set(own_data.ROWS)
+    for row in own_data.ROWS.values():
+        app = importlib.import_module(row.app)
+        assert len(set(row.recipes)) == len(row.recipes) == 10
+        for recipe in row.recipes:
+            config = settings.parse(
+                app.Config,
+                shlex.split(f"{own_data.BASES[row.app]} {recipe}"),
+                app=row.app,
+                free_arguments=models.free_arguments,
+                left_open=rules.SETTINGS,
+            )
+            values = settings.values_of(config)
+            assert not [name for name in rules.SETTINGS if name in values and values[name] is None]
+            rule = getattr(rules, RULES[row.app])
+            arguments = set(settings.assignments(config.set, models.free_arguments(config.model), "the builder"))
+            assert set(rule.arguments.get(config.model, {})) <= arguments and config.trials == 0
+
+
+def test_behind_is_in_points_or_in_percent_of_the_nats():
+    import own_data
+
+    assert own_data.ROWS["arrows"].behind(70.0, 75.0) == 5 and own_data.ROWS["pairs_400"].behind(99.0, 98.0) == -1
+    assert own_data.ROWS["midi_20"].behind(5.1, 5.0) == pytest.approx(2)
 
 
 def test_a_measured_row_is_appended_with_all_keys_and_nothing_is_deleted(project):
@@ -268,7 +302,7 @@ def test_the_pages_show_every_table_and_are_as_the_results_say(tmp_path, monkeyp
     pages = {page: (ROOT / page).read_text(encoding="utf-8") for page in reproduce.PAGES}
     marks = {page: [name for _, name, _ in reproduce.MARKED.findall(text)] for page, text in pages.items()}
     assert marks["README.md"] == ["architectures"] and marks["docs/recipes.md"] == ["recipes"]
-    assert sorted(marks["docs/results.md"]) == sorted([*tables.TABLES, "missed"])
+    assert sorted(marks["docs/results.md"]) == sorted([*tables.TABLES, "missed", "own_data_recipes"])
     for page, text in pages.items():
         written = reproduce.MARKED.sub(lambda mark: mark[1] + reproduce._written(mark[2]) + mark[3], text)
         assert written == text, f"{page}: run python benchmarks/reproduce.py --docs"

@@ -84,3 +84,21 @@ def test_a_part_is_drawn_of_every_label_and_nothing_is_lost():
     assert len(drawn) == 1 and sorted([*rest, *drawn]) == list(range(5))
     other = own_files.hold_out(31, 0.2, np.random.default_rng(1), labels)[1]
     assert (other[:4] != own_files.hold_out(31, 0.2, np.random.default_rng(0), labels)[1][:4]).any()
+
+
+@pytest.mark.parametrize(
+    ("broken", "labelled", "enough"),
+    [
+        (["a/1.x"], False, True),
+        (["a/1.x", "b/1.x", "b/2.x", "a/2.x", "a/3.x"], False, False),  # two are left, of the three that splits need
+        (["a/1.x"], True, False),  # two of a class are left, of the three that it needs
+        (["b/1.x"], True, True),
+    ],
+)
+def test_to_go_on_without_files_is_offered_only_where_enough_are_left(tmp_path, broken, labelled, enough):
+    own = find(tree(tmp_path, *(f"{name}/{i}.x" for name in "ab" for i in (1, 2, 3)), "b/4.x"), labelled=labelled)
+    with pytest.raises(UserError) as refused:
+        own.refuse([(tmp_path / name, "is cut short") for name in broken], "are no such files", False, "who")
+    assert f"who: {len(broken)} of 7 files in {tmp_path} are no such files: is cut short: " in str(refused.value)
+    assert ("--skip-unreadable" in str(refused.value)) == enough
+    assert ("Replace them" in str(refused.value)) != enough

@@ -422,16 +422,16 @@ def test_what_is_left_out_and_what_two_splits_share_is_said(sentencepiece, tmp_p
         "left out, empty on both sides: 1 pair",
         "left out, empty on one side: 2 pairs, the first is line 62 of a.en",
         "left out of train, longer than 20 sub-words: 1 pair",
-        "validation: 2 pairs of 2 stand in train too, word for word",
     )
+    assert splits.warnings == ("validation: 2 pairs of 2 stand in train too, word for word",)
     assert splits.info.details["skipped"] == 3 and splits.info.details["dropped"] == 1
 
 
 def test_characters_that_train_does_not_have_are_said(sentencepiece, tmp_path):
     sources = [f"same {chr(0x400 + i)}" for i in range(40)]
-    notes = own(tmp_path, sources, sources, vocabulary_size=200).notes
-    assert [note.split(": ")[0] for note in notes] == ["validation", "test"]
-    assert all("4 characters (2 different) are not in the vocabulary and are read as <unk>" in note for note in notes)
+    said = own(tmp_path, sources, sources, vocabulary_size=200).warnings
+    assert [sentence.split(": ")[0] for sentence in said] == ["validation", "test"]
+    assert all("4 characters (2 different) are not in the vocabulary and are read as <unk>" in each for each in said)
 
 
 def test_one_file_is_not_its_own_translation(sentencepiece, tmp_path):

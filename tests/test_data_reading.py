@@ -190,7 +190,7 @@ def test_a_folder_has_its_own_splits_by_their_usual_names(names, tmp_path):
     marks = dict(zip(("train", "validation", "test"), "abc", strict=True))
     tree(tmp_path / "own", {name: mark * 30 + "\n" for name, mark in zip(names, marks.values(), strict=True)})
     (tmp_path / "own" / "README.txt").write_text("of no split\n")
-    _, texts, notes = text_files.load(str(tmp_path / "own"), ())
+    _, texts, notes, _ = text_files.load(str(tmp_path / "own"), ())
     assert texts == {part: mark * 30 + "\n" for part, mark in marks.items()}
     assert notes == ("left out, of no split: 1 (README.txt)",)
 
@@ -200,7 +200,7 @@ def test_a_split_that_is_missing_is_held_out_of_train_and_it_is_said(given, tmp_
     missing = {"test": "validation", "validation": "test"}[given]
     train = "".join(f"{i} {LINE}" for i in range(200))
     tree(tmp_path / "own", {"train.txt": train, f"{given}.txt": LINE})
-    _, texts, notes = text_files.load(str(tmp_path / "own"), ())
+    _, texts, notes, _ = text_files.load(str(tmp_path / "own"), ())
     assert texts["train"] + texts[missing] == train and texts[given] == LINE
     assert 0.04 < len(texts[missing]) / len(train) < 0.06 and texts["train"].endswith("\n")
     assert len(notes) == 1 and notes[0].startswith(f"no {missing} split in ") and "5% of train" in notes[0]
@@ -216,7 +216,7 @@ def test_what_a_folder_has_besides_texts_is_said(tmp_path):
     (root / "linked.txt").symlink_to(tmp_path / "elsewhere" / "d.txt")
     (root / "nothing.txt").symlink_to(tmp_path / "not there")
     (root / "b" / "back").symlink_to(root)
-    _, texts, notes = text_files.load(str(root), ())
+    _, texts, notes, _ = text_files.load(str(root), ())
     assert "".join(texts.values()) == LINE * (9 + 7 + 8)
     assert set(notes) == {
         "left out, hidden or the system's own: 2 (.hidden.txt, Thumbs.db)",
@@ -229,8 +229,8 @@ def test_what_a_folder_has_besides_texts_is_said(tmp_path):
 
 def test_the_same_text_in_two_splits_is_said(tmp_path):
     tree(tmp_path, {"train/a.txt": LINE, "train/b.txt": LINE * 2, "test/c.txt": LINE, "valid/d.txt": LINE * 3})
-    notes = text_files.load(str(tmp_path), ())[2]
-    assert notes == (
+    _, _, notes, warnings = text_files.load(str(tmp_path), ())
+    assert notes == () and warnings == (
         "the same text stands in several splits: 1 (the first: train/a.txt and test/c.txt); scores on it mean little",
     )
 
@@ -257,11 +257,11 @@ def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
 def test_what_validation_and_test_have_alone_is_said(tmp_path):
     content = {"train.txt": "abc " * 50 + "\n", "valid.txt": "abcd dé\n", "test.txt": "abc\n"}
     splits = text.load(str(tree(tmp_path, content)))
-    assert splits.notes == (
+    assert splits.notes == () and splits.warnings == (
         "validation: 3 characters (2 different) are not in the vocabulary and are read as \ufffd: 'd' (2 times), 'é'",
     )
     splits = text.load(str(tmp_path), level="word")
-    assert "validation: 2 words (2 different) are not in the vocabulary and are read as <unk>" in splits.notes[0]
+    assert "validation: 2 words (2 different) are not in the vocabulary and are read as <unk>" in splits.warnings[0]
 
 
 def test_a_sentence_on_unknown_characters_can_be_printed():

@@ -115,7 +115,7 @@ def test_the_replacement_character_in_a_text_is_said_to_be_unknown(tmp_path):
     (tmp_path / "a.txt").write_text("caf\ufffd and na\ufffdve\n" * 20, encoding="utf-8")
     splits = text.load(str(tmp_path / "a.txt"))
     assert splits.preprocess.vocabulary.count("\ufffd") == 1
-    assert [note.split(" are ")[0] for note in splits.notes] == [
+    assert [note.split(" are ")[0] for note in splits.warnings] == [
         "train: 36 characters (1 different)", "validation: 2 characters (1 different)",
         "test: 2 characters (1 different)",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_dl import cards, endpoints, errors, export, features, formats, fresh_process, runs
+from keras_dl import cards, endpoints, errors, export, features, fresh_process, runs
 from keras_dl.errors import Refused
 from keras_dl.export import comparing, loading, saving, writing
 from keras_dl.features.image import Image as ImageFeature
@@ -536,9 +536,10 @@ def test_the_keras_file_is_the_model(made):
 def test_the_graph_is_in_tensorboard(made):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(a_run(made[0]).tensorboard / "export"))
-    events.Reload()
-    names = {node.name for node in events.Graph().node}
+    events = EventAccumulator(str(a_run(made[0]).tensorboard / "train")).Reload()
+    [written] = events.Tensors("export/serving_default")
+    traced = tf.compat.v1.RunMetadata.FromString(tf.make_ndarray(written.tensor_proto).item())
+    names = {node.name for node in traced.function_graphs[0].pre_optimization_graph.node}
     assert {"image_bytes", "Softmax"} <= names and any("tiny" in name and "conv" in name for name in names)
 
 
@@ -645,48 +646,3 @@ def test_what_an_input_can_hold(value, dtype, fits):
     else:
         with pytest.raises(ValueError, match="from|whole numbers"):
             loading.exactly(value, tf.as_dtype(dtype))
-
-
-# Other formats
-
-
-def test_an_unknown_format_or_a_missing_package_is_said_before_anything_is_made(tmp_path, monkeypatch):
-    with pytest.raises(errors.UserError, match="no format 'onx'. There are: onnx, litert."):
-        save(tmp_path, formats=("onx",))
-    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else name)
-    with pytest.raises(errors.UserError, match=r"onnx needs tf2onnx: pip install 'keras_dl\[onnx\]'"):
-        save(tmp_path, formats=("onnx",))
-    assert nothing_left(tmp_path)
-
-
-@pytest.mark.slow
-def test_onnx_and_litert_files_answer_as_the_model_does(tmp_path, quick):
-    model, x = tiny(), preprocessor()(pictures(4, seed=9))
-    folder = save(tmp_path, model, formats=("litert", "onnx"))
-    assert cards.read(folder)["formats"] == ["litert", "onnx"]
-    for run_it, name in ((formats._run_onnx, "model.onnx"), (formats._run_litert, "model.tflite")):
-        got = run_it(folder / name, x.numpy())
-        np.testing.assert_allclose(got, model(x, training=False).numpy(), atol=1e-4)
-    assert save(tmp_path, model) == folder  # has more than was asked for
-    assert save(tmp_path, model, formats=("onnx",)) == folder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["onnx", "litert"])
-def test_a_wrong_file_of_another_format_is_refused(tmp_path, monkeypatch, name):
-    honest = getattr(formats, f"_run_{name}")
-    monkeypatch.setattr(formats, f"_run_{name}", lambda path, x: honest(path, x) + 1e-2)
-    with pytest.raises(RuntimeError, match="answers otherwise than the model, by 0.0"):
-        save(tmp_path, formats=(name,))
-    assert nothing_left(tmp_path)
-
-
-@pytest.mark.slow
-def test_a_model_that_litert_cannot_run_is_said_in_one_line(tmp_path):
-    image = keras.Input((SIDE, SIDE, 1), name="image")
-    rows = keras.layers.Reshape((SIDE, SIDE), name="rows")(image)
-    recurrent = keras.layers.LSTM(4, name="lstm")(rows)
-    model = keras.Model(image, keras.layers.Dense(len(CLASSES), name="logits")(recurrent))
-    with pytest.raises(errors.UserError, match="cannot be converted to LiteRT"):
-        save(tmp_path, model, formats=("litert",))
-    assert nothing_left(tmp_path)

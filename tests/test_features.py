@@ -360,4 +360,4 @@ def test_a_new_kind_is_one_class_and_one_row(tmp_path, monkeypatch, capsys):
     assert card["call"]["predict"].endswith("SERIES.csv")
     assert card["call"]["rest"]["body"]["instances"] == [{"series": [1.0, 2.0, 4.0]}]
     command.main(["show", str(folder)])
-    assert "series\tfloat32\t(any, any)\tseries" in capsys.readouterr().out
+    assert "series\tfloat32 (any, any)\tseries" in capsys.readouterr().out

@@ -20,7 +20,8 @@ def load(folder, **options):
 
 
 def said(folder, **options):
-    return " ".join(load(folder, **options).notes)
+    splits = load(folder, **options)
+    return " ".join([*splits.notes, *splits.warnings])
 
 
 def lengths(splits):

@@ -235,6 +235,10 @@ REFUSED = [
     (lambda: layers.GRU(H, "tanh", "hard_sigmoid"), "GRU: recurrent_activation must be 'sigmoid'"),
     (lambda: layers.GRU(H, keras.activations.relu), "GRU: activation must be 'tanh'.* got relu"),
     (lambda: layers.Transition(H, "gelu"), "Transition: activation must be one of tanh, relu"),
+    (
+        lambda: layers.Transition(H, transition_activation="gelu"),
+        "Transition: transition_activation must be one",
+    ),
     (lambda: layers.LSTM(0), "LSTM: units must be a whole number, at least 1; got 0"),
     (lambda: layers.GRU(2.5), "GRU: units must be a whole number"),
     (lambda: layers.LSTM(H, dropout="a"), r"LSTM: dropout must be in \[0, 1\); got 'a'"),

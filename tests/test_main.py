@@ -94,9 +94,9 @@ def test_list_of_one_architecture_needs_no_tensorflow():
     assert "\ntest_laws_recurrent_layers.py\t" in text and "\nptb\tlstm_small\tperplexity (a word)\t" in text
 
 
-@pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["list", "--help"], ["show", "--help"]])
-def test_help_needs_no_tensorflow(words):
-    assert light(words, 0, out="usage: python -m keras_dl").isascii()
+@pytest.mark.parametrize("command_name", ["", "predict", "list", "show", "runs", "compare"])
+def test_help_needs_no_tensorflow(command_name):
+    assert light([*command_name.split(), "--help"], 0, out="usage: python -m keras_dl").isascii()
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_a_mistake_is_one_line_and_status_2_without_tensorflow(words, complaint)
 
 
 def test_show_needs_no_tensorflow(folder):
-    text = light(["show", folder], 0, out="serve\tinput\timage\tuint8\t(any, any, any, 1)\timage\n")
-    assert "sample\tinput\tseed\tint32\t()\tnumber\t1\n" in text
-    assert f"python -m keras_dl predict {folder}" in text and "accuracy=0.5" in text
+    text = light(["show", folder], 0, out="input\timage\tuint8 (any, any, any, 1)\timage\n")
+    assert "input\tseed\tint32 ()\tnumber, default 1\n" in text
+    assert f"python -m keras_dl predict {folder}" in text and "accuracy 0.5" in text
 
 
 # What it answers
@@ -331,7 +331,7 @@ def test_a_truncated_export_is_one_line(folder, two, tmp_path):
         (["list", "--saved-model", "x"], "unrecognized arguments: --saved-model. Nearest: --saved-models."),
         (["list", "convnt"], "list: no architecture 'convnt'. Nearest: convnet. There are: linear, mlp, convnet,"),
         (["list", "convnet", "extra"], "unrecognized arguments: extra"),
-        ([], "required: list|predict|show"),
+        ([], "required: list|predict|show|runs|compare"),
         (["predict"], "required: EXPORT"),
     ],
 )

@@ -355,6 +355,18 @@ np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-6)
         (lambda: categorical_nll(np.zeros((B, T - 1), int), np.zeros((B, T, K))), "categorical_nll: targets must be"),
         (lambda: bernoulli_nll(np.zeros((B, T)), np.zeros((B, T, K))), "bernoulli_nll: targets and logits must"),
         (lambda: bernoulli_nll(np.zeros((B, T, 1)), np.zeros((B, T, K))), "bernoulli_nll: targets and logits must"),
+        (lambda: smoothed_nll(np.zeros((B, T, 1), int), np.zeros((B, T, K)), 0.1), "smoothed_nll: targets must be"),
+        (
+            lambda: SequenceLoss("categorical")(np.zeros((B, 9), int), np.zeros((B, T, K))),
+            "SequenceLoss: targets must be",
+        ),
+        (lambda: SequenceLoss("bernoulli")(np.zeros((B, T)), np.zeros((B, T, K))), "SequenceLoss: targets and logits"),
+        (
+            lambda: SequenceLoss("categorical", label_smoothing=0.1)(np.zeros((B, 9), int), np.zeros((B, T, K))),
+            "SequenceLoss: targets must be",
+        ),
+        (lambda: Perplexity()(np.zeros((B, 9), int), np.zeros((B, T, K))), "Perplexity: targets must be"),
+        (lambda: NatsPerStep("bernoulli")(np.zeros((B, T)), np.zeros((B, T, K))), "NatsPerStep: targets and logits"),
         (
             lambda: SequenceLoss("categorical")(*batch("categorical")[:2], np.ones(T)),
             "SequenceLoss: sample_weight must",

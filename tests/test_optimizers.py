@@ -1,6 +1,7 @@
 """Each optimizer of optimizers.build follows its paper in NumPy; Adam and AdamW are Keras' own, in one pass."""
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -40,7 +41,7 @@ def reference(name, clipnorm, weight_decay):
             by_weight = [g * min(1, clipnorm / norm) for g in by_weight]
         for k, g in enumerate(by_weight):
             w = weights[k]
-            if name == "adam":
+            if name in ("adam", "adamw"):
                 w -= RATE * weight_decay * w
                 m[k] = 0.9 * m[k] + 0.1 * g
                 v[k] = 0.999 * v[k] + 0.001 * g**2
@@ -117,6 +118,22 @@ def test_plain_sgd_reads_the_rows_of_the_batch_alone():
 
     graph = step.get_concrete_function(tf.ones([4, WIDTH]), tf.constant(TOKENS[0])).graph
     assert not any(operation.type == "UnsortedSegmentSum" for operation in graph.get_operations())
+
+
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_adamw_alone_decays_unless_a_decay_is_given(name):
+    """Without a gradient a weight loses the share RATE * decay in each update; of an L2 term it would lose RATE."""
+    from keras_dl import settings
+
+    for given, decay in ((None, 0.01 if name == "adamw" else 0.0), (0.0, 0.0)):
+        weight = keras.Variable(np.ones(3, "float32"))
+        optimizer = optimizers.build(name, RATE, weight_decay=given)
+        optimizer.build([weight])
+        for _ in range(STEPS):
+            optimizer.apply([tf.zeros(3)], [weight])
+        np.testing.assert_allclose(weight, (1 - RATE * decay) ** STEPS, rtol=1e-6)
+        asked = settings.Optimizer(name) if given is None else settings.Optimizer(name, weight_decay=given)
+        assert optimizers.arguments(keras_tuner.HyperParameters(), asked)["weight_decay"] == decay
 
 
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)

@@ -25,7 +25,7 @@ def theirs(name, parameters, weight_decay):
     """PyTorch's optimizer of the same name; its epsilon stands beside the root, Keras' within: it is made to vanish."""
     if name == "rmsprop":
         return torch.optim.RMSprop(parameters, RATE, alpha=0.9, eps=0.0, weight_decay=weight_decay)
-    if name == "adam":
+    if name in ("adam", "adamw"):
         return torch.optim.AdamW(parameters, RATE, eps=0.0, weight_decay=weight_decay)
     momentum = 0.0 if name == "sgd" else 0.9
     return torch.optim.SGD(parameters, RATE, momentum=momentum, nesterov=name == "nesterov", weight_decay=weight_decay)

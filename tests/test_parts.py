@@ -293,10 +293,10 @@ def test_tensorboard_shows_rates_and_norms_of_every_part(tmp_path):
     events = [e for path in (run.tensorboard / "train").glob("events*") for _, e in summaries.whole_events(path)]
     tags = {value.tag for event in events for value in event.summary.value}
     assert {
-        "learning_rate/critic",
-        "learning_rate/generator",
-        "epoch_critic_loss",
-        "norms/gradients/critic/out",
+        "optimization/learning_rate/critic",
+        "optimization/learning_rate/generator",
+        "metrics/critic_loss",
+        "optimization/gradient_norm/critic/total",
     } <= tags
     assert any(event.HasField("graph_def") for event in events)
 

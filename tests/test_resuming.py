@@ -125,7 +125,7 @@ def start(folder, splits=None, **config):
     return runs.start(prepared, app="app", name="net-set", data=splits and data.fingerprint(splits))
 
 
-def train(folder, **config):
+def train(folder, watched=(), **config):
     """One process' part of a run: start, fit, finish. Gives the run and its weights."""
     splits = splits_of()
     run = start(folder, splits, **config)
@@ -134,7 +134,7 @@ def train(folder, **config):
     collate = data.images.with_labels(splits.preprocess)
     train, validation = (data.batches(s, 8, collate=collate) for s in (splits.train, splits.validation))
     model = run.build(compiled)
-    callbacks = training.stopping(config.get("patience", 0), 0)
+    callbacks = training.stopping(config.get("patience", 0), 0, *watched)
     training.fit(
         model, train, validation, run, epochs=config.get("epochs", 2), callbacks=callbacks, verbose=0,
         keep=config.get("keep", "best"),
@@ -192,6 +192,50 @@ def test_epochs_that_cannot_be_had_are_refused_in_one_line(tmp_path, capsys):
     (run.path / "finished.json").write_text(json.dumps({"metrics": {}, "epochs": 9}))  # it stopped after two of nine
     said = refused(tmp_path / "d", resume=run.path.name, epochs=20)
     assert "net-set-1 stopped by itself after 2 of 9 epochs" in said
+
+
+def stopped_early(folder, **config):
+    """A finished run of at most 9 epochs that stopped early, since it waits for a loss that rises."""
+    return train(folder, watched=("loss", "max"), **{"epochs": 9, "patience": 1} | config)
+
+
+@pytest.mark.parametrize(
+    "more", [{"epochs": 9, "patience": 3}, {"epochs": 4, "patience": 0}, {"epochs": 12, "patience": 3}], ids=str
+)
+def test_a_run_that_stopped_early_goes_on_with_more_patience_as_one_that_had_it_from_the_start(more, tmp_path):
+    whole, weights = stopped_early(tmp_path / "whole", **more)
+    run, _ = stopped_early(tmp_path / "run")
+    assert len((run.path / "history.csv").read_text().splitlines()) == 1 + 2  # it stopped after the second epoch
+    again, resumed = stopped_early(tmp_path / "run", resume=run.path.name, **more)
+    epochs = more["epochs"] if more["patience"] == 0 else 4
+    histories = [(each.path / "history.csv").read_text() for each in (whole, again)]
+    assert histories[0] == histories[1] and len(histories[0].splitlines()) == 1 + epochs
+    assert [w.tobytes() for w in weights] == [w.tobytes() for w in resumed]
+    saved = runs.settings_of(run.path)
+    assert (saved["patience"], saved["epochs"]) == (more["patience"], more["epochs"]) and again.finished
+
+
+def test_a_run_that_stopped_early_is_given_more_patience_or_its_weights_start_a_new_one(tmp_path):
+    run, _ = stopped_early(tmp_path)
+    given = {"resume": run.path.name, "patience": 1}
+    said = refused(tmp_path, epochs=20, **given)
+    assert said == (
+        "--epochs: net-set-1 stopped by itself after 2 of 9 epochs; more would change nothing. Give more --patience "
+        "than 1 with it (0: it never stops), or start a new run from its weights with --init net-set-1."
+    )
+    assert start(tmp_path, epochs=9, **given).finished  # nothing more is asked for
+    assert "patience=1, now 0" not in refused(tmp_path, resume=run.path.name, patience=0, epochs=1)
+    other, _ = train(tmp_path / "other", patience=5, epochs=2)
+    assert "patience=5, now 4" in refused(tmp_path / "other", resume=other.path.name, patience=4, epochs=3)
+    shutil.rmtree(run.path / "checkpoints")
+    assert "has no checkpoint from which to go on" in refused(tmp_path, resume=run.path.name, patience=4, epochs=9)
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "steps"])
+def test_a_schedule_that_has_ended_points_to_init(schedule, tmp_path):
+    run, _ = train(tmp_path, schedule=schedule)
+    said = refused(tmp_path, schedule=schedule, resume=run.path.name, epochs=3)
+    assert said.endswith(f"To train its weights further, start a new run with --init {run.path.name}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,7 +352,7 @@ def test_the_next_commands_can_be_pasted_and_name_what_is_there(tmp_path, monkey
     commands.following(run, tmp_path / "app.py", predict=[ask], searched=["--trials", "0"], data=more)
     lines = re.findall(r"^  (.*)$", capsys.readouterr().out, re.MULTILINE)
     assert [shlex.split(line)[1:] for line in lines] == [
-        ["-m", "tensorboard.main", "--logdir", "run/tensorboard"],
+        ["-m", "tensorboard.main", "--logdir", "run"],
         ["-m", "keras_dl", "predict", "my runs/1", 'say "it\'s"'],
         ["app.py", "--trials", "0"],
         ["app.py", "--dataset", "x y"],

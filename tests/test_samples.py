@@ -11,10 +11,12 @@ from keras_dl.features.sentences import alignment_figure
 from keras_dl.features.subwords import WORD, Subwords
 from keras_dl.figures import png
 
+TAG = "samples/made"
+
 
 def shown(run):
-    events = EventAccumulator(str(run.tensorboard / "samples"), size_guidance={"tensors": 0}).Reload()
-    return sorted(event.step for event in events.Tensors("made")) if "made" in events.Tags()["tensors"] else []
+    events = EventAccumulator(str(run.tensorboard / "validation"), size_guidance={"tensors": 0}).Reload()
+    return sorted(event.step for event in events.Tensors(TAG)) if TAG in events.Tags()["tensors"] else []
 
 
 def callback(run):

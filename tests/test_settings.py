@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it(app, mon
         (name, group): hint
         for group, owner in (("", config), ("optimizer", settings.Optimizer))
         for name, hint in get_type_hints(owner).items()
-        if hint in (int, float, tuple[int, int])
+        if {hint, *get_args(hint)} & {int, float, tuple[int, int]}
     }
     kinds = {
         group: get_type_hints(owner, include_extras=True)
@@ -219,6 +219,17 @@ def test_a_run_whose_config_lacks_a_setting_is_not_resumed_with_a_default(tmp_pa
         (made / "config.json").write_text(json.dumps({"settings": settings_of}))
         with pytest.raises(errors.UserError, match=f"config.json: settings is damaged: {said}"):
             settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+
+
+def test_a_run_of_before_a_flag_was_added_is_resumed_with_its_default(tmp_path):
+    before = tmp_path / "runs" / "job" / "net-set-1"
+    before.mkdir(parents=True)
+    was = {name: value for name, value in dataclasses.asdict(settings.Training(epochs=7)).items() if name != "formats"}
+    (before / "config.json").write_text(json.dumps({"settings": was}))
+    again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+    assert (again.epochs, again.formats) == (7, ())
+    again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path), "--formats", "onnx"], app="job")
+    assert again.formats == ("onnx",)
 
 
 def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):

@@ -11,12 +11,13 @@ import toy_models
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, sequences, summaries, training
+from keras_dl import checkpoint, data, errors, models, objectives, parts, runs, sequences, summaries, tables, training
 from keras_dl.data import images
 from keras_dl.figures import png
 from keras_dl.layers.normalization import BatchNormalization
 
 CLASSES = ("ant", "bee", "cat")
+NORMS = ("total", "smallest_layer", "largest_layer")
 
 
 def scaled(x):
@@ -94,15 +95,21 @@ def test_curves_are_the_history_in_two_folders_under_one_set_of_tags(whole):
     train, validation = curves(run.tensorboard / "train"), curves(run.tensorboard / "validation")
     for name, values in history.items():
         where, tag = (validation, name[4:]) if name.startswith("val_") else (train, name)
-        tag = tag if tag == "learning_rate" else f"epoch_{tag}"
+        tag = f"optimization/{tag}" if tag == "learning_rate" else f"metrics/{tag}"
         assert where[tag] == [(i + 1, np.float32(v)) for i, v in enumerate(values)]
-    assert [step for step, _ in train["examples_per_second"]] == [1, 2, 3]
-    assert set(validation) < set(train) and {"epoch_loss", "epoch_accuracy"} < set(validation)
-    norms = summaries.weight_norms(model)
-    assert list(norms) == ["conv", "bn", "keras_bn", "logits"]
-    for layer, norm in norms.items():
-        assert train[f"norms/weights/{layer}"][-1] == (3, np.float32(norm))
-        each = [curve[f"norms/gradients/{layer}"] for curve in (train, validation)]
+    assert [step for step, _ in train["optimization/examples_per_second"]] == [1, 2, 3]
+    norms = [f"{kind}_norm/{which}" for kind in ("gradient", "weight") for which in NORMS]
+    both = {"metrics/loss", "metrics/accuracy", *(f"optimization/{name}" for name in norms[:3])}
+    of_train = {f"optimization/{name}" for name in ("learning_rate", "examples_per_second", *norms[3:])}
+    assert set(train) == both | of_train
+    assert set(validation) == both
+    layers = summaries.weight_norms(model)
+    assert list(layers) == ["conv", "bn", "keras_bn", "logits"]
+    squares = sum(norm**2 for norm in layers.values())
+    expected = dict(zip(NORMS, (squares**0.5, min(layers.values()), max(layers.values())), strict=True))
+    for which, norm in expected.items():
+        assert train[f"optimization/weight_norm/{which}"][-1] == (3, pytest.approx(norm, rel=1e-6))
+        each = [curve[f"optimization/gradient_norm/{which}"] for curve in (train, validation)]
         assert [len(curve) for curve in each] == [3, 3] and each[0] != each[1]
 
 
@@ -116,11 +123,14 @@ def test_the_graph_is_written_once_and_holds_every_layer(whole):
     assert "random" not in names.lower()  # dropout is at rest: it is the graph of inference
 
 
-def test_histograms_come_when_they_are_asked_for(tmp_path, whole):
+def test_histograms_and_norms_of_layers_come_when_they_are_asked_for(tmp_path, whole):
     run = run_in(tmp_path)
     fit(net(), run, epochs=1, histograms=True)
     silent, asked = (read(r.tensorboard / "train").Tags()["tensors"] for r in (whole[0], run))
-    assert not [tag for tag in silent if tag.startswith("weights/")]
+    assert not [tag for tag in silent if tag.startswith(("weights/", "norms/"))]
+    layers = ("conv", "bn", "keras_bn", "logits")
+    expected = {f"norms/{kind}/{layer}" for kind in ("weights", "gradients") for layer in layers}
+    assert {tag for tag in asked if tag.startswith("norms/")} == expected
     assert {tag for tag in asked if tag.startswith("weights/")} == {
         f"weights/{v.path}" for v in net().trainable_variables
     }
@@ -131,7 +141,7 @@ def test_events_are_on_disk_before_a_checkpoint_can_follow(tmp_path):
     write = checkpoint.write
 
     def looking(folder, epoch, *args):
-        seen.append((epoch, len(curves(run.tensorboard / "train")["epoch_loss"])))
+        seen.append((epoch, len(curves(run.tensorboard / "train")["metrics/loss"])))
         write(folder, epoch, *args)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -174,7 +184,8 @@ def test_a_resumed_run_has_one_curve(tmp_path, whole, epoch, unsaved):
     for part in ("train", "validation"):
         one, other = (curves(r.tensorboard / part) for r in (whole, run))
         for found in (one, other):
-            assert [step for step, _ in found.pop("examples_per_second", [(1, 0), (2, 0), (3, 0)])] == [1, 2, 3]
+            clocked = found.pop("optimization/examples_per_second", [(1, 0), (2, 0), (3, 0)])
+            assert [step for step, _ in clocked] == [1, 2, 3]
         assert one == other
     graphs = [
         e for p in run.tensorboard.rglob("events*") for _, e in summaries.whole_events(p) if e.HasField("graph_def")
@@ -304,7 +315,7 @@ def test_a_step_of_the_models_own_has_norms_only_where_it_says_its_loss(tmp_path
     run = run_in(tmp_path)
     fit(model, run, epochs=1)
     train = curves(run.tensorboard / "train")
-    assert "norms/weights/logits" in train and not any("gradients" in tag for tag in train)
+    assert "optimization/weight_norm/total" in train and not any("gradient" in tag for tag in train)
 
 
 def test_a_weighted_batch_weighs_in_the_gradient():
@@ -320,9 +331,10 @@ def test_a_weighted_batch_weighs_in_the_gradient():
 def test_pictures_are_written_at_the_end_and_once(whole):
     run, *_ = whole
     fit(net(), dataclasses.replace(run, resumed=True))  # finished: it ends a second time
-    events = read(run.tensorboard / "pictures")
-    assert sorted(events.Tags()["tensors"]) == ["confusion_matrix", "misclassified"]
-    for tag in events.Tags()["tensors"]:
+    events = read(run.tensorboard / "validation")
+    tags = [tag for tag in events.Tags()["tensors"] if not tag.startswith(("metrics/", "optimization/"))]
+    assert sorted(tags) == ["pictures/confusion_matrix", "pictures/misclassified"]
+    for tag in tags:
         [event] = events.Tensors(tag)
         assert event.step == 3
         width, height, picture = tf.make_ndarray(event.tensor_proto)
@@ -385,6 +397,22 @@ def test_the_report_as_a_table_says_every_count():
     assert "\x1b" not in "".join(lines)
 
 
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_table_fits_the_terminal_and_commands_no_style(width, monkeypatch):
+    """Styles would be escaped by whoever prints the text."""
+    monkeypatch.setattr(tables, "width", lambda: width)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the output for a terminal
+    monkeypatch.setenv("TERM", "xterm-256color")
+    names = [f"class {i}" for i in range(10)]
+    report = {
+        "metrics": {"accuracy": 0.9}, "confusion": 12 * np.eye(10, dtype=int), "misclassified": {"index": []},
+        "classes": {name: {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 12} for name in names},
+    }  # fmt: skip
+    text = summaries.report_table(report)
+    assert "\x1b" not in text and "\u2026" not in text and max(map(len, text.splitlines())) <= width
+    assert "| precision | recall |" in text and ("most often taken for" in text) == (width == 80)
+
+
 def test_a_table_of_many_classes_says_whom_each_is_taken_for():
     names = [f"c{i:02d}" for i in range(30)]
     confusion = np.diag(np.full(30, 4))
@@ -408,7 +436,7 @@ def test_figures_say_counts_names_and_probabilities():
     figure = summaries.confusion_matrix_figure(matrix, CLASSES)
     assert sorted(texts(figure)) == ["1", "2", "5", "7"]
     [axes] = figure.axes
-    assert [t.get_text() for t in axes.get_yticklabels()] == list(CLASSES) and axes.get_ylabel() == "true"
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(CLASSES) and axes.get_ylabel() == "true class"
     at = {t.get_text(): t.get_position() for t in axes.texts}
     assert at["2"] == (1, 0)  # column: predicted as bee; row: an ant
     assert texts(summaries.confusion_matrix_figure(np.eye(40, dtype=int), [str(i) for i in range(40)])) == []
@@ -420,7 +448,7 @@ def test_figures_say_counts_names_and_probabilities():
     none = summaries.misclassified_figure(images[:0], {name: v[:0] for name, v in errors.items()}, CLASSES)
     assert not none.axes and "no example" in none.texts[0].get_text()
     picture = tf.io.decode_png(png(figure))
-    assert picture.shape[-1] == 4 and picture.shape[1] == 950
+    assert picture.shape[-1] == 4 and picture.shape[1] == 405
 
 
 def test_pictures_leave_pyplot_alone():

@@ -19,7 +19,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl import data, runs, summaries, training, tuning
+from keras_dl import data, hyperparameters, runs, settings, summaries, training, tuning
 from keras_dl.data import images
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -39,9 +39,13 @@ def examples(size, seed):
     return data.Examples({"image": image.astype(np.uint8), "label": label})
 
 
+def space(hp):
+    return {"filters": hp.Choice("filters", [2, 4, 8], default=4)}
+
+
 def compiled(hp):
     image = keras.Input((8, 8, 1), name="image")
-    x = layers.Conv2D(hp.Choice("filters", [2, 4, 8], default=4), 3, name="conv")(image)
+    x = layers.Conv2D(**space(hp), kernel_size=3, name="conv")(image)
     x = layers.Flatten(name="flatten")(x)
     model = keras.Model(image, layers.Dense(3, dtype="float32", name="logits")(x))
     model.compile(
@@ -54,7 +58,7 @@ def compiled(hp):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """(run, history) after a search and a fit."""
+    """(run, history) after a search, a fit and its evaluation."""
     folder = tmp_path_factory.mktemp("tensorboard")
     run = runs.Run(path=folder / "run", root=folder, name="net-set", app="app")
     validation = examples(40, seed=1)
@@ -64,7 +68,10 @@ def finished(tmp_path_factory):
     )
     best = tuning.search(compiled, *parts, run, trials=TRIALS, epochs=1)
     callbacks = [summaries.TensorBoard(run, *parts), summaries.Pictures(run, validation, scaled, CLASSES)]
-    return run, training.fit(compiled(best), *parts, run, epochs=3, callbacks=callbacks, verbose=0)
+    history = training.fit(compiled(best), *parts, run, epochs=3, callbacks=callbacks, verbose=0)
+    arguments = hyperparameters.Arguments(settings.Training(), space, {"filters": 4})
+    arguments.show(run, best, {"accuracy": 0.75})
+    return run, history
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,7 @@ def address(finished):
     said = []
     threading.Thread(target=lambda: said.extend(iter(server.stderr.readline, "")), daemon=True).start()
     try:
-        runs = 3 + 3 * TRIALS  # train, validation, pictures; of each trial its row, its train and its validation
+        runs = 2 + TRIALS - 1  # train, validation with the best trial, and the other trials
         found = None
         for _ in range(240):
             assert server.poll() is None, "".join(said)
@@ -168,9 +175,18 @@ def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, pa
     run, _ = finished
     said, screenshot = look(f"{revealed}/#{page}", tmp_path)
     records = json.loads((run.tuner / "trials.json").read_text())
+    others = sorted(path.name for path in (run.tensorboard / "variants").iterdir())
     expected = {
-        "timeseries": ["epoch_accuracy", "epoch_loss", "learning_rate", "norms", "train", "validation", "trials/002"],
-        "hparams": ["filters", "learning_rate", "val_loss", *(f"{r['trial']:03d}" for r in records)]
+        "timeseries": ["metrics/accuracy", "metrics/loss", "optimization/learning_rate", "train", "validation", "test"],
+        "hparams": [
+            "filters",
+            "learning_rate",
+            "metrics (trial)/loss",
+            "metrics (test)/accuracy",
+            "validation",
+            "final",
+            *others,
+        ]
         + [f"{r['score']:.5g}" for r in records],
         "graphs": ["Main Graph", "functional", "Op graph", "train"],
         "images": ["confusion_matrix", "misclassified", "step 3"],
@@ -190,13 +206,12 @@ def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, pa
 def test_scalars_are_the_history(address, finished):
     _, history = finished
     tags = get(address, "plugin/scalars/tags")
-    assert {"epoch_loss", "epoch_accuracy", "learning_rate", "examples_per_second"} < set(tags["train"])
-    assert {"norms/weights/conv", "norms/gradients/logits"} < set(tags["train"])
-    assert {"epoch_loss", "epoch_accuracy", "norms/gradients/conv"} <= set(tags["validation"]) < set(tags["train"])
+    assert {"metrics/loss", "metrics/accuracy", "optimization/learning_rate"} < set(tags["train"])
+    assert {"metrics/loss", "metrics/accuracy", "optimization/gradient_norm/total"} < set(tags["validation"])
     for run, tag, name in (
-        ("train", "epoch_loss", "loss"),
-        ("validation", "epoch_loss", "val_loss"),
-        ("validation", "epoch_accuracy", "val_accuracy"),
+        ("train", "metrics/loss", "loss"),
+        ("validation", "metrics/loss", "val_loss"),
+        ("validation", "metrics/accuracy", "val_accuracy"),
     ):
         points = get(address, "plugin/scalars/scalars", run=run, tag=tag)
         assert [step for _, step, _ in points] == [1, 2, 3]
@@ -204,24 +219,32 @@ def test_scalars_are_the_history(address, finished):
 
 
 @pytest.mark.slow
-def test_hparams_show_every_trial_with_its_values_and_metric(address, finished):
-    run, _ = finished
+def test_hparams_show_the_fit_and_every_trial_with_values_and_metrics(address, finished):
+    """The best trial's row is that of the fit, which has the same values: it has the metrics of both."""
+    run, history = finished
     experiment = get(address, "plugin/hparams/experiment", {})
-    assert {info["name"] for info in experiment["hparamInfos"]} == {"filters", "learning_rate"}
+    assert {"filters", "learning_rate"} < {info["name"] for info in experiment["hparamInfos"]}
     metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
-    assert {"trial/val_loss", "trial/val_accuracy"} < metrics and all(tag.startswith("trial/") for tag in metrics)
+    assert {"metrics (trial)/loss", "metrics (trial)/accuracy", "metrics (test)/accuracy", "metrics/loss"} < metrics
     order = {
         "startIndex": 0, "sliceSize": 10, "colParams": [{"metric": info["name"]} for info in experiment["metricInfos"]],
         "allowedStatuses": ["STATUS_SUCCESS"],
     }  # fmt: skip
     groups = get(address, "plugin/hparams/session_groups", order)["sessionGroups"]
-    records = {f"hparams/trial-{r['trial']:03d}": r for r in json.loads((run.tuner / "trials.json").read_text())}
+    best = json.loads((run.tuner / "best.json").read_text())["trial"]
+    records = {f"variants/{r['trial']:03d}": r for r in json.loads((run.tuner / "trials.json").read_text())}
+    records["validation"] = records.pop(f"variants/{best:03d}")
     assert {group["name"] for group in groups} == set(records) and len(records) == TRIALS
     for group in groups:
         record = records[group["name"]]
-        assert group["hparams"] == record["values"]
-        values = {m["name"]["tag"].removeprefix("trial/"): m["value"] for m in group["metricValues"]}
-        assert values == pytest.approx(record["metrics"], rel=1e-6)
+        which = "final" if group["name"] == "validation" else f"trial {record['trial']}"
+        assert (record["values"] | {"fit": which}).items() <= group["hparams"].items()
+        values = {m["name"]["tag"]: m["value"] for m in group["metricValues"]}
+        for name in ("loss", "accuracy"):
+            assert values[f"metrics (trial)/{name}"] == pytest.approx(record["metrics"][f"val_{name}"], rel=1e-6)
+        if group["name"] == "validation":
+            assert values["metrics (test)/accuracy"] == 0.75
+            assert values["metrics/loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
 
 
 @pytest.mark.slow
@@ -230,9 +253,10 @@ def test_graph_and_images_are_served(address):
     graph = get(address, "plugin/graphs/graph", run="train").decode()
     assert all(re.search(rf"/{layer}(_\d+)?/BiasAdd", graph) for layer in ("conv", "logits"))
     tags = get(address, "plugin/images/tags")
-    assert set(tags) == {"pictures"} and set(tags["pictures"]) == {"confusion_matrix", "misclassified"}
-    for tag in tags["pictures"]:
-        [image] = get(address, "plugin/images/images", run="pictures", tag=tag, sample=0)
+    assert set(tags) == {"validation"}
+    assert set(tags["validation"]) == {"pictures/confusion_matrix", "pictures/misclassified"}
+    for tag in tags["validation"]:
+        [image] = get(address, "plugin/images/images", run="validation", tag=tag, sample=0)
         picture = get(address, f"plugin/images/individualImage?{image['query']}")
         height, width, _ = tf.io.decode_png(picture, channels=3).shape
         assert image["step"] == 3 and height > 300 and width > 300

@@ -474,32 +474,42 @@ def test_the_hparams_page_has_every_trial_of_every_run_with_its_values(tmp_path,
     for name, run in runs.items():
         search(run, trials=6)
         summaries.hparams(
-            run.tensorboard / "hparams" / "fit", {"width": 3, "units": (8, 8), "cell": None}, {"test/loss": len(name)}
+            run.tensorboard / "validation",
+            {"width": 3, "units": (8, 8), "cell": None},
+            {"metrics (test)/loss": len(name)},
         )
     experiment, groups = hparams_page(tmp_path)
-    columns = {"width", "learning_rate", "optimizer", "momentum", "units", "cell"}  # some trials draw no momentum
+    columns = {
+        "fit",
+        "width",
+        "learning_rate",
+        "optimizer",
+        "momentum",
+        "units",
+        "cell",
+    }  # some trials draw no momentum
     assert {info.name for info in experiment.hparam_infos} == columns
-    assert {info.name.tag for info in experiment.metric_infos} == {"trial/val_loss", "trial/loss", "test/loss"}
+    assert {info.name.tag for info in experiment.metric_infos} == {"metrics (trial)/loss", "metrics (test)/loss"}
     assert len(groups) == 2 * 7 and all(len(group.sessions) == 1 for group in groups.values())
     for name, run in runs.items():
         for record in journal(run):
-            group = groups[f"{name}/run/tensorboard/hparams/trial-{record['trial']:03d}"]
-            assert values_of(group) == record["values"]
-            tags = {f"trial/{metric}": np.float32(value) for metric, value in record["metrics"].items()}
+            group = groups[f"{name}/run/variants/{record['trial']:03d}"]
+            assert values_of(group) == record["values"] | {"fit": f"trial {record['trial']}"}
+            tags = {"metrics (trial)/loss": np.float32(record["metrics"]["val_loss"])}
             assert metrics_of(group) == tags
-        final = groups[f"{name}/run/tensorboard/hparams/fit"]
+        final = groups[f"{name}/run/validation"]
         assert values_of(final) == {"width": 3, "units": "(8, 8)", "cell": "None"}
-        assert metrics_of(final) == {"test/loss": len(name)}
+        assert metrics_of(final) == {"metrics (test)/loss": len(name)}
 
 
 def test_a_row_of_the_hparams_page_takes_the_place_of_the_one_before(tmp_path):
     from tensorboard.plugins.hparams import api_pb2
 
     for value in (1.0, 2.0):
-        summaries.hparams(tmp_path / "fit", {"rate": value}, {"test/loss": 10 * value}, failed=value == 2)
+        summaries.hparams(tmp_path / "fit", {"rate": value}, {"metrics (test)/loss": 10 * value}, failed=value == 2)
     _, groups = hparams_page(tmp_path)
     assert set(groups) == {"fit"} and values_of(groups["fit"]) == {"rate": 2.0}
-    assert metrics_of(groups["fit"]) == {"test/loss": 20.0}
+    assert metrics_of(groups["fit"]) == {"metrics (test)/loss": 20.0}
     assert groups["fit"].sessions[0].status == api_pb2.STATUS_FAILURE
 
 
@@ -546,5 +556,5 @@ def test_a_search_that_was_really_killed_ends_as_an_unbroken_one(tmp_path):
         assert outcome(run) == whole
         events = [len(list(summaries.whole_events(p))) for p in sorted(run.tensorboard.rglob("events*"))]
         assert events == [
-            len(list(summaries.whole_events(p))) for p in sorted((tmp_path / "whole/run/tensorboard").rglob("events*"))
+            len(list(summaries.whole_events(p))) for p in sorted((tmp_path / "whole/run").rglob("events*"))
         ]

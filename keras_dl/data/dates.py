@@ -277,11 +277,19 @@ class _Language:
     def glued(self, date, time):
         return _filled(str(self.locale.datetime_formats["medium"]).replace("'", ""), time, date)
 
+    def _has(self, unit):
+        """Whether the language has a name for a unit."""
+        try:
+            self.babel.units.get_unit_name(unit, locale=self.locale)
+        except self.babel.units.UnknownUnitError:
+            return False
+        return True
+
     def _named(self):
         """{"currency": names, "unit": names} without those that are written like another."""
         names = {"currency": [], "unit": []}
         taken = {self.write(kind, (number, "%")) for kind in ("decimal", "percent") for number in PROBES}
-        units = [name for name in UNITS if name in self.locale._data["unit_patterns"]]
+        units = [name for name in UNITS if self._has(name)]
         for kind, name in [("unit", name) for name in units] + [("currency", name) for name in CURRENCIES]:
             texts = {self.write(kind, (number, name)) for number in PROBES}
             if taken.isdisjoint(texts):

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_dl.arguments import Seed, Whole, checked
+from keras_dl.data.facts import Facts
 from keras_dl.errors import printable
 
 Count = Whole(1, 1_000_000_000)
 PARTS = ("train", "validation", "test")
+OWN = "your own data"  # the licence of a user's files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Info:
             description of a label is {"classes": names}.
         counts: {split: number of examples}; for a text, number of tokens.
         details: {name: plain data}, further facts that depend on the kind of data.
+        licence: under which terms the data may be used, such as "CC BY 4.0"; "" if that is not known; OWN for a user's
+            own files.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Info:
     features: dict
     counts: dict
     details: dict = dataclasses.field(default_factory=dict)
+    licence: str = ""
 
     @property
     def classes(self):
@@ -41,10 +46,16 @@ class Info:
     def num_classes(self):
         return len(self.classes)
 
+    @property
+    def own(self):
+        """Whether these are the user's own files, not a set with a name and a recipe."""
+        return self.licence == OWN
+
     def config(self):
         """The description as plain data, for an export's card; details are merged into the same dictionary."""
         features = {name: _plain(feature) for name, feature in self.features.items()}
-        return {"name": self.name, "source": self.source, "features": features, "counts": self.counts, **self.details}
+        about = {"name": self.name, "source": self.source, "licence": self.licence}
+        return {**about, "features": features, "counts": self.counts, **self.details}
 
 
 def _plain(feature):
@@ -116,6 +127,9 @@ class Splits:
         preprocess: the pre-processing, in the pipeline and inside the export.
         notes: sentences that an app prints before it trains: what was left out, with counts and reasons, and what was
             decided for the user.
+        warnings: sentences on what the loader noticed that makes scores mean less than they seem to, such as examples
+            that stand in two splits.
+        facts: what this kind of data can say of its splits, for `describing`.
     """
 
     train: Examples
@@ -124,10 +138,18 @@ class Splits:
     info: Info
     preprocess: Callable
     notes: tuple = ()
+    warnings: tuple = ()
+    facts: Facts = dataclasses.field(default_factory=Facts)
 
     def __post_init__(self):
         # They quote file names and characters of texts, which must not break the line.
-        object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
+        for name in ("notes", "warnings"):
+            object.__setattr__(self, name, tuple(map(printable, getattr(self, name))))
+
+    @property
+    def parts(self):
+        """{"train", "validation", "test": Examples}."""
+        return {part: getattr(self, part) for part in PARTS}
 
     @checked(who="Splits.few")
     def few(self, most: Count | None, seed: Seed | None = None):

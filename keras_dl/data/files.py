@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_dl.arguments import Seed, Text, YesOrNo, checked
 from keras_dl.data import own_files
-from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.errors import UserError
 
 WHO = "files.load"  # the name of `load` in messages
@@ -68,7 +68,7 @@ def load(
     splits = {split: _examples(field, values[split], labels[split], labelled) for split in PARTS}
     about = {field: feature} | ({"label": {"classes": own.classes}} if labelled else {})
     label = root.resolve().name or feature.plural
-    info = Info(label, f"folder {label}", about, counts(splits))
+    info = Info(label, f"folder {label}", about, counts(splits), licence=OWN)
     return Splits(**splits, info=info, preprocess=feature, notes=(*notes, *own.left_out()))
 
 

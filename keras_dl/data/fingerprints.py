@@ -25,8 +25,13 @@ def fingerprint(splits):
     config = json.loads(json.dumps(splits.preprocess.config(), default=_plain))
     return parts | {
         "classes": [str(name) for name in getattr(splits.info, "classes", ())],
-        "preprocess": {name: _hex(json.dumps(value, sort_keys=True).encode()) for name, value in config.items()},
+        "preprocess": {name: digest_of(value) for name, value in config.items()},
     }
+
+
+def digest_of(value):
+    """The digest of a JSON value, as a fingerprint has it of each setting of the pre-processing."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _of_features(features):
@@ -49,10 +54,6 @@ def _update(digest, array):
     rows = max(1, CHUNK // max(1, array[:1].nbytes))
     for begin in range(0, len(array), rows):  # a memory-mapped array is never in memory as a whole
         digest.update(np.ascontiguousarray(array[begin : begin + rows]).view(np.uint8).reshape(-1).data)
-
-
-def _hex(data):
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _plain(value):

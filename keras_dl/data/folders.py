@@ -5,6 +5,7 @@ A folder that has train/ and validation/ or test/ below it, by any of their usua
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import hashlib
 import math
@@ -15,30 +16,39 @@ import numpy as np
 
 from keras_dl.data import image_sets, own_files
 from keras_dl.data.examples import PARTS, Examples
+from keras_dl.data.facts import counted
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features.image import SUFFIXES
+from keras_dl.waiting import waiting
 
 WHO = "images.load"  # the name of `load` in messages
 HELD_OUT = {"test": 0.15, "validation": 0.1}  # share of every class, for a split that the folder does not have
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels per side
 NO_PICTURE = "no picture inside"
+USUAL = (16, 64)  # the least and the most of usual_size
+SAMPLE = 100  # files whose headers usual_size reads
 
 
 def load(name, seed, image_size, preprocess, skip_unreadable):
-    """Load the folder `name`: ({split: Examples}, the folder's name without its parents, class names, notes).
+    """Load the folder `name`.
 
     Args:
-        image_size: S, side of the resized images in pixels.
-        preprocess: a Preprocess of input shape (S, S, 3), which decodes and resizes.
+        image_size: S, side of the resized images in pixels; None: usual_size.
+        preprocess: function (S, S, 3) -> a Preprocess of that input shape, which decodes and resizes.
+
+    Returns:
+        ({split: Examples}, the folder's name without its parents, class names, notes, warnings, sizes: int (N, 2),
+        height and width of all pictures as they were before they were resized).
     """
     root = own_files.root_of(name, WHO)
     if root is None:
         sets = ", ".join(sorted(image_sets.SETS))
         raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, image_sets.SETS)}. Sets: {sets}.')
     own = own_files.find(root, WHO, labelled=True)
-    pixels, kept = _read(own, image_size, preprocess, skip_unreadable)
+    image_size = image_size or usual_size(own)
+    pixels, kept, sizes = _read(own, image_size, preprocess((image_size, image_size, 3)), skip_unreadable)
     parts = {}
     for part in own.files:
         rows = np.array([i for i, (where, _) in enumerate(kept) if where == part], np.int64)
@@ -53,11 +63,29 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
         parts["train"], parts[part] = hold_out(parts["train"], drawn_by, share)
         if own.has_splits:
             notes.append(own.held_out(part, f"{share:.0%} of every class of {own.folders['train'].name} is"))
-    notes += own.left_out() + _sentences_on_repeated_pictures(
-        pixels, kept, {part: parts[part].features["row"] for part in PARTS}, own
-    )
+    notes += own.left_out()
+    rows_of = {part: parts[part].features["row"] for part in PARTS}
+    warnings = _sentences_on_repeated_pictures(pixels, kept, rows_of, own)
     splits = {part: Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in PARTS}
-    return splits, root.resolve().name or "pictures", own.classes, notes
+    return splits, root.resolve().name or "pictures", own.classes, notes, warnings, sizes
+
+
+def usual_size(own):
+    """The side in pixels to which a folder's pictures are resized unless the user says another, a multiple of 4.
+
+    That of a square with as many pixels as the median of up to SAMPLE of the training pictures, within USUAL: pictures
+    are not enlarged, and of larger ones 64 pixels are enough for a first baseline on a processor.
+    """
+    import tensorflow as tf
+
+    from keras_dl.features import pictures
+
+    files, counts = next(iter(own.files.values())), []
+    for path in files[:: max(1, len(files) // SAMPLE)]:
+        with contextlib.suppress(OSError, tf.errors.OpError, UserError):  # _read will report it
+            counts.append(int(pictures.pixels(tf.constant(pictures.read(path)))))
+    side = math.sqrt(np.median(counts)) if counts else USUAL[1]
+    return int(np.clip(4 * round(side / 4), *USUAL))
 
 
 def hold_out(examples, seed, share):
@@ -68,7 +96,7 @@ def hold_out(examples, seed, share):
 
 
 def _read(own, image_size, preprocess, skip_unreadable):
-    """(pixels uint8 (N, S, S, C), their [(split, Path)]); C is 1 if every picture is grey."""
+    """(pixels uint8 (N, S, S, C), their [(split, Path)], their sizes before, (N, 2)); C is 1 if all are grey."""
     import tensorflow as tf
 
     from keras_dl.features import pictures
@@ -77,12 +105,14 @@ def _read(own, image_size, preprocess, skip_unreadable):
     decoded = _decoder(preprocess)
     shape = (len(files), image_size, image_size, 3)
     pixels = np.zeros(shape, np.uint8) if math.prod(shape) <= IN_MEMORY else _zeros_in_a_file(shape)
+    sizes = np.zeros((len(files), 2), np.int64)
 
     def read_into(row):
         """Read the file into its row of `pixels`; returns why it is unreadable, or "" if it is not."""
         path = files[row][1]
         try:
-            pixels[row] = decoded(tf.constant(pictures.read(path))).numpy()
+            picture, size = decoded(tf.constant(pictures.read(path)))
+            pixels[row], sizes[row] = picture.numpy(), size.numpy()
         except OSError as error:
             return error.strerror
         except (tf.errors.OpError, UserError) as error:
@@ -92,7 +122,8 @@ def _read(own, image_size, preprocess, skip_unreadable):
             return NO_PICTURE if path.suffix.lower() in SUFFIXES else path.suffix or "no suffix"
         return ""
 
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    reading = f"reading {counted(len(files), 'pictures')} in {own.root} ..."
+    with waiting(reading), concurrent.futures.ThreadPoolExecutor(2) as pool:
         reasons = list(pool.map(read_into, range(len(files))))
     unreadable = [(path, reason) for (_, path), reason in zip(files, reasons, strict=True) if reason]
     own.refuse(unreadable, f"are no readable {pictures.READABLE}", skip_unreadable, WHO)
@@ -100,7 +131,7 @@ def _read(own, image_size, preprocess, skip_unreadable):
     kept = [file for file, ok in zip(files, good, strict=True) if ok]
     pixels = pixels if not unreadable else pixels[good]
     grey = all((rows[..., :1] == rows).all() for rows in np.array_split(pixels, max(1, len(pixels) // 1024)))
-    return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept
+    return (np.ascontiguousarray(pixels[..., :1]) if grey else pixels), kept, sizes[good]
 
 
 def _zeros_in_a_file(shape):
@@ -124,12 +155,13 @@ def _zeros_in_a_file(shape):
 
 @functools.cache  # traced once
 def _decoder(preprocess):
-    """The function from a file's bytes to uint8 (S, S, 3)."""
+    """The function from a file's bytes to (uint8 (S, S, 3), its height and width before)."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def decoded(data):
-        return tf.cast(preprocess.resize(preprocess.decode(data)), tf.uint8)
+        picture = preprocess.decode(data)
+        return tf.cast(preprocess.resize(picture), tf.uint8), tf.shape(picture)[:2]
 
     return decoded
 

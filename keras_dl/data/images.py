@@ -1,21 +1,25 @@
 """Images with labels: TFDS sets, the embedded digits or the user's own folder; pre-processing and augmentation."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from keras_dl.arguments import OneOf, Seed, Text, Whole, YesOrNo, checked
+from keras_dl.arguments import AUTO, OneOf, OrAuto, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import folders, image_sets
-from keras_dl.data.examples import Info, Splits, counts
+from keras_dl.data.examples import OWN, Info, Splits, counts
+from keras_dl.data.facts import Facts
 from keras_dl.errors import UserError
 from keras_dl.features.image import FITS, Preprocess
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import waiting
 
 with quiet_tensorflow():
     import tensorflow as tf
 
 VALIDATION = 0.1  # share of the training split
 VALIDATION_MOST = 5_000  # examples
+SIZES = ("smallest", "median", "largest")
 AUGMENTATIONS = ("none", "shift", "crop", "crop_flip")
 
 
@@ -99,12 +103,13 @@ def balanced(labels, num_classes):
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
+@waiting("loading the pictures ...")
 @checked(who="images.load")
 def load(
     name: Text,
     seed: Seed = 0,
     *,
-    image_size: Whole(8, folders.LARGEST) = 64,
+    image_size: OrAuto(Whole(8, folders.LARGEST)) | None = 64,
     fit: OneOf(*FITS) = "crop",
     skip_unreadable: YesOrNo = False,
 ):
@@ -113,31 +118,69 @@ def load(
     Args:
         name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", or a folder with one sub-folder per class.
         seed: draws the validation split (and the test split of a folder without one).
-        image_size: side in pixels to which a folder's pictures are resized.
+        image_size: side in pixels to which a folder's pictures are resized; "auto" or None: that of most of them, at
+            most 64 (folders.usual_size).
         fit: "crop", "pad" or "stretch": how a picture becomes square (Preprocess). The default keeps the middle; use
             "pad" if what matters may be at the edge.
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
 
     Returns:
         Splits. Their info has, under features, the raw "shape" (h, w, C) of "image" and the "classes" of "label"; under
-        details, "flip" (whether a mirrored example keeps its class) and "augment" (what published recipes do).
+        details, "flip" (whether a mirrored example keeps its class) and "augment" (what published recipes do); for a
+        folder "original_sizes"; if the test split differs from the others, "test_split", a sentence.
 
     Raises:
         UserError: no such set or folder, a file that cannot be read, or an argument that does not fit its annotation.
     """
-    notes = ()
+    notes, warnings, details = (), (), {}
     if name in image_sets.SETS:
         train, test, classes = image_sets.load(name)
         train, validation = folders.hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
         splits = {"train": train, "validation": validation, "test": test}
         known = image_sets.SETS[name]
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
+        details = {"test_split": known.test_split} if known.test_split else {}
+        licence = known.licence
     else:
-        blank = Preprocess((image_size, image_size, 3), (0.0,), (1.0,), 0.0, fit)
-        splits, name, classes, notes = folders.load(name, seed, image_size, blank, skip_unreadable)
+        blank = functools.partial(Preprocess, mean=(0.0,), std=(1.0,), border=0.0, fit=fit)
+        image_size = None if image_size == AUTO else image_size
+        splits, name, classes, notes, warnings, sizes = folders.load(name, seed, image_size, blank, skip_unreadable)
         input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
+        details = {"original_sizes": _original_sizes(sizes)}
+        licence = OWN
     shape = tuple(splits["train"].features["image"].shape[1:])
     features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
-    info = Info(name, source, features, counts(splits), {"flip": flip, "augment": augment})
+    details = {"flip": flip, "augment": augment, **details}
+    info = Info(name, source, features, counts(splits), details, licence)
     preprocess = Preprocess.of(splits["train"].features["image"], input_shape or shape, fit)
-    return Splits(**splits, info=info, preprocess=preprocess, notes=notes)
+    facts = Pictures(compared="original_sizes" in details)
+    return Splits(**splits, info=info, preprocess=preprocess, notes=notes, warnings=warnings, facts=facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures(Facts):
+    """The facts of pictures with labels.
+
+    Attributes:
+        compared: as in Facts; the loader of a folder names the files.
+    """
+
+    compared: bool = False
+    unit = "pictures"
+
+    def sizes(self, splits):
+        """Height and width as the pictures came; all are equal if the loader did not have to resize them."""
+        height, width = splits.info.features["image"]["shape"][:2]
+        known = splits.info.details.get("original_sizes", dict.fromkeys(SIZES, f"{height} x {width}"))
+        return {"what": "original height x width in pixels", **known}
+
+    def warnings(self, splits):
+        about_test = splits.info.details.get("test_split")
+        return [*super().warnings(splits), *([about_test] if about_test else [])]
+
+
+def _original_sizes(sizes):
+    """{"smallest", "median", "largest": "height x width"}, by area, of (N, 2); each is the size of a picture."""
+    ordered = sizes[np.argsort(sizes.prod(1), kind="stable")]
+    at = (0, (len(ordered) - 1) // 2, -1)
+    return {name: "{} x {}".format(*ordered[i]) for name, i in zip(SIZES, at, strict=True)}

@@ -11,12 +11,14 @@ import numpy as np
 
 from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import own_files, prepared
-from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.facts import Facts, counted, sizes
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import midi
 from keras_dl.features.midi import LOWEST, NOTES
 from keras_dl.features.piano_roll import PianoRoll, Roll
+from keras_dl.waiting import waiting
 
 WHO = "music.load"  # the name of `load` in messages
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and as much for test
@@ -30,6 +32,16 @@ SETS = {
     "musedata": f"{_STANDARD}: orchestral and piano music",
     "piano_midi": f"{_STANDARD}: classical piano music of piano-midi.de",
 }
+LICENCES = {  # the compositions are in the public domain, mostly; what is said here is of the files
+    "bach_chorales": (
+        "the music is in the public domain; some encodings of music21's corpus are not for commercial use (its "
+        "license.txt)"
+    ),
+    "jsb_chorales": "none is stated; the music is in the public domain",
+    "nottingham": "none is stated; the tunes are mostly in the public domain",
+    "musedata": "for research only",
+    "piano_midi": "CC BY-SA 3.0 DE",
+}
 # (time steps per quarter note, quarter notes per minute). A step is a quarter note in jsb_chorales (Huang's README of
 # its finer versions), an eighth in the other three standard sets (Walder 2016, "Symbolic Music Data Version 1.0").
 # Their files hold no tempo: the second number is only a usual one.
@@ -42,6 +54,7 @@ GRIDS = {
 }
 
 
+@waiting("loading the pieces ...")
 @checked(who=WHO)
 def load(
     name: Text,
@@ -71,7 +84,7 @@ def load(
     """
     notes = ()
     if name in SETS:
-        source = SETS[name]
+        source, licence = SETS[name], LICENCES[name]
         steps_per_beat, beats_per_minute = GRIDS[name]
         rolls = _standard(name, pieces)
         tempi = {part: [beats_per_minute] * len(rolls[part]) for part in rolls}
@@ -80,10 +93,12 @@ def load(
         rolls = {part: [piece.roll for piece in parts[part]] for part in parts}
         tempi = {part: [piece.beats_per_minute for piece in parts[part]] for part in parts}
         source, beats_per_minute = f"folder {name}", float(np.median(tempi["train"]))
+        licence = OWN
+    rolls = {part: rolls[part][:pieces] for part in rolls}
     splits = {
         part: Examples(
             {
-                "roll": Ragged.of(rolls[part][:pieces]),
+                "roll": Ragged.of(rolls[part]),
                 "beats_per_minute": np.array(tempi[part][:pieces], np.float32),
             }
         )
@@ -91,8 +106,32 @@ def load(
     }
     grid = {"steps_per_beat": steps_per_beat, "beats_per_minute": beats_per_minute}
     features = {"roll": {"notes": NOTES, "lowest": LOWEST}, "beats_per_minute": {}}
-    info = Info(name, source, features, counts(splits), grid)
-    return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes)
+    info = Info(name, source, features, counts(splits), grid, licence)
+    warnings = tuple(_sentences_on_shared_pieces(rolls))
+    return Splits(**splits, info=info, preprocess=PianoRoll(), notes=notes, warnings=warnings, facts=Pieces())
+
+
+class Pieces(Facts):
+    """The facts of pieces of music."""
+
+    unit = "pieces"
+    compared = True
+
+    def sizes(self, splits):
+        lengths = [examples.features["roll"].lengths for examples in splits.parts.values()]
+        return sizes("time steps of a piece", np.concatenate(lengths))
+
+    def baseline(self, splits):
+        """Nats per time step of keys that are independent of each other and of time.
+
+        A key is down with its frequency over the time steps of the training split; it is counted down once and up once
+        more than it is (Laplace's rule), so that no probability is 0 or 1.
+        """
+        train, validation = (part.features["roll"].values for part in (splits.train, splits.validation))
+        down = (train.sum(0, dtype=np.int64) + 1) / (len(train) + 2)
+        wanted = validation.mean(0)
+        value = float(-(wanted * np.log(down) + (1 - wanted) * np.log1p(-down)).sum())
+        return {"metric": "nats", "value": value, "what": "every key with its frequency, whatever came before"}
 
 
 def _standard(name, pieces):
@@ -126,7 +165,8 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
         near = nearest(name, SETS)
         raise UserError(f'{WHO}: no music set or folder "{name}"{near}. Sets: {", ".join(sorted(SETS))}.')
     own = own_files.find(root, WHO, Roll.suffixes, Roll.plural)
-    parts, remarks = _read(own, steps_per_beat, skip_unreadable)
+    with waiting(f"reading {counted(sum(map(len, own.files.values())), 'MIDI files')} in {root} ..."):
+        parts, remarks = _read(own, steps_per_beat, skip_unreadable)
     for part, pieces in parts.items():
         if len(pieces) < own.least(part):
             raise UserError(
@@ -141,7 +181,7 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
         parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in held]
         if own.has_splits:
             notes.append(own.held_out(part, f"{len(held)} of the pieces of train are"))
-    return parts, root.resolve().name or "music", (*notes, *_sentences_on_shared_pieces(parts))
+    return parts, root.resolve().name or "music", tuple(notes)
 
 
 def _read(own, steps_per_beat, skip_unreadable):
@@ -169,15 +209,11 @@ def _read(own, steps_per_beat, skip_unreadable):
     return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
 
 
-def _sentences_on_shared_pieces(parts):
+def _sentences_on_shared_pieces(rolls):
     """A sentence for each pair of splits that share pieces, note for note."""
-    contents = {part: [piece.roll.tobytes() for piece in pieces] for part, pieces in parts.items()}
-    sentences = []
+    contents = {part: [roll.tobytes() for roll in rolls[part]] for part in rolls}
     for part, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
         known = set(contents[other])
         shared = sum(content in known for content in contents[part])
         if shared:
-            sentences.append(
-                f"of the {len(contents[part])} pieces of {part}, {shared} stand in {other} too, note for note"
-            )
-    return sentences
+            yield f"of the {len(contents[part])} pieces of {part}, {shared} stand in {other} too, note for note"

@@ -86,12 +86,21 @@ class OwnFiles:
         if reasons and not skip:
             total = sum(map(len, self.files.values()))
             named = "; ".join(walking.counted(reason, names) for reason, names in reasons.items())
-            raise UserError(
-                f"{who}: {len(unreadable)} of {total} files in {self.root} {must}: {named}. "
-                "Remove them, or go on without them with --skip-unreadable."
-            )
+            advice = "Remove them, or go on without them with --skip-unreadable."
+            if not self._enough_without({path for path, _ in unreadable}):
+                advice = "Replace them: without them, too few files are left."
+            raise UserError(f"{who}: {len(unreadable)} of {total} files in {self.root} {must}: {named}. {advice}")
         for reason, names in reasons.items():
             self.passed[f"not readable, {reason}"] = names
+
+    def _enough_without(self, unreadable):
+        """Whether every split, or each of its classes, has enough files besides the unreadable Paths."""
+        for split, files in self.files.items():
+            readable = [path for path in files if path not in unreadable]
+            groups = collections.Counter(map(self.label, readable)) if self.classes else {0: len(readable)}
+            if any(groups[label] < self.least(split) for label in range(max(1, len(self.classes)))):
+                return False
+        return True
 
     def left_out(self):
         """Sentences on what is left out, with counts and reasons."""

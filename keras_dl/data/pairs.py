@@ -5,6 +5,7 @@ A split holds its pairs as sub-words and as text: "source" and "target" are Ragg
 BLEU. The sub-words are learnt from both sides of the training split together, so source and target share a vocabulary.
 """
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -14,24 +15,32 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Tuple, Whole, checked
 from keras_dl.data import dates, prepared
-from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.data.facts import Facts, counted, sizes, unigram_nats
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
-from keras_dl.features.subwords import SPECIAL, UNK, Subwords, normalised
+from keras_dl.features.subwords import EOS, SPECIAL, UNK, Subwords, normalised
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import waiting
 
 with quiet_tensorflow():
     import tensorflow as tf
 
 WHO = "pairs.load"  # the name of `load` in messages
 SETS = {"dates": ("en", "iso"), "multi30k": ("en", "de")}  # name: (source, target) by default
+LICENCES = {
+    "dates": "Unicode License (CLDR)",
+    "multi30k": "for non-commercial research and education only (captions of Flickr30k)",
+}
 TESTS = ("test_2016", "test_2017")  # test splits of Multi30k
 DATES = 1000  # pairs in the validation split and in the test split
 SHARE, MOST = 0.05, 2000  # of the user's own pairs: validation, and as many for test
+DROPPED = 0.05  # share of the training pairs left out as too long from which a warning is given
 CHUNK = 4096  # sentences that are encoded at once
 
 
+@waiting("loading the sentence pairs ...")
 @checked(who=WHO)
 def load(
     name: Text,
@@ -59,12 +68,12 @@ def load(
         test: "test_2016" or "test_2017"; Multi30k only.
 
     Returns:
-        Splits. Their notes say which pairs were left out, which pairs of train also occur in another split, and which
-        characters train does not have. Their info has, under features, for "source" and "target" each the "language"
-        (for the user's files, the endings of their names), the "vocabulary_size" and "longest", the number of sub-words
-        of the longest sentence in all splits; under details, the "sha256" of all pairs in UTF-8 (source, tab, target,
-        line end), the number of training pairs that were "dropped" as too long, and the number of pairs "skipped" for
-        an empty side.
+        Splits. Their notes say which pairs were left out, their warnings which pairs of train also occur in another
+        split, and which characters train does not have. Their info has, under features, for "source" and "target" each
+        the "language" (for the user's files, the endings of their names), the "vocabulary_size" and "longest", the
+        number of sub-words of the longest sentence in all splits; under details, the "sha256" of all pairs in UTF-8
+        (source, tab, target, line end), the number of training pairs that were "dropped" as too long, and the number of
+        pairs "skipped" for an empty side.
 
     Raises:
         UserError: no such set (the nearest is named), a file that cannot be read or is not UTF-8, files with different
@@ -93,9 +102,11 @@ def load(
         also = "; a file needs target, the file of its translations" if there else near
         raise UserError(f'{WHO}: no data set "{name}"{also}. Sets: {sets}.')
 
-    subwords = Subwords.learn([text for side in texts["train"] for text in side], vocabulary_size)
+    with waiting("learning the sub-words ..."):
+        subwords = Subwords.learn([text for side in texts["train"] for text in side], vocabulary_size)
     encode = tf.function(subwords.encode, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    splits = {part: _examples(encode, *texts[part]) for part in PARTS}
+    with waiting("encoding the sentences as sub-words ..."):
+        splits = {part: _examples(encode, *texts[part]) for part in PARTS}
     lengths = {part: _lengths(pairs) for part, pairs in splits.items()}
     keep = np.flatnonzero(lengths["train"].max(1) <= longest)
     if not len(keep):
@@ -104,7 +115,7 @@ def load(
     lengths["train"] = lengths["train"][keep]
     if dropped:
         notes.append(f"left out of train, longer than {longest} sub-words: {_pairs(dropped)}")
-    notes += _notes(texts, subwords)
+    warnings = tuple(_warnings(texts, subwords))
     features = {
         side: {"language": language, "vocabulary_size": len(subwords.pieces), "longest": longest_of_all}
         for side, language, longest_of_all in zip(
@@ -112,15 +123,61 @@ def load(
         )
     } | {"source_text": {}, "target_text": {}}
     details = {"sha256": _sha256(splits), "dropped": dropped, "skipped": skipped}
-    info = Info(name, origin, features, counts(splits), details)
-    return Splits(**splits, info=info, preprocess=subwords, notes=tuple(notes))
+    info = Info(name, origin, features, counts(splits), details, OWN if target is not None else LICENCES[base])
+    notes = tuple(notes)
+    return Splits(**splits, info=info, preprocess=subwords, notes=notes, warnings=warnings, facts=Pairs(longest))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs(Facts):
+    """The facts of sentence pairs.
+
+    Attributes:
+        longest: sub-words of a side beyond which a training pair is left out.
+    """
+
+    longest: int
+    unit = "pairs"
+    compared = True
+
+    def sizes(self, splits):
+        lengths = [_lengths(examples).max(1) for examples in splits.parts.values()]
+        return sizes("sub-words of a pair's longer side", np.concatenate(lengths))
+
+    def baseline(self, splits):
+        """Nats per sub-word of the targets, sentence ends included, as facts.unigram_nats: the source is not read."""
+        train, validation = (
+            np.concatenate([part.features["target"].values, np.full(len(part), EOS)])
+            for part in (splits.train, splits.validation)
+        )
+        value = unigram_nats(train, validation, len(splits.preprocess.pieces))
+        return {"metric": "nats", "value": value, "what": "every sub-word with its frequency, whatever the source"}
+
+    def warnings(self, splits):
+        sentences = super().warnings(splits)
+        dropped = splits.info.details["dropped"]
+        share = dropped / max(1, dropped + len(splits.train))
+        if share >= DROPPED:
+            sentences.append(
+                f"{share:.0%} of the training pairs are left out, longer than {self.longest} sub-words: take a larger "
+                "--longest, or cut long lines into sentences"
+            )
+        longest = _lengths(splits.train).max()
+        for part in ("validation", "test"):
+            longer = int((_lengths(splits.parts[part]).max(1) > longest).sum())
+            if longer:
+                sentences.append(
+                    f"{counted(longer, 'pairs')} of {len(splits.parts[part]):,} of {part} are longer than all of train "
+                    f"({longest} sub-words): translations of longer sentences than those learnt from are often bad"
+                )
+        return sentences
 
 
 def _pairs(count):
     return f"{count:,} pair{'' if count == 1 else 's'}"
 
 
-def _notes(texts, subwords):
+def _warnings(texts, subwords):
     """Sentences on pairs of train that also occur in another split, and on characters that train does not have."""
     train = set(zip(*texts["train"], strict=True))
     for part in ("validation", "test"):

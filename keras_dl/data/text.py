@@ -15,13 +15,16 @@ import numpy as np
 
 from keras_dl.arguments import OneOf, Seed, Text, Whole, checked
 from keras_dl.data import prepared, text_files
-from keras_dl.data.examples import PARTS, Examples, Info, Splits, counts
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Splits, counts
+from keras_dl.data.facts import Facts, sizes, unigram_nats
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.tokens import LEVELS, UNKNOWN, Tokens
+from keras_dl.waiting import waiting
 
 WHO = "text.load"  # the name of `load` in messages
 CHUNK = 4_000_000  # characters that are encoded at once
+UNKNOWNS = 0.05  # share of unknown tokens from which a warning is given
 BEGINNING = 12  # characters of a default prime, at most
 
 # The embedded set: files of the standard library that have about the same size in Python 3.11, 3.12 and 3.13.
@@ -39,15 +42,18 @@ PYTHON = {
 class _Set:
     source: str
     level: str  # the unit in which results on the set are published
+    licence: str
 
 
+PTB = "for research only: no open licence, an extract of the Linguistic Data Consortium's Treebank"
 SETS = {
-    "python": _Set(f"standard library of CPython {platform.python_version()}", "character"),
-    "ptb": _Set("Penn Treebank: Marcus et al. 1993, Mikolov et al. 2010", "word"),
-    "tiny_shakespeare": _Set("Karpathy 2015", "character"),
+    "python": _Set(f"standard library of CPython {platform.python_version()}", "character", "PSF License 2"),
+    "ptb": _Set("Penn Treebank: Marcus et al. 1993, Mikolov et al. 2010", "word", PTB),
+    "tiny_shakespeare": _Set("Karpathy 2015", "character", "public domain"),
 }
 
 
+@waiting("loading the text ...")
 @checked(who=WHO)
 def load(
     name: Text,
@@ -77,10 +83,10 @@ def load(
             UTF-8, a text that is too short, or an option out of range.
     """
     if name in SETS:
-        texts, known, notes = (_python() if name == "python" else _of_tfds(name)), SETS[name], ()
+        texts, known, notes, warnings = (_python() if name == "python" else _of_tfds(name)), SETS[name], (), ()
     else:
-        name, texts, notes = text_files.load(name, SETS)
-        known = _Set(f"text {name}", "character")
+        name, texts, notes, warnings = text_files.load(name, SETS)
+        known = _Set(f"text {name}", "character", OWN)
     level = known.level if level == "auto" else level
     tokens = Tokens.of(texts["train"], level, vocabulary_size)
     streams = {part: _stream(tokens, text) for part, text in texts.items()}
@@ -90,11 +96,49 @@ def load(
     sha256 = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
     examples = {part: Examples({"tokens": stream}) for part, stream in streams.items()}
     features = {"tokens": {"level": level, "vocabulary_size": len(tokens.vocabulary)}}
-    info = Info(name, known.source, features, counts(examples), {"sha256": sha256})
+    info = Info(name, known.source, features, counts(examples), {"sha256": sha256}, known.licence)
     sentences = [  # not for words of train: those beyond the vocabulary's size are unknown on purpose
         unknown_in(tokens, text, part) for part, text in texts.items() if part != "train" or level == "character"
     ]
-    return Splits(**examples, info=info, preprocess=tokens, notes=(*notes, *filter(None, sentences)))
+    warnings = (*warnings, *filter(None, sentences))
+    return Splits(**examples, info=info, preprocess=tokens, notes=notes, warnings=warnings, facts=Stream())
+
+
+class Stream(Facts):
+    """The facts of a text, which is a single stream of tokens."""
+
+    unit = "tokens"
+    compared = True
+
+    def sizes(self, splits):
+        """Tokens of the lines that are not empty, line ends not counted; {} if the text has no line ends."""
+        tokens = splits.preprocess
+        if tokens.line_end is None:
+            return {}
+        streams = [examples.features["tokens"] for examples in splits.parts.values()]
+        ends = [np.flatnonzero(stream == tokens.line_end) for stream in streams]
+        lengths = np.concatenate([np.diff(of_split, prepend=-1) - 1 for of_split in ends])
+        lengths = lengths[lengths > 0]
+        return sizes(f"{tokens.level}s of a line", lengths) if len(lengths) else {}
+
+    def baseline(self, splits):
+        """Nats per token of tokens that are independent of each other, as facts.unigram_nats."""
+        train, validation = (part.features["tokens"] for part in (splits.train, splits.validation))
+        value = unigram_nats(train, validation[1:], len(splits.preprocess.vocabulary))  # the first is no target
+        level = splits.preprocess.level
+        return {"metric": "nats", "value": value, "what": f"every {level} with its frequency, whatever came before"}
+
+    def warnings(self, splits):
+        tokens = splits.preprocess
+        sentences = super().warnings(splits)
+        for part in ("validation", "test"):
+            share = np.mean(splits.parts[part].features["tokens"] == tokens.unknown)
+            if share >= UNKNOWNS:
+                sentences.append(
+                    f"{share:.1%} of the {tokens.level}s of {part} are {UNKNOWN[tokens.level]}: its nats are of a "
+                    "simpler text than the one that is written there; take a larger --vocabulary-size or a longer text"
+                )
+        return sentences
 
 
 def beginning(splits):

@@ -22,14 +22,14 @@ def load(name, sets):
         sets: names of data sets, to suggest one if there is no such path.
 
     Returns:
-        (name of the file or folder without its parents, {split: text}, notes for Splits.notes).
+        (name of the file or folder without its parents, {split: text}, notes and warnings for Splits).
 
     Raises:
         UserError: there is no such path, or it cannot be read as text.
     """
     path = reading.path_of(name, WHO)
     if path.is_file():
-        return path.name, cut(reading.read(path, WHO)), ()
+        return path.name, cut(reading.read(path, WHO)), (), ()
     if own_files.root_of(name, WHO) is None:
         near = nearest(str(name), sets)
         raise UserError(f'{WHO}: no data set or path "{name}"{near}. Sets: {", ".join(sorted(sets))}.')
@@ -40,14 +40,14 @@ def load(name, sets):
     parts, repeated = _without_repetitions(own, texts)
     if repeated:
         own.passed["with the same text as another"] = repeated
-    notes = [*own.left_out(), *_on_shared_texts(parts, texts, own)]
+    notes, warnings = [*own.left_out()], tuple(_on_shared_texts(parts, texts, own))
     joined = {part: _joined(texts[file] for file in files) for part, files in parts.items()}
     if not own.has_splits:
         joined = cut(joined[own_files.WHOLE])
     elif own.missing:
         joined |= cut(joined["train"], ("train", *own.missing))
         notes.append(own.held_out(own.missing[0], f"the last {SHARE:.0%} of train are"))
-    return path.resolve().name, {part: joined[part] for part in NAMES}, tuple(notes)
+    return path.resolve().name, {part: joined[part] for part in NAMES}, tuple(notes), warnings
 
 
 def cut(text, parts=tuple(NAMES)):

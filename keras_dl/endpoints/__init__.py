@@ -24,12 +24,15 @@ class Endpoint:
         function: function of the inputs, passed by name; returns {output name: tensor}.
         inputs, outputs: {name: features.Feature}.
         limits: {quantity: the most that a request may have}, the bounds that the function checks.
+        portable: a Portable with the same answers, for formats that have no strings (ONNX, LiteRT); or a sentence that
+            says why there is none.
     """
 
     function: Callable
     inputs: dict
     outputs: dict
     limits: dict = dataclasses.field(default_factory=dict)
+    portable: object = "it has no endpoint of numbers alone"
 
     @property
     def samples(self):
@@ -64,6 +67,18 @@ class Endpoint:
         arrays = {name: feature.example() for name, feature in self.inputs.items() if not feature.follows}
         fed = next((arrays[name] for name, feature in self.inputs.items() if feature.is_fed), None)
         return {name: arrays[name] if name in arrays else self.inputs[name].of_batch(fed) for name in self.inputs}
+
+
+@dataclasses.dataclass(frozen=True)
+class Portable(Endpoint):
+    """What a file of another format carries: a function of numbers, without strings, bounds or anything random.
+
+    Attributes:
+        about: {name: JSON value} for the file's metadata: "inside" and "outside" say which steps the file has and which
+            its user must do; the lines of features.from_numpy and in_numpy may read others, such as "classes".
+    """
+
+    about: dict = dataclasses.field(default_factory=dict)
 
 
 def at_most(value, most, who, unit):

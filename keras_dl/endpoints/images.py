@@ -3,10 +3,11 @@
 Shapes: B pictures per request, h x w pixels of the given pictures, H x W of the model's input, C channels, K classes.
 """
 
-from keras_dl.endpoints import Endpoint, at_most, must
-from keras_dl.features import pictures
+from keras_dl.endpoints import Endpoint, Portable, at_most, must
+from keras_dl.features import pictures, resampling
 from keras_dl.features.classes import BestLabels, BestProbabilities, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
+from keras_dl.features.numbers import Logits
 from keras_dl.features.pictures import MOST_BYTES, MOST_PIXELS, MOST_SIDE
 from keras_dl.imports import quiet_tensorflow
 
@@ -44,10 +45,10 @@ def classifier(model, preprocess, classes, examples=None):
             f"and {len(classes)} classes."
         )
     names = [str(name) for name in classes]
+    plain = portable(model, preprocess, names, examples)
 
     def answer(levels):
-        logits = model(preprocess.standardise(levels), training=False)
-        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
+        probabilities = _of_levels(model, preprocess, levels)["probabilities"]
         top = tf.math.top_k(probabilities, min(TOP, len(names)))
         best = tf.gather(tf.constant(names), top.indices)
         return {"class": best[:, 0], "classes": best, "scores": top.values, "probabilities": probabilities}
@@ -99,6 +100,55 @@ def classifier(model, preprocess, classes, examples=None):
             {"image_bytes": EncodedImage(preprocess, examples)},
             outputs,
             limits={**limits, "bytes": MOST_BYTES},
+            portable=plain,
         ),
-        "serve": Endpoint(from_pixels, {"image": Image(preprocess, examples)}, outputs, limits=limits),
+        "serve": Endpoint(from_pixels, {"image": Image(preprocess, examples)}, outputs, limits=limits, portable=plain),
+    }
+
+
+def portable(model, preprocess, names, examples):
+    """What a file of another format carries: from pixels to "logits" and "probabilities" (B, K).
+
+    Args:
+        model, preprocess, examples: as for classifier.
+        names: K strings.
+    """
+    return Portable(
+        lambda image: _of_levels(model, preprocess, preprocess.resize(image, resampling.by_products)),
+        {"image": Image(preprocess, _of_the_models_size(preprocess, examples))},
+        {"logits": Logits(), "probabilities": Probabilities(tuple(names))},
+        about={"classes": names, "preprocess": preprocess.config(), **_steps(preprocess)},
+    )
+
+
+def _of_levels(model, preprocess, levels):
+    logits = tf.cast(model(preprocess.standardise(levels), training=False), tf.float32)
+    return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+
+def _of_the_models_size(preprocess, examples):
+    """Examples as uint8 (n, H, W, C), which no format has to resize; None if there are none."""
+    return None if examples is None else tf.cast(preprocess.resize(examples), tf.uint8).numpy()
+
+
+def _steps(preprocess):
+    """{"inside", "outside"}: which steps of the pre-processing a file of another format has, with their numbers."""
+    height, width = preprocess.input_shape[:2]
+    shapes = {
+        "crop": "its largest part in the middle of this shape is kept",
+        "pad": "it keeps its shape, between black bars",
+        "stretch": "it is stretched",
+    }
+    mean, std = (", ".join(f"{value:.6g}" for value in values) for values in (preprocess.mean, preprocess.std))
+    return {
+        "inside": (
+            f"a picture of another size becomes {height} x {width} pixels (height x width; {shapes[preprocess.fit]}; "
+            "triangle filter, rounded to whole levels); then each channel c becomes (c - mean) / std, with mean "
+            f"{mean} and std {std}"
+        ),
+        "outside": (
+            "files (JPEG, PNG) are decoded by the caller, to levels from 0 to 255, upright, red before green before "
+            f"blue; where the size is not {height} x {width}, the rounding of a pixel may differ by one level from the "
+            "SavedModel's"
+        ),
     }

@@ -4,8 +4,9 @@ Shapes: B pieces per request, T time steps, 88 notes.
 """
 
 from keras_dl import decoding, distributions
-from keras_dl.endpoints import Endpoint, at_most, must, sampling
-from keras_dl.features.numbers import Nats, Number
+from keras_dl.endpoints import Endpoint, Portable, at_most, must, sampling
+from keras_dl.endpoints.plain import plainly
+from keras_dl.features.numbers import Logits, Nats, Number
 from keras_dl.features.piano_roll import Roll, Steps
 from keras_dl.imports import quiet_tensorflow
 
@@ -44,6 +45,7 @@ def polyphony(model, preprocess, examples, *, steps_per_beat, beats_per_minute=1
         {"roll": pieces, "steps": Steps()},
         {"log_likelihood": Nats(), "nats_per_step": Nats()},
         limits=limits,
+        portable=_portable(model, preprocess, pieces),
     )
     numbers = {"length": Number("int32", length), "temperature": Number("float32", 1.0), "seed": Number("int32", 0)}
     generate = Endpoint(
@@ -64,12 +66,9 @@ def scorer(model, preprocess):
         ]
         with tf.control_dependencies([*_bounds("roll", batch, longest), *counts]):
             played = _padded_to_one(preprocess(_zeros_and_ones("roll", roll)))
-        before = tf.pad(played, [[0, 0], [1, 0], [0, 0]])[:, :-1]
         memory, state = model.begin(rows=tf.shape(played)[0])
-        logits, _ = model.read(before, state, memory)
-        log_probs = tf.reduce_sum(distributions.Bernoulli(logits).log_prob(played), -1)[:batch]
-        total = tf.reduce_sum(log_probs * tf.sequence_mask(steps, tf.shape(log_probs)[1], tf.float32), 1)
-        return {"log_likelihood": total, "nats_per_step": -total / tf.cast(tf.maximum(steps, 1), tf.float32)}
+        logits, _ = model.read(_delayed(played), state, memory)
+        return _likelihood(distributions.Bernoulli(logits).log_prob(played)[:batch], steps)
 
     return score
 
@@ -116,3 +115,40 @@ def _padded_to_one(played):
     """Pad an empty batch or an empty time axis to size 1, since no network can read them; the answer leaves it out."""
     batch, steps = tf.unstack(tf.shape(played)[:2])
     return tf.pad(played, [[0, tf.maximum(1 - batch, 0)], [0, tf.maximum(1 - steps, 0)], [0, 0]])
+
+
+def _delayed(played):
+    """At every step the notes of the step before, zeros first."""
+    return tf.pad(played, [[0, 0], [1, 0], [0, 0]])[:, :-1]
+
+
+def _likelihood(log_probs, steps):
+    """The answer of `score`, from the log-probability of every note (B, T, 88)."""
+    log_probs = tf.reduce_sum(log_probs, -1)
+    total = tf.reduce_sum(log_probs * tf.sequence_mask(steps, tf.shape(log_probs)[1], tf.float32), 1)
+    return {"log_likelihood": total, "nats_per_step": -total / tf.cast(tf.maximum(steps, 1), tf.float32)}
+
+
+def _portable(model, preprocess, pieces):
+    """`score` without its bounds, and the logits of the notes at every step."""
+
+    def score(roll, steps):
+        played = preprocess(roll)
+        logits = plainly(model, _delayed(played))
+        # Bernoulli.log_prob in other words: ONNX has no log1p.
+        log_probs = logits * played - tf.maximum(logits, 0.0) - tf.math.log(1.0 + tf.exp(-tf.abs(logits)))
+        return {"logits": logits, **_likelihood(log_probs, steps)}
+
+    return Portable(
+        score,
+        {"roll": pieces, "steps": Steps()},
+        {"logits": Logits(), "log_likelihood": Nats(), "nats_per_step": Nats()},
+        about={
+            "steps_per_beat": pieces.steps_per_beat,
+            "inside": "the notes of the step before are read at every step; likelihoods are sums over notes and steps",
+            "outside": (
+                "a piece is written as 0 and 1, a row for each time step and a column for each of 88 notes, from MIDI "
+                "note 21 on; music is generated in a loop that appends a step and calls the file again"
+            ),
+        },
+    )

@@ -4,10 +4,22 @@ Shapes: B texts per request, T tokens.
 """
 
 from keras_dl import decoding, distributions
-from keras_dl.endpoints import Endpoint, at_most, one_at_least, restrictions, sampling, weights_per_token, without
+from keras_dl.endpoints import (
+    Endpoint,
+    Portable,
+    at_most,
+    one_at_least,
+    restrictions,
+    sampling,
+    weights_per_token,
+    without,
+)
+from keras_dl.endpoints.plain import plainly
 from keras_dl.errors import UserError
+from keras_dl.features.ids import NextLogits, TokenIds
 from keras_dl.features.numbers import Count, Nats, Number
 from keras_dl.features.text import Text
+from keras_dl.features.tokens import EOS
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -44,11 +56,13 @@ def language_model(model, tokens, prime="", length=100):
         token is never sampled. The largest request is in each Endpoint's limits, where every text counts as having as
         many tokens as the longest.
     """
+    texts = (prime + _example_text(tokens), _example_text(tokens))
     score = Endpoint(
         scorer(model, tokens),
-        {"text": Text(tokens, (prime + _example_text(tokens), _example_text(tokens)))},
+        {"text": Text(tokens, texts)},
         {"log_likelihood": Nats(), "tokens": Count(), "nats_per_token": Nats()},
         limits=limits(model)["score"],
+        portable=_portable(model, tokens, texts),
     )
     numbers = {
         "length": Number("int32", length), "temperature": Number("float32", 1.0), "top_k": Number("int32", 0),
@@ -185,3 +199,28 @@ def _token_checks(texts, longest, most, who):
         at_most(longest, most["tokens"], f"{who}: a text", "tokens"),
         at_most(of_all, most["tokens_of_all"], f"{who}: a request", "tokens, each text counted as the longest"),
     ]
+
+
+def _portable(model, tokens, texts):
+    """The logits of every next token, for formats without strings."""
+    begin, longest = _id_before_text(tokens), getattr(model, "max_length", None)
+    of_what = "characters" if tokens.level == "character" else f"words between white space, and {EOS} for a line's end"
+    outside = [
+        f"a text is cut into {of_what}, which are looked up in the vocabulary",
+        "the first id is that of begin",
+        "texts are generated in a loop that appends a token and calls the file again",
+        *([f"at most {longest:,} tokens are read at once"] if longest else []),
+    ]
+    return Portable(
+        lambda tokens: {"logits": plainly(model, tokens)},
+        {"tokens": TokenIds(tokens, begin, texts)},
+        {"logits": NextLogits()},
+        about={
+            "level": tokens.level,
+            "vocabulary": list(tokens.vocabulary),
+            "unknown": tokens.unknown,
+            "begin": begin,
+            "inside": "the network: from the ids of tokens to the logits of the token after each of them",
+            "outside": "; ".join(outside),
+        },
+    )

@@ -3,6 +3,8 @@
 Shapes: B sentences per request, R hypotheses per sentence, S and T tokens of the longest source and target.
 """
 
+import contextlib
+
 import numpy as np
 
 from keras_dl import decoding, distributions
@@ -23,6 +25,7 @@ from keras_dl.features.numbers import Count, Nats, Number, Score
 from keras_dl.features.sentences import Alignment, Sentence, SourceTokens, TargetSentence, TargetTokens
 from keras_dl.features.text import Text, Texts
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import waiting
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -40,6 +43,11 @@ LEAST = 128  # tokens of a request that are allowed for any model
 BEYOND = 50  # how many tokens longer than its source a translation may be (arXiv:1706.03762, section 6.1)
 PAD, BOS, EOS, UNK = range(4)
 NEVER = (PAD, BOS, UNK)  # tokens that a translation never has
+MANY = 100  # sentences whose translation is announced if it takes long
+STRINGS = (
+    "a translation model goes from strings to strings, and neither format has the operations that cut a sentence into "
+    "sub-words"
+)
 
 
 def translation(model, subwords, example, *, width=5, length_penalty=0.6):
@@ -79,6 +87,7 @@ def translation(model, subwords, example, *, width=5, length_penalty=0.6):
         {"source": source, "length_penalty": Number("float32", length_penalty)},
         outputs,
         limits=most["translate"],
+        portable=STRINGS,
     )
     numbers = {
         "temperature": Number("float32", 1.0), "top_k": Number("int32", 0), "top_p": Number("float32", 1.0),
@@ -123,9 +132,11 @@ class Translator:
             lengths: (N,) number of sub-words of each, without the end token.
         """
         translations = {}
-        for rows in requests(lengths + 1, self.most):
-            best = self.ask(source=texts[rows])["translation"]
-            translations |= dict(zip(rows.tolist(), best, strict=True))
+        many = waiting(f"translating {len(texts):,} sentences ...") if len(texts) >= MANY else contextlib.nullcontext()
+        with many:
+            for rows in requests(lengths + 1, self.most):
+                best = self.ask(source=texts[rows])["translation"]
+                translations |= dict(zip(rows.tolist(), best, strict=True))
         return [translations[row].decode(errors="replace") for row in range(len(texts))]
 
     def check(self, texts, lengths, name):

@@ -17,3 +17,4 @@ from keras_dl.export.loading import Export as Export
 from keras_dl.export.loading import load as load
 from keras_dl.export.precision import in_float32 as in_float32
 from keras_dl.export.saving import save as save
+from keras_dl.formats import try_out as try_out

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, cards, fresh_process, paths, records, verification
+from keras_dl import atomic, cards, commands, facts, fresh_process, paths, records, summaries, verification
 from keras_dl import formats as other_formats
 from keras_dl.errors import UserError
 from keras_dl.export.comparing import compare
-from keras_dl.export.writing import write_graph, write_saved_model, write_warmup, writing
+from keras_dl.export.writing import write_saved_model, write_warmup, writing
 
 EXAMPLES = 8  # examples that are compared, at most
 ASIDE = ".saving-"
+NOTED = ("chosen",)  # fields of a run's config.json that the card has too
 
 
 def save(model, run, *, endpoints, metrics, card=None, formats=()):
@@ -44,6 +45,8 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
     if next(iter(endpoints)) != "serving_default":
         raise ValueError(f"export.save: the first endpoint must be serving_default; got {', '.join(endpoints)}.")
     identity = {"run": _run_name(run), "weights": _digest(model.weights), "formats": formats}
+    card = _noted(run) | (card or {})
+    about = facts.of(endpoints, card.get("data") or {})
     base = run.root / "saved_models" / run.name
     with writing(base):
         base.mkdir(parents=True, exist_ok=True)
@@ -54,26 +57,29 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
             return existing
         aside = Path(tempfile.mkdtemp(prefix=folder_aside(identity), dir=base))
     folder = aside / "export"
+    run.say(f"exporting to {commands.typed(base)}, and checking its answers in a fresh process ...")
     try:
         with writing(base):
             with paths.literal(aside) as plain:
                 served = write_saved_model(model, endpoints, plain / folder.name)
             model.save(folder / "model.keras")
-            for name in formats:
-                other_formats.write(name, model, _model_inputs(endpoints, name), folder)
+            other_formats.write(formats, endpoints, model, _for_files(run, about, metrics), folder)
             calls = _calls(endpoints)
             write_warmup(run.name, calls, folder)
-            write_graph(served["serving_default"], run.tensorboard / "export")
+            served_by_default = served["serving_default"].get_concrete_function()
+            summaries.tagged_graph(run.tensorboard / "train", "export/serving_default", served_by_default)
         answers = fresh_process.answers(folder, calls)
         before = _digest(model.variables)
         compare(endpoints, served, calls, answers)
         if _digest(model.variables) != before:
             raise RuntimeError("export.save: an endpoint changes the model: is it called with training=False?")
         outputs = {name: function.get_concrete_function().structured_outputs for name, function in served.items()}
-        written = {**cards.describe(model, run, endpoints, outputs, metrics), **identity, **(card or {})}
+        written = {**cards.describe(model, run, endpoints, outputs, metrics), **about, **identity, **card}
+        if run.origin is not None:
+            written["origin"] = run.origin.note
         with writing(base):
             written["files"] = verification.digests(folder)
-            return _publish(folder, base, written, run)
+            return _publish(folder, base, written, run, lambda place: other_formats.programs(place, endpoints, formats))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -110,12 +116,17 @@ def _existing_export(base, identity):
     return None
 
 
-def _model_inputs(endpoints, format_name):
-    """The model's own input for the example of the first endpoint."""
-    for feature in endpoints["serving_default"].inputs.values():
-        if hasattr(feature, "preprocessed_example"):
-            return feature.preprocessed_example()
-    raise UserError(f"export.save: formats: {format_name} can be written for image models only; leave it out.")
+def _noted(run):
+    """What the run noted in its config.json and the card has too."""
+    config = run.path / "config.json"
+    noted = records.read(config, records.Config) if config.is_file() else {}
+    return {name: noted[name] for name in NOTED if name in noted}
+
+
+def _for_files(run, about, metrics):
+    """The metadata of files of other formats, besides what their endpoint says."""
+    metrics = {name: float(value) for name, value in metrics.items()}
+    return {"name": run.name, "run": _run_name(run), "metrics": metrics, **about}
 
 
 def _calls(endpoints):
@@ -131,13 +142,17 @@ def _calls(endpoints):
     return calls
 
 
-def _publish(folder, base, card, run):
-    """Rename the folder to the next free version number; another process may have taken some in the meantime."""
+def _publish(folder, base, card, run, programs):
+    """Rename the folder to the next free version number; another process may have taken some in the meantime.
+
+    Args:
+        programs: function of the version's Path that returns further example calls, {name: program}.
+    """
     version = max(cards.versions(base), default=0)
     while True:
         version += 1
         place = base / str(version)
-        card = {**card, "version": version, "call": cards.how_to_call(place, card)}
+        card = {**card, "version": version, "call": {**cards.how_to_call(place, card), **programs(place)}}
         atomic.write_atomic(folder / cards.CARD, cards.text(signed(card, run)))
         try:
             os.rename(folder, place)

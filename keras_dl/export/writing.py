@@ -1,10 +1,9 @@
-"""Writes the files of an export: the SavedModel, the graph for TensorBoard, and the warm-up requests."""
+"""Writes the files of an export: the SavedModel and the warm-up requests."""
 
 import contextlib
 import errno
 import importlib.util
 import os
-import shutil
 
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -68,12 +67,3 @@ def write_warmup(name, calls, folder):
                 request.inputs[field].CopyFrom(tf.make_tensor_proto(value))
             log = prediction_log_pb2.PredictLog(request=request)
             file.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
-
-
-def write_graph(function, folder):
-    """Write the graph of the exported function, for TensorBoard's Graphs tab."""
-    shutil.rmtree(folder, ignore_errors=True)  # left by a save that was killed
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default(step=0):
-        tf.summary.graph(function.get_concrete_function().graph)
-    writer.close()

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 
+from keras_dl import markdown
 from keras_dl.errors import UserError
 from keras_dl.imports import tensorflow as tf
 
@@ -43,6 +44,7 @@ class Feature:
         by_line: whether every line of a text file is a value of its own; answers keep the order of the lines.
         position: which part of a line is this input, if one line feeds several inputs.
         at_once: how many values `predict` puts into one request.
+        counted: what the examples of a data set of this kind are called, such as "pictures".
         follows: whether the value is computed from the input that is read from files: `of(value)` for one value,
             `of_batch(array)` for a batch.
         written_as: suffixes of the files that `write` writes.
@@ -56,6 +58,7 @@ class Feature:
     default = None
     suffixes = ()
     plural = "files"
+    counted = "examples"
     naming = "one or more files"
     by_line = False
     position = 0
@@ -206,9 +209,8 @@ class Feature:
             tf.summary.image(name, tf.io.decode_png(png, channels=3)[None])
         if pictures:
             return
-        above = [f"{title}:  \n" for title in titles] or [""] * len(values)
-        texts = [title + self.show(value) for title, value in zip(above, values, strict=True)]
-        tf.summary.text(tag, "\n\n".join(texts))
+        texts = [self.show(value) for value in values]
+        tf.summary.text(tag, markdown.table(titles, [texts]) if titles else "\n\n".join(map(markdown.escaped, texts)))
 
     def example(self):
         """The array with which an export is tested: a request of one or two examples, or a single number's default."""
@@ -221,6 +223,22 @@ class Feature:
         if self.is_scalar:
             return f"tf.constant({self.default!r}, tf.{self.dtype})"
         return f"tf.zeros({[1 if size is None else size for size in self.shape]}, tf.{self.dtype})"
+
+    def not_for(self, data):
+        """Sentences for the card: for what a model with this input or output is not fit.
+
+        Args:
+            data: name of the data set that it was trained on.
+        """
+        return []
+
+    def in_numpy(self, name):
+        """Lines of Python with NumPy that define a request's array called `name`, for files of other formats."""
+        return [f"{name} = np.zeros({[1 if size is None else size for size in self.shape]}, np.{self.dtype})"]
+
+    def from_numpy(self, name):
+        """Lines of Python that show this output of a file of another format; there are `answer` and `about`."""
+        return [f'print(answer["{name}"])']
 
     def in_rest(self):
         """The JSON value of one example (or of a single number) in TensorFlow Serving's REST API."""

@@ -33,6 +33,10 @@ class Label(Feature):
     def from_config(cls, config):
         return cls(tuple(config.get("classes", ())))
 
+    def not_for(self, data):
+        known = f"its {len(self.classes)} classes"
+        return [f"anything that is none of {known}: the answer is one of them, whatever it is asked"]
+
 
 class BestLabels(Label):
     """The names of the best classes, best first: strings (B, k)."""
@@ -73,6 +77,13 @@ class Probabilities(Label):
         if any(feature.kind == "classes" for feature, _ in answer.values()):
             return {}
         return super().columns(name, value, answer)
+
+    def from_numpy(self, name):
+        return [
+            f'for {name} in answer["{name}"]:',
+            f"    best = {name}.argmax()",
+            f'    print(about["classes"][best], {name}[best])',
+        ]
 
     def cells(self, name, value):
         """One column per class, if the classes are known."""

@@ -60,7 +60,7 @@ class Preprocess:
 
     def __post_init__(self):
         if self.fit not in FITS:
-            raise UserError(f"images.load: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
+            raise UserError(f"Preprocess: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
 
     @classmethod
     def of(cls, images, input_shape, fit="stretch"):
@@ -86,8 +86,13 @@ class Preprocess:
 
         return pictures.decode(data, self.input_shape[2])
 
-    def resize(self, images):
-        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, resized according to `fit`."""
+    def resize(self, images, interpolate=None):
+        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, resized according to `fit`.
+
+        Args:
+            interpolate: function (images, size) -> float32 of that size, in place of tf.image.resize; the pictures must
+                then be (B, h, w, C).
+        """
         images = tf.convert_to_tensor(images)
         height, width = self.input_shape[:2]
         if images.shape[-3:-1].as_list() != [height, width]:
@@ -97,11 +102,12 @@ class Preprocess:
                 images = _middle(images, height, width)
             elif self.fit == "pad":
                 size = _inside(images, height, width)
-            images = tf.image.resize(images, size, antialias=True)
+            images = (interpolate or _interpolated)(images, size)
             images = tf.clip_by_value(tf.round(images), 0, WHITE)
             if self.fit == "pad":
                 images = _with_bars(images, height, width)
-            images = tf.ensure_shape(images, shape)
+            # Not every format has an operation that checks a shape; all can give one.
+            images = tf.ensure_shape(images, shape) if interpolate is None else tf.reshape(images, [-1, *shape[-3:]])
         return tf.cast(images, tf.float32)
 
     def standardise(self, images):
@@ -134,6 +140,7 @@ class Image(Feature):
     dtype = "uint8"
     suffixes = SUFFIXES
     plural = "pictures"
+    counted = "pictures"
     unreadable = UNREADABLE
     written_as = (".png",)
     CONFIG = ImageConfig
@@ -195,12 +202,21 @@ class Image(Feature):
             return np.asarray(self.examples)
         return np.random.default_rng(0).integers(0, 256, (2, *self.preprocess.input_shape), np.uint8)
 
-    def preprocessed_example(self):
-        """The example as the model's input: float32 (n, H, W, C)."""
-        return self.preprocess(Image.example(self))
-
     def in_python(self):
         return f"tf.zeros([1, 1, 1, {self.shape[-1]}], tf.uint8)"
+
+    def not_for(self, data):
+        height, width, channels = self.preprocess.input_shape
+        seen = f"{height} x {width} pixels" + (" in grey" if channels == 1 else "")
+        return [f"pictures of another kind (subject, background, camera) than those of {data}; it sees {seen}"]
+
+    def in_numpy(self, name):
+        height, width, channels = self.preprocess.input_shape
+        colours = "grey levels" if channels == 1 else "red, green, blue"
+        return [
+            f"# uint8 (n, height, width, {channels}), {colours} from 0 to 255; the model sees {height} x {width}",
+            f'{name} = np.load("pictures.npy")',
+        ]
 
     def in_rest(self):
         return [[[0] * self.shape[-1]]]
@@ -275,6 +291,10 @@ def _bytes(path):
     if not data:
         raise UserError(f"{path} is empty: it has 0 bytes.")
     return data
+
+
+def _interpolated(images, size):
+    return tf.image.resize(images, size, antialias=True)
 
 
 def _png(image):

@@ -65,6 +65,15 @@ class Nats(Feature):
     kind = "nats"
 
 
+class Logits(Feature):
+    """Logits, for whoever calls a file of another format: float32, of any shape."""
+
+    kind = "logits"
+
+    def from_numpy(self, name):
+        return []
+
+
 class Score(Feature):
     """The score by which hypotheses are ranked: float32 (B,) or (B, R)."""
 

@@ -13,7 +13,7 @@ from keras_dl.errors import UserError
 from keras_dl.features import midi
 from keras_dl.features.base import Feature
 from keras_dl.features.midi import LOWEST, NOTES
-from keras_dl.figures import figure_of, png
+from keras_dl.figures import figure_of, plain, png
 from keras_dl.imports import tensorflow as tf
 
 RATE = 16_000  # samples per second of the sound on TensorBoard
@@ -80,11 +80,24 @@ class Roll(Feature):
     shape = (None, None, NOTES)
     suffixes = (".mid", ".midi")
     plural = "MIDI files"
+    counted = "pieces"
     written_as = (".mid",)
     CONFIG = RollConfig
 
     def config(self):
         return {"steps_per_beat": self.steps_per_beat, "beats_per_minute": float(self.beats_per_minute)}
+
+    def not_for(self, data):
+        return [
+            f"music of another style than {data}; it reads which of 88 notes sound at each time step, nothing of "
+            "loudness, instruments or notes struck again"
+        ]
+
+    def in_numpy(self, name):
+        return [
+            f"# uint8 (n, time steps, {NOTES}), 1 where a note sounds, from MIDI note {LOWEST} on",
+            f'{name} = np.load("{name}.npy")',
+        ]
 
     def read(self, source):
         """The midi.Piece of a file: its roll uint8 (T, 88), its tempo, and what was left out."""
@@ -161,6 +174,9 @@ class Steps(Feature):
     def in_python(self):
         return "tf.constant([1])"
 
+    def in_numpy(self, name):
+        return [f"{name} = np.full(len(roll), roll.shape[1], np.int32)"]
+
     def in_rest(self):
         return 1
 
@@ -174,9 +190,10 @@ def piano_roll_figure(rolls, titles, *, lowest, steps_per_beat):
         lowest: MIDI number of column 0.
         steps_per_beat: time steps per quarter note.
     """
-    figure = figure_of(10, 2.6 * len(rolls))
+    figure = figure_of(6, 2.4 * len(rolls))  # legible too where TensorBoard shows it at 310 pixels
     for row, (roll, title) in enumerate(zip(rolls, titles, strict=True), 1):
-        axes = figure.add_subplot(len(rolls), 1, row, title=title, ylabel="MIDI note", xlabel="beats")
+        axes = figure.add_subplot(len(rolls), 1, row, ylabel="MIDI note", xlabel="beats")
+        axes.set_title(plain(title, 60), fontsize=11)
         beats = len(roll) / steps_per_beat
         axes.imshow(
             roll.T, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, interpolation="nearest",

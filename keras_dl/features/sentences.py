@@ -13,6 +13,7 @@ from keras_dl.figures import figure_of, plain, png
 from keras_dl.imports import tensorflow as tf
 
 SIDE_BY_SIDE = 4  # alignment matrices per row of a figure
+CELL = 0.17  # inches of a figure for each token
 
 
 class SentenceConfig(TypedDict):
@@ -34,6 +35,7 @@ class Sentence(Text):
 
     kind = "sentence"
     plural = "sentences"
+    counted = "pairs"
     naming = "one or more, or files with one per line, or - for standard input"
     by_line = True
     at_once = 64
@@ -53,6 +55,9 @@ class Sentence(Text):
 
         counts = {} if self.subwords is None else self.subwords.unknowns("\n".join(values))
         return [unknown.sentence(place, counts, "character", SPECIAL[UNK])] if counts else []
+
+    def not_for(self, data):
+        return [f"sentences of other languages, subjects or styles than {data}; each is translated without its context"]
 
     def write_all(self, values, path, likes=None):
         """Write all of them into one file, one sentence per line; a missing answer is an empty line."""
@@ -120,19 +125,24 @@ def alignment_figure(weights, source, target, titles=()):
     weights = weights.reshape(-1, *weights.shape[-2:])
     columns = min(SIDE_BY_SIDE, len(weights))
     rows = -(-len(weights) // columns)
-    width = 1.2 + 0.24 * len(source) if columns > 1 else 2 + 0.3 * len(source)
-    figure = figure_of(columns * width, rows * (1.2 + 0.24 * len(target)))
+    # Inches for names and title, and for each token: names are legible also where TensorBoard shows it at 330 pixels.
+    figure = figure_of(columns * max(3.4, 1.1 + CELL * len(source)), rows * max(2.2, 1.4 + CELL * len(target)))
+    sources, targets = list(map(plain, source)), list(map(plain, target))
     for number, matrix in enumerate(weights, 1):
-        title = titles[number - 1] if titles else None
-        axes = figure.add_subplot(rows, columns, number, title=title)
+        axes = figure.add_subplot(rows, columns, number)
+        axes.set_title(titles[number - 1] if titles else "", fontsize=10)
         axes.imshow(matrix, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_xticks(range(len(source)), list(map(plain, source)), rotation=90)
-        axes.set_yticks(range(len(target)), list(map(plain, target)))
+        axes.set_xticks(range(len(sources)), sources, rotation=90, fontsize=8)
+        axes.set_yticks(range(len(targets)), targets, fontsize=8)
         axes.xaxis.tick_top()
     return figure
 
 
 def alignment_summary(tag, weights, source, target, titles=()):
-    """Write the alignment figure to TensorBoard; arguments as for alignment_figure."""
-    figure = alignment_figure(weights, source, target, titles)
-    tf.summary.image(tag, tf.io.decode_png(png(figure), channels=3)[None])
+    """Write a picture of each matrix to TensorBoard, as "<tag>/<its number>"; arguments as for alignment_figure."""
+    weights = np.asarray(weights)
+    weights = weights.reshape(-1, *weights.shape[-2:])
+    for number, matrix in enumerate(weights, 1):
+        figure = alignment_figure(matrix, source, target, titles[number - 1 : number])
+        name = tag if len(weights) == 1 else f"{tag}/{number}"
+        tf.summary.image(name, tf.io.decode_png(png(figure), channels=3)[None])

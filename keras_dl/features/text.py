@@ -34,6 +34,7 @@ class Text(Feature):
     dtype = "string"
     suffixes = (".txt",)
     plural = "texts"
+    counted = "tokens"
     naming = "one or more, or files, or - for standard input"
     written_as = (".txt",)
     PLACEHOLDER = "some text"
@@ -73,6 +74,16 @@ class Text(Feature):
 
     def example(self):
         return np.array([text.encode() for text in self.examples], object)
+
+    def not_for(self, data):
+        if self.tokens is None:
+            return []
+        level, size = self.tokens.level, len(self.tokens.vocabulary)
+        return [
+            f"texts of another language, subject, style or period than {data}; it knows {size:,} {level}s, and "
+            "all others are unknown to it",
+            "facts: it says what is likely to stand in such a text, not what is true",
+        ]
 
     def in_python(self):
         return f"tf.constant([{json.dumps(self.PLACEHOLDER)}])"

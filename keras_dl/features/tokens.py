@@ -61,6 +61,12 @@ class Tokens:
         """The id of tokens that are not in the vocabulary."""
         return self.vocabulary.index(UNKNOWN[self.level])
 
+    @property
+    def line_end(self):
+        """The id of the token at the end of a line; None if the vocabulary does not have it."""
+        end = EOS if self.level == "word" else "\n"
+        return self.vocabulary.index(end) if end in self.vocabulary else None
+
     def unknowns(self, text):
         """{token of `text` that is not in the vocabulary: number of occurrences}.
 

@@ -198,10 +198,10 @@ class Transition(Recurrent):
             getattr(a, "__name__", a)
             for a in (activation, transition_activation)  # keras.activations.relu
         )
-        for name in (activation, transition_activation):
+        for argument, name in (("activation", activation), ("transition_activation", transition_activation)):
             if name not in cells.ACTIVATIONS:
                 known = ", ".join(cells.ACTIVATIONS)
-                raise ValueError(f"Transition: activation must be one of {known}; got {name!r}.")
+                raise ValueError(f"Transition: {argument} must be one of {known}; got {name!r}.")
         self.activation, self.transition_activation = activation, transition_activation
         super().__init__(units, use_bias=use_bias, **kwargs)
 

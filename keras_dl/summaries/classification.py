@@ -9,17 +9,20 @@ import tensorflow as tf
 from keras_dl import tables
 from keras_dl.figures import figure_of, plain, png
 from keras_dl.summaries.events import purge, writing
+from keras_dl.waiting import waiting
 
 CHUNK = 500  # examples predicted at once
-PICTURES = 25  # misclassified examples drawn
+PICTURES, ACROSS = 12, 3  # misclassified examples drawn, at most, and beside each other
 NAMED = 20  # largest number of classes for which a confusion matrix shows names and counts
+TAGS = "pictures/"  # prefix of the tags of pictures
+NAME = 16  # characters of a class's name above a misclassified example
 
 
 class Pictures(keras.callbacks.Callback):
     """At the end of training, draw the most confidently misclassified examples and the confusion matrix.
 
     Args:
-        run: the runs.Run; pictures go to run.tensorboard / "pictures".
+        run: the runs.Run; pictures go to run.tensorboard / "validation", with tags that begin with "pictures/".
         examples: data.Examples, of the validation split.
         preprocess: raw images -> the model's input.
         classes: names of the classes.
@@ -27,7 +30,8 @@ class Pictures(keras.callbacks.Callback):
 
     def __init__(self, run, examples, preprocess, classes):
         super().__init__()
-        self.folder, self.examples = run.tensorboard / "pictures", examples
+        self.folder, self.examples = run.tensorboard / "validation", examples
+        self.earlier = run.tensorboard / "pictures"  # of a run that was made when pictures had a folder of their own
         self.preprocess, self.classes = preprocess, classes
         self.epochs_done = 0  # an int attribute: part of a checkpoint of training.fit
 
@@ -35,22 +39,26 @@ class Pictures(keras.callbacks.Callback):
         self.epochs_done = epoch + 1
 
     def on_train_end(self, logs=None):
+        kept = int((logs or {}).get("epoch", self.epochs_done))  # training.fit says of which epoch the weights are
         images, labels = self.examples.features["image"], self.examples.features["label"]
         chunks = (self.preprocess(tf.constant(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK))
         logs = log_probabilities(self.model, chunks)
         wrong = misclassified(labels, logs)
         shown = {name: values[:PICTURES] for name, values in wrong.items()}
+        title = f"validation, epoch {kept} of {self.epochs_done}: {len(wrong['index']):,} of {len(labels):,} wrong"
         figures = {
-            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes),
-            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes),
+            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, title),
+            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, title),
         }
         self.purge(self.epochs_done - 1)  # a finished run that is resumed gets here again
         with writing(self.folder, self.epochs_done):
             for tag, figure in figures.items():
-                tf.summary.image(tag, tf.io.decode_png(png(figure), channels=3)[None])
+                tf.summary.image(TAGS + tag, tf.io.decode_png(png(figure), channels=3)[None])
 
     def purge(self, epochs_done):
-        purge(self.folder, epochs_done)
+        """Delete the pictures that were written after `epochs_done` epochs."""
+        purge(self.folder, epochs_done, TAGS)
+        purge(self.earlier, epochs_done)
 
 
 def classification_report(model, batches, classes):
@@ -77,7 +85,8 @@ def classification_report(model, batches, classes):
             labels.append(batch[1].numpy())
             yield batch[0]
 
-    logs = log_probabilities(model, images())
+    with waiting(f"classifying {len(batches.examples):,} examples ..."):
+        logs = log_probabilities(model, images())
     labels, predicted = np.concatenate(labels), logs.argmax(1)
     every = list(range(len(classes)))
     scores = sklearn.metrics.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
@@ -96,7 +105,21 @@ def classification_report(model, batches, classes):
 
 
 def report_table(report):
-    """A classification_report as a text table: a row per class with precision, recall, F1 and its confusions."""
+    """A classification_report as a text table: a row per class with precision, recall, F1 and its confusions.
+
+    If there are many classes, or the terminal is too narrow for a column per class, a row says only which class is most
+    often predicted instead.
+    """
+    from rich import console
+
+    table = _report_table(report, len(report["classes"]) <= NAMED)
+    if console.Console(width=10_000).measure(table).maximum > tables.width():
+        table = _report_table(report, False)
+    return tables.as_text(table)
+
+
+def _report_table(report, small):
+    """The rich table of report_table; with `small`, a column per class."""
     classes, confusion = list(map(tables.plain, report["classes"])), report["confusion"]
     metrics = "  ".join(f"{name} {value:.4f}" for name, value in report["metrics"].items())
     wrong = len(report["misclassified"]["index"])
@@ -106,7 +129,6 @@ def report_table(report):
     table.add_column("class")
     for name in ("precision", "recall", "F1", "examples"):
         table.add_column(name, justify="right")
-    small = len(classes) <= NAMED
     for name in [*classes] if small else ["most often taken for"]:
         table.add_column(name, justify="right" if small else "left")
     for i, (name, scores) in enumerate(zip(classes, report["classes"].values(), strict=True)):
@@ -114,11 +136,14 @@ def report_table(report):
         taken = f"{classes[others.argmax()]} ({others.max()})" if others.any() else ""
         figures = [f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")]
         table.add_row(name, *figures, str(scores["support"]), *(map(str, confusion[i]) if small else [taken]))
-    return tables.as_text(table)
+    return table
 
 
 def confusion_matrix_figure(matrix, classes, title=""):
-    """A figure of a confusion matrix (K, K), a row per true class; the colour is the share within the row.
+    """A figure of a confusion matrix, a row per true class; the colour is the share within the row.
+
+    Up to NAMED classes it has their counts. More classes have smaller names, to be read when the figure is enlarged,
+    and the colour is the square root of the share.
 
     Args:
         matrix: int (K, K).
@@ -126,15 +151,22 @@ def confusion_matrix_figure(matrix, classes, title=""):
         title: what it is of, such as the split.
     """
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = min(12.0, 3.0 + 0.4 * len(classes))
+    few = len(classes) <= NAMED
+    # Inches and points; small, so that up to ten classes are legible at the 310 pixels that TensorBoard first shows.
+    cell, size = (0.27, 9) if few else (0.13, 6)
+    side = max(3.6, 1.4 + cell * len(classes))
     figure = figure_of(side, side)
-    axes = figure.add_subplot(xlabel="predicted", ylabel="true")
-    figure.suptitle(title, fontsize=10)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= NAMED:
-        names = list(map(plain, classes))
-        axes.set_xticks(range(len(classes)), names, rotation=90)
-        axes.set_yticks(range(len(classes)), names)
+    axes = figure.add_subplot()
+    # Among many classes single confusions are seen only if small shares are drawn darker.
+    axes.imshow(shares if few else np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    large = 9 * max(1.0, side / 4)
+    figure.suptitle(title, fontsize=large, wrap=True)
+    axes.set_xlabel("predicted class", fontsize=large)
+    axes.set_ylabel("true class", fontsize=large)
+    names = [plain(name) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(classes)), names, fontsize=size)
+    if few:
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
@@ -142,23 +174,25 @@ def confusion_matrix_figure(matrix, classes, title=""):
     return figure
 
 
-def misclassified_figure(images, errors, classes):
+def misclassified_figure(images, errors, classes, title=""):
     """A figure of examples with their true and predicted classes.
 
     Args:
         images: uint8 (N, h, w, C).
         errors: {"label", "predicted", "probability"}: arrays (N,).
         classes: names of the classes.
+        title: what they are of, such as the split.
     """
-    columns = max(1, min(5, len(images)))
+    columns = max(1, min(ACROSS, len(images)))
     rows = max(1, -(-len(images) // columns))
-    figure = figure_of(1.9 * columns, 2.0 * rows)
+    figure = figure_of(max(3.2, 1.35 * columns), 0.4 + 1.6 * rows)
+    figure.suptitle(title, fontsize=9, wrap=True)
     if not len(images):
         figure.text(0.5, 0.5, "no example is\nmisclassified", ha="center", va="center")
     for i, image in enumerate(images):
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None, vmin=0, vmax=255)
-        true, taken = (plain(classes[errors[which][i]]) for which in ("label", "predicted"))
+        true, taken = (plain(classes[errors[name][i]], NAME) for name in ("label", "predicted"))
         axes.set_title(f"{true} taken for\n{taken} ({errors['probability'][i]:.0%})", fontsize=8)
         axes.axis("off")
     return figure

@@ -4,62 +4,85 @@ import keras
 import tensorflow as tf
 
 from keras_dl import parts
-from keras_dl.summaries.events import graph, purge
-from keras_dl.summaries.norms import by_layer, gradient_norms_of, weight_norms
+from keras_dl.summaries.events import close, graph, purge, writer
+from keras_dl.summaries.norms import by_layer, gradient_norms_of, summarized, weight_norms
 
-PLAIN_TAGS = ("learning_rate", "examples_per_second")  # also "learning_rate/<part>"; other tags are epoch_<name>
+# Prefixes of tags. TensorBoard sorts the groups of charts by name and opens the first two: "metrics", and the "metrics
+# (test)" of HParams.
+METRICS = "metrics/"  # numbers that a train_step, a test_step or `measure` reports
+OPTIMIZATION = "optimization/"  # rates and norms
+RATES = ("learning_rate", "examples_per_second")  # logged numbers, also "learning_rate/<part>", that are no metric
+LAYERS = "norms/"  # norms of every layer, with histograms
+WEIGHTS = "weights/"  # histograms
+EARLIER = ("epoch_", *RATES)  # tags of runs that were made before there were prefixes
 
 
 class TensorBoard(keras.callbacks.Callback):
     """Writes a run's curves after every epoch. They are on disk before the checkpoint of that epoch is written.
 
+    Norms are shown in three charts each for weights and gradients, however many layers there are: of all together, and
+    of the layers with the smallest and the largest norm, where it is seen that a gradient vanishes or explodes.
+
     Args:
         run: the runs.Run; events go to run.tensorboard / "train" and run.tensorboard / "validation".
-        train, validation: data.Batches. If given, the norms of the gradient by layer are computed on the first batch of
-            each, in training mode, and the graph of inference is written once. There are no such norms for a model
-            whose own train_step has an unknown loss (parts.training_losses returns None).
-        histograms: whether to write histograms of every weight.
+        train, validation: data.Batches. If given, the norms of the gradient are computed on the first batch of each, in
+            training mode, and the graph of inference is written once. There are no such norms for a model whose own
+            train_step has an unknown loss (parts.training_losses returns None).
+        histograms: whether to write histograms of every weight and norms of every layer.
     """
 
     def __init__(self, run, train=None, validation=None, histograms=False):
         super().__init__()
-        self.folder, self.histograms = run.tensorboard, histograms
+        self.folders = {split: run.tensorboard / split for split in ("train", "validation")}
+        self.histograms = histograms
         self.batches = {name: given for name, given in (("train", train), ("validation", validation)) if given}
-        self.writers, self.first, self.norms = {}, {}, None
+        self.begun, self.prepared = False, False
+        self.first, self.norms = {}, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Not only after a resume from a checkpoint: a run killed before its first checkpoint may have logged epoch 1.
+        # It is done before any other callback writes to the same folders.
+        if not self.begun:
+            self.purge(epoch)
+            self.begun = True
 
     def on_epoch_end(self, epoch, logs=None):
-        if not self.writers:
-            self._begin(epoch)
+        if not self.prepared:
+            self._prepare(epoch)
+            self.prepared = True
+        scalars = {"train": {}, "validation": {}}
         for name, value in (logs or {}).items():
             split, name = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
-            plain = name.partition("/")[0] in PLAIN_TAGS
-            self._scalar(split, name if plain else f"epoch_{name}", value, epoch + 1)
-        for layer, value in weight_norms(self.model).items():
-            self._scalar("train", f"norms/weights/{layer}", value, epoch + 1)
-        for split, batch in self.first.items():
-            for layer, value in self.norms(batch).items():
-                self._scalar(split, f"norms/gradients/{layer}", value, epoch + 1)
-        if self.histograms:
-            with self._writer("train").as_default(step=epoch + 1):
-                for layer, variables in by_layer(self.model).items():
-                    for variable in variables:
-                        values = keras.ops.convert_to_numpy(variable)
-                        tf.summary.histogram(f"weights/{layer}/{variable.name}", values)
-        for writer in self.writers.values():
-            writer.flush()
+            prefix = OPTIMIZATION if name.partition("/")[0] in RATES else METRICS
+            scalars[split][prefix + name] = value
+        norms = [("train", "weight", weight_norms(self.model))]
+        norms += [(split, "gradient", self.norms(batch)) for split, batch in self.first.items()]
+        for split, kind, of_layers in norms:
+            for name, value in summarized(self.model, of_layers).items():
+                scalars[split][f"{OPTIMIZATION}{kind}_norm/{name}"] = value
+            if self.histograms:
+                scalars[split] |= {f"{LAYERS}{kind}s/{layer}": value for layer, value in of_layers.items()}
+        for split, values in scalars.items():
+            if values:
+                self._write(split, values, epoch + 1)
 
     def on_train_end(self, logs=None):
-        self._close()
+        for folder in self.folders.values():
+            close(folder)
+
+    def get_state(self):
+        return {}  # nothing of it is part of a checkpoint: a resume may ask for histograms
+
+    def set_state(self, state):
+        pass
 
     def purge(self, epochs_done):
-        """Delete what was logged after `epochs_done` epochs."""
-        self._close()
-        for split in ("train", "validation"):
-            purge(self.folder / split, epochs_done)
+        """Delete what was logged after `epochs_done` epochs; after none, all that is in the two folders."""
+        own = (METRICS, OPTIMIZATION, LAYERS, WEIGHTS, *EARLIER)
+        for folder in self.folders.values():
+            purge(folder, epochs_done, own if epochs_done else "")
 
-    def _begin(self, epoch):
-        # Not only after a resume from a checkpoint: a run killed before its first checkpoint may have logged epoch 1.
-        self.purge(epoch)
+    def _prepare(self, epoch):
         if not self.batches:
             return
         if parts.training_losses(self.model) is not None:
@@ -72,21 +95,19 @@ class TensorBoard(keras.callbacks.Callback):
             self.norms = gradient_norms_of(self.model)
         if epoch == 0:
             spec = next(iter(self.batches.values())).dataset().element_spec
-            graph(self.folder / "train", inference_of(self.model).get_concrete_function(spec))
+            graph(self.folders["train"], inference_of(self.model).get_concrete_function(spec))
 
-    def _scalar(self, split, tag, value, step):
-        with self._writer(split).as_default(step=step):
-            tf.summary.scalar(tag, value)
-
-    def _writer(self, split):
-        if split not in self.writers:
-            self.writers[split] = tf.summary.create_file_writer(str(self.folder / split))
-        return self.writers[split]
-
-    def _close(self):
-        for writer in self.writers.values():
-            writer.close()
-        self.writers = {}
+    def _write(self, split, scalars, step):
+        shared = writer(self.folders[split])
+        with shared.as_default(step=step):
+            for tag, value in scalars.items():
+                tf.summary.scalar(tag, value)
+            if self.histograms and split == "train":
+                for layer, variables in by_layer(self.model).items():
+                    for variable in variables:
+                        values = keras.ops.convert_to_numpy(variable)
+                        tf.summary.histogram(f"{WEIGHTS}{layer}/{variable.name}", values)
+        shared.flush()
 
 
 def inference_of(model):

@@ -71,6 +71,26 @@ def gradient_norms_of(model):
     return of_batch
 
 
+def summarized(model, norms):
+    """What norms by layer come to: {name: norm}, with several parts {"<part>/<name>": norm}.
+
+    Args:
+        model: compiled.
+        norms: as weight_norms and gradient_norms return them.
+
+    Returns:
+        "total", the norm of all together; if there are several layers also "smallest_layer" and "largest_layer".
+    """
+    several, summary = parts.of(model), {}
+    for part in several:
+        prefix = f"{part.name}/" if len(several) > 1 else ""
+        own = [norm for layer, norm in norms.items() if layer.startswith(prefix)]
+        summary[f"{prefix}total"] = float(np.sqrt(np.sum(np.square(own))))
+        if len(own) > 1:
+            summary |= {f"{prefix}smallest_layer": min(own), f"{prefix}largest_layer": max(own)}
+    return summary
+
+
 def by_layer(model):
     """{layer: its trainable variables}; with several parts the keys are "<part>/<layer>"."""
     several, layers = parts.of(model), {}

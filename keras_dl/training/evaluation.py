@@ -4,6 +4,7 @@ import contextlib
 
 from keras_dl.training.steps import Steps, stream
 from keras_dl.training.variables import floats
+from keras_dl.waiting import waiting
 
 
 def evaluate(model, batches, run=None):
@@ -17,7 +18,8 @@ def evaluate(model, batches, run=None):
     Returns:
         {name: float} of the model's loss and metrics.
     """
-    with run.scope() if run else contextlib.nullcontext():
+    what = f"evaluating {batches.steps():,} batches ..."
+    with run.scope() if run else contextlib.nullcontext(), waiting(what):
         return Evaluation(model, batches)()
 
 

@@ -14,12 +14,16 @@ from keras_dl.arguments import ArgumentError, Function, Number, OneOf, Text, Who
 from keras_dl.training.callbacks import MONITOR, AverageLast, Count, CountOrZero, stopping
 from keras_dl.training.divergence import Diverged, divergence
 from keras_dl.training.evaluation import Evaluation
-from keras_dl.training.progress import Progress, write_history
+from keras_dl.training.progress import Progress, TimeLeft, write_history
 from keras_dl.training.steps import Steps, stream
 from keras_dl.training.variables import assign, floats, learning_rates, values_of
+from keras_dl.waiting import waiting
+from keras_dl.weight_names import named_weights
 
 BLOCKS = ((0.003, 32), (0.015, 8), (math.inf, 1))  # (upper bound of a step's seconds, steps per block)
 TIMED = 6  # single steps that are timed to choose the length of a block
+PREPARING = "preparing the first step: its graph is traced and compiled ..."
+FINISHING = "writing the pictures and samples of the trained model for TensorBoard ..."
 LONGEST_BLOCK = 0.5  # seconds; a signal takes effect at the end of a block
 
 
@@ -95,9 +99,10 @@ def fit(
     verbose = (2 if sys.stdout.isatty() else 1) if verbose is None else verbose
     averaging = [AverageLast(average_last)] if average_last else []
     callbacks = [*averaging, *callbacks, *stopping(patience, reduce_on_plateau, monitor, mode)]
-    with run.scope():
+    preparing = waiting(PREPARING) if verbose else contextlib.nullcontext()
+    with run.scope(), preparing as until_first_step:
         loop = Loop(model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint)
-        return loop.run_epochs(epochs, checkpoint and run.resumed, save_minutes * 60, verbose)
+        return loop.run_epochs(epochs, checkpoint and run.resumed, save_minutes * 60, verbose, until_first_step)
 
 
 class Loop:
@@ -114,7 +119,7 @@ class Loop:
         self.history, self.best, self.best_weights = {}, None, []
         self.block, self.timed = _noted_block(run), []
 
-    def run_epochs(self, epochs, resumed, save_seconds, verbose):
+    def run_epochs(self, epochs, resumed, save_seconds, verbose, until_first_step=None):
         iterator = stream(self.model, self.train.dataset(epochs=None))
         steps = Steps(self.model, self.model.train_step, iterator)
         saved_state = self._checkpoint() if resumed else None
@@ -129,6 +134,10 @@ class Loop:
         self.callbacks.on_train_begin()
         if saved_state:
             self._restore(*saved_state)
+        if self.checkpoint:
+            self.run.note("monitor", {"name": self.monitor, "mode": "min" if self.sign > 0 else "max"})
+        stops = any(isinstance(callback, keras.callbacks.EarlyStopping) for callback in self.callbacks.callbacks)
+        time_left = TimeLeft(self.epoch, epochs, at_most=stops)
         with signals.Signals(self.run, self.checkpoint) as stop:
             saved = time.monotonic()
             while self.epoch < epochs and not self.model.stop_training:
@@ -138,15 +147,19 @@ class Loop:
                 if so_far is not None:  # metrics of the part of this epoch before the resume
                     assign(self.model.metrics_variables, so_far)
                 count, begun, first = self.train.steps(self.epoch), time.monotonic(), self.step
-                progress = Progress(self.epoch, epochs, count, verbose)
+                progress = Progress(self.epoch, epochs, count, verbose, time_left)
                 while self.step < count:
                     size = min(self.block or 1, count - self.step)
                     began = time.monotonic()
                     logs = steps(iterator, size)
                     if steps.diverged is not None:
                         raise Diverged(divergence(*steps.diverged, self.step, size, self.epoch, self.model, self.run))
+                    if until_first_step is not None:
+                        until_first_step.cancel()
                     self.step += size
-                    self._choose_block(size, time.monotonic() - began)
+                    took = time.monotonic() - began
+                    self._choose_block(size, took)
+                    time_left.add(size, took)
                     progress.update(self.step, logs)
                     due = time.monotonic() - saved > save_seconds
                     if (due or stop.came) and self.step < count:
@@ -159,7 +172,9 @@ class Loop:
                 stop.leave()
         if self.keep == "best" and self.best_weights:
             assign(self.model.weights, self.best_weights)
-        self.callbacks.on_train_end()  # after `assign`: callbacks see the final weights
+        with waiting(FINISHING) if verbose else contextlib.nullcontext():
+            # After `assign`: callbacks see the final weights, and learn of which epoch they are.
+            self.callbacks.on_train_end({"epoch": self._kept_epoch()})
         return self.history
 
     def _check_monitors(self, names, evaluation, saved_state):
@@ -195,6 +210,8 @@ class Loop:
         return {name: _number(name, value) for name, value in values.items()}
 
     def _end_epoch(self, logs, evaluation, share, seconds, progress):
+        after_steps = time.monotonic()
+        progress.after_steps("validation ...")
         if evaluation is not None:
             logs |= {f"val_{name}": value for name, value in evaluation().items()}
         rates = learning_rates(self.model)
@@ -212,10 +229,11 @@ class Loop:
         self.epoch, self.step = self.epoch + 1, 0
         rate = len(self.train.examples) * share / max(seconds, 1e-9)
         self.callbacks.on_epoch_end(self.epoch - 1, logs | {"examples_per_second": rate})
-        progress.end(logs, seconds)
         if self.checkpoint:
             write_history(self.run, self.history)
             self._save()
+        progress.time_left.end_epoch(time.monotonic() - after_steps)
+        progress.end(logs, seconds)
 
     def _judge(self, logs):
         if self.keep != "best":
@@ -224,6 +242,14 @@ class Loop:
         value = math.inf if math.isnan(value) else value
         if self.best is None or value < self.best:
             self.best, self.best_weights = value, values_of(self.model.weights)
+
+    def _kept_epoch(self):
+        """The epoch, from 1, whose weights the model ends with; with average_last the last of those averaged."""
+        if self.keep != "best" or not self.history:
+            return self.epoch
+        values = [self.sign * value for value in self.history[self.monitor]]
+        values = [math.inf if math.isnan(value) else value for value in values]
+        return 1 + values.index(min(values))
 
     def _choose_block(self, size, seconds):
         """Time the first single steps; from the fastest of them choose the length of all further blocks of the run."""
@@ -249,9 +275,15 @@ class Loop:
             arrays |= {f"callback/{i}/{name}": value for name, value in held.items()}
         state = {
             "epoch": self.epoch, "step": self.step, "history": self.history, "best": self.best,
-            "stopped": bool(self.model.stop_training), "callbacks": states,
+            "stopped": bool(self.model.stop_training), "callbacks": states, "names": self._names(),
         }  # fmt: skip
         checkpoints.write(self.run.checkpoints, self.epoch, self.step, arrays, state)
+
+    def _names(self):
+        """The names of the weights among the arrays variable/0, ... and best/0, ...; "" for all other variables."""
+        names = {id(variable): name for name, variable in named_weights(self.model)}
+        lists = {"variable": checkpoints.variables(self.model), "best": self.model.weights}
+        return {kind: [names.get(id(variable), "") for variable in variables] for kind, variables in lists.items()}
 
     def _checkpoint(self):
         """(arrays, state) of the newest checkpoint that fits this model, these callbacks and this data, or None."""
@@ -267,15 +299,26 @@ class Loop:
     def _restore(self, arrays, state):
         assign(checkpoints.variables(self.model), restoring.numbered(arrays, "variable/"))
         self.best_weights, self.best = restoring.numbered(arrays, "best/"), state["best"]
-        self.history, self.model.stop_training = state["history"], state["stopped"]
+        self.history = state["history"]
         for i, callback in enumerate(self.callbacks.callbacks):
             restoring.set_callback_state(callback, state["callbacks"][i], restoring.below(arrays, f"callback/{i}/"))
             if hasattr(callback, "purge"):
                 callback.purge(self.epoch)
         write_history(self.run, self.history)
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch + 1}"
-        where = "does not go on: it stopped by itself" if state["stopped"] else f"goes on at {where}"
+        self.model.stop_training = state["stopped"] and not self._has_more_patience(state["callbacks"])
+        where = "does not go on: it stopped by itself" if self.model.stop_training else f"goes on at {where}"
         self.run.say(f"{self.run.path.name}: {where}")
+
+    def _has_more_patience(self, saved):
+        """Whether early stopping ended the run at the checkpoint, and would not do so with today's patience.
+
+        Args:
+            saved: the states of the callbacks in the checkpoint.
+        """
+        stopping = [c for c in self.callbacks.callbacks if isinstance(c, keras.callbacks.EarlyStopping)]
+        impatient = [state for state in saved if state.get("stopped_epoch") and state["wait"] >= state["patience"]]
+        return bool(impatient) and all(callback.wait < callback.patience for callback in stopping)
 
 
 def _number(name, value):

@@ -8,6 +8,17 @@ from keras_dl import tables
 SHOWN = 5  # trials in the table at the end
 
 
+def announcement(records, most):
+    """The line before a trial: which of how many, and how long those before it took.
+
+    >>> announcement([], 3), announcement([{"seconds": 30.0}, {"seconds": 10.0}], 3)
+    ('trial 0 (1 of 3) ...', 'trial 2 (3 of 3), about 20 s each so far ...')
+    """
+    seconds = [record["seconds"] for record in records]
+    each = f", about {sum(seconds) / len(seconds):.0f} s each so far" if seconds else ""
+    return f"trial {len(records)} ({len(records) + 1} of {most}){each} ..."
+
+
 def trial_line(record, monitor, varied):
     values = "  ".join(f"{name}={_short(value)}" for name, value in varied.items())
     result = f"failed: {record['message']}" if record["score"] is None else f"{monitor} {record['score']:.4f}"

@@ -27,14 +27,14 @@ def search(
 ):
     """Try hyperparameters and return the best; on a resumed run, continue after the last trial of the journal.
 
-    Trial n runs under run.trial(n), with its own seed and TensorBoard folders. A trial whose model cannot be built,
+    Trial n runs under run.trial(n), with its own seed and a TensorBoard folder. A trial whose model cannot be built,
     diverges or runs out of memory is recorded as failed, and the search continues.
 
     Args:
         compiled: compiled(hp) -> a compiled model; it draws hyperparameters from hp, a keras_tuner.HyperParameters.
         train, validation: data.Batches.
-        run: the runs.Run; files go to run.tuner, curves to run.tensorboard / "trials", HParams to run.tensorboard /
-            "hparams".
+        run: the runs.Run; files go to run.tuner, curves and rows of HParams to run.tensorboard / "variants", a folder a
+            trial.
         trials: largest number of trials; 0 returns the defaults at once. The search ends earlier if there are no other
             values to try.
         tuner: "random", "bayesian", "hyperband" or "grid". Hyperband continues its best trials only after a first
@@ -47,12 +47,20 @@ def search(
             HParams then show these arguments. None: they show the values that were drawn.
 
     Returns:
-        keras_tuner.HyperParameters with the best trial's values; of a finished search, those in its best.json.
+        keras_tuner.HyperParameters with the best trial's values; of a finished search, those in its best.json. With
+        `arguments`, what these mean is noted in the run's config.json, as "hyperparameters".
 
     Raises:
         UserError: an argument does not fit its annotation, `monitor` is not reported, every trial failed (the message
             has the first reason), or the journal is that of another search.
     """
+    best = _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, mode, measure, arguments)
+    if arguments is not None:
+        run.note("hyperparameters", arguments.of(best))
+    return best
+
+
+def _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, mode, measure, arguments):
     if trials == 0:
         return defaults()
     if (result := run.tuner / "best.json").exists():
@@ -63,7 +71,7 @@ def search(
         run.say("tuning.search: the model draws no hyperparameter; there is nothing to search.")
         return space
     attempts = Trials(compiled, train, validation, run, epochs, monitor, mode, measure, arguments)
-    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space))
+    attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space), trials)
     journal = attempts.records
     if len(journal) < trials:
         run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")

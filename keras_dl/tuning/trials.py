@@ -11,11 +11,13 @@ import tensorflow as tf
 
 from keras_dl import atomic, errors, records, signals, summaries, training
 from keras_dl.arguments import ArgumentError
-from keras_dl.tuning.report import trial_line
+from keras_dl.tuning.report import announcement, trial_line
 from keras_dl.tuning.values import equal, hyperparameters_of, merge, plain_values, used_by
 from keras_dl.tuning.weights import StartFrom, save_weights
 
-METRIC = "trial/"  # prefix of the tags of a trial's metrics, which keeps them apart from the curves
+# Prefix of the tags of a trial's metrics. TensorBoard's HParams page shows the first five metrics by the order of
+# characters, in which a space is before "/": those of the test split, these, and then those of the last epoch.
+METRIC = "metrics (trial)/"
 
 
 class Trials:
@@ -28,12 +30,14 @@ class Trials:
         self.journal = run.tuner / "trials.json"
         self.records = records.trials(self.journal) if self.journal.exists() else []
 
-    def go_on(self, proposals):
+    def go_on(self, proposals, most):
+        """Run the trials that the journal does not have yet, of `most` at most."""
         for record in self.records:
             self._replay(proposals, record)
         self._delete_weights()
         with signals.Signals(self.run, saved=True) as stop:
             while trial := proposals.next():
+                self.run.say(announcement(self.records, most))
                 record = self._try(plain_values(trial.hyperparameters.values))
                 merge(trial.hyperparameters, record)
                 self.records.append(record)
@@ -67,14 +71,16 @@ class Trials:
         for folder in (run.path, run.tensorboard):  # left by a search that was killed in this trial
             shutil.rmtree(folder, ignore_errors=True)
         record = {"trial": number, "values": {}, "status": "FAILED", "score": None, "metrics": {}, "message": None}
+        curves = {}
         try:
-            record |= self._fit(hp, run, record)
+            outcome, curves = self._fit(hp, run, record)
+            record |= outcome
         except (ValueError, tf.errors.ResourceExhaustedError) as error:
             if isinstance(error, errors.UserError) and not isinstance(error, (training.Diverged, ArgumentError)):
                 raise  # not caused by these values
             record["message"] = str(error).strip().partition("\n")[0]
         record |= {"values": used_by(hp), "seconds": round(time.time() - began, 3), "space": hp.get_config()["space"]}
-        self._show(record, began)
+        self._show(record, curves, run, began)
         return record
 
     def varied(self, record):
@@ -82,24 +88,28 @@ class Trials:
         values = records.drawn(record["values"])
         return values if self.arguments is None else self.arguments.varied(hyperparameters_of(values))
 
-    def _show(self, record, began):
-        """Write a trial's row on TensorBoard's HParams page: its hyperparameters and the metrics of its best epoch."""
+    def _show(self, record, curves, run, began):
+        """Write a trial's row on TensorBoard's HParams page: its hyperparameters and validation metrics.
+
+        The metrics end with its best epoch, so that the row shows those of that one. They are in the folder of the row,
+        which is the trial's only one: TensorBoard shows no curves at first where there are many folders.
+        """
         values = records.drawn(record["values"])
+        values = values if self.arguments is None else self.arguments.of(hyperparameters_of(values))
         summaries.hparams(
-            self.run.tensorboard / "hparams" / f"trial-{record['trial']:03d}",
-            values if self.arguments is None else self.arguments.of(hyperparameters_of(values)),
-            {METRIC + name: value for name, value in record["metrics"].items()},
+            run.tensorboard,
+            {"fit": f"trial {record['trial']}", **values},
+            {METRIC + name: values for name, values in curves.items()},
             began=began, failed=record["status"] != "COMPLETED",
         )  # fmt: skip
 
     def _fit(self, hp, run, record):
-        """Train a trial; return the fields that a completed trial adds to its record."""
+        """Train a trial; return the fields that it adds to its record, and its curves up to the best epoch."""
         keras.backend.clear_session()  # collects garbage too
         model = run.build(self.compiled, hp)
         first, last = hp.values.get("tuner/initial_epoch", 0), hp.values.get("tuner/epochs", self.epochs)
-        callbacks = [summaries.TensorBoard(run)]
-        if "tuner/trial_id" in hp.values:
-            callbacks.append(StartFrom(self._weights(int(hp.values["tuner/trial_id"]))))
+        continued = "tuner/trial_id" in hp.values
+        callbacks = [StartFrom(self._weights(int(hp.values["tuner/trial_id"])))] if continued else []
         history = training.fit(
             model, FromEpoch(self.train, first), self.validation, run, epochs=last - first, monitor=self.monitor,
             mode=self.mode, measure=self.measure, keep="last", checkpoint=False, verbose=0, callbacks=callbacks,
@@ -118,7 +128,8 @@ class Trials:
         outcome = {"status": "COMPLETED", "score": metrics[self.monitor], "metrics": metrics}
         if record["trial"] in self._held([*self.records, record | outcome | {"values": used_by(hp)}]):
             save_weights(model, self._weights(record["trial"]))
-        return outcome
+        of_validation = {name[4:]: values for name, values in history.items() if name.startswith("val_")}
+        return outcome, {name: values[: epoch + 1] for name, values in (of_validation or history).items()}
 
     def _held(self, records, open_brackets=True):
         """Numbers of trials whose weights are kept: the best, and those that Hyperband's last bracket may continue."""

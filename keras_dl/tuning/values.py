@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from keras_dl import records
+from keras_dl.waiting import waiting
 
 
 def defaults():
@@ -31,7 +32,7 @@ def try_out(compiled, machine):
     """
     from keras_dl import settings
 
-    with settings.user_input(), machine.scope():
+    with settings.user_input(), machine.scope(), waiting("building the model ..."):
         return compiled(defaults())
 
 

@@ -1,0 +1,291 @@
+"""Settings that fit a user's own data: epochs, batch size, learning rate, regularisation, worked out from its size.
+
+    config = own_data.fitted(config, hardware, splits, own_data.PICTURES)
+
+A published set has a recipe, the defaults of the app. Of a user's own files nobody knows how many epochs they need: 180
+pictures in batches of 64 have three steps an epoch, and 20 epochs of them are 60 updates, far too few. A Rule therefore
+says how many *updates* a kind of task needs, and epochs, batch size and patience follow from the data's size. What it
+chooses is printed in one sentence, noted in the run's config.json and in the card under "chosen", and read again, not
+worked out again, by --resume. A flag that is given always wins, and what depends on it is worked out from it.
+
+How the numbers of the rules were found stands beside each. They were measured on validation splits, or on data of the
+same kind that benchmarks/own_data.py does not test on.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_dl import settings
+from keras_dl.arguments import AUTO
+
+# The settings that are worked out from a user's own data unless they are given, for settings.parse; an app has some.
+SETTINGS = (
+    "model", "image_size", "augment", "optimizer.name", "optimizer.learning_rate", "optimizer.schedule",
+    "optimizer.weight_decay", "batch_size", "batch_tokens", "epochs", "trials", "keep", "patience",
+)  # fmt: skip
+OF_AN_OPTIMIZER = ("optimizer.learning_rate", "optimizer.weight_decay")  # are chosen for one optimizer alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """How settings follow from the data, for one kind of task.
+
+    Attributes:
+        unit: what the examples are called in the sentence, such as "pictures".
+        size: size(splits, config) -> the size of the training split, in the unit of `batch`.
+        batch: the setting that says how much a step has of it: "batch_size" or "batch_tokens".
+        batches: (least, most) of that setting.
+        steps: steps that an epoch should have, if the least batch allows.
+        few: the size for which the least number of updates was measured.
+        updates: (least, most) number of updates. In between it grows with the square root of the size: more data can
+            be trained on for longer before the model knows them by heart, but each example is seen less often.
+        settings: {setting: value} whatever the size.
+        arguments: {model: {argument of its builder: value}}: the models that were measured. They are set only if there
+            is no search, which would try other values of them.
+        stop: patience as a share of the epochs.
+        judges: the least number of validation examples by which the best epoch is told. With fewer, all epochs are
+            trained, and the last one's weights are kept.
+        ranks: the least number of validation examples by which trials of a search can be ranked. With fewer there is no
+            search: its time is better spent on the training.
+        further: further(choice, splits) -> ({setting: value}, [reason]), what depends on the data in another way.
+    """
+
+    unit: str
+    size: Callable
+    batch: str
+    batches: tuple
+    steps: int
+    few: float
+    updates: tuple
+    settings: dict
+    arguments: dict
+    stop: float
+    judges: int
+    ranks: int
+    further: Callable = lambda choice, splits: ({}, [])
+
+    def batch_of(self, size):
+        """The largest power of two with which an epoch has `steps` steps, within `batches`."""
+        least, most = self.batches
+        return min(most, max(least, 2 ** math.floor(math.log2(max(1.0, size / self.steps)))))
+
+    def updates_of(self, size):
+        """The number of updates for a training split of `size`."""
+        least, most = self.updates
+        return round(min(most, max(least, least * math.sqrt(size / self.few))))
+
+    def epochs_of(self, size, batch):
+        """The number of epochs that have at least so many updates."""
+        return max(1, math.ceil(self.updates_of(size) * batch / size))
+
+
+def fitted(config, hardware, splits, rule):
+    """The settings with a value for everything that the command line left open.
+
+    For a named data set these are the defaults of the app, except where the user wrote "auto". For the user's own data,
+    and for "auto", they are those of the rule. On a resume nothing is left open: all settings are the run's.
+
+    Args:
+        config: the settings.Training that settings.parse returned; what was not given is None.
+        hardware: the machine.Machine. Its `settings` become the result, so that the run is made with them, and its
+            `chosen` what the rule chose, {"sentence", "values"}, which runs.start notes and prints.
+        splits: data.Splits.
+        rule: the Rule of this kind of task.
+
+    Returns:
+        The completed settings, of the same class.
+    """
+    chosen = None
+    if not config.resume:
+        config, chosen = _completed(config, splits, rule)
+        config.validate()
+    hardware.settings, hardware.chosen = config, chosen
+    return config
+
+
+def _completed(config, splits, rule):
+    """(the settings without None, what the rule chose of them or None)."""
+    asked, recipe = settings.values_of(config), settings.defaults_of(config)
+    left_open = [name for name in SETTINGS if name in asked and asked[name] in (None, AUTO)]
+    of_rule = [name for name in left_open if splits.info.own or (asked[name] == AUTO and recipe[name] != AUTO)]
+    config = settings.replaced(config, {name: recipe[name] for name in left_open})
+    if not of_rule:
+        return config.shortened(), None
+    choice = _Choice(config, of_rule)
+    reasons = _choose(choice, splits, rule)
+    choice.choose({name: recipe[name] for name in of_rule if name not in choice.values})  # the rule has no better value
+    short = choice.config.shortened()
+    values = choice.values | {name: value for name, value in settings.values_of(short).items() if name in choice.values}
+    values |= {"set": choice.arguments} if choice.arguments else {}
+    return short, {"sentence": _sentence(splits, rule, values, reasons), "values": values}
+
+
+class _Choice:
+    """Settings of which some are still to be chosen.
+
+    Attributes:
+        config: the settings, with what was chosen so far.
+        values: {setting: value}, what was chosen.
+        arguments: {argument of the builder: value}, what was chosen.
+    """
+
+    def __init__(self, config, left_open):
+        self.config, self.left_open, self.values, self.arguments = config, left_open, {}, {}
+
+    def choose(self, values):
+        """Take those of `values`, {setting: value}, that are left open."""
+        values = {name: value for name, value in values.items() if name in self.left_open}
+        self.values |= values
+        self.config = settings.replaced(self.config, values)
+
+    def choose_arguments(self, values):
+        """Take those of `values`, {argument of the builder: value}, that --set does not name."""
+        named = {pair.partition("=")[0] for pair in self.config.set}
+        self.arguments = {name: value for name, value in values.items() if name not in named}
+        self.config = dataclasses.replace(self.config, set=settings.with_arguments(self.config.set, self.arguments))
+
+
+def _choose(choice, splits, rule):
+    """Make all choices of a rule; returns the reasons, a list of phrases."""
+    further, reasons = rule.further(choice, splits)
+    fixed = rule.settings | further
+    asked = choice.config.optimizer.name
+    if "optimizer.name" not in choice.left_open and asked != fixed.get("optimizer.name"):
+        fixed = {name: value for name, value in fixed.items() if name not in OF_AN_OPTIMIZER}
+    if choice.config.reduce_on_plateau:
+        fixed["optimizer.schedule"] = "constant"  # the only one whose rate it can halve
+    choice.choose(fixed)
+
+    size, judged = rule.size(splits, choice.config), len(splits.validation)
+    choice.choose({rule.batch: rule.batch_of(size)})
+    steps = math.ceil(size / getattr(choice.config, rule.batch))
+    choice.choose({"epochs": rule.epochs_of(size, getattr(choice.config, rule.batch))})
+    reasons = [f"about {steps:,} steps an epoch, {steps * choice.config.epochs:,} updates in all", *reasons]
+
+    told = judged >= rule.judges and not choice.config.average_last
+    choice.choose({"keep": "best" if told else "last"})
+    stops = told and choice.config.keep == "best"
+    choice.choose({"patience": math.ceil(rule.stop * choice.config.epochs) if stops else 0})
+    if not told and "keep" in choice.values:
+        reasons.append(f"{judged:,} validation {rule.unit} do not tell the best epoch")
+    if judged < rule.ranks:
+        choice.choose({"trials": 0})
+        if "trials" in choice.values:
+            reasons.append(f"{judged:,} validation {rule.unit} do not rank the trials of a search")
+    else:
+        choice.choose({"trials": settings.defaults_of(choice.config)["trials"]})
+    if splits.info.own and not choice.config.trials:
+        choice.choose_arguments(rule.arguments.get(choice.config.model, {}))
+    return reasons
+
+
+def _sentence(splits, rule, values, reasons):
+    """What was chosen, as flags, and why."""
+    classes = f" of {splits.info.num_classes} classes" if splits.info.num_classes else ""
+    words = []
+    for name, value in values.items():
+        if name == "set":
+            words += [f"--set {pair}" for pair in settings.with_arguments((), value)]
+        else:
+            words.append(f"{settings.flag_of(*reversed(name.split('.')))} {value}")
+    why = "; ".join(reasons)
+    return f"Chosen for {len(splits.train):,} training {rule.unit}{classes}: {' '.join(words)} ({why}). Any flag wins."
+
+
+def _of_pictures(choice, splits):
+    """Pictures are cropped at random; they are mirrored too if the training pictures allow it (data.mirroring)."""
+    from keras_dl.data import mirroring
+
+    images, labels = (splits.train.features[name] for name in ("image", "label"))
+    values = {"image_size": images.shape[1]}
+    if "augment" not in choice.left_open or not splits.info.details["flip"]:
+        return values | {"augment": "crop"}, []
+    mirrors, why = mirroring.keeps_classes(images, labels, choice.config.seed)
+    return values | {"augment": "crop_flip" if mirrors else "crop"}, [why]
+
+
+def _windows(splits, config):
+    return len(splits.train) / config.sequence_length
+
+
+def _sub_words(splits, config):
+    """Sub-words of the longer sides of the pairs, each with its end."""
+    lengths = [splits.train.features[side].lengths for side in ("source", "target")]
+    return int((np.maximum(*lengths) + 1).sum())
+
+
+PICTURES = Rule(
+    unit="pictures",
+    size=lambda splits, config: len(splits.train),
+    batch="batch_size",
+    batches=(16, 64),
+    steps=16,
+    few=500,
+    updates=(1500, 20_000),
+    settings={
+        "model": "resnet_cifar", "optimizer.name": "nesterov", "optimizer.learning_rate": 0.05,
+        "optimizer.schedule": "onecycle", "optimizer.weight_decay": 1e-3,
+    },
+    arguments={"resnet_cifar": {"depth": 14}},
+    stop=0.5,
+    judges=500,
+    ranks=1000,
+    further=_of_pictures,
+)  # fmt: skip
+
+MUSIC = Rule(
+    unit="pieces",
+    size=lambda splits, config: len(splits.train),
+    batch="batch_size",
+    batches=(4, 16),
+    steps=5,
+    few=20,
+    updates=(600, 20_000),
+    settings={
+        "optimizer.name": "adam", "optimizer.learning_rate": 5e-3, "optimizer.schedule": "onecycle",
+        "optimizer.weight_decay": 0.0,
+    },
+    arguments={"lstm": {"units": (144,), "dropout": 0.5, "peephole": False}},
+    stop=0.3,
+    judges=1,
+    ranks=50,
+)  # fmt: skip
+
+TEXT = Rule(
+    unit="tokens",
+    size=_windows,
+    batch="batch_size",
+    batches=(1, 64),
+    steps=50,
+    few=1000,
+    updates=(1500, 50_000),
+    settings={
+        "optimizer.name": "adam", "optimizer.learning_rate": 4e-3, "optimizer.schedule": "onecycle",
+        "optimizer.weight_decay": 0.0,
+    },
+    arguments={"lstm": {"dropout": 0.3}},
+    stop=0.3,
+    judges=1000,
+    ranks=100_000,
+)  # fmt: skip
+
+PAIRS = Rule(
+    unit="pairs",
+    size=_sub_words,
+    batch="batch_tokens",
+    batches=(256, 1024),
+    steps=16,
+    few=5000,
+    updates=(1000, 50_000),
+    settings={
+        "optimizer.name": "adam", "optimizer.learning_rate": 2e-3, "optimizer.schedule": "onecycle",
+        "optimizer.weight_decay": 0.0,
+    },
+    arguments={},
+    stop=0.3,
+    judges=10,
+    ranks=2000,
+)  # fmt: skip

@@ -1,0 +1,23 @@
+"""Says what is being done where nothing else is printed for some seconds."""
+
+import contextlib
+import threading
+
+from keras_dl.errors import printable
+
+PATIENCE = 2.5  # seconds of silence
+
+
+@contextlib.contextmanager
+def waiting(sentence, patience=PATIENCE):
+    """A context that prints `sentence` once if what is done in it takes longer than `patience` seconds.
+
+    Its value is the timer; after its cancel() nothing is printed.
+    """
+    timer = threading.Timer(patience, lambda: print(printable(sentence), flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer
+    finally:
+        timer.cancel()

@@ -224,7 +224,9 @@ def classified(labels, logits, classes, images=None):
 def a_report(folder, sections, metrics, config=None, history_of=None, model=None, **noted):
     path = folder / "runs" / "app" / "linear-set-1"
     path.mkdir(parents=True, exist_ok=True)
-    run = runs.Run(path=path, root=folder, name="linear-set", app="app", seed=3, command="python app.py")
+    config = config or Config()
+    asked = json.loads(json.dumps(dataclasses.asdict(config)))
+    run = runs.Run(path=path, root=folder, name="linear-set", app="app", seed=3, command="a b", settings=asked)
     for name, value in noted.items():
         run.note(name, value)
     if history_of:
@@ -234,7 +236,7 @@ def a_report(folder, sections, metrics, config=None, history_of=None, model=None
     model = model or models.build_linear((4, 4, 1), 2)
     info = data.Info("set", "a source", {}, {"train": 5, "validation": 2, "test": 3})
     splits = data.Splits(None, None, None, info, None, ("a note",))
-    return reports.Report(run, config or Config(), model, splits, metrics, sections)
+    return reports.Report(run, config, model, splits, metrics, sections)
 
 
 def written(report, *commands):
@@ -260,11 +262,12 @@ def test_a_classifiers_report_has_everything(tmp_path):
     }  # fmt: skip
     curves = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.7], "learning_rate": [0.1] * 3}
     chosen = {"sentence": "40 epochs for 5 pictures", "values": {"epochs": 40}}
-    config = Config(epochs=40, seed=3, set=("units=4",))
+    config = Config(epochs="auto", seed=3, set=("units=4",), optimizer=settings.Optimizer("sgd"))
     report = a_report(tmp_path, [section], result["metrics"], config, curves, summary=summary, chosen=chosen)
     facts, page, files = written(report, "python -m keras_dl predict x")
     text = " ".join(page.texts)
-    assert facts["asked"] == {"seed": 3, "set": ["units=4"]} and facts["chosen"] == chosen  # not what was chosen
+    assert facts["asked"] == {"seed": 3, "set": ["units=4"], "optimizer": "sgd"}  # not what was left to be chosen
+    assert facts["chosen"] == chosen
     assert facts["model"]["name"] == "linear" and "LeCun" in facts["model"]["source"]
     assert facts["history"] == curves and facts["weights"]["epoch"] == 2
     assert facts["metrics"] == result["metrics"] and set(facts["intervals"]) == {"loss", "accuracy"}
@@ -277,7 +280,7 @@ def test_a_classifiers_report_has_everything(tmp_path):
     )
     for words in (
         "epoch 2 of 3, the best by loss on the validation split", "for research only", "few pictures", "40 epochs for",
-        "1,000 bootstrap resamples of 90 examples", "Confusion matrix of the test split", "python app.py", "one file",
+        "1,000 bootstrap resamples of 90 examples", "Confusion matrix of the test split", "a b", "one file",
         "Expected calibration error on the test split", "python -m keras_dl predict x",
     ):  # fmt: skip
         assert words in text, words
@@ -411,6 +414,7 @@ def test_translations_show_the_first_and_the_worst(tmp_path):
     facts, page, files = written(report)
     assert [row["source"] for row in facts["samples"]["first"]] == [f"source {k}" for k in range(8)]
     assert [row["source"] for row in facts["samples"]["worst"]][:2] == ["source 13", "source 17"]
+    assert len(facts["samples"]["worst"]) == 2  # the others are exact
     assert asked == [("source 0", references[0]), ("source 13", "something else entirely")]
     assert {"attention_1.png", "attention_2.png"} <= set(files)
     assert set(facts["intervals"]) == {"bleu", "bleu_lowercase", "chrf", "exact_match"}

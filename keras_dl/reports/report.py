@@ -1,11 +1,12 @@
 """The report of a run, computed before the export and written after it."""
 
+import dataclasses
 import datetime
 import json
 import math
 import shutil
 
-from keras_dl import models, records, settings, tables
+from keras_dl import models, records, runs, tables
 from keras_dl.atomic import write_atomic
 from keras_dl.reports import charts, history, layers, statistics
 from keras_dl.reports.page import ReportPage
@@ -119,8 +120,14 @@ class Report:
         return self.noted.get("command", self.run.command)
 
     def _asked(self):
-        chosen = (self.noted.get("chosen") or {}).get("values", {})
-        return {name: value for name, value in settings.changed(self.config).items() if name not in chosen}
+        """{setting: value} of those that were asked for: other than the defaults, and not left to be chosen."""
+        asked, usual = (
+            runs.flat_settings(self.run.settings),
+            runs.flat_settings(dataclasses.asdict(type(self.config)())),
+        )
+        usual = json.loads(json.dumps(usual))
+        unsaid = ("out", "resume", "smoke")
+        return {n: v for n, v in asked.items() if v not in (usual.get(n), "auto") and n not in unsaid}
 
     def _of_model(self):
         name = getattr(self.config, "model", self.model.name)
@@ -131,11 +138,10 @@ class Report:
         sentences = []
         for name, interval in list(self.intervals.items())[:1]:
             low, high = map(_number, interval)
-            sentences.append(
-                f"Test {name}: {_number(self.metrics[name])}, between {low} and {high} "
-                f"with {statistics.LEVEL} % confidence ({statistics.RESAMPLES:,} bootstrap resamples of "
-                f"{_counted(self.resampled[name])})."
-            )
+            value, of = _number(self.metrics[name]), f"{statistics.RESAMPLES:,} bootstrap resamples of"
+            of = f"{of} {_counted(self.resampled[name])}"
+            within = f"between {low} and {high} with {statistics.LEVEL} % confidence ({of})"
+            sentences.append(f"Test {name}: {value}, {within if low != high else f'the same in {of}'}.")
         if (constant := (self.noted.get("summary") or {}).get("baseline")) is not None:
             sentences.append(
                 f"The figure to beat: {constant['what']}: {constant['metric']} {_number(constant['value'])}."

@@ -96,6 +96,7 @@ class Report:
             "versions": self.noted.get("versions", {}),
             "asked": self._asked(),
             "chosen": self.noted.get("chosen"),
+            "origin": self.noted.get("origin"),
             "summary": self.noted.get("summary"),
             "model": {**self._of_model(), "layers": rows},
             "history": self.history,
@@ -121,10 +122,8 @@ class Report:
 
     def _asked(self):
         """{setting: value} of those that were asked for: other than the defaults, and not left to be chosen."""
-        asked, usual = (
-            runs.flat_settings(self.run.settings),
-            runs.flat_settings(dataclasses.asdict(type(self.config)())),
-        )
+        usual = dataclasses.asdict(type(self.config)())
+        asked, usual = runs.flat_settings(self.run.settings), runs.flat_settings(usual)
         usual = json.loads(json.dumps(usual))
         unsaid = ("out", "resume", "smoke")
         return {n: v for n, v in asked.items() if v not in (usual.get(n), "auto") and n not in unsaid}
@@ -159,6 +158,8 @@ class Report:
         page.paragraph("All other settings have their defaults." if asked else "All settings have their defaults.")
         if (chosen := self.noted.get("chosen")) is not None:
             page.paragraph(f"Chosen for these data: {chosen['sentence']}")
+        if (origin := self.noted.get("origin")) is not None:
+            page.paragraph(f"Started from the weights of {origin['path']}. {origin['sentence']}")
 
     def _data(self, page):
         page.heading("Data")

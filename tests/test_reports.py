@@ -288,7 +288,8 @@ def test_a_classifiers_report_has_everything(tmp_path):
     card = report.for_card()
     assert card["intervals"] == facts["intervals"] and json.dumps(card)
     assert card["report"][0].startswith(f"Test accuracy: {result['metrics']['accuracy']:.4g}, between ")
-    assert "always the most frequent class, 'bee': accuracy 0.35" in card["report"][1]
+    constant = "by a constant answer (always the most frequent class, 'bee')"
+    assert card["report"][1] == f"The figure to beat: accuracy 0.35 on the validation split, {constant}."
     assert card["report"][2] == f"The most frequent confusion: {true!r} taken for {predicted!r}, {count} times."
     assert f"{true} taken for {predicted}, probability " in text
 
@@ -352,12 +353,15 @@ def test_names_that_look_like_mathematics_are_drawn_as_they_are():
 
 def test_music_and_text_show_what_they_make_by_their_features(tmp_path):
     roll = (np.random.default_rng(0).random((32, 88)) < 0.1).astype(np.uint8)
+    summary = {"name": "set", "source": "here", "licence": None, "counts": {}, "unit": "pieces", "classes": {}}
+    summary |= {"sizes": {}, "left_out": [], "steps_per_epoch": 1, "baseline": {}, "warnings": []}
     sections = [
         reports.Likelihood([30.0, 80.0], [10, 20], parts="pieces", step="time step"),
         reports.Samples(Roll(4), [roll, roll[:16]], ["a sample", "the piece"]),
         reports.Samples(Feature(), [[1.0, 2.0]], ["two numbers"], name="numbers"),
     ]
-    report = a_report(tmp_path, sections, {"nats": 110 / 30, "perplexity": np.exp(110 / 30), "bits": 5.29, "x": 1.0})
+    metrics = {"nats": 110 / 30, "perplexity": np.exp(110 / 30), "bits": 5.29, "x": 1.0}
+    report = a_report(tmp_path, sections, metrics, summary=summary)
     facts, page, files = written(report)
     text = " ".join(page.texts)
     assert {"likelihood.png", "sample_1.png"} <= set(files) and "numbers_1.png" not in files

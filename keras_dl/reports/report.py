@@ -141,10 +141,9 @@ class Report:
             of = f"{of} {_counted(self.resampled[name])}"
             within = f"between {low} and {high} with {statistics.LEVEL} % confidence ({of})"
             sentences.append(f"Test {name}: {value}, {within if low != high else f'the same in {of}'}.")
-        if (constant := (self.noted.get("summary") or {}).get("baseline")) is not None:
-            sentences.append(
-                f"The figure to beat: {constant['what']}: {constant['metric']} {_number(constant['value'])}."
-            )
+        if constant := (self.noted.get("summary") or {}).get("baseline"):  # {} for data without one
+            score = f"{constant['metric']} {_number(constant['value'])} on the validation split"
+            sentences.append(f"The figure to beat: {score}, by a constant answer ({constant['what']}).")
         return sentences
 
     def _beginning(self, page):

@@ -374,19 +374,6 @@ def flags(config, values):
     return shlex.join(words)
 
 
-def changed(config):
-    """{name: value} of the settings that differ from their defaults and bear on the result; groups as "group.name".
-
-    >>> changed(Training(seed=3, out="elsewhere", optimizer=Optimizer("sgd", 0.1)))
-    {'seed': 3, 'optimizer': 'sgd', 'learning_rate': 0.1}
-    """
-    return {
-        _short(name): list(value) if isinstance(value, tuple) else value
-        for name, value, default in _flat(config)
-        if value != default and name not in ("out", "resume", "smoke")
-    }
-
-
 def flag_of(name, group=""):
     """The flag of a field; `group` is the name of its group of flags, or "".
 
@@ -456,14 +443,6 @@ def _flat(config):
                 yield f"{field.name}.{inner.name}", getattr(value, inner.name), default
         else:
             yield field.name, value, field.default
-
-
-def _short(name):
-    """The name of a setting without its group, if that is the optimizer's: "optimizer.name" is "optimizer"."""
-    group, _, inner = name.rpartition(".")
-    if group != SHORT:
-        return name
-    return SHORT if inner == "name" else inner
 
 
 def _names(config_class):

@@ -35,6 +35,7 @@ FAST_ROWS = {
     "test_an_update_with_a_factor_is_that_of_the_same_optimizer_with_the_lower_rate": 6,
     "test_a_file_gives_a_model_that_answers_writes_and_shows_the_same": 1,
     "test_keep_says_whose_weights_stay": 1,
+    "test_a_run_with_little_to_say_has_a_report": 3,
     "test_feature_maps_shift_with_the_image_by_the_total_stride": 2,
     "test_a_state_may_grow": 1,
     "test_numbers_of_numpy_and_lists_build_the_same_model": 2,

@@ -26,13 +26,20 @@ class Reader(html.parser.HTMLParser):
         self.texts.append(data)
 
 
-@pytest.mark.parametrize("way", ["heading", "sub_heading", "paragraph", "warning", "text", "table", "picture", "title"])
+WAYS = ["heading", "sub_heading", "paragraph", "warning", "text", "table", "folded", "picture", "gallery", "title"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_untrusted_text_stays_text(way):
     page = pages.Page(HOSTILE if way == "title" else "a page")
     if way == "table":
         page.table([HOSTILE], [[HOSTILE]])
+    elif way == "folded":
+        page.table(["a"], [[1]], folded=HOSTILE)
     elif way == "picture":
         page.picture(b"\x89PNG", HOSTILE)
+    elif way == "gallery":
+        page.gallery([(HOSTILE, b"\x89PNG")])
     elif way != "title":
         getattr(page, way)(HOSTILE)
     read = Reader(page.html())

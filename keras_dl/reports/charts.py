@@ -44,11 +44,16 @@ def panels(history):
     return sorted(names, key=lambda name: name.startswith("learning_rate"))
 
 
-def one_against_rest(curves_of):
-    """ROC and precision-recall beside each other; `curves_of` is {class: an entry of statistics.one_against_rest}."""
+def one_against_rest(curves_of, split):
+    """ROC and precision-recall beside each other.
+
+    Args:
+        curves_of: {class: an entry of statistics.one_against_rest}.
+        split: whose curves they are, such as "test split".
+    """
     figure = figure_of(10, 4.6)
-    roc = figure.add_subplot(1, 2, 1, xlabel="false-positive rate", ylabel="true-positive rate", title="ROC")
-    recall = figure.add_subplot(1, 2, 2, xlabel="recall", ylabel="precision", title="Precision and recall")
+    roc = figure.add_subplot(1, 2, 1, xlabel="false-positive rate", ylabel="true-positive rate", title=f"ROC, {split}")
+    recall = figure.add_subplot(1, 2, 2, xlabel="recall", ylabel="precision", title=f"precision and recall, {split}")
     roc.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     for (name, each), colour in zip(curves_of.items(), COLOURS * len(curves_of), strict=False):
         roc.plot(*each["roc"], color=colour, linewidth=1.5, label=f"{plain(name)}  {each['auc']:.3f}")
@@ -61,7 +66,7 @@ def one_against_rest(curves_of):
     return png(figure)
 
 
-def reliability(bins):
+def reliability(bins, split):
     """Accuracy over confidence, and the number of examples in each bin of statistics.reliability."""
     figure = figure_of(5.4, 5)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -72,7 +77,7 @@ def reliability(bins):
     )
     axes.plot([row["confidence"] for row in bins], [row["accuracy"] for row in bins], "o", color=TRAIN, markersize=4)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="calibrated")
-    axes.set(ylabel="accuracy", ylim=(0, 1.02), xlim=(0, 1))
+    axes.set(title=split, ylabel="accuracy", ylim=(0, 1.02), xlim=(0, 1))
     axes.legend(fontsize=8)
     bars = below.bar(middles, [row["count"] for row in bins], 0.92 * width, color=GREY)
     below.bar_label(bars, [f"{row['count']:,}" for row in bins], fontsize=7)
@@ -82,10 +87,17 @@ def reliability(bins):
 
 
 def histogram(values, quantity, parts, mean):
-    """How a quantity is distributed over the parts of a split, with a line at `mean`."""
+    """How a quantity is distributed over the parts of a split, with a line at `mean`.
+
+    Args:
+        values: (N,), one for each part.
+        quantity: what they are, with its unit.
+        parts: what the parts are, and of which split; the title.
+        mean: where the line is.
+    """
     values = np.asarray(values, np.float64)
     figure = figure_of(7, 2.8)
-    axes = figure.add_subplot(xlabel=quantity, ylabel=f"number of {parts}")
+    axes = figure.add_subplot(title=parts, xlabel=quantity, ylabel="number")
     finite = values[np.isfinite(values)]
     if len(finite):
         axes.hist(finite, bins=min(40, max(5, int(len(finite) ** 0.5) * 2)), color=TRAIN, alpha=0.75)

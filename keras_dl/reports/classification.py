@@ -7,6 +7,7 @@ from keras_dl.figures import png
 from keras_dl.reports import charts, statistics
 from keras_dl.reports.sections import Section
 
+SPLIT = "test split"
 MISTAKES = 24  # that are shown
 CURVES = 8  # classes, at most, whose ROC and precision-recall curves are drawn: those of the smallest area
 LONG_TABLE = 30  # rows of a table from which it is folded
@@ -39,8 +40,8 @@ class Classification(Section):
         known |= {"loss": statistics.of_means(self.nats[:, None], seed)[0]}
         return {name: ends for name, ends in known.items() if name in metrics and ends is not None}
 
-    def how(self):
-        return f"{len(self.labels):,} examples"
+    def resampled(self):
+        return len(self.labels), "examples"
 
     def confusion(self):
         """(true class, predicted class, how often) of the most frequent confusion; None if there is none."""
@@ -86,7 +87,7 @@ class Classification(Section):
             f"Expected calibration error on the test split: {error:.3f}, the mean distance between the probability of "
             f"the predicted class and the share of right predictions, over {statistics.BINS} bins of equal width."
         )
-        page.picture(charts.reliability(self.bins), "Reliability on the test split.", "reliability")
+        page.picture(charts.reliability(self.bins, SPLIT), "Reliability on the test split.", "reliability")
         self._mistakes(page)
 
     def _table(self, page):
@@ -112,7 +113,7 @@ class Classification(Section):
         page.heading("ROC and precision-recall")
         which = f"the {CURVES} classes with the smallest area" if len(known) > CURVES else "each class"
         caption = f"Test split: {which}, against all others."
-        page.picture(charts.one_against_rest({name: known[name] for name in drawn}), caption, "roc")
+        page.picture(charts.one_against_rest({name: known[name] for name in drawn}, SPLIT), caption, "roc")
 
     def _mistakes(self, page):
         wrong = {name: values[:MISTAKES] for name, values in self.result["misclassified"].items()}
@@ -130,7 +131,7 @@ class Classification(Section):
         values = [self.inputs[index] for index in wrong["index"]]
         pictures = self.feature.pictures(values, titles)
         if pictures:
-            page.gallery(pictures, "mistake")
+            page.gallery(pictures, "test_mistake")
         else:
             rows = [[self.feature.show(v), title] for v, title in zip(values, titles, strict=True)]
             page.table(["input", "mistake"], rows)

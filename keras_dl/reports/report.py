@@ -1,16 +1,18 @@
 """The report of a run, computed before the export and written after it."""
 
+import dataclasses
 import datetime
 import json
 import math
 import shutil
 
-from keras_dl import models, records, settings, tables
+from keras_dl import models, records, runs, tables
 from keras_dl.atomic import write_atomic
 from keras_dl.reports import charts, history, layers, statistics
 from keras_dl.reports.page import ReportPage
 
 JSON, HTML, PICTURES = "report.json", "report.html", "report"  # in the run's folder
+FEW = 20  # examples, below which an interval comes with a warning
 LONG_TABLE = 12  # layers from which their table is folded
 SIGNIFICANT = 4  # digits of a metric in a sentence
 
@@ -43,7 +45,7 @@ class Report:
             known = section.intervals(metrics, run.seed)
             known = {name: ends for name, ends in known.items() if all(map(math.isfinite, ends))}
             self.intervals |= known
-            self.resampled |= dict.fromkeys(known, section.how())
+            self.resampled |= dict.fromkeys(known, section.resampled())
         self.history = history.read(run.path / "history.csv")
         self.kept, self.which = history.kept(self.history, monitor, mode, config.keep, config.average_last)
 
@@ -94,13 +96,18 @@ class Report:
             "versions": self.noted.get("versions", {}),
             "asked": self._asked(),
             "chosen": self.noted.get("chosen"),
+            "origin": self.noted.get("origin"),
             "summary": self.noted.get("summary"),
             "model": {**self._of_model(), "layers": rows},
             "history": self.history,
             "weights": {"epoch": self.kept, "sentence": self.which},
             "metrics": self.metrics,
             "intervals": self.intervals,
-            "resampled": {"level": statistics.LEVEL, "resamples": statistics.RESAMPLES, "of": self.resampled},
+            "resampled": {
+                "level": statistics.LEVEL,
+                "resamples": statistics.RESAMPLES,
+                "of": {n: _counted(of) for n, of in self.resampled.items()},
+            },
             "pictures": pictures,
             "commands": commands,
         }
@@ -114,8 +121,12 @@ class Report:
         return self.noted.get("command", self.run.command)
 
     def _asked(self):
-        chosen = (self.noted.get("chosen") or {}).get("values", {})
-        return {name: value for name, value in settings.changed(self.config).items() if name not in chosen}
+        """{setting: value} of those that were asked for: other than the defaults, and not left to be chosen."""
+        usual = dataclasses.asdict(type(self.config)())
+        asked, usual = runs.flat_settings(self.run.settings), runs.flat_settings(usual)
+        usual = json.loads(json.dumps(usual))
+        unsaid = ("out", "resume", "smoke")
+        return {n: v for n, v in asked.items() if v not in (usual.get(n), "auto") and n not in unsaid}
 
     def _of_model(self):
         name = getattr(self.config, "model", self.model.name)
@@ -126,15 +137,13 @@ class Report:
         sentences = []
         for name, interval in list(self.intervals.items())[:1]:
             low, high = map(_number, interval)
-            sentences.append(
-                f"Test {name}: {_number(self.metrics[name])}, between {low} and {high} "
-                f"with {statistics.LEVEL} % confidence ({statistics.RESAMPLES:,} bootstrap resamples of "
-                f"{self.resampled[name]})."
-            )
-        if (constant := (self.noted.get("summary") or {}).get("baseline")) is not None:
-            sentences.append(
-                f"The figure to beat: {constant['what']}: {constant['metric']} {_number(constant['value'])}."
-            )
+            value, of = _number(self.metrics[name]), f"{statistics.RESAMPLES:,} bootstrap resamples of"
+            of = f"{of} {_counted(self.resampled[name])}"
+            within = f"between {low} and {high} with {statistics.LEVEL} % confidence ({of})"
+            sentences.append(f"Test {name}: {value}, {within if low != high else f'the same in {of}'}.")
+        if constant := (self.noted.get("summary") or {}).get("baseline"):  # {} for data without one
+            score = f"{constant['metric']} {_number(constant['value'])} on the validation split"
+            sentences.append(f"The figure to beat: {score}, by a constant answer ({constant['what']}).")
         return sentences
 
     def _beginning(self, page):
@@ -148,6 +157,8 @@ class Report:
         page.paragraph("All other settings have their defaults." if asked else "All settings have their defaults.")
         if (chosen := self.noted.get("chosen")) is not None:
             page.paragraph(f"Chosen for these data: {chosen['sentence']}")
+        if (origin := self.noted.get("origin")) is not None:
+            page.paragraph(f"Started from the weights of {origin['path']}. {origin['sentence']}")
 
     def _data(self, page):
         page.heading("Data")
@@ -209,12 +220,18 @@ class Report:
         for of, names in whose.items():
             page.paragraph(
                 f"Low and high of {', '.join(names)}: the interval that holds {statistics.LEVEL} % of "
-                f"{statistics.RESAMPLES:,} bootstrap resamples of {of}."
+                f"{statistics.RESAMPLES:,} bootstrap resamples of {_counted(of)}."
             )
+            if of[0] < FEW:
+                page.warning(f"{_counted(of)} are few: the interval is a rough guide, and probably too narrow.")
 
     def _commands(self, page, commands):
         page.heading("Use it, make it again")
         page.text("\n".join([*commands, "", "# this run:", self._command()] if commands else [self._command()]))
+
+
+def _counted(of):
+    return f"{of[0]:,} {of[1]}"
 
 
 def _number(value):

@@ -22,9 +22,9 @@ class Section:
         """
         return {}
 
-    def how(self):
-        """What was resampled for the intervals, such as "360 examples"; "" if there are none."""
-        return ""
+    def resampled(self):
+        """(how many things were resampled for the intervals, what they are), such as (360, "examples")."""
+        return 0, ""
 
     def sentences(self):
         """Sentences about the result, for the card."""
@@ -90,8 +90,8 @@ class Likelihood(Section):
             return {}
         return {name: [float(f(end)) for end in interval] for name, f in self.RISING.items() if name in metrics}
 
-    def how(self):
-        return f"{len(self.sums):,} {self.parts}"
+    def resampled(self):
+        return len(self.sums), self.parts
 
     def facts(self):
         means = (self.sums / self.counts).tolist()
@@ -103,8 +103,8 @@ class Likelihood(Section):
             return
         page.heading("Likelihood, part by part")
         mean = self.sums.sum() / self.counts.sum()
-        page.picture(
-            charts.histogram(self.sums / self.counts, f"nats a {self.step}", self.parts, mean),
-            f"Test split: nats a {self.step} of {self.how()}; the line is the mean over all {self.step}s.",
-            "likelihood",
+        chart = charts.histogram(
+            self.sums / self.counts, f"nats a {self.step}", f"{self.parts} of the test split", mean
         )
+        caption = f"Test split: nats a {self.step} of {len(self.sums):,} {self.parts}."
+        page.picture(chart, f"{caption} The line is the mean over all {self.step}s.", "likelihood")

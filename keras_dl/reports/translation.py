@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_dl import scores
 from keras_dl.features.sentences import Alignment
+from keras_dl.reports import statistics
 from keras_dl.reports.sections import Section
 
 FIRST, WORST = 8, 8  # sentences of the test split that are shown
@@ -25,19 +26,23 @@ class Translation(Section):
         self.each = scores.of_each(hypotheses, references)
         self.first = list(range(min(FIRST, len(sources))))
         order = np.argsort(self.each, kind="stable").tolist()
-        self.worst = [index for index in order if index not in self.first][:WORST]
+        self.exact = np.array([h == r for h, r in zip(hypotheses, references, strict=True)])
+        self.worst = [index for index in order if index not in self.first and not self.exact[index]][:WORST]
 
     def intervals(self, metrics, seed):
-        return scores.intervals(self.hypotheses, self.references, [n for n in metrics if n in scores.SCORES], seed=seed)
+        names = [name for name in metrics if name in scores.SCORES]
+        known = scores.intervals(self.hypotheses, self.references, names, seed=seed)
+        if "exact_match" in known:  # a share, whose interval is not empty if all are alike
+            known["exact_match"] = [100 * end for end in statistics.of_share(self.exact, seed)]
+        return known
 
-    def how(self):
-        return f"{len(self.sources):,} sentences"
+    def resampled(self):
+        return len(self.sources), "sentences"
 
     def sentences(self):
         if not self.each:
             return []
-        exact = sum(h == r for h, r in zip(self.hypotheses, self.references, strict=True))
-        return [f"{exact:,} of {len(self.each):,} test sentences are translated exactly as the reference."]
+        return [f"{self.exact.sum():,} of {len(self.each):,} test sentences are translated exactly as the reference."]
 
     def facts(self):
         return {"samples": {"first": self._rows(self.first), "worst": self._rows(self.worst)}}

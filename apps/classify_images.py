@@ -85,15 +85,7 @@ def main(argv=None):
 
     tried = dl.tuning.try_out(compiled, hardware)
     dl.export.try_out(config.formats, endpoints_of, tried)
-    run = runs.start(
-        hardware,
-        app=APP,
-        name=f"{config.model}-{info.name}",
-        data=data.fingerprint(splits),
-        notes=splits.notes,
-        origin=dl.initializing.start_from(config, APP, tried, labels=info.classes),
-    )
-    dl.describing.show(run, splits, train)
+    run = dl.course.begin(config, hardware, APP, splits, train, tried, labels=info.classes)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
@@ -105,30 +97,22 @@ def main(argv=None):
 
     result = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(dl.summaries.report_table(result))
-    metrics, pictures = result["metrics"], splits.test.features["image"]
-    dl.describing.show_test(run, splits, metrics)
-    sections = [dl.reports.Classification(result, Image(preprocess), pictures)]
-    report = dl.reports.Report(run, config, model, splits, metrics, sections)
-    folder = dl.export.save(
-        model,
-        run,
-        endpoints=endpoints_of(model),
-        metrics=metrics,
-        formats=config.formats,
-        card={"data": info.config(), "hyperparameters": arguments.of(best), **report.for_card()},
-    )
+    pictures = splits.test.features["image"]
     files = Image(preprocess).write_all(pictures[:5], run.samples / "test.png")
-    arguments.show(run, best, metrics)
-    following = commands.following(
+    return dl.course.end(
         run,
         __file__,
-        predict=[[folder, files[0]]],
-        searched=arguments.words(best) if config.trials else None,
-        data=commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images"),
+        config,
+        model,
+        splits,
+        metrics=result["metrics"],
+        sections=[dl.reports.Classification(result, Image(preprocess), pictures)],
+        endpoints=endpoints_of(model),
+        arguments=arguments,
+        best=best,
+        predict=lambda folder: [[folder, files[0]]],
+        other_data=commands.other_data(config.dataset, "fashion_mnist", "path/to/my/images"),
     )
-    report.write(following)
-    run.finish(metrics)
-    return metrics
 
 
 if __name__ == "__main__":

@@ -99,15 +99,7 @@ def main(argv=None):
 
     tried = dl.tuning.try_out(compiled, hardware)
     dl.export.try_out(config.formats, endpoints_of, tried.network)
-    run = runs.start(
-        hardware,
-        app=APP,
-        name=f"{config.model}-{info.name}",
-        data=data.fingerprint(splits),
-        notes=splits.notes,
-        origin=dl.initializing.start_from(config, APP, tried),
-    )
-    dl.describing.show(run, splits, train)
+    run = dl.course.begin(config, hardware, APP, splits, train, tried)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -133,35 +125,32 @@ def main(argv=None):
     ]
     dl.training.fit(model, train, validation, run, monitor="val_nats", callbacks=callbacks, **config.of_fit())
 
-    whole, by_piece = (
-        dl.sequences.SequenceModel(model.network),
-        dl.objectives.NatsOfParts("bernoulli", len(splits.test)),
-    )
+    by_piece = dl.objectives.NatsOfParts("bernoulli", len(splits.test))
+    whole = dl.sequences.SequenceModel(model.network)
     whole.compile(loss=dl.objectives.SequenceLoss("bernoulli"), weighted_metrics=[by_piece])
     metrics = {"nats": dl.training.evaluate(whole, test)["nats"]}  # the test split is read here, once
     run.say(f"test: {metrics['nats']:.4f} nats a time step")
-    dl.describing.show_test(run, splits, metrics)
-    sections = [
-        dl.reports.Likelihood(*by_piece.parts(), parts="pieces", step="time step"),
-        dl.reports.Samples(rolls, *sample()),
-    ]
-    report = dl.reports.Report(run, config, model.network, splits, metrics, sections, monitor="val_nats")
-    card = {"data": info.config(), "hyperparameters": arguments.of(best), **report.for_card()}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     rolls.write(prime, run.samples / "prime.mid")
     rolls.write(sample()[0][0], run.samples / "sample.mid")
-    arguments.show(run, best, metrics)
-    played = [folder, run.samples / "prime.mid"]
-    following = commands.following(
+    play_on = ["--endpoint", "generate", "--set", "seed=1", "--out", "played_on.mid"]
+    return dl.course.end(
         run,
         __file__,
-        predict=[[*played, "--endpoint", "generate", "--set", "seed=1", "--out", "played_on.mid"], played],
-        searched=arguments.words(best) if config.trials else None,
-        data=commands.other_data(config.dataset, "path/to/my/midi"),
+        config,
+        model.network,
+        splits,
+        metrics=metrics,
+        sections=[
+            dl.reports.Likelihood(*by_piece.parts(), parts="pieces", step="time step"),
+            dl.reports.Samples(rolls, *sample()),
+        ],
+        endpoints=endpoints,
+        arguments=arguments,
+        best=best,
+        predict=lambda folder: [[folder, run.samples / "prime.mid", *flags] for flags in (play_on, [])],
+        other_data=commands.other_data(config.dataset, "path/to/my/midi"),
+        monitor="val_nats",
     )
-    report.write(following)
-    run.finish(metrics)
-    return metrics
 
 
 if __name__ == "__main__":

@@ -129,16 +129,10 @@ def main(argv=None):
     most = endpoints_of(tried.network)["generate"].limits["tokens"]
     given = len(tokens.encode([prime]).flat_values)
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
-    notes = [*splits.notes, *filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
-    run = runs.start(
-        hardware,
-        app=APP,
-        name=f"{config.model}-{info.name}",
-        data=data.fingerprint(splits),
-        notes=notes,
-        origin=dl.initializing.start_from(config, APP, tried, labels=tokens.vocabulary, called="tokens"),
+    notes = [*filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
+    run = dl.course.begin(
+        config, hardware, APP, splits, train, tried, labels=tokens.vocabulary, called="tokens", notes=notes
     )
-    dl.describing.show(run, splits, train)
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -169,33 +163,33 @@ def main(argv=None):
     metrics.pop("loss")
     gap = dl.sequences.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-    dl.describing.show_test(run, splits, metrics)
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
         f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
     )
     written = {f"begins with {prime!r}, temperature {temperature}": sample(temperature) for temperature in TEMPERATURES}
-    sections = [
-        dl.reports.Likelihood(*by_block.parts(), parts=f"blocks of {BLOCK} {tokens.level}s", step=tokens.level),
-        dl.reports.Samples(Text(), written.values(), written),
-    ]
-    report = dl.reports.Report(run, config, model.network, splits, metrics, sections, monitor="val_nats")
-    card = {"data": info.config(), "hyperparameters": arguments.of(best), "exposure_gap": gap, **report.for_card()}
-    folder = dl.export.save(model.network, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
-    run.say(f"\n{sample(0.7)}")
-    arguments.show(run, best, metrics)
+    run.say(f"\n{sample(0.7)}\n")
     given = words.as_input(prime)
-    following = commands.following(
+    return dl.course.end(
         run,
         __file__,
-        predict=[[*flags, folder, *given] for flags in (GENERATE, [])] if given else [],
-        searched=arguments.words(best) if config.trials else None,
-        data=commands.other_data(config.dataset, "path/to/my/text"),
+        config,
+        model.network,
+        splits,
+        metrics=metrics,
+        sections=[
+            dl.reports.Likelihood(*by_block.parts(), parts=f"blocks of {BLOCK} {tokens.level}s", step=tokens.level),
+            dl.reports.Samples(Text(), written.values(), written),
+        ],
+        endpoints=endpoints,
+        arguments=arguments,
+        best=best,
+        predict=lambda folder: [[*flags, folder, *given] for flags in (GENERATE, [])] if given else [],
+        other_data=commands.other_data(config.dataset, "path/to/my/text"),
+        monitor="val_nats",
+        card={"exposure_gap": gap},
     )
-    report.write(following)
-    run.finish(metrics)
-    return metrics
 
 
 if __name__ == "__main__":

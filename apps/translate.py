@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
+from keras_dl import data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
@@ -154,15 +154,7 @@ def main(argv=None):
     shown = splits.validation.take(together).features
     example = [[text.decode() for text in shown[f"{side}_text"][:2]] for side in ("source", "target")]
 
-    run = runs.start(
-        hardware,
-        app=APP,
-        name=f"{config.model}-{info.name}",
-        data=data.fingerprint(splits),
-        notes=splits.notes,
-        origin=dl.initializing.start_from(config, APP, tried, labels=subwords.pieces, called="sub-words"),
-    )
-    dl.describing.show(run, splits, train)
+    run = dl.course.begin(config, hardware, APP, splits, train, tried, labels=subwords.pieces, called="sub-words")
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
@@ -202,26 +194,25 @@ def main(argv=None):
     signature = scores.pop("signature")
     metrics = {"nats": losses["nats"], "perplexity": losses["perplexity"], **scores}
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()) + f"  ({signature})")
-    dl.describing.show_test(run, splits, metrics)
     run.samples.joinpath("test.txt").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
     sources = [text.decode() for text in splits.test.features["source_text"]]
-    sections = [dl.reports.Translation(sources, references, hypotheses, attention)]
-    report = dl.reports.Report(run, config, model, splits, metrics, sections, monitor="val_nats")
-    card = {"data": info.config(), "hyperparameters": arguments.of(best), "bleu_signature": signature}
-    card |= report.for_card()
-    folder = dl.export.save(model, run, endpoints=endpoints, metrics=metrics, card=card, formats=config.formats)
-    arguments.show(run, best, metrics)
     sentence = words.as_input(example[0][0])
-    following = commands.following(
+    return dl.course.end(
         run,
         __file__,
-        predict=[[folder, *sentence]] if sentence else [],
-        searched=arguments.words(best) if config.trials else None,
-        data=[] if config.source else [["--source", "my.en", "--target", "my.de"]],
+        config,
+        model,
+        splits,
+        metrics=metrics,
+        sections=[dl.reports.Translation(sources, references, hypotheses, attention)],
+        endpoints=endpoints,
+        arguments=arguments,
+        best=best,
+        predict=lambda folder: [[folder, *sentence]] if sentence else [],
+        other_data=[] if config.source else [["--source", "my.en", "--target", "my.de"]],
+        monitor="val_nats",
+        card={"bleu_signature": signature},
     )
-    report.write(following)
-    run.finish(metrics)
-    return metrics
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "run_comparison": {"arguments", "errors", "figures", "pages", "past_runs", "paths", "resuming", "tables"},
     "resuming": {"atomic", "errors", "records"},
     "commands": set(),
+    "course": {"commands", "data", "describing", "export", "initializing", "reports", "runs"},
     "reports": {
         "atomic",
         "features",

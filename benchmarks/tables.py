@@ -200,6 +200,10 @@ def _own_data():
         yield Row(name, "best_recipe", "percent, BLEU or nats", command)
         yield Row(name, "behind", "points of accuracy or BLEU, percent of the nats", command, bar=("<=", most))
         yield Row(name, "seconds", "s", command, bar=("<=", 600))
+    command = "benchmarks/own_data_init.py"
+    yield Row("cifar_folder_init", "gain", "points of accuracy", command, bar=(">=", 2))
+    yield Row("cifar_folder_init", "with_init", "percent", command)
+    yield Row("cifar_folder_init", "without_init", "percent", command)
 
 
 def _safety():

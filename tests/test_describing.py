@@ -49,7 +49,7 @@ def a_text(level="character", validation="a bad cab\nbaa\n" * 9):
 def music_of_chance():
     rng, often = RNG(1), RNG(2).uniform(0, 0.3, 88)
     rolls = {
-        part: [(rng.random((rng.integers(3, 20), 88)) < often).astype(np.uint8) for _ in range(size // 2)]
+        part: [(rng.random((rng.integers(2, 5), 88)) < often).astype(np.uint8) for _ in range(size // 2)]
         for part, size in SIZES.items()
     }
     parts = {part: Examples({"roll": Ragged.of(of)}) for part, of in rolls.items()}
@@ -132,7 +132,7 @@ def test_the_figure_to_beat_is_that_of_a_constant_model(make, metric):
     splits = make()
     baseline = splits.facts.baseline(splits)
     assert baseline["metric"] == metric
-    assert baseline["value"] == pytest.approx(evaluated(splits, metric), rel=1e-5)
+    assert baseline["value"] == pytest.approx(evaluated(splits, metric), rel=1e-6)
 
 
 def test_the_constant_is_learnt_from_the_training_split():

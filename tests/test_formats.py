@@ -280,6 +280,14 @@ def test_an_export_of_strings_says_why_it_has_no_other_format():
     formats.try_out((), lambda model: 1 / 0, None)  # nothing asked for, nothing done
 
 
+def test_a_model_in_half_precision_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, dtype="mixed_bfloat16")])
+    served = {"serving_default": endpoints.Endpoint(None, {}, {}, portable=endpoints.Portable(None, {}, {}))}
+    with pytest.raises(errors.UserError, match="onnx: the model must compute in float32; got mixed_bfloat16. Take"):
+        formats.write(["onnx"], served, model, {}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_a_model_that_litert_cannot_run_is_said_in_one_line(tmp_path):
     image = keras.Input((SIDE, SIDE, 1), name="image")

@@ -292,14 +292,7 @@ def updated(name, factors, rate, mode="eager", **kwargs):
 
 
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
-@pytest.mark.parametrize(
-    ("decay", "clip", "mode"),
-    [
-        (0.0, None, "eager"),
-        (0.1, 0.3, "eager"),
-        *(pytest.param(0.1, 0.3, m, marks=pytest.mark.slow) for m in ("graph", "xla")),
-    ],
-)
+@pytest.mark.parametrize(("decay", "clip", "mode"), [(0.1, 0.3, "eager"), (0.0, None, "graph"), (0.1, None, "xla")])
 def test_an_update_with_a_factor_is_that_of_the_same_optimizer_with_the_lower_rate(name, decay, clip, mode):
     options = {"weight_decay": decay, "clipnorm": clip, "mode": mode}
     full, lower = (updated(name, (), rate, **options) for rate in (0.125, 0.03125))  # exact in float32
@@ -419,7 +412,8 @@ def test_what_is_frozen_keeps_its_bits_and_batch_norms_averages_too(tmp_path):
 @pytest.mark.parametrize("keep", ["best", pytest.param("last", marks=pytest.mark.slow)])
 def test_a_run_gives_the_weights_that_fit_kept(keep, tmp_path):
     first, model = run_of(tmp_path, labels=ANIMALS)
-    fit(first, model, keep=keep)
+    history = fit(first, model, keep=keep, mode="max")
+    assert np.argmax(history["val_loss"]) < 2  # the best epoch is not the last
     splits = {part: {"examples": 1, "digest": ""} for part in ("train", "validation", "test")}
     first.note("data", splits | {"classes": list(ANIMALS), "preprocess": {}})
     first.lock.release()

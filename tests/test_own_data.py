@@ -176,7 +176,7 @@ def test_updates_grow_with_the_data_and_have_bounds(rule):
 
 @pytest.mark.parametrize("app", RULES)
 def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
-    few, many = (fitted(app, splits=splits_of(app, count))[0] for count in (60, 6000))
+    few, many = (fitted(app, splits=splits_of(app, count))[0] for count in (60, 3000))
     assert few.epochs > many.epochs
     batch = RULES[app].batch
     flag = settings.flag_of(batch)
@@ -189,13 +189,26 @@ def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
 
 @pytest.mark.parametrize("app", RULES)
 def test_a_rate_belongs_to_its_optimizer(app):
-    rule, recipe = RULES[app].settings, settings.defaults_of(config_of(app)())
+    recipe, model = settings.defaults_of(config_of(app)()), fitted(app)[0].model
+    rule = RULES[app].settings | RULES[app].of_model.get(model, {})
     for name in ("sgd", "adamw", "rmsprop"):
         config = fitted(app, "--optimizer", name)[0].optimizer
         of_rule = name == rule["optimizer.name"]
         wanted = rule if of_rule else recipe
         assert config.learning_rate == wanted["optimizer.learning_rate"]
         assert config.weight_decay == wanted["optimizer.weight_decay"]
+
+
+def test_a_network_without_normalisation_gets_another_optimizer():
+    of_network = {
+        name: fitted("classify_images", "--model", name, "--augment", "crop")[0].optimizer
+        for name in ("resnet_cifar", "resnet", "convnet", "mlp", "linear")
+    }
+    assert {name for name, optimizer in of_network.items() if optimizer.name == "nesterov"} == {
+        "resnet_cifar",
+        "resnet",
+    }
+    assert all(optimizer.learning_rate <= 1e-3 for optimizer in of_network.values() if optimizer.name == "adam")
 
 
 @pytest.mark.parametrize("app", RULES)
@@ -287,8 +300,8 @@ def arrow(direction, rng, size=24):
     return np.repeat(picture[..., None], 3, -1).astype(np.uint8)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("directions", "each"), [((0, 2), 20), ((0, 1, 2, 3), 20), ((0, 2), 200)])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("directions", "each"), [((0, 2), 20), ((0, 1, 2, 3), 20), ((0, 2), 100)])
 def test_arrows_are_never_mirrored(directions, each, seed):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(directions)), each)
@@ -297,7 +310,7 @@ def test_arrows_are_never_mirrored(directions, each, seed):
     assert not mirrors, why
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_pictures_without_a_side_are_mirrored(seed):
     """Of three kinds of spots, each anywhere: a mirrored one is as good an example."""
     rng = np.random.default_rng(seed)
@@ -321,10 +334,9 @@ def test_digits_are_not_mirrored():
     from keras_dl.data import images
 
     train = images.load("digits").train
-    for count in (300, len(train)):
-        features = train.take(slice(count)).features
-        mirrors, why = mirroring.keeps_classes(features["image"], features["label"], 0)
-        assert not mirrors, why
+    features = train.take(slice(300)).features
+    mirrors, why = mirroring.keeps_classes(features["image"], features["label"], 0)
+    assert not mirrors, why
 
 
 @pytest.mark.data
@@ -346,16 +358,17 @@ def test_the_arrows_of_a_user_are_not_mirrored(tmp_path):
 def test_a_folder_s_pictures_keep_their_usual_size(tmp_path):
     from test_data import write
 
-    from keras_dl.data import images
+    from keras_dl.data import folders, images, own_files
 
     rng = np.random.default_rng(0)
     for side, wanted in ((9, 16), (32, 32), (41, 40), (200, 64)):
         for label in ("cat", "dog"):
             for number in range(4):
-                write(tmp_path / str(side), f"{label}/{number}.png", rng.integers(0, 255, (side, side, 3)))
-        splits = images.load(str(tmp_path / str(side)), image_size=None)
-        assert splits.train.features["image"].shape[1:3] == (wanted, wanted)
-        assert fitted("classify_images", splits=splits)[0].image_size == wanted
+                write(tmp_path / str(side), f"{label}/{number}.png", rng.integers(0, 255, (side, side + number - 1, 3)))
+        assert folders.usual_size(own_files.find(tmp_path / str(side), "who", labelled=True)) == wanted
+    splits = images.load(str(tmp_path / "41"), image_size="auto")
+    assert splits.train.features["image"].shape[1:3] == (40, 40)
+    assert fitted("classify_images", splits=splits)[0].image_size == 40
 
 
 @pytest.mark.slow
@@ -378,7 +391,8 @@ def test_what_was_chosen_stands_in_the_run_and_in_the_card(tmp_path, capsys, mon
     (run / "finished.json").unlink()  # killed in its last second
     monkeypatch.setattr(own_data, "_choose", None)  # nothing is worked out again
     assert main(["--out", str(tmp_path), "--resume", run.name]) == metrics
-    assert json.loads((run / "config.json").read_text()) == noted
+    after = json.loads((run / "config.json").read_text())
+    assert (after["chosen"], after["settings"]) == (noted["chosen"], noted["settings"])
 
 
 def test_literals_of_a_setting_are_those_of_the_optimizers():

@@ -240,8 +240,8 @@ def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     with pytest.raises(errors.UserError) as caught:
         settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
     assert str(caught.value) == (
-        f"{made / 'config.json'}: settings is damaged: --epochs: must be a whole number from 1 to 1,000,000; got 0. "
-        "Nearest: 1."
+        f"{made / 'config.json'}: settings is damaged: --epochs: must be a whole number from 1 to 1,000,000, "
+        'or "auto"; got 0. Nearest: 1.'
     )
 
 

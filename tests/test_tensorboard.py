@@ -176,8 +176,15 @@ def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, pa
     said, screenshot = look(f"{revealed}/#{page}", tmp_path)
     records = json.loads((run.tuner / "trials.json").read_text())
     others = sorted(path.name for path in (run.tensorboard / "variants").iterdir())
+    listed = " ".join(["train validation", *(f"variants/{name}" for name in others)])
     expected = {
-        "timeseries": ["metrics/accuracy", "metrics/loss", "optimization/learning_rate", "train", "validation", "test"],
+        "timeseries": [
+            "metrics /accuracy",
+            "metrics /loss",
+            "metrics (test) /accuracy",
+            "optimization 8 cards",
+            listed,
+        ],
         "hparams": [
             "filters",
             "learning_rate",

@@ -45,7 +45,8 @@ class Pictures(keras.callbacks.Callback):
         logs = log_probabilities(self.model, chunks)
         wrong = misclassified(labels, logs)
         shown = {name: values[:PICTURES] for name, values in wrong.items()}
-        title = f"validation, epoch {kept} of {self.epochs_done}: {len(wrong['index']):,} of {len(labels):,} wrong"
+        counts = f"{len(wrong['index']):,} of {len(labels):,} wrong"
+        title = f"validation split, epoch {kept} of {self.epochs_done}\n{counts}"
         figures = {
             "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, title),
             "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, title),
@@ -160,7 +161,7 @@ def confusion_matrix_figure(matrix, classes, title=""):
     # Among many classes single confusions are seen only if small shares are drawn darker.
     axes.imshow(shares if few else np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
     large = 9 * max(1.0, side / 4)
-    figure.suptitle(title, fontsize=large, wrap=True)
+    figure.suptitle(title, fontsize=large)
     axes.set_xlabel("predicted class", fontsize=large)
     axes.set_ylabel("true class", fontsize=large)
     names = [plain(name) for name in classes]
@@ -186,7 +187,7 @@ def misclassified_figure(images, errors, classes, title=""):
     columns = max(1, min(ACROSS, len(images)))
     rows = max(1, -(-len(images) // columns))
     figure = figure_of(max(3.2, 1.35 * columns), 0.4 + 1.6 * rows)
-    figure.suptitle(title, fontsize=9, wrap=True)
+    figure.suptitle(title, fontsize=9)
     if not len(images):
         figure.text(0.5, 0.5, "no example is\nmisclassified", ha="center", va="center")
     for i, image in enumerate(images):

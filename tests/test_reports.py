@@ -262,7 +262,7 @@ def test_a_classifiers_report_has_everything(tmp_path):
     }  # fmt: skip
     curves = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.7], "learning_rate": [0.1] * 3}
     chosen = {"sentence": "40 epochs for 5 pictures", "values": {"epochs": 40}}
-    config = Config(epochs="auto", seed=3, set=("units=4",), optimizer=settings.Optimizer("sgd"))
+    config = Config(epochs=40, seed=3, set=("units=4",), optimizer=settings.Optimizer("sgd"))
     report = a_report(tmp_path, [section], result["metrics"], config, curves, summary=summary, chosen=chosen)
     facts, page, files = written(report, "python -m keras_dl predict x")
     text = " ".join(page.texts)

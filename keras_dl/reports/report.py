@@ -125,7 +125,8 @@ class Report:
         usual = dataclasses.asdict(type(self.config)())
         asked, usual = runs.flat_settings(self.run.settings), runs.flat_settings(usual)
         usual = json.loads(json.dumps(usual))
-        unsaid = ("out", "resume", "smoke")
+        chosen = runs.flat_settings((self.noted.get("chosen") or {}).get("values", {}))
+        unsaid = {"out", "resume", "smoke", *chosen} - {"set"}  # of the builder's arguments some may be asked for
         return {n: v for n, v in asked.items() if v not in (usual.get(n), "auto") and n not in unsaid}
 
     def _of_model(self):
@@ -156,7 +157,7 @@ class Report:
             page.table(["setting", "value"], [[name, tables.short(value)] for name, value in asked.items()])
         page.paragraph("All other settings have their defaults." if asked else "All settings have their defaults.")
         if (chosen := self.noted.get("chosen")) is not None:
-            page.paragraph(f"Chosen for these data: {chosen['sentence']}")
+            page.paragraph(chosen["sentence"])
         if (origin := self.noted.get("origin")) is not None:
             page.paragraph(f"Started from the weights of {origin['path']}. {origin['sentence']}")
 

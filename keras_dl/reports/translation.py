@@ -27,7 +27,7 @@ class Translation(Section):
         self.first = list(range(min(FIRST, len(sources))))
         order = np.argsort(self.each, kind="stable").tolist()
         self.exact = np.array([h == r for h, r in zip(hypotheses, references, strict=True)])
-        self.worst = [index for index in order if index not in self.first and not self.exact[index]][:WORST]
+        self.worst = [index for index in order if not self.exact[index]][:WORST]
 
     def intervals(self, metrics, seed):
         names = [name for name in metrics if name in scores.SCORES]
@@ -59,7 +59,7 @@ class Translation(Section):
             return
         page.heading("Where it looks")
         page.paragraph("Each row is a sub-word of the translation, each column one of the source: white is all weight.")
-        worst = [index for index in short if index in self.worst]
+        worst = [index for index in self.worst if index in short]
         shown = dict.fromkeys([short[0], *worst[:1]])
         values = [self.attention(self.sources[index], self.hypotheses[index]) for index in shown]
         titles = [f"Attention: sentence {index + 1} of the test split, chrF {self.each[index]:.1f}" for index in shown]

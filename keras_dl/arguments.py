@@ -20,6 +20,7 @@ from keras_dl.errors import UserError
 
 LONGEST_SHOWN = 80  # characters of a value in a message
 AUTO = "auto"  # what a user writes for a value that is to be worked out from the data
+OPEN = (None, AUTO)  # values of a setting that is still to be worked out; None: it was not given
 
 
 class ArgumentError(UserError):

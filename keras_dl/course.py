@@ -82,7 +82,7 @@ def end(
     Raises:
         UserError, RuntimeError: as export.save.
     """
-    describing.show_test(run, splits, metrics)
+    describing.show_test(splits, metrics)
     report = reports.Report(run, config, model, splits, metrics, sections, monitor=monitor)
     about = {"data": splits.info.config(), "hyperparameters": arguments.of(best)}
     folder = export.save(
@@ -94,7 +94,7 @@ def end(
         card={**about, **(card or {}), **report.for_card()},
     )
     arguments.show(run, best, metrics)
-    searched = arguments.words(best) if config.trials else None
+    searched = arguments.words(best, own=splits.info.own) if config.trials else None
     next_commands = commands.following(run, app_file, predict=predict(folder), searched=searched, data=other_data)
     report.write(next_commands)  # after the export: a full disk must not cost the model
     run.finish(metrics)

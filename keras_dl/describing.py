@@ -2,7 +2,7 @@
 
     describing.show(run, splits, train)               # after runs.start
     ...
-    describing.show_test(run, splits, metrics)        # beside the test figures
+    describing.show_test(splits, metrics)             # beside the test figures
 
 What differs between kinds of data is said by the splits themselves (data/facts.py).
 """
@@ -76,11 +76,10 @@ def show(run, splits, train_batches):
     return facts
 
 
-def show_test(run, splits, metrics):
+def show_test(splits, metrics):
     """Print, beside the test figures, what they must be compared with.
 
     Args:
-        run: the runs.Run.
         splits: data.Splits.
         metrics: {name: number} on the test split.
     """

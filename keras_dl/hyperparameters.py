@@ -10,7 +10,7 @@ arguments of the builder and the optimizer, not the raw values that the search h
 import dataclasses
 import shlex
 
-from keras_dl import optimizers, records, settings, summaries
+from keras_dl import optimizers, own_data, records, settings, summaries
 
 MOST_OUTCOMES = 10_000  # in a space with more combinations, values without effect are not detected
 
@@ -66,12 +66,19 @@ class Arguments:
         values = {"fit": "final", **self.of(hp)}
         summaries.hparams(folder, values, {f"metrics (test)/{name}": value for name, value in metrics.items()})
 
-    def words(self, hp):
-        """The flags, a list of words, that build the same model and optimizer again without a search."""
+    def words(self, hp, own=False):
+        """The flags, a list of words, that build the same model and optimizer again without a search.
+
+        Args:
+            hp: the hyperparameters.
+            own: whether it is trained on the user's own data, for which what is not given would be worked out anew: then
+                defaults are given too.
+        """
         untouched = self(type(hp)())
-        values = {name: v for name, v in self(hp).items() if name in self.chosen or v != untouched[name]}
+        values = {name: v for name, v in self(hp).items() if own or name in self.chosen or v != untouched[name]}
         values |= {"learning_rate": optimizers.arguments(hp, self.config.optimizer)["learning_rate"], "trials": 0}
-        return shlex.split(settings.flags(dataclasses.replace(self.config, resume="", smoke=False), values))
+        config = dataclasses.replace(self.config, resume="", smoke=False)
+        return shlex.split(settings.flags(config, values, always=own_data.SETTINGS if own else ()))
 
     def _combined(self, hp):
         if self.config.init:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.arguments import ArgumentError, Number, OneOf, Whole, checked
+from keras_dl.arguments import OPEN, ArgumentError, Number, OneOf, Whole, checked
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle", "steps", "decay", "noam")
@@ -85,7 +85,7 @@ def build(
 
 def decay_of(optimizer, weight_decay):
     """The weight decay that an optimizer has if `weight_decay` is None or "auto"; else `weight_decay`."""
-    if weight_decay in (None, "auto"):
+    if weight_decay in OPEN:
         return DECAY if optimizer == "adamw" else 0.0
     return weight_decay
 

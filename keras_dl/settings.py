@@ -20,12 +20,12 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 from keras_dl import arguments, console, errors, paths, records, runs
-from keras_dl.arguments import AUTO, Number, OneOf, OrAuto, Seed, Whole
+from keras_dl.arguments import AUTO, OPEN, Number, OneOf, OrAuto, Seed, Whole
 
 LONGEST = 300  # longest message of tyro, in characters
 LONGEST_WORD = 5000  # longest word of a command line that is searched in such a message
 NEWEST = "newest"  # what a bare --resume means
-ADDED = ("formats",)  # fields that runs of earlier versions lack; they have their defaults
+ADDED = ("formats", "init", "init_rate_factor")  # fields that runs of earlier versions lack; they have their defaults
 OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -136,10 +136,14 @@ class Training(Common):
 
     def validate(self, group=""):
         super().validate(group)
-        check(not self.average_last or self.keep == "last", "--average-last needs --keep last; got best.")
+        schedule = self.optimizer.schedule
         check(
-            self.optimizer.schedule == "constant" or not self.reduce_on_plateau,
-            f"--reduce-on-plateau needs --schedule constant; got {self.optimizer.schedule}.",
+            not self.average_last or self.keep in ("last", *OPEN),
+            f"--average-last needs --keep last; got {self.keep}.",
+        )
+        check(
+            not self.reduce_on_plateau or schedule in ("constant", *OPEN),
+            f"--reduce-on-plateau needs --schedule constant; got {schedule}.",
         )
 
     def of_fit(self):
@@ -354,10 +358,11 @@ def _read(text):
         return text
 
 
-def flags(config, values):
+def flags(config, values, always=()):
     """The command line for `config` with `values`: fields of the Config as flags, other values with --set.
 
-    Defaults and the Config's own `set` are left out. parse and assignments read it back exactly.
+    Defaults and the Config's own `set` are left out, but settings of `always` are named at their default too. parse and
+    assignments read it back exactly, if `always` has what parse would leave open.
 
     >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
     '--device cpu --seed 3 --set depth=20'
@@ -365,7 +370,7 @@ def flags(config, values):
     words, fields = [], [field.name for field in dataclasses.fields(config)]
     for name, value, default in _flat(config):
         value = values.get(name.removeprefix(f"{SHORT}."), value)
-        if name != "set" and value != default:
+        if name != "set" and (value != default or name in always):
             words += _flag(flag_of(*reversed(name.split("."))), value)
     known = {*fields, *(field.name for field in dataclasses.fields(Optimizer))}
     for name, value in values.items():

@@ -269,7 +269,7 @@ def test_many_classes_are_not_listed(run, capsys):
 
 def test_beside_the_test_figure_stands_what_it_must_be_compared_with(run, capsys):
     splits = pictures(details={"test_split": "the test split is of other writers"})
-    describing.show_test(run, splits, {"accuracy": 0.9})
+    describing.show_test(splits, {"accuracy": 0.9})
     text = capsys.readouterr().out
     assert f"{splits.facts.baseline(splits)['value']:.4f}" in text and "other writers" in text
 

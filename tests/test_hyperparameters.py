@@ -174,7 +174,7 @@ def test_every_value_that_a_search_draws_changes_the_model_and_is_what_is_said(a
             assert arguments.of(changed) != arguments.of(hp), f"of {entry.name} nothing is said"
 
     # The printed command builds the same, without a search.
-    again, said, _ = searched(app, arguments.words(contexts[1]))
+    again, said, _ = searched(app, arguments.words(contexts[1], own="--source" in flags))
     names_begin_anew()
     untouched = keras_tuner.HyperParameters()
     assert described(again(untouched)) == built(contexts[1].values)[1]

@@ -63,7 +63,7 @@ MAY_IMPORT = {
         "summaries",
         "tables",
     },
-    "hyperparameters": {"optimizers", "records", "settings", "summaries"},
+    "hyperparameters": {"optimizers", "own_data", "records", "settings", "summaries"},
     "machine": {"errors", "imports", "waiting"},
     "checkpoint": {"atomic", "errors", "parts", "records"},
     "parts": {"arguments", "errors"},

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Literal, get_args, get_type_hints
@@ -10,7 +11,7 @@ from typing import Literal, get_args, get_type_hints
 import numpy as np
 import pytest
 
-from keras_dl import arguments, data, errors, machine, own_data, runs, settings
+from keras_dl import arguments, data, errors, hyperparameters, machine, own_data, runs, settings, tuning
 from keras_dl.data import mirroring
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +59,7 @@ def splits_of(app, count=60, own=True):
 def fitted(app, *argv, splits=None, rule=None, left_open=own_data.SETTINGS):
     """(the completed settings, what was chosen) of a command line."""
     config = settings.parse(config_of(app), list(argv), app=app, left_open=left_open)
+    config.validate()  # as machine.prepare does
     hardware = machine.Machine(config)
     config = own_data.fitted(config, hardware, splits or splits_of(app), rule or RULES[app])
     assert hardware.settings is config
@@ -170,21 +172,44 @@ def test_updates_grow_with_the_data_and_have_bounds(rule):
     for size in SIZES.tolist():
         for batch in {*rule.batches, rule.batch_of(size), 7}:
             epochs, wanted = rule.epochs_of(size, batch), rule.updates_of(size) * batch
-            assert epochs >= 1 and epochs * size >= wanted
-            assert epochs == 1 or (epochs - 1) * size < wanted  # not one epoch too many
+            of_an_epoch = max(size, batch)  # an epoch of less than a batch is an update, too
+            assert epochs >= 1 and epochs * of_an_epoch >= wanted
+            assert epochs == 1 or (epochs - 1) * of_an_epoch < wanted  # not one epoch too many
 
 
 @pytest.mark.parametrize("app", RULES)
 def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
-    few, many = (fitted(app, splits=splits_of(app, count))[0] for count in (60, 3000))
+    both = [splits_of(app, count) for count in (600, 30_000)]
+    few, many = (fitted(app, splits=splits)[0] for splits in both)
     assert few.epochs > many.epochs
     batch = RULES[app].batch
     flag = settings.flag_of(batch)
-    twice = fitted(app, flag, str(2 * getattr(few, batch)))[0]
+    twice = fitted(app, flag, str(2 * getattr(few, batch)), splits=both[0])[0]
     assert twice.epochs == pytest.approx(2 * few.epochs, abs=1)  # as many updates
-    if app != "translate":  # whose recipe has another schedule, which must be changed by hand
-        assert fitted(app, "--reduce-on-plateau", "3")[0].optimizer.schedule == "constant"
-    assert fitted(app, "--average-last", "3", "--keep", "last")[0].patience == 0
+    whole = fitted(app, flag, "100000", splits=both[0])[0]
+    assert whole.epochs == RULES[app].updates_of(RULES[app].size(both[0], whole))  # each epoch is a single update
+
+
+@pytest.mark.parametrize("app", RULES)
+def test_what_is_left_open_does_not_contradict_what_is_given(app):
+    # The default schedule of translate is another, which must be changed by hand.
+    for schedule in ([], ["--schedule", "auto"])[app == "translate" :]:
+        assert fitted(app, "--reduce-on-plateau", "3", *schedule)[0].optimizer.schedule == "constant"
+    for keep in ("auto", "last"):
+        config, said = fitted(app, "--average-last", "3", "--keep", keep)
+        assert (config.keep, config.patience) == ("last", 0) and "best epoch" not in said["sentence"]
+    with pytest.raises(errors.UserError, match="--reduce-on-plateau needs --schedule constant; got cosine."):
+        fitted(app, "--reduce-on-plateau", "3", "--schedule", "cosine")
+
+
+@pytest.mark.parametrize("app", RULES)
+def test_the_command_that_is_printed_after_a_search_leaves_nothing_to_the_rule(app):
+    config, _ = fitted(app, "--trials", "3", "--keep", "best")
+    found = dict.fromkeys(RULES[app].arguments.get(config.model, {}), 7)
+    arguments_of = hyperparameters.Arguments(config, lambda hp: found, found)
+    again, said = fitted(app, *arguments_of.words(tuning.defaults(), own=True))
+    assert dataclasses.replace(again, set=(), trials=3) == config and again.trials == 0 and said is None
+    assert settings.assignments(again.set, found, "a builder") == found
 
 
 @pytest.mark.parametrize("app", RULES)
@@ -217,6 +242,9 @@ def test_smoke_stays_short(app):
         config, said = fitted(app, "--smoke", splits=splits)
         assert config.epochs <= 2 and config.trials <= 2
         assert said is None or said["values"]["epochs"] == config.epochs
+        if said is not None:  # the sentence is of the short training
+            steps, updates = re.search(r"about ([\d,]+) steps an epoch, ([\d,]+) updates", said["sentence"]).groups()
+            assert int(updates.replace(",", "")) == config.epochs * int(steps.replace(",", ""))
         assert fitted(app, "--smoke", "--epochs", "1", splits=splits)[0].epochs == 1
 
 

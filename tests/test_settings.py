@@ -224,10 +224,12 @@ def test_a_run_whose_config_lacks_a_setting_is_not_resumed_with_a_default(tmp_pa
 def test_a_run_of_before_a_flag_was_added_is_resumed_with_its_default(tmp_path):
     before = tmp_path / "runs" / "job" / "net-set-1"
     before.mkdir(parents=True)
-    was = {name: value for name, value in dataclasses.asdict(settings.Training(epochs=7)).items() if name != "formats"}
+    was = dataclasses.asdict(settings.Training(epochs=7))
+    for name in ("formats", "init", "init_rate_factor"):
+        del was[name]
     (before / "config.json").write_text(json.dumps({"settings": was}))
     again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
-    assert (again.epochs, again.formats) == (7, ())
+    assert (again.epochs, again.formats, again.init) == (7, (), "")
     again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path), "--formats", "onnx"], app="job")
     assert again.formats == ("onnx",)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl import atomic, cards, checkpoint, paths, records, restoring, verification
-from keras_dl.arguments import shown
+from keras_dl.arguments import OPEN, shown
 from keras_dl.data.fingerprints import digest_of
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
@@ -23,7 +23,6 @@ KEPT = "origin.npz"  # in a run's folder: the weights that it began with
 ABOUT = "about.json"  # the member of that file with everything that is no array
 MODEL = "model.keras"  # in an export
 LABELS = ("vocabulary", "pieces", "classes")  # keys under which a feature's config has labels
-OPEN = (None, "auto")  # values of a setting that the command line leaves open
 OF_THE_DATA = ("max_length", "implementation")  # arguments that an app chooses for its data
 LISTED = 12  # exports and runs that a message lists
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, EOFError)
@@ -94,11 +93,17 @@ def adopted(config, app, free_arguments):
     folder = _folder(config.init, root, app)
     described = records.run(folder) if _is_run(folder) else cards.find(folder)[1]
     earlier = described.get("settings", {}).get("model") or config.model
+    if earlier in OPEN:
+        raise UserError(f"--init: {_place(folder, root)} does not say which architecture it is of; give its --model.")
     if config.model not in (*OPEN, earlier):
         raise UserError(
             f"--init: {_place(folder, root)} is of --model {earlier}, this is of --model {config.model}: they have "
             f"other weights. Nearest: --model {earlier}."
         )
+    try:
+        dataclasses.replace(config, model=earlier).validate()
+    except UserError as error:
+        raise UserError(f"--init: {_place(folder, root)} is of another app than {app}. {error}") from error
     values, free = {"model": earlier}, free_arguments(earlier)
     shapes = [feature["input_shape"] for feature in described.get("features", {}).values() if "input_shape" in feature]
     if shapes and getattr(config, "image_size", 0) in OPEN:
@@ -206,6 +211,8 @@ def _of_run(folder, root):
 
 def kept(folder):
     """The Source that a run keeps in its folder, checked against the digest in its config.json."""
+    if "origin" not in records.run(folder):
+        raise UserError(f"--init: {folder.name} was not started with it; it is for a new run. Resume without it.")
     path = folder / KEPT
     try:
         data = path.read_bytes()

@@ -43,6 +43,7 @@ from keras_dl import imports, settings
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT.parent / "shared" / "cases"
 SEED = 0
+RECIPES = 10  # of each row
 PLAIN = "plain"
 TRAIN, TEST = 100, 200  # pictures a class
 PAIRS, HELD_OUT = 400, 200
@@ -60,7 +61,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("row", choices=ROWS)
     parser.add_argument("--json", type=Path, help="write the result there")
-    parser.add_argument("--only", action="append", metavar="RUN", help='"plain" or the number of a recipe, from 1')
+    names = [PLAIN, *map(str, range(1, RECIPES + 1))]
+    parser.add_argument("--only", action="append", choices=names, help="the plain command, or a recipe's number")
     parser.add_argument("--pilot", action="store_true", help="other data of the same kind")
     parser.add_argument("--flags", default="", help="further flags of the plain command, to try a rule")
     asked = parser.parse_args(argv)

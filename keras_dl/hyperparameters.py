@@ -71,8 +71,8 @@ class Arguments:
 
         Args:
             hp: the hyperparameters.
-            own: whether it is trained on the user's own data, for which what is not given would be worked out anew: then
-                defaults are given too.
+            own: whether the data are the user's own. For these, what is not given would be worked out anew: defaults
+                are given too.
         """
         untouched = self(type(hp)())
         values = {name: v for name, v in self(hp).items() if own or name in self.chosen or v != untouched[name]}

@@ -234,8 +234,8 @@ def _sub_words(splits, config):
 
 # Measured on five classes of CIFAR-10 (dog, frog, horse, ship, truck) with 100 pictures each, as a folder: 79.6 % of
 # 1,000 test pictures after 1,600 updates, in about 55 seconds of two free cores (107 of processor time). 2,000 are
-# taken, to be on the safe side: whether they are better was not measured. Of 500 validation pictures an accuracy of 80 %
-# has a standard error of 1.8 points, of 1,000 pictures 1.3.
+# taken, to be on the safe side: whether they are better was not measured. Of 500 validation pictures, an accuracy of
+# 80 % has a standard error of 1.8 points, of 1,000 pictures 1.3.
 PICTURES = Rule(
     unit="pictures",
     size=lambda splits, config: len(splits.train),

@@ -8,6 +8,7 @@ import runpy
 import shutil
 import signal
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -237,6 +238,27 @@ def test_another_architecture_or_nothing_in_common_is_one_line_that_names_both(t
     )
     said = refused(tmp_path, "e", model=keras.Sequential([keras.Input((2,)), layers.Dense(2, name="x")], name="other"))
     assert "e/1 (10 weights, " in said and "the new other (2 weights, 6 numbers) have no weight in common" in said
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOfTwo(settings.Training):
+    model: Literal["auto", "convnet"] = "convnet"
+
+
+def test_a_model_of_another_app_is_refused_also_where_the_architecture_is_left_open(tmp_path):
+    export_of(trained(), tmp_path / "e" / "1")  # of --model net
+    for left_open in (None, "auto"):
+        config = dataclasses.replace(OneOfTwo(init="e", out=str(tmp_path)), model=left_open)
+        with pytest.raises(errors.UserError, match=r"--init: e is of another app than job\. --model: .*got 'net'"):
+            initializing.adopted(config, "job", models.free_arguments)
+
+
+def test_a_run_that_began_without_init_is_not_resumed_with_it(tmp_path):
+    export_of(trained(), tmp_path / "saved_models" / "e" / "1")
+    run, _ = run_of(tmp_path)
+    run.lock.release()
+    with pytest.raises(errors.UserError, match=f"--init: {run.path.name} was not started with it"):
+        run_of(tmp_path, init="e", resume=run.path.name)
 
 
 def test_only_ones_own_exports_that_are_whole_are_read(tmp_path, monkeypatch):

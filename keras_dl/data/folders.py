@@ -81,7 +81,7 @@ def usual_size(own):
     from keras_dl.features import pictures
 
     files, counts = next(iter(own.files.values())), []
-    for path in files[:: max(1, len(files) // SAMPLE)]:
+    for path in files[:: math.ceil(len(files) / SAMPLE)]:
         with contextlib.suppress(OSError, tf.errors.OpError, UserError):  # _read will report it
             counts.append(int(pictures.pixels(tf.constant(pictures.read(path)))))
     side = math.sqrt(np.median(counts)) if counts else USUAL[1]

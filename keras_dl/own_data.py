@@ -8,8 +8,8 @@ says how many *updates* a kind of task needs, and epochs, batch size and patienc
 chooses is printed in one sentence, noted in the run's config.json and in the card under "chosen", and read again, not
 worked out again, by --resume. A flag that is given always wins, and what depends on it is worked out from it.
 
-How the numbers of the rules were found stands beside each. They were measured on validation splits, or on data of the
-same kind that benchmarks/own_data.py does not test on.
+What was measured stands beside each rule: on validation splits, or on data of the same kind that
+benchmarks/own_data.py does not test on. Numbers of which nothing is said there are choices.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ import numpy as np
 
 from keras_dl import settings
 from keras_dl.arguments import AUTO, OPEN
+from keras_dl.data.facts import counted
 
 # The settings that are worked out from a user's own data unless they are given, for settings.parse; an app has some.
 SETTINGS = (
@@ -167,7 +168,7 @@ def _choose(choice, splits, rule):
     steps = math.ceil(size / getattr(choice.config, rule.batch))
     choice.choose({"epochs": rule.epochs_of(size, getattr(choice.config, rule.batch))})
     updates = steps * choice.config.shortened().epochs
-    reasons = [f"about {steps:,} steps an epoch, {updates:,} updates in all", *reasons]
+    reasons = [f"about {counted(steps, 'steps')} an epoch, {counted(updates, 'updates')} in all", *reasons]
 
     averages = choice.config.average_last > 0  # the last epochs, whichever is the best
     told = judged >= rule.judges and not averages
@@ -175,11 +176,11 @@ def _choose(choice, splits, rule):
     stops = told and choice.config.keep == "best"
     choice.choose({"patience": math.ceil(rule.stop * choice.config.epochs) if stops else 0})
     if "keep" in choice.values and not (told or averages):
-        reasons.append(f"{judged:,} validation {rule.unit} do not tell the best epoch")
+        reasons.append(f"the best epoch cannot be told by {counted(judged, f'validation {rule.unit}')}")
     if judged < rule.ranks:
         choice.choose({"trials": 0})
         if "trials" in choice.values:
-            reasons.append(f"{judged:,} validation {rule.unit} do not rank the trials of a search")
+            reasons.append(f"the trials of a search cannot be ranked by {counted(judged, f'validation {rule.unit}')}")
     else:
         choice.choose({"trials": settings.defaults_of(choice.config)["trials"]})
     if splits.info.own and not choice.config.trials:
@@ -297,7 +298,8 @@ TEXT = Rule(
 )
 
 # Measured on 400 pairs of a grammar with words that benchmarks/own_data.py does not use: 200 other sentences have a
-# BLEU of 100 after 1,040 updates in about a minute of two cores; the defaults for dates are 20 updates.
+# BLEU of 100 after 1,040 updates in about a minute of two cores; the defaults for dates make 20
+# updates of them.
 PAIRS = Rule(
     unit="pairs",
     size=_sub_words,

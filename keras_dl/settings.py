@@ -212,6 +212,7 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
         config = replaced(config, {name: values_of(saved)[name] for name in again})
         if "--set" in said:
             chosen = runs.chosen(folder).get("values", {}).get("set", {})
+            records.convert(chosen, dict, f"{folder / 'config.json'}: chosen.values.set")
             kept = [pair for pair in before["set"] if _argument(pair) in {*chosen} - {*map(_argument, config.set)}]
             config = dataclasses.replace(config, set=(*config.set, *kept))
     if free_arguments is not None:

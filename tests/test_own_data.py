@@ -243,7 +243,7 @@ def test_smoke_stays_short(app):
         assert config.epochs <= 2 and config.trials <= 2
         assert said is None or said["values"]["epochs"] == config.epochs
         if said is not None:  # the sentence is of the short training
-            steps, updates = re.search(r"about ([\d,]+) steps an epoch, ([\d,]+) updates", said["sentence"]).groups()
+            steps, updates = re.search(r"about ([\d,]+) steps? an epoch, ([\d,]+) updates?", said["sentence"]).groups()
             assert int(updates.replace(",", "")) == config.epochs * int(steps.replace(",", ""))
         assert fitted(app, "--smoke", "--epochs", "1", splits=splits)[0].epochs == 1
 
@@ -270,7 +270,12 @@ def test_a_resume_has_the_values_of_the_run_whatever_the_rule_has_become(app, tm
         same = dataclasses.replace(after, resume="", set=tuple(sorted(after.set)))
         assert same == dataclasses.replace(before, set=tuple(sorted(before.set)))
     assert fitted(app, *resume, "--epochs", "900", rule=other)[0].epochs == 900
-    assert runs.chosen(tmp_path / "runs" / app / "net-mine-1") == json.loads(json.dumps(said))
+    folder = tmp_path / "runs" / app / "net-mine-1"
+    assert runs.chosen(folder) == json.loads(json.dumps(said))
+    damaged = {"settings": dataclasses.asdict(before), "chosen": {"sentence": "", "values": {"set": 5}}}
+    (folder / "config.json").write_text(json.dumps(damaged))
+    with pytest.raises(errors.UserError, match="config.json: chosen.values.set"):
+        fitted(app, *resume, "--set", "dropout=0.5")
 
 
 def test_set_needs_the_model_whose_arguments_it_sets():

@@ -182,11 +182,20 @@ def test_other_shapes_and_further_layers_are_new_and_said(tmp_path):
     assert "new: more (not in it)" in said  # the last layer is another one; what was the head is a hidden layer now
 
 
-def test_embeddings_of_tokens_are_carried_over_by_token(tmp_path):
-    before, now = ("<unk>", "a", "b", "c"), ("<unk>", "b", "d")
+# Networks with embeddings: their arguments, and how many weights belong to tokens, untied and tied.
+OF_TOKENS = {
+    "lstm": ({"units": (4,), "embedding_dim": 4}, 3, 2),
+    "transformer_lm": ({"num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2}, 2, 1),
+}
+
+
+@pytest.mark.parametrize("architecture", OF_TOKENS)
+@pytest.mark.parametrize("before", [("<unk>", "a", "b", "c"), ("<unk>", "a", "b")], ids=["other_count", "same_count"])
+def test_embeddings_of_tokens_are_carried_over_by_token(architecture, before, tmp_path):
+    now, (arguments, untied_weights, tied_weights) = ("<unk>", "b", "d"), OF_TOKENS[architecture]
 
     def lm(vocabulary, tied=False):
-        return models.build_lstm((None,), len(vocabulary), units=(4,), embedding_dim=4, tied=tied)
+        return getattr(models, f"build_{architecture}")((None,), len(vocabulary), tied=tied, **arguments)
 
     for tied in (False, True):
         source = trained(functools.partial(lm, before, tied))
@@ -197,8 +206,9 @@ def test_embeddings_of_tokens_are_carried_over_by_token(tmp_path):
         start = start_of(tmp_path, folder, model=model, labels=now, called="tokens")
         start.into(model)
         new, old = by_name(model), by_name(source)
-        axes = {name: 0 if name.startswith("embedding") else -1 for name in new if "lstm1" not in name}
-        assert len(axes) == (2 if tied else 3)
+        of_tokens = [name for name in new if name.startswith(("embedding", "output", "logits"))]
+        axes = {name: 0 if name.startswith("embedding") else -1 for name in of_tokens}
+        assert len(axes) == (tied_weights if tied else untied_weights)
         for name in new:
             if name not in axes:
                 assert bits([new[name]]) == bits([old[name]])

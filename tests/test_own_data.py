@@ -180,13 +180,14 @@ def test_updates_grow_with_the_data_and_have_bounds(rule):
 @pytest.mark.parametrize("app", RULES)
 def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
     both = [splits_of(app, count) for count in (600, 30_000)]
-    few, many = (fitted(app, splits=splits)[0] for splits in both)
+    given = ["--augment", "crop"] if app == "classify_images" else []  # else the pictures are looked at
+    few, many = (fitted(app, *given, splits=splits)[0] for splits in both)
     assert few.epochs > many.epochs
     batch = RULES[app].batch
     flag = settings.flag_of(batch)
-    twice = fitted(app, flag, str(2 * getattr(few, batch)), splits=both[0])[0]
+    twice = fitted(app, *given, flag, str(2 * getattr(few, batch)), splits=both[0])[0]
     assert twice.epochs == pytest.approx(2 * few.epochs, abs=1)  # as many updates
-    whole = fitted(app, flag, "100000", splits=both[0])[0]
+    whole = fitted(app, *given, flag, "100000", splits=both[0])[0]
     assert whole.epochs == RULES[app].updates_of(RULES[app].size(both[0], whole))  # each epoch is a single update
 
 

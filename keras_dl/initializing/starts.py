@@ -200,9 +200,9 @@ def _size(arrays):
 def _label_axis(layer, is_head, variable, count):
     """The axis of a weight that belongs to the labels; None if none does.
 
-    Of an embedding that is the first, of the model's last layer the last.
+    Of an embedding, Keras' or one of layers/attention.py, that is the first, of the model's last layer the last.
     """
-    if isinstance(layer, keras.layers.Embedding):
+    if hasattr(layer, "embeddings") and hasattr(layer, "input_dim"):
         axis = 0
     elif is_head:
         axis = len(variable.shape) - 1

@@ -10,9 +10,6 @@ def following(run, app, *, predict=(), searched=None, data=()):
 
     Prints nothing if the run's folder is deleted at the end of the process.
 
-    Returns:
-        The commands, a list of lines.
-
     Args:
         run: the runs.Run.
         app: path of the app's file.
@@ -20,6 +17,9 @@ def following(run, app, *, predict=(), searched=None, data=()):
             relative to the working folder.
         searched: the flags that build the winner of a search again, a list of words; None if there was no search.
         data: list of lists of flags that select other data.
+
+    Returns:
+        The commands, a list of lines.
     """
     app = Path(app).resolve()
     commands = [["-m", "tensorboard.main", "--logdir", run.tensorboard]]

@@ -3,10 +3,8 @@
 import dataclasses
 import functools
 import json
-import os
 import runpy
 import shutil
-import signal
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +15,7 @@ import tensorflow as tf
 import toy_models
 from cases import CASES
 from keras import layers
+from killing import KillAt
 
 from keras_dl import (
     cards,
@@ -358,16 +357,6 @@ def examples(size=24, seed=0):
 def batches(seed=0, shuffle=True):
     collate = images.with_labels(lambda x: tf.cast(x, tf.float32) / 255.0)
     return data.batches(examples(seed=seed), 8, collate=collate, seed=3, shuffle=shuffle)
-
-
-class KillAt(keras.callbacks.Callback):
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.epoch:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run_of(root, labels=THINGS, build=compiled, **config):

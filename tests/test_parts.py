@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 import toy_models
 from keras import ops
+from killing import KillAt
 
 from keras_dl import checkpoint, endpoints, errors, export, features, parts, runs, summaries, training, tuning
 from keras_dl.features.numbers import Number
@@ -176,18 +176,6 @@ def test_a_plateau_halves_every_rate(tmp_path):
     history = fit(built(), run_in(tmp_path), epochs=3, callbacks=[halving])
     for part in ("critic", "generator"):
         np.testing.assert_allclose(history[f"learning_rate/{part}"], [0.01, 0.01, 0.005])
-
-
-class KillAt(keras.callbacks.Callback):
-    """Ends the fit as SIGTERM does, in the middle of an epoch."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.epoch:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("name", rows("wasserstein_gan"))

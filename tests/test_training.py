@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from killing import KillAt
 
 from keras_dl import checkpoint, data, errors, optimizers, restoring, runs, samples, settings, training
 from keras_dl.data import images
@@ -75,18 +76,6 @@ def fit(model, run, epochs=4, **kwargs):
 
 def run_in(folder, **kwargs):
     return runs.Run(path=folder, root=folder, name="net-set", app="app", **kwargs)
-
-
-class KillAt(keras.callbacks.Callback):
-    """Ends the process' fit as SIGTERM does, in the middle of an epoch."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.epoch:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_fit_does_what_keras_does(tmp_path):

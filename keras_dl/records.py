@@ -81,10 +81,10 @@ class Parameters(TypedDict):
 
 
 class Chosen(TypedDict):
-    """What was chosen for the user, since the data ask for it."""
+    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
 
     sentence: str
-    values: NotRequired[dict[str, Any]]
+    values: dict[str, Any]
 
 
 class Card(TypedDict):
@@ -164,13 +164,6 @@ class Monitor(TypedDict):
 
     name: str
     mode: Literal["min", "max"]
-
-
-class Chosen(TypedDict):
-    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
-
-    sentence: str
-    values: dict[str, Any]
 
 
 class Sizes(TypedDict, total=False):

@@ -2,7 +2,7 @@
 
 import json
 
-from keras_dl import cards, facts, tables, verification
+from keras_dl import card_sentences, cards, tables, verification
 from keras_dl.errors import printable
 
 ELSEWHERE = {  # fields that the first table, the endpoints and the calls show
@@ -42,7 +42,7 @@ def summary(card):
     parameters = card.get("parameters", {}).get("trainable")
     origin = [card.get("app"), card.get("created", "")[:10], f"{parameters:,} parameters" if parameters else ""]
     texts = {
-        "trained on": [card.get("trained_on") or facts.trained_on(_data(card))],
+        "trained on": [card.get("trained_on") or card_sentences.trained_on(_data(card))],
         "test": metrics(card),
         "report": card.get("report", ()),
         "not for": card.get("not_for", ()),
@@ -83,7 +83,7 @@ def of_endpoint(endpoint):
 
 
 def _data(card):
-    """The card's description of the data, without fields of other types than facts.trained_on reads."""
+    """The card's description of the data, without fields of other types than card_sentences.trained_on reads."""
     data = card.get("data") or {}
     counts = data.get("counts")
     numbers = isinstance(counts, dict) and all(isinstance(count, int) for count in counts.values())

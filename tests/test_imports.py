@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "paths": {"errors"},
     "verification": {"errors"},
     "fresh_process": {"imports"},
-    "facts": set(),
+    "card_sentences": set(),
     "formats": {"errors", "imports"},
     "runs": {
         "arguments",
@@ -132,11 +132,11 @@ MAY_IMPORT = {
     "export": {
         "arguments",
         "atomic",
+        "card_sentences",
         "cards",
         "commands",
         "endpoints",
         "errors",
-        "facts",
         "formats",
         "fresh_process",
         "imports",
@@ -147,7 +147,7 @@ MAY_IMPORT = {
     },
     "samples": {"summaries"},
     "scores": {"arguments", "errors"},
-    "showing": {"cards", "errors", "facts", "tables", "verification"},
+    "showing": {"card_sentences", "cards", "errors", "tables", "verification"},
     "tables": {"errors"},
     "predicting": {
         "atomic",

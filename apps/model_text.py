@@ -159,7 +159,7 @@ def main(argv=None):
     whole, test = dl.sequences.SequenceModel(model.network, batch_size=1), batches(splits.test, 1, TEST_STEPS)
     by_block = dl.objectives.NatsOfParts("categorical", test.steps() * -(-TEST_STEPS // BLOCK), BLOCK)
     whole.compile(loss=dl.objectives.SequenceLoss("categorical"), weighted_metrics=[by_block, *measures()[1:]])
-    metrics = dl.training.evaluate(whole, test, run)  # the test split is read here, once
+    metrics = dl.training.evaluate(whole, test)  # the test split is read here, once
     metrics.pop("loss")
     gap = dl.sequences.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))

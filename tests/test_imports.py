@@ -45,7 +45,7 @@ MAY_IMPORT = {
     },  # fmt: skip
     "signals": set(),
     "provenance": set(),
-    "past_runs": {"arguments", "errors", "lock", "paths", "records", "runs", "settings"},
+    "past_runs": {"arguments", "errors", "histories", "lock", "paths", "records", "runs", "settings"},
     "run_lists": {"arguments", "errors", "past_runs", "paths", "settings", "tables"},
     "run_comparison": {"arguments", "errors", "figures", "pages", "past_runs", "paths", "resuming", "tables"},
     "resuming": {"atomic", "errors", "records"},
@@ -53,8 +53,10 @@ MAY_IMPORT = {
     "course": {"commands", "data", "describing", "export", "initializing", "reports", "runs"},
     "reports": {
         "atomic",
+        "bootstrap",
         "features",
         "figures",
+        "histories",
         "models",
         "pages",
         "records",
@@ -99,6 +101,7 @@ MAY_IMPORT = {
         "atomic",
         "checkpoint",
         "errors",
+        "histories",
         "optimizers",
         "parts",
         "records",
@@ -146,7 +149,9 @@ MAY_IMPORT = {
         "verification",
     },
     "samples": {"summaries"},
-    "scores": {"arguments", "errors"},
+    "bootstrap": set(),
+    "histories": {"errors"},
+    "scores": {"arguments", "bootstrap", "errors"},
     "showing": {"card_sentences", "cards", "errors", "tables", "verification"},
     "tables": {"errors"},
     "predicting": {

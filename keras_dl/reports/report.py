@@ -6,9 +6,9 @@ import json
 import math
 import shutil
 
-from keras_dl import models, records, runs, tables
+from keras_dl import bootstrap, histories, models, records, runs, tables
 from keras_dl.atomic import write_atomic
-from keras_dl.reports import charts, history, layers, statistics
+from keras_dl.reports import charts, layers
 from keras_dl.reports.page import ReportPage
 
 JSON, HTML, PICTURES = "report.json", "report.html", "report"  # in the run's folder
@@ -46,8 +46,8 @@ class Report:
             known = {name: ends for name, ends in known.items() if all(map(math.isfinite, ends))}
             self.intervals |= known
             self.resampled |= dict.fromkeys(known, section.resampled())
-        self.history = history.read(run.path / "history.csv")
-        self.kept, self.which = history.kept(self.history, monitor, mode, config.keep, config.average_last)
+        self.history = histories.read(run.path / "history.csv")
+        self.kept, self.which = histories.kept(self.history, monitor, mode, config.keep, config.average_last)
 
     def for_card(self):
         """{"intervals": {metric: [low, high]}, "report": a few sentences} for an export's card."""
@@ -104,8 +104,8 @@ class Report:
             "metrics": self.metrics,
             "intervals": self.intervals,
             "resampled": {
-                "level": statistics.LEVEL,
-                "resamples": statistics.RESAMPLES,
+                "level": bootstrap.LEVEL,
+                "resamples": bootstrap.RESAMPLES,
                 "of": {n: _counted(of) for n, of in self.resampled.items()},
             },
             "pictures": pictures,
@@ -138,9 +138,9 @@ class Report:
         sentences = []
         for name, interval in list(self.intervals.items())[:1]:
             low, high = map(_number, interval)
-            value, of = _number(self.metrics[name]), f"{statistics.RESAMPLES:,} bootstrap resamples of"
+            value, of = _number(self.metrics[name]), f"{bootstrap.RESAMPLES:,} bootstrap resamples of"
             of = f"{of} {_counted(self.resampled[name])}"
-            within = f"between {low} and {high} with {statistics.LEVEL} % confidence ({of})"
+            within = f"between {low} and {high} with {bootstrap.LEVEL} % confidence ({of})"
             sentences.append(f"Test {name}: {value}, {within if low != high else f'the same in {of}'}.")
         if constant := (self.noted.get("summary") or {}).get("baseline"):  # {} for data without one
             score = f"{constant['metric']} {_number(constant['value'])} on the validation split"
@@ -220,8 +220,8 @@ class Report:
             whose.setdefault(of, []).append(name)
         for of, names in whose.items():
             page.paragraph(
-                f"Low and high of {', '.join(names)}: the interval that holds {statistics.LEVEL} % of "
-                f"{statistics.RESAMPLES:,} bootstrap resamples of {_counted(of)}."
+                f"Low and high of {', '.join(names)}: the interval that holds {bootstrap.LEVEL} % of "
+                f"{bootstrap.RESAMPLES:,} bootstrap resamples of {_counted(of)}."
             )
             if of[0] < FEW:
                 page.warning(f"{_counted(of)} are few: the interval is a rough guide, and probably too narrow.")

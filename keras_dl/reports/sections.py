@@ -6,8 +6,9 @@ says of which split it is.
 
 import numpy as np
 
+from keras_dl import bootstrap
 from keras_dl.features.base import Feature
-from keras_dl.reports import charts, statistics
+from keras_dl.reports import charts
 
 
 class Section:
@@ -85,7 +86,7 @@ class Likelihood(Section):
         self.parts, self.step = parts, step
 
     def intervals(self, metrics, seed):
-        interval = statistics.of_ratio(self.sums, self.counts, seed)
+        interval = bootstrap.of_ratio(self.sums, self.counts, seed)
         if interval is None:
             return {}
         return {name: [float(f(end)) for end in interval] for name, f in self.RISING.items() if name in metrics}

@@ -4,7 +4,6 @@ import numpy as np
 
 from keras_dl import scores
 from keras_dl.features.sentences import Alignment
-from keras_dl.reports import statistics
 from keras_dl.reports.sections import Section
 
 FIRST, WORST = 8, 8  # sentences of the test split that are shown
@@ -31,10 +30,7 @@ class Translation(Section):
 
     def intervals(self, metrics, seed):
         names = [name for name in metrics if name in scores.SCORES]
-        known = scores.intervals(self.hypotheses, self.references, names, seed=seed)
-        if "exact_match" in known:  # a share, whose interval is not empty if all are alike
-            known["exact_match"] = [100 * end for end in statistics.of_share(self.exact, seed)]
-        return known
+        return scores.intervals(self.hypotheses, self.references, names, seed=seed)
 
     def resampled(self):
         return len(self.sources), "sentences"

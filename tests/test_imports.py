@@ -57,6 +57,8 @@ MAY_IMPORT = {
         "features",
         "figures",
         "histories",
+        "imports",
+        "markdown",
         "models",
         "pages",
         "records",

@@ -401,6 +401,24 @@ def test_a_kind_of_ones_own_is_in_the_report_and_on_tensorboard_by_its_class(tmp
     assert kinds == {"series": "images", "text": "text"}
 
 
+def test_tensorboard_shows_the_text_and_the_pictures_of_the_report(tmp_path):
+    rng = np.random.default_rng(0)
+    result, section = classified(rng.integers(0, 3, 40), rng.normal(size=(40, 3)), ("ant", HOSTILE, "![x](http://y)"))
+    report = a_report(tmp_path, [section], result["metrics"], history_of={"loss": [1.0, 0.5], "val_loss": [1.0, 0.7]})
+    _, _, files = written(report)
+    report.write()  # a second try replaces the first
+    paths = (report.run.tensorboard / "validation").iterdir()
+    events = [event for path in paths for _, event in summaries.whole_events(path) if event.summary.value]
+    assert {event.step for event in events} == {2}
+    values = [value for event in events for value in event.summary.value]
+    images = [value.tag for value in values if value.metadata.plugin_data.plugin_name == "images"]
+    alone = [f"report/{name.removesuffix('.png')}" for name in files if not name.startswith("test_mistake")]
+    assert sorted(images) == alone
+    [text] = [value.tensor.string_val[0].decode() for value in values if value.tag == "report/text"]
+    assert "Test accuracy&#58; " in text and "| accuracy | 0&#46;" in text and "## Test split" in text
+    assert "<script" not in text and "![" not in text and "ant" in text
+
+
 def test_translations_show_the_first_and_the_worst(tmp_path):
     references = [f"the sentence of number {k}" for k in range(20)]
     hypotheses = list(references)

@@ -6,11 +6,13 @@ import json
 import math
 import shutil
 
-from keras_dl import bootstrap, histories, models, records, runs, tables
+from keras_dl import bootstrap, histories, markdown, models, records, runs, summaries, tables
 from keras_dl.atomic import write_atomic
+from keras_dl.imports import tensorflow as tf
 from keras_dl.reports import charts, layers
 from keras_dl.reports.page import ReportPage
 
+TAGS = "report/"  # prefix of the tags on TensorBoard
 JSON, HTML, PICTURES = "report.json", "report.html", "report"  # in the run's folder
 FEW = 20  # examples, below which an interval comes with a warning
 LONG_TABLE = 12  # layers from which their table is folded
@@ -58,7 +60,7 @@ class Report:
         return [*self._figures(), *(s for section in self.sections for s in section.sentences()), self.which]
 
     def write(self, commands=()):
-        """Write report.json, report.html and the pictures into the run's folder; those of an earlier try are replaced.
+        """Write report.json, report.html, the pictures and TensorBoard's events; those of an earlier try are replaced.
 
         Args:
             commands: lines to paste, as commands.following returns them.
@@ -83,9 +85,21 @@ class Report:
             (folder / name).write_bytes(png)
         facts = _plain(self._facts(rows, list(page.files), list(commands)))
         write_atomic(self.run.path / JSON, json.dumps(facts, indent=2))
+        self._on_tensorboard(page)
         page.write(self.html)
         if not self.run.throwaway:
             self.run.say(f"report: {self.html}")
+
+    def _on_tensorboard(self, page):
+        """Write the page's texts and pictures for TensorBoard; thumbnails are left out, it has no room for captions."""
+        folder = self.run.tensorboard / "validation"
+        summaries.purge(folder, -1, TAGS)
+        with summaries.writing(folder, max(map(len, self.history.values()), default=0)):
+            tf.summary.text(TAGS + "text", "\n\n".join(page.blocks))
+            for name, caption in page.captions.items():
+                image = tf.io.decode_png(page.files[name], channels=3)[None]
+                tag = TAGS + name.removesuffix(".png")
+                tf.summary.image(tag, image, description=markdown.escaped(caption))
 
     def _facts(self, rows, pictures, commands):
         facts = {

@@ -7,7 +7,6 @@
 """
 
 import dataclasses
-import datetime
 import json
 import math
 import os
@@ -69,14 +68,14 @@ class PastRun:
     def started(self):
         """When the run was started, in seconds since 1970; if it does not say it, when config.json was written."""
         starts = self.config.get("started")
-        return datetime.datetime.fromisoformat(starts[0]).timestamp() if starts else self.written
+        return records.moment(starts[0]).timestamp() if starts else self.written
 
     @property
     def seconds(self):
         """Seconds from its start to its end, with the pauses before a resume; None if not finished or unknown."""
         if self.state != FINISHED or not {"started", "ended"} <= self.config.keys():
             return None
-        return datetime.datetime.fromisoformat(self.config["ended"]).timestamp() - self.started
+        return records.moment(self.config["ended"]).timestamp() - self.started
 
     @property
     def resumed(self):

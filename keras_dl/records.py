@@ -413,6 +413,11 @@ def check(value, schema, where):
     return value
 
 
+def moment(text):
+    """A text that was checked to be a Moment, as a datetime; datetime.fromisoformat does not read all of them."""
+    return msgspec.convert(text, Moment)
+
+
 def convert(value, kind, where):
     """`value`, a dict of JSON values, as an object of the dataclass `kind`; raises as `check` does."""
     try:

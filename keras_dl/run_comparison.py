@@ -1,9 +1,9 @@
 """`python -m keras_dl compare`: one page with the curves of several runs over one another, and what differs in them."""
 
-import datetime
 import itertools
 import math
 import string
+import time
 
 from keras_dl import arguments, figures, pages, past_runs, paths, resuming, tables
 from keras_dl.errors import UserError, printable
@@ -165,9 +165,11 @@ class Comparison:
             if len(groups) > 1:
                 apart = " | ".join(", ".join(labels) for labels in groups)
                 sentences.append(f"{what} cannot be compared between {apart}: their {split} data are not the same.")
-        open_runs = [label for label, run in zip(self.labels, self.runs, strict=True) if not run.metrics]
-        if open_runs:
-            sentences.append(f"Without test figures, since not finished: {', '.join(open_runs)}.")
+        without = {"since not finished": [], "though finished": []}
+        for label, run in zip(self.labels, self.runs, strict=True):
+            if not run.metrics:
+                without["though finished" if run.state == past_runs.FINISHED else "since not finished"].append(label)
+        sentences += [f"Without test figures, {why}: {', '.join(labels)}." for why, labels in without.items() if labels]
         return sentences
 
     def _groups(self, split):
@@ -283,7 +285,7 @@ def _epochs(run):
 
 
 def _date(run):
-    return datetime.datetime.fromtimestamp(run.started).strftime("%Y-%m-%d %H:%M")
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))  # of any year, also of a damaged file
 
 
 def _duration(run):

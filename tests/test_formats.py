@@ -185,6 +185,11 @@ def test_an_export_that_has_the_formats_is_not_written_again(tmp_path, quick):
     assert saved(tmp_path, model, ("onnx",)) == folder
 
 
+def test_a_name_that_is_not_utf_8_can_stand_in_an_onnx_file():
+    text = onnx_files.as_json({"trained_on": "folder \udcff é"})
+    assert json.loads(text) == {"trained_on": "folder \udcff é"} and "é".encode() in text.encode()
+
+
 # Resizing
 
 

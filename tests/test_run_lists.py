@@ -157,6 +157,22 @@ def test_trials_are_counted_where_a_search_was(capsys, tmp_path):
     assert rows(capsys, tmp_path)[0]["trials"] == "1/2"
 
 
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2020-01-01t00:00:00z"])
+def test_any_date_that_a_file_may_have_is_shown(capsys, tmp_path, start):
+    a_run(tmp_path, "net-set-1")
+    a_run(tmp_path, "net-set-2", config={"started": [start], "ended": start}, metrics={"loss": 0.5})
+    assert "net-set-2" in said(capsys, "runs", "--out", tmp_path)
+    assert "net-set-2" in said(capsys, "compare", "--root", tmp_path, "net-set-1", "net-set-2")
+
+
+def test_a_finished_run_without_test_figures_is_not_called_unfinished(capsys, tmp_path):
+    a_run(tmp_path, "net-set-1")
+    finished = a_run(tmp_path, "net-set-2")
+    (finished / "finished.json").write_text('{"metrics": {}}')
+    text = said(capsys, "compare", "--root", tmp_path, "net-set-1", "net-set-2")
+    assert "since not finished: A." in text and "though finished: B." in text
+
+
 @pytest.mark.parametrize(
     ("file", "text", "complaint"),
     [

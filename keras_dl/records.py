@@ -156,7 +156,7 @@ class Origin(TypedDict):
 
     path: str
     weights: Hash
-    sentence: NotRequired[str]
+    sentence: str
 
 
 class Monitor(TypedDict):

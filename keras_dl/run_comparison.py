@@ -11,11 +11,8 @@ from keras_dl.errors import UserError, printable
 PAGE = "comparison.html"
 SUFFIXES = (".html", ".htm")
 SPLITS = ("train", "validation", "test")
-# Ten colours that are told apart by readers with the common kinds of colour blindness, too (arXiv:2107.02270).
-COLOURS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
 MARKERS = ("", "o", "^", "s")  # of the first ten runs, the next ten, ...
+LONGEST = 60  # characters of a run's name in a legend
 LAST = "learning_rate"  # its curves come last
 WIDE = 100  # a curve whose largest value is that many times its smallest has a logarithmic axis
 
@@ -194,8 +191,8 @@ def written(comparison):
     _section(page, "Values that the search chose", comparison.searched())
     if curves := curves_of(comparison.runs):
         page.heading("Curves")
-        if len(comparison.runs) > len(COLOURS):
-            page.warning(f"There are {len(COLOURS)} colours: from the next run on they come again, with marks.")
+        if len(comparison.runs) > len(figures.COLOURS):
+            page.warning(f"There are {len(figures.COLOURS)} colours: from the next run on they come again, with marks.")
     for name, of_runs in curves.items():
         page.picture(figures.png(curve_figure(name, of_runs, comparison)), _caption(name, of_runs))
     _section(page, "Data", comparison.data(), nothing="Not known.")
@@ -228,25 +225,23 @@ def curve_figure(name, of_runs, comparison):
     """
     figure = figures.figure_of(9, 4 + 0.22 * math.ceil(len(of_runs) / 2))
     axes = figure.add_subplot(xlabel="epoch")
-    axes.set_title(printable(name), loc="left").set_parse_math(False)
+    axes.set_title(figures.plain(name), loc="left")
     lines = []
     for i, splits in of_runs.items():
-        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i // len(COLOURS) % len(MARKERS)]
+        colour, marker = figures.COLOURS[i % len(figures.COLOURS)], MARKERS[i // len(figures.COLOURS) % len(MARKERS)]
         for split, style in (("train", "--"), ("validation", "-")):
             if split in splits:
                 values = [value if math.isfinite(value) else math.nan for value in splits[split]]
                 alone = "o" if len(values) == 1 else marker  # a line through one point cannot be seen
                 epochs = range(1, len(values) + 1)
                 (line,) = axes.plot(epochs, values, style, color=colour, marker=alone, markersize=4, linewidth=1.6)
-        line.set_label(printable(f"{comparison.labels[i]}  {comparison.runs[i].name}"))
+        line.set_label(figures.plain(f"{comparison.labels[i]}  {comparison.runs[i].name}", LONGEST))
         lines.append(line)
     if _wide(of_runs):
         axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    legend = figure.legend(handles=lines, loc="outside lower left", ncols=2, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a run may be called $x$
+    figure.legend(handles=lines, loc="outside lower left", ncols=2, frameon=False)
     return figure
 
 

@@ -62,7 +62,7 @@ def metrics(card):
     """Texts such as "accuracy 0.924 [0.91, 0.94]", with the interval if the card has it."""
     for name, value in card.get("metrics", {}).items():
         interval = card.get("intervals", {}).get(name)
-        bounds = ", ".join(f"{bound:.3g}" for bound in interval or ())
+        bounds = ", ".join(f"{bound:.4g}" for bound in interval or ())
         number = f"{value:.4g}" if isinstance(value, float) else tables.short(value)
         yield f"{name} {number} [{bounds}]" if bounds else f"{name} {number}"
 

@@ -112,7 +112,7 @@ def test_a_file_says_what_it_is(folder, kind):
     assert about["outputs"].keys() == {"logits", "probabilities"}
     for mean in PREPROCESS.mean:
         assert f"{mean:g}" in about["inside"]
-    assert (about["licence"], about["not_for"]) == (card["licence"], card["not_for"]) == ("CC BY 4.0", card["not_for"])
+    assert about["licence"] == card["licence"] == "CC BY 4.0" and about["not_for"] == card["not_for"]
     assert about["trained_on"] == card["trained_on"] and about["metrics"] == {"accuracy": 0.5}
 
 

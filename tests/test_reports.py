@@ -263,11 +263,14 @@ def test_a_classifiers_report_has_everything(tmp_path):
     curves = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.7], "learning_rate": [0.1] * 3}
     chosen = {"sentence": "40 epochs for 5 pictures", "values": {"epochs": 40}}
     config = Config(epochs=40, seed=3, set=("units=4",), optimizer=settings.Optimizer("sgd"))
-    report = a_report(tmp_path, [section], result["metrics"], config, curves, summary=summary, chosen=chosen)
+    origin = {"path": "saved_models/other/1", "weights": "0" * 64, "sentence": "The head is new."}
+    noted = {"summary": summary, "chosen": chosen, "origin": origin}
+    report = a_report(tmp_path, [section], result["metrics"], config, curves, **noted)
     facts, page, files = written(report, "python -m keras_dl predict x")
     text = " ".join(page.texts)
     assert facts["asked"] == {"seed": 3, "set": ["units=4"], "optimizer": "sgd"}  # not what was left to be chosen
-    assert facts["chosen"] == chosen
+    assert facts["chosen"] == chosen and facts["origin"] == origin
+    assert "Started from the weights of saved_models/other/1. The head is new." in text
     assert facts["model"]["name"] == "linear" and "LeCun" in facts["model"]["source"]
     assert facts["history"] == curves and facts["weights"]["epoch"] == 2
     assert facts["metrics"] == result["metrics"] and set(facts["intervals"]) == {"loss", "accuracy"}

@@ -63,7 +63,7 @@ def one_against_rest(labels, probabilities):
             curves.append(None)
             continue
         false_rate, true_rate, _ = sklearn.metrics.roc_curve(true, score)
-        precision, recall, _ = sklearn.metrics.precision_recall_curve(true, score)
+        precision, recall, _ = sklearn.metrics.precision_recall_curve(true, score, drop_intermediate=True)
         curves.append({
             "roc": (false_rate, true_rate), "auc": float(sklearn.metrics.auc(false_rate, true_rate)),
             "precision_recall": (recall, precision),

@@ -46,8 +46,10 @@ class ReportPage(pages.Page):
         super().picture(png, caption)
         self.files[f"{name}.png"] = png
         self.captions[f"{name}.png"] = caption
+        self.blocks.append(markdown.escaped(f"Picture {name}: {caption}"))
 
     def gallery(self, pictures, name):
         """Small pictures beside each other, a list of (caption, png); files are <name>_1.png and so on."""
         super().gallery(pictures)
+        self.blocks.append(markdown.escaped("\n".join(caption for caption, _ in pictures)))
         self.files |= {f"{name}_{number}.png": png for number, (_, png) in enumerate(pictures, 1)}

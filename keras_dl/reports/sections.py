@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_dl import bootstrap
 from keras_dl.features.base import Feature
+from keras_dl.features.sentences import Alignment
 from keras_dl.reports import charts
 
 
@@ -66,6 +67,27 @@ class Samples(Section):
         for title, value in zip(self.titles, self.values, strict=True) if not pictures else ():
             page.sub_heading(title)
             page.text(self.feature.show(value))
+
+
+class Attention(Section):
+    """Where a model looks.
+
+    Args:
+        values: list of arguments of an alignment figure, as samples.attention_of returns them.
+        titles: what each of them is, and of which split.
+        sentence: what rows and columns are.
+    """
+
+    def __init__(self, values, titles, sentence):
+        self.values, self.titles, self.sentence = values, titles, sentence
+
+    def put(self, page):
+        if not self.values:
+            return
+        page.heading("Where it looks")
+        page.paragraph(f"{self.sentence} White is all weight.")
+        for number, (caption, png) in enumerate(Alignment().pictures(self.values, self.titles), 1):
+            page.picture(png, caption, f"attention_{number}")
 
 
 class Likelihood(Section):

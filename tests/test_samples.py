@@ -105,3 +105,11 @@ def test_where_a_language_model_looks_is_of_the_tokens_that_it_reads():
     np.testing.assert_array_equal(looks["weights"], wanted)
     assert samples.attention_within(network, tokens, "", 4) is None
     assert len(alignment_figure(**looks).axes) == 2
+
+
+@pytest.mark.parametrize(("rows", "columns", "heads"), [(30, 30, 4), (8, 12, 4), (20, 6, 2), (30, 30, 1)])
+def test_the_titles_of_attention_are_within_the_picture(rows, columns, heads):
+    titles = [f"layer 1 of 2, head {head}" for head in range(heads)]
+    figure = alignment_figure(np.ones((heads, rows, columns)), ["a"] * columns, ["b"] * rows, titles)
+    png(figure)
+    assert max(axes.title.get_window_extent().y1 for axes in figure.axes) < figure.bbox.height

@@ -134,6 +134,8 @@ def beyond(kind):
     """Values of another type and values out of range, made of what a kind says of itself."""
     if isinstance(kind, Optional):
         return [value for value in beyond(kind.kind) if value is not None]
+    if isinstance(kind, arguments.OrAuto):
+        return [*(value for value in beyond(kind.kind) if value is not None), f"{arguments.AUTO}x"]
     if isinstance(kind, Whole):
         return [kind.least - 1, kind.most + 1, kind.least + 0.5, None, True, str(kind.least), (kind.least,)]
     if isinstance(kind, Number):

@@ -219,7 +219,8 @@ def test_a_folder_of_ones_own_music(midi, tmp_path):
     assert [len(part) for part in lengths(splits)] == [8, 1, 1]
     assert sorted(sum(lengths(splits), [])) == [2 * (i + 1) for i in range(10)]
     assert splits.info.config() == {
-        "name": "tunes", "source": "folder tunes", "counts": {"train": 8, "validation": 1, "test": 1},
+        "name": "tunes", "source": "folder tunes", "licence": data.examples.OWN,
+        "counts": {"train": 8, "validation": 1, "test": 1},
         "features": {"roll": {"notes": 88, "lowest": 21}, "beats_per_minute": {}},
         "steps_per_beat": 2, "beats_per_minute": 60,
     }  # fmt: skip

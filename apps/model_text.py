@@ -33,6 +33,7 @@ TEST_STEPS = 1000  # steps per batch of the test text, which is one sequence
 GENERATE = ["--endpoint", "generate", "--set", "temperature=0.7"]
 BLOCK = 100  # tokens of the blocks of the test text that are resampled for intervals
 TEMPERATURES = (0.5, 1.0)  # of the samples that are shown
+LOOKING = 30  # tokens of the text whose attention is drawn
 GAP = 50  # tokens of each continuation for the exposure gap, and of the text before it
 
 
@@ -159,7 +160,7 @@ def main(argv=None):
     whole, test = dl.sequences.SequenceModel(model.network, batch_size=1), batches(splits.test, 1, TEST_STEPS)
     by_block = dl.objectives.NatsOfParts("categorical", test.steps() * -(-TEST_STEPS // BLOCK), BLOCK)
     whole.compile(loss=dl.objectives.SequenceLoss("categorical"), weighted_metrics=[by_block, *measures()[1:]])
-    metrics = dl.training.evaluate(whole, test, run)  # the test split is read here, once
+    metrics = dl.training.evaluate(whole, test)  # the test split is read here, once
     metrics.pop("loss")
     gap = dl.sequences.exposure_gap(model.network, splits.validation.features["tokens"], prime=GAP, steps=GAP)
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
@@ -170,6 +171,7 @@ def main(argv=None):
     written = {f"begins with {prime!r}, temperature {temperature}": sample(temperature) for temperature in TEMPERATURES}
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
     run.say(f"\n{sample(0.7)}\n")
+    looks = dl.samples.attention_within(model.network, tokens, sample(TEMPERATURES[0]), LOOKING) if attends else None
     given = words.as_input(prime)
     return dl.course.end(
         run,
@@ -181,6 +183,11 @@ def main(argv=None):
         sections=[
             dl.reports.Likelihood(*by_block.parts(), parts=f"blocks of {BLOCK} {tokens.level}s", step=tokens.level),
             dl.reports.Samples(Text(), written.values(), written),
+            dl.reports.Attention(
+                [looks] if looks else [],
+                [f"Attention in the beginning of the text of temperature {TEMPERATURES[0]}"],
+                f"Each row is a {tokens.level} that is read, each column one that it looks at, itself or earlier.",
+            ),
         ],
         endpoints=endpoints,
         arguments=arguments,

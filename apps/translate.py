@@ -188,7 +188,14 @@ def main(argv=None):
     model = dl.export.in_float32(model, run, compiled, best)
     endpoints, translate = of_model(model, example)
     # The test split is read here, once.
-    losses = dl.training.evaluate(model, batches(splits.test), run)
+    by_sentence = dl.objectives.NatsOfParts("categorical", len(splits.test))
+    scored = tf.keras.Model(model.input, model.output)  # the same weights; the export keeps its own metrics
+    scored.compile(
+        loss=dl.objectives.SequenceLoss("categorical"),
+        weighted_metrics=[by_sentence, dl.objectives.Perplexity()],
+        jit_compile=False,
+    )
+    losses = dl.training.evaluate(scored, batches(splits.test))
     hypotheses, references = translated(translate, splits.test.features)
     scores = dl.scores.of_translations(hypotheses, references)
     signature = scores.pop("signature")
@@ -204,7 +211,10 @@ def main(argv=None):
         model,
         splits,
         metrics=metrics,
-        sections=[dl.reports.Translation(sources, references, hypotheses, attention)],
+        sections=[
+            dl.reports.Translation(sources, references, hypotheses, attention),
+            dl.reports.Likelihood(*by_sentence.parts(), parts="sentences", step="sub-word"),
+        ],
         endpoints=endpoints,
         arguments=arguments,
         best=best,

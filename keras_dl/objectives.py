@@ -216,7 +216,8 @@ class NatsOfParts(NatsPerStep):
 
     def __init__(self, nll="categorical", parts=1, length=None, name=None, dtype=None):
         super().__init__(nll, name, dtype)
-        self.most, self.length = check("NatsOfParts: parts", Whole(1, 2**31 - 1), parts), length
+        self.most = check("NatsOfParts: parts", Whole(1, 2**31 - 1), parts)
+        self.length = None if length is None else check("NatsOfParts: length", Whole(1, 2**31 - 1), length)
         self.sums = self.add_variable((self.most, 2), "zeros", dtype="float64", name="sums")  # nats and steps
         self.next = self.add_variable((), "zeros", dtype="int32", name="next")
 

@@ -107,10 +107,19 @@ def escaped(text):
     return html.escape(printable(str(text), keep="\n\t"))
 
 
+def shown(value):
+    """A value as a table shows it: None is nothing, a float has six significant digits, a whole number commas."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _figure(png, caption):
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    alternative = html.escape(printable(caption), quote=True)
-    return f'<figure><img src="{source}" alt="{alternative}"><figcaption>{escaped(caption)}</figcaption></figure>'
+    text = escaped(caption)
+    return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
 
 def _is_number(value):
@@ -121,13 +130,5 @@ def _row(tag, values, numeric):
     cells = []
     for value, right in zip(values, numeric, strict=True):
         attribute = ' class="number"' if right else ""
-        cells.append(f"<{tag}{attribute}>{escaped(_shown(value))}</{tag}>")
+        cells.append(f"<{tag}{attribute}>{escaped(shown(value))}</{tag}>")
     return f"<tr>{''.join(cells)}</tr>"
-
-
-def _shown(value):
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value

@@ -6,10 +6,7 @@
 `run_lists` prints them, `run_comparison` compares them.
 """
 
-import csv
 import dataclasses
-import datetime
-import io
 import json
 import math
 import os
@@ -19,7 +16,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from keras_dl import arguments, lock, paths, records, runs, settings
+from keras_dl import arguments, histories, lock, paths, records, runs, settings
 from keras_dl.errors import UserError, printable
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
@@ -71,14 +68,14 @@ class PastRun:
     def started(self):
         """When the run was started, in seconds since 1970; if it does not say it, when config.json was written."""
         starts = self.config.get("started")
-        return datetime.datetime.fromisoformat(starts[0]).timestamp() if starts else self.written
+        return records.moment(starts[0]).timestamp() if starts else self.written
 
     @property
     def seconds(self):
         """Seconds from its start to its end, with the pauses before a resume; None if not finished or unknown."""
         if self.state != FINISHED or not {"started", "ended"} <= self.config.keys():
             return None
-        return datetime.datetime.fromisoformat(self.config["ended"]).timestamp() - self.started
+        return records.moment(self.config["ended"]).timestamp() - self.started
 
     @property
     def resumed(self):
@@ -116,14 +113,10 @@ class PastRun:
 
     @property
     def best_epoch(self):
-        """The epoch whose monitored number is best, counted from 1; the last if it has none; None without epochs."""
-        if not self.epochs:
-            return None
+        """The epoch, from 1, whose monitored number is best; the last if none is monitored; None without epochs."""
         monitor = self.config.get("monitor", MONITOR)
-        sign = {"min": 1, "max": -1}[monitor["mode"]]
-        values = [sign * value for value in self.history.get(monitor["name"], ())]
-        finite = [value for value in values if not math.isnan(value)]
-        return values.index(min(finite)) + 1 if finite else self.epochs
+        values = self.history.get(monitor["name"])
+        return histories.best(values, monitor["mode"]) if values else self.epochs or None
 
     @property
     def validation(self):
@@ -167,7 +160,7 @@ def read(folder):
         app=folder.absolute().parent.name,
         state=UNFINISHED if done is None and not lock.held(folder) else RUNNING if done is None else FINISHED,
         config=config,
-        history=_history(folder / "history.csv"),
+        history=histories.read(folder / "history.csv"),
         metrics={} if done is None else done["metrics"],
         trials=len(records.trials(journal)) if os.path.lexists(journal) else None,
         searched=records.drawn(records.best(best)["values"]) if os.path.lexists(best) else {},
@@ -304,23 +297,3 @@ def _folders(folder):
     except OSError:
         return []
     return [folder / name for name in names]
-
-
-def _history(path):
-    """{name: [float, one per epoch]} of a history.csv; {} if there is none."""
-    if not os.path.lexists(path):
-        return {}
-    if not path.is_file():
-        raise UserError(f"{path} is no file.")
-    try:
-        names, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True)
-        columns = list(zip(*rows, strict=True)) or [()] * len(names)
-        if len(columns) != len(names) or len(set(names)) < len(names) or names[0] != "epoch":
-            raise ValueError("its columns have no names, or the same")
-        if list(columns[0]) != [str(number) for number in range(1, len(rows) + 1)]:
-            raise ValueError("its epochs must be 1, 2, 3 ...")
-        return {name: [float(text) for text in column] for name, column in zip(names[1:], columns[1:], strict=True)}
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
-        raise UserError(f"{path} is damaged: {error}.") from error

@@ -81,10 +81,10 @@ class Parameters(TypedDict):
 
 
 class Chosen(TypedDict):
-    """What was chosen for the user, since the data ask for it."""
+    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
 
     sentence: str
-    values: NotRequired[dict[str, Any]]
+    values: dict[str, Any]
 
 
 class Card(TypedDict):
@@ -156,7 +156,7 @@ class Origin(TypedDict):
 
     path: str
     weights: Hash
-    sentence: NotRequired[str]
+    sentence: str
 
 
 class Monitor(TypedDict):
@@ -164,13 +164,6 @@ class Monitor(TypedDict):
 
     name: str
     mode: Literal["min", "max"]
-
-
-class Chosen(TypedDict):
-    """What own_data.fitted chose: {setting: value}, with the builder's arguments under "set", and a sentence on it."""
-
-    sentence: str
-    values: dict[str, Any]
 
 
 class Sizes(TypedDict, total=False):
@@ -418,6 +411,11 @@ def check(value, schema, where):
     except msgspec.ValidationError as error:
         raise UserError(f"{where} is damaged: {_said(str(error), value, schema)}.") from error
     return value
+
+
+def moment(text):
+    """A text that was checked to be a Moment, as a datetime; datetime.fromisoformat does not read all of them."""
+    return msgspec.convert(text, Moment)
 
 
 def convert(value, kind, where):

@@ -1,9 +1,9 @@
 """`python -m keras_dl compare`: one page with the curves of several runs over one another, and what differs in them."""
 
-import datetime
 import itertools
 import math
 import string
+import time
 
 from keras_dl import arguments, figures, pages, past_runs, paths, resuming, tables
 from keras_dl.errors import UserError, printable
@@ -11,11 +11,8 @@ from keras_dl.errors import UserError, printable
 PAGE = "comparison.html"
 SUFFIXES = (".html", ".htm")
 SPLITS = ("train", "validation", "test")
-# Ten colours that are told apart by readers with the common kinds of colour blindness, too (arXiv:2107.02270).
-COLOURS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
 MARKERS = ("", "o", "^", "s")  # of the first ten runs, the next ten, ...
+LONGEST = 60  # characters of a run's name in a legend
 LAST = "learning_rate"  # its curves come last
 WIDE = 100  # a curve whose largest value is that many times its smallest has a logarithmic axis
 
@@ -165,9 +162,11 @@ class Comparison:
             if len(groups) > 1:
                 apart = " | ".join(", ".join(labels) for labels in groups)
                 sentences.append(f"{what} cannot be compared between {apart}: their {split} data are not the same.")
-        open_runs = [label for label, run in zip(self.labels, self.runs, strict=True) if not run.metrics]
-        if open_runs:
-            sentences.append(f"Without test figures, since not finished: {', '.join(open_runs)}.")
+        without = {"since not finished": [], "though finished": []}
+        for label, run in zip(self.labels, self.runs, strict=True):
+            if not run.metrics:
+                without["though finished" if run.state == past_runs.FINISHED else "since not finished"].append(label)
+        sentences += [f"Without test figures, {why}: {', '.join(labels)}." for why, labels in without.items() if labels]
         return sentences
 
     def _groups(self, split):
@@ -192,8 +191,8 @@ def written(comparison):
     _section(page, "Values that the search chose", comparison.searched())
     if curves := curves_of(comparison.runs):
         page.heading("Curves")
-        if len(comparison.runs) > len(COLOURS):
-            page.warning(f"There are {len(COLOURS)} colours: from the next run on they come again, with marks.")
+        if len(comparison.runs) > len(figures.COLOURS):
+            page.warning(f"There are {len(figures.COLOURS)} colours: from the next run on they come again, with marks.")
     for name, of_runs in curves.items():
         page.picture(figures.png(curve_figure(name, of_runs, comparison)), _caption(name, of_runs))
     _section(page, "Data", comparison.data(), nothing="Not known.")
@@ -226,25 +225,23 @@ def curve_figure(name, of_runs, comparison):
     """
     figure = figures.figure_of(9, 4 + 0.22 * math.ceil(len(of_runs) / 2))
     axes = figure.add_subplot(xlabel="epoch")
-    axes.set_title(printable(name), loc="left").set_parse_math(False)
+    axes.set_title(figures.plain(name), loc="left")
     lines = []
     for i, splits in of_runs.items():
-        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i // len(COLOURS) % len(MARKERS)]
+        colour, marker = figures.COLOURS[i % len(figures.COLOURS)], MARKERS[i // len(figures.COLOURS) % len(MARKERS)]
         for split, style in (("train", "--"), ("validation", "-")):
             if split in splits:
                 values = [value if math.isfinite(value) else math.nan for value in splits[split]]
                 alone = "o" if len(values) == 1 else marker  # a line through one point cannot be seen
                 epochs = range(1, len(values) + 1)
                 (line,) = axes.plot(epochs, values, style, color=colour, marker=alone, markersize=4, linewidth=1.6)
-        line.set_label(printable(f"{comparison.labels[i]}  {comparison.runs[i].name}"))
+        line.set_label(figures.plain(f"{comparison.labels[i]}  {comparison.runs[i].name}", LONGEST))
         lines.append(line)
     if _wide(of_runs):
         axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    legend = figure.legend(handles=lines, loc="outside lower left", ncols=2, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a run may be called $x$
+    figure.legend(handles=lines, loc="outside lower left", ncols=2, frameon=False)
     return figure
 
 
@@ -283,7 +280,7 @@ def _epochs(run):
 
 
 def _date(run):
-    return datetime.datetime.fromtimestamp(run.started).strftime("%Y-%m-%d %H:%M")
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))  # of any year, also of a damaged file
 
 
 def _duration(run):

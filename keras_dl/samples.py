@@ -72,9 +72,33 @@ def attention_of(shown, subwords, source, target):
     tokens, (before, after, _) = subwords.sources([source]), subwords.targets([target])
     weights = shown({"source": tokens, "target": before}, training=False)["attention"][0].numpy()
     names = [[piece.decode() for piece in subwords.strings(ids[0]).numpy()] for ids in (tokens, after)]
-    titles = ["the decoder's attention"]
-    if weights.ndim == 4:  # (N, h, T, S)
-        layers, layer = len(weights), max(1, len(weights) - 1)
-        weights = weights[layer - 1]
-        titles = [f"layer {layer} of {layers}, head {head} of {len(weights)}" for head in range(1, 1 + len(weights))]
+    weights, titles = _heads(weights) if weights.ndim == 4 else (weights, ["the decoder's attention"])
     return {"weights": weights, "source": names[0], "target": names[1], "titles": titles}
+
+
+def attention_within(network, tokens, text, most):
+    """The attention of a language model in a text that it reads, as arguments of an alignment figure.
+
+    Args:
+        network: the models.TransformerLM.
+        tokens: the Tokens of the model's data.
+        text: a string.
+        most: number of tokens, at most, that are read; not more than the model's window.
+
+    Returns:
+        As attention_of, with the T tokens of the text as "source" and "target": each looks at itself and those before
+        it. None if the text is empty.
+    """
+    ids = tokens.encode([text]).to_tensor()[:, : min(most, network.max_length)]
+    if not ids.shape[1]:
+        return None
+    names = [tokens.vocabulary[index] for index in ids[0].numpy()]
+    weights, titles = _heads(network.with_attention()(ids, training=False)["attention"][0].numpy())
+    return {"weights": weights, "source": names, "target": names, "titles": titles}
+
+
+def _heads(weights):
+    """Of weights (N, h, T, S) those of the last layer but one (h, T, S), and a title for each head."""
+    layers, layer = len(weights), max(1, len(weights) - 1)
+    weights = weights[layer - 1]
+    return weights, [f"layer {layer} of {layers}, head {head} of {len(weights)}" for head in range(1, 1 + len(weights))]

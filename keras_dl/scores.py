@@ -5,11 +5,9 @@ import importlib.util
 
 import numpy as np
 
+from keras_dl import bootstrap
 from keras_dl.arguments import OneOf, Seed, Tuple, Whole, check, checked, shown
 from keras_dl.errors import UserError
-
-RESAMPLES = 1000  # of a bootstrap interval
-LEVEL = 95  # percent of the resampled scores within an interval
 
 
 def of_translations(hypotheses, references):
@@ -33,12 +31,11 @@ def of_translations(hypotheses, references):
     """
     hypotheses, references = _pairs("scores.of_translations", hypotheses, references)
     bleu, lowercase, chrf = (_metric(name, **options) for name, options in METRICS.values())
-    exact = np.mean([h == r for h, r in zip(hypotheses, references, strict=True)])
     return {
         "bleu": float(bleu.corpus_score(hypotheses, [references]).score),
         "bleu_lowercase": float(lowercase.corpus_score(hypotheses, [references]).score),
         "chrf": float(chrf.corpus_score(hypotheses, [references]).score),
-        "exact_match": 100 * float(exact),
+        "exact_match": 100 * float(_same(hypotheses, references).mean()),
         "signature": str(bleu.get_signature()),
     }
 
@@ -65,15 +62,15 @@ def intervals(hypotheses, references, names: Tuple(OneOf(*SCORES), 0), *, seed: 
         seed: of the resampling.
 
     Returns:
-        {name: [low, high]} of 95 % of RESAMPLES resampled scores.
+        {name: [low, high]} of 95 % of the resampled scores.
     """
     hypotheses, references = _pairs("scores.intervals", hypotheses, references)
     results = {}
     for name in names:
-        score = _exact(hypotheses, references) if name == "exact_match" else _corpus(name, hypotheses, references)
-        rng = np.random.default_rng(seed)
-        draws = [score(rng.integers(0, len(hypotheses), len(hypotheses))) for _ in range(RESAMPLES)]
-        results[name] = _percentiles(draws)
+        if name == "exact_match":
+            results[name] = [100 * end for end in bootstrap.of_share(_same(hypotheses, references), seed)]
+        else:
+            results[name] = bootstrap.interval(_corpus(name, hypotheses, references), len(hypotheses), seed)
     return results
 
 
@@ -107,11 +104,10 @@ def by_length(
     for low, high in _bins(lengths, bins):
         rows = np.flatnonzero((lengths >= low) & (lengths <= high))
         score = scorer([hypotheses[i] for i in rows], [references[i] for i in rows])
-        draws = [score(rng.integers(0, len(rows), len(rows))) for _ in range(RESAMPLES)]
         results.append({
             "low": int(low), "high": int(high), "count": len(rows),
             "score": score(np.arange(len(rows))),
-            "interval": _percentiles(draws),
+            "interval": bootstrap.interval(score, len(rows), rng),
         })  # fmt: skip
     return results
 
@@ -156,12 +152,13 @@ def _corpus(name, hypotheses, references):
     return lambda rows: float(metric._compute_score_from_stats(list(counts[rows].sum(0))).score)
 
 
-def _percentiles(draws):
-    return [float(x) for x in np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])]
+def _same(hypotheses, references):
+    """Whether each hypothesis is its reference: booleans (N,)."""
+    return np.array([h == r for h, r in zip(hypotheses, references, strict=True)])
 
 
 def _exact(hypotheses, references):
-    same = np.array([h == r for h, r in zip(hypotheses, references, strict=True)], float)
+    same = _same(hypotheses, references)
     return lambda rows: 100 * float(same[rows].mean())
 
 

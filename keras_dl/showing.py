@@ -2,7 +2,7 @@
 
 import json
 
-from keras_dl import cards, facts, tables, verification
+from keras_dl import card_sentences, cards, tables, verification
 from keras_dl.errors import printable
 
 ELSEWHERE = {  # fields that the first table, the endpoints and the calls show
@@ -42,7 +42,7 @@ def summary(card):
     parameters = card.get("parameters", {}).get("trainable")
     origin = [card.get("app"), card.get("created", "")[:10], f"{parameters:,} parameters" if parameters else ""]
     texts = {
-        "trained on": [card.get("trained_on") or facts.trained_on(_data(card))],
+        "trained on": [card.get("trained_on") or card_sentences.trained_on(_data(card))],
         "test": metrics(card),
         "report": card.get("report", ()),
         "not for": card.get("not_for", ()),
@@ -62,7 +62,7 @@ def metrics(card):
     """Texts such as "accuracy 0.924 [0.91, 0.94]", with the interval if the card has it."""
     for name, value in card.get("metrics", {}).items():
         interval = card.get("intervals", {}).get(name)
-        bounds = ", ".join(f"{bound:.3g}" for bound in interval or ())
+        bounds = ", ".join(f"{bound:.4g}" for bound in interval or ())
         number = f"{value:.4g}" if isinstance(value, float) else tables.short(value)
         yield f"{name} {number} [{bounds}]" if bounds else f"{name} {number}"
 
@@ -83,7 +83,7 @@ def of_endpoint(endpoint):
 
 
 def _data(card):
-    """The card's description of the data, without fields of other types than facts.trained_on reads."""
+    """The card's description of the data, without fields of other types than card_sentences.trained_on reads."""
     data = card.get("data") or {}
     counts = data.get("counts")
     numbers = isinstance(counts, dict) and all(isinstance(count, int) for count in counts.values())

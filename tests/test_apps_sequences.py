@@ -192,3 +192,4 @@ def test_a_transformer_models_text(tmp_path, one_process_answers):
     flags = ["--smoke", "--out", str(tmp_path), "--model", "transformer_lm", "--trials", "0", "--epochs", "1"]
     metrics = main_of(ROOT / "apps" / "model_text.py")([*flags, "--sequence-length", "16"])
     assert_something_is_known(metrics, tmp_path)
+    assert list(tmp_path.glob("runs/model_text/*/report/attention_1.png"))

@@ -112,7 +112,7 @@ def test_a_file_says_what_it_is(folder, kind):
     assert about["outputs"].keys() == {"logits", "probabilities"}
     for mean in PREPROCESS.mean:
         assert f"{mean:g}" in about["inside"]
-    assert (about["licence"], about["not_for"]) == (card["licence"], card["not_for"]) == ("CC BY 4.0", card["not_for"])
+    assert about["licence"] == card["licence"] == "CC BY 4.0" and about["not_for"] == card["not_for"]
     assert about["trained_on"] == card["trained_on"] and about["metrics"] == {"accuracy": 0.5}
 
 
@@ -183,6 +183,11 @@ def test_an_export_that_has_the_formats_is_not_written_again(tmp_path, quick):
     assert cards.read(folder)["formats"] == ["litert", "onnx"]
     assert saved(tmp_path, model, ()) == folder  # has more than was asked for
     assert saved(tmp_path, model, ("onnx",)) == folder
+
+
+def test_a_name_that_is_not_utf_8_can_stand_in_an_onnx_file():
+    text = onnx_files.as_json({"trained_on": "folder \udcff é"})
+    assert json.loads(text) == {"trained_on": "folder \udcff é"} and "é".encode() in text.encode()
 
 
 # Resizing

@@ -260,3 +260,14 @@ def test_it_trains_on_its_own_draws_and_carries_its_window(batch_size):
             losses.append(np.dot(values, parts))
             model.reset_metrics()
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_token_looks_at_itself_and_those_before_it(variant):
+    model, tokens = model_of(variant), texts(5)
+    shown = model.with_attention()(tokens, training=False)
+    weights = shown["attention"].numpy()
+    assert weights.shape == (ROWS, SIZES["num_layers"], SIZES["num_heads"], 5, 5)
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+    assert not np.triu(weights, 1).any() and np.tril(weights).min() >= 0 and (weights[..., -1, 0] > 0).all()
+    np.testing.assert_allclose(shown["logits"], whole(model)(tokens), atol=1e-5)

@@ -18,12 +18,12 @@ import tensorflow as tf
 from test_pages import HOSTILE, Reader
 from test_tensorboard import CHROMIUM, browser
 
-from keras_dl import data, models, objectives, pages, reports, runs, scores, settings, summaries
+from keras_dl import bootstrap, data, histories, models, objectives, pages, reports, runs, scores, settings, summaries
 from keras_dl.features import Feature
 from keras_dl.features.image import Image, Preprocess
 from keras_dl.features.piano_roll import Roll
 from keras_dl.figures import figure_of, png
-from keras_dl.reports import history, layers, statistics
+from keras_dl.reports import layers, statistics
 
 ROOT = Path(__file__).resolve().parent.parent
 PREPROCESS = Preprocess((4, 4, 1), (0.0,), (255.0,), 0.0)
@@ -33,7 +33,7 @@ PREPROCESS = Preprocess((4, 4, 1), (0.0,), (255.0,), 0.0)
 
 @pytest.mark.parametrize(("right", "count"), [(340, 400), (30, 60), (5, 200)])
 def test_the_interval_of_an_accuracy_is_nearly_the_binomials(right, count):
-    interval = statistics.of_share(np.arange(count) < right, seed=0)
+    interval = bootstrap.of_share(np.arange(count) < right, seed=0)
     exact = scipy.stats.binomtest(right, count).proportion_ci(0.95)
     width = exact.high - exact.low
     np.testing.assert_allclose(interval, exact, atol=0.15 * width)
@@ -41,30 +41,30 @@ def test_the_interval_of_an_accuracy_is_nearly_the_binomials(right, count):
 
 @pytest.mark.parametrize("right", [0, 7])
 def test_where_every_resample_is_the_same_the_interval_is_the_binomials(right):
-    interval = statistics.of_share(np.arange(7) < right, seed=0)
+    interval = bootstrap.of_share(np.arange(7) < right, seed=0)
     np.testing.assert_allclose(interval, scipy.stats.binomtest(right, 7).proportion_ci(0.95))
 
 
 def test_an_interval_depends_on_the_seed_alone_and_narrows_with_the_root_of_the_count():
-    values = np.random.default_rng(0).normal(size=(1600, 2)) * [1, 10]
-    many, few = statistics.of_means(values, 3), statistics.of_means(values[:100], 3)
-    assert many == statistics.of_means(values, 3) != statistics.of_means(values, 4)
-    assert np.diff(few)[0] / np.diff(many)[0] == pytest.approx(4, rel=0.25)
-    np.testing.assert_allclose(np.diff(many)[:, 0], 2 * 1.96 * np.array([1, 10]) / 40, rtol=0.1)
+    values = 10 * np.random.default_rng(0).normal(size=1600)
+    many, few = bootstrap.of_mean(values, 3), bootstrap.of_mean(values[:100], 3)
+    assert many == bootstrap.of_mean(values, 3) != bootstrap.of_mean(values, 4)
+    assert np.diff(few) / np.diff(many) == pytest.approx(4, rel=0.25)
+    np.testing.assert_allclose(np.diff(many), 2 * 1.96 * 10 / 40, rtol=0.1)
 
 
 def test_parts_count_by_their_steps():
     """Of two parts, one of 99 steps, the ratio of sums stays far from the mean of ratios."""
     sums, counts = np.array([99.0, 5.0] * 20), np.array([99.0, 1.0] * 20)
-    low, high = statistics.of_ratio(sums, counts, 0)
+    low, high = bootstrap.of_ratio(sums, counts, 0)
     assert low < 104 / 100 < high < 1.2  # the mean of the ratios is 3
-    np.testing.assert_allclose(statistics.of_ratio(3 * sums, counts, 0), [3 * low, 3 * high])
+    np.testing.assert_allclose(bootstrap.of_ratio(3 * sums, counts, 0), [3 * low, 3 * high])
 
 
 def test_nothing_has_no_interval_and_one_example_an_honest_one():
-    assert statistics.of_share(np.zeros(0, bool), 0) is None and statistics.of_ratio([], [], 0) is None
-    np.testing.assert_allclose(statistics.of_share([True], 0), [0.025, 1])
-    assert statistics.of_means([[2.0], [np.nan]], 0) == [None]
+    assert bootstrap.of_share(np.zeros(0, bool), 0) is None and bootstrap.of_ratio([], [], 0) is None
+    np.testing.assert_allclose(bootstrap.of_share([True], 0), [0.025, 1])
+    assert bootstrap.of_mean([2.0, np.nan], 0) is None and bootstrap.of_mean([], 0) is None
 
 
 def test_the_interval_of_bleu_holds_it_and_is_that_of_its_sentences():
@@ -154,14 +154,14 @@ def test_the_sums_of_parts_are_those_of_the_steps_whatever_the_batches(compiled)
 
 def test_the_kept_epoch_is_that_of_training():
     values = {"val_loss": [3.0, float("nan"), 1.0, 1.0, 2.0]}
-    assert history.kept(values, "val_loss", "min", "best", 0)[0] == 3
-    assert history.kept(values, "val_loss", "max", "best", 0)[0] == 1
-    number, sentence = history.kept(values, "val_loss", "min", "last", 0)
+    assert histories.kept(values, "val_loss", "min", "best", 0)[0] == 3
+    assert histories.kept(values, "val_loss", "max", "best", 0)[0] == 1
+    number, sentence = histories.kept(values, "val_loss", "min", "last", 0)
     assert number == 5 and "last epoch, 5" in sentence and "validation split was epoch 3" in sentence
-    number, sentence = history.kept(values, "val_loss", "min", "last", 2)
+    number, sentence = histories.kept(values, "val_loss", "min", "last", 2)
     assert number is None and "mean" in sentence and "last 2 of 5" in sentence
-    assert history.best([float("nan")] * 2) == 1
-    assert history.kept({}, "val_loss", "min", "best", 0)[0] is None
+    assert histories.best([float("nan")] * 2) == 1
+    assert histories.kept({}, "val_loss", "min", "best", 0)[0] is None
 
 
 # The layers
@@ -263,11 +263,14 @@ def test_a_classifiers_report_has_everything(tmp_path):
     curves = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.7], "learning_rate": [0.1] * 3}
     chosen = {"sentence": "40 epochs for 5 pictures", "values": {"epochs": 40}}
     config = Config(epochs=40, seed=3, set=("units=4",), optimizer=settings.Optimizer("sgd"))
-    report = a_report(tmp_path, [section], result["metrics"], config, curves, summary=summary, chosen=chosen)
+    origin = {"path": "saved_models/other/1", "weights": "0" * 64, "sentence": "The head is new."}
+    noted = {"summary": summary, "chosen": chosen, "origin": origin}
+    report = a_report(tmp_path, [section], result["metrics"], config, curves, **noted)
     facts, page, files = written(report, "python -m keras_dl predict x")
     text = " ".join(page.texts)
     assert facts["asked"] == {"seed": 3, "set": ["units=4"], "optimizer": "sgd"}  # not what was left to be chosen
-    assert facts["chosen"] == chosen
+    assert facts["chosen"] == chosen and facts["origin"] == origin
+    assert "Started from the weights of saved_models/other/1. The head is new." in text
     assert facts["model"]["name"] == "linear" and "LeCun" in facts["model"]["source"]
     assert facts["history"] == curves and facts["weights"]["epoch"] == 2
     assert facts["metrics"] == result["metrics"] and set(facts["intervals"]) == {"loss", "accuracy"}
@@ -401,6 +404,24 @@ def test_a_kind_of_ones_own_is_in_the_report_and_on_tensorboard_by_its_class(tmp
     assert kinds == {"series": "images", "text": "text"}
 
 
+def test_tensorboard_shows_the_text_and_the_pictures_of_the_report(tmp_path):
+    rng = np.random.default_rng(0)
+    result, section = classified(rng.integers(0, 3, 40), rng.normal(size=(40, 3)), ("ant", HOSTILE, "![x](http://y)"))
+    report = a_report(tmp_path, [section], result["metrics"], history_of={"loss": [1.0, 0.5], "val_loss": [1.0, 0.7]})
+    _, _, files = written(report)
+    report.write()  # a second try replaces the first
+    paths = (report.run.tensorboard / "validation").iterdir()
+    events = [event for path in paths for _, event in summaries.whole_events(path) if event.summary.value]
+    assert {event.step for event in events} == {2}
+    values = [value for event in events for value in event.summary.value]
+    images = [value.tag for value in values if value.metadata.plugin_data.plugin_name == "images"]
+    alone = [f"report/{name.removesuffix('.png')}" for name in files if not name.startswith("test_mistake")]
+    assert sorted(images) == alone
+    [text] = [value.tensor.string_val[0].decode() for value in values if value.tag == "report/text"]
+    assert "Test accuracy&#58; " in text and "| accuracy | 0&#46;" in text and "## Test split" in text
+    assert "<script" not in text and "![" not in text and "ant" in text
+
+
 def test_translations_show_the_first_and_the_worst(tmp_path):
     references = [f"the sentence of number {k}" for k in range(20)]
     hypotheses = list(references)
@@ -478,6 +499,7 @@ def test_a_resumed_run_has_the_report_of_an_unbroken_one(tmp_path, monkeypatch, 
     assert said["report"][0].startswith("Test accuracy: ")
 
 
+NO_INTERVAL = {"accuracy"}  # of the next token
 APPS = {"model_music": "units=(16,)", "model_text": "units=(32,)", "translate": "num_layers=1"}
 
 
@@ -492,7 +514,8 @@ def test_every_app_writes_a_report(app, tmp_path, one_process_answers):
     for name, (low, high) in facts["intervals"].items():
         assert low <= facts["metrics"][name] <= high, name
     first = {"model_music": "nats", "model_text": "nats", "translate": "bleu"}[app]
-    assert first in facts["intervals"] and "curves.png" in pictures and "model.png" in pictures
+    assert list(facts["intervals"])[0] == first and facts["intervals"].keys() == facts["metrics"].keys() - NO_INTERVAL
+    assert "curves.png" in pictures and "model.png" in pictures
     assert ("attention_1.png" in pictures) == (app == "translate")
 
 

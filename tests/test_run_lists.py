@@ -12,7 +12,7 @@ import pytest
 from test_main import light, mistake, said
 from test_pages import Reader
 
-from keras_dl import lock, machine, past_runs, run_comparison, run_lists, runs, settings
+from keras_dl import figures, lock, machine, past_runs, run_comparison, run_lists, runs, settings
 
 DATA = {
     **{split: {"examples": 100, "digest": split} for split in ("train", "validation", "test")},
@@ -155,6 +155,22 @@ def test_trials_are_counted_where_a_search_was(capsys, tmp_path):
     assert rows(capsys, tmp_path)[0]["trials"] == "1"
     (folder / "history.csv").unlink()
     assert rows(capsys, tmp_path)[0]["trials"] == "1/2"
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2020-01-01t00:00:00z"])
+def test_any_date_that_a_file_may_have_is_shown(capsys, tmp_path, start):
+    a_run(tmp_path, "net-set-1")
+    a_run(tmp_path, "net-set-2", config={"started": [start], "ended": start}, metrics={"loss": 0.5})
+    assert "net-set-2" in said(capsys, "runs", "--out", tmp_path)
+    assert "net-set-2" in said(capsys, "compare", "--root", tmp_path, "net-set-1", "net-set-2")
+
+
+def test_a_finished_run_without_test_figures_is_not_called_unfinished(capsys, tmp_path):
+    a_run(tmp_path, "net-set-1")
+    finished = a_run(tmp_path, "net-set-2")
+    (finished / "finished.json").write_text('{"metrics": {}}')
+    text = said(capsys, "compare", "--root", tmp_path, "net-set-1", "net-set-2")
+    assert "since not finished: A." in text and "though finished: B." in text
 
 
 @pytest.mark.parametrize(
@@ -344,7 +360,7 @@ def test_curves_are_those_of_each_run(tmp_path):
     (axes,) = run_comparison.curve_figure("nats", curves["nats"], comparison).axes
     train, validation = axes.lines
     assert (train.get_linestyle(), validation.get_linestyle()) == ("--", "-")
-    assert train.get_color() == validation.get_color() == run_comparison.COLOURS[1]
+    assert train.get_color() == validation.get_color() == figures.COLOURS[1]
     assert list(train.get_ydata()) == [3.0, 2.0] and list(train.get_xdata()) == [1, 2]
     assert validation.get_ydata()[1] == 2.5 and validation.get_ydata()[0] != validation.get_ydata()[0]
     assert axes.get_yscale() == "linear"
@@ -412,7 +428,8 @@ def test_what_a_run_is_called_stays_text(capsys, tmp_path):
     comparison = run_comparison.Comparison(past_runs.find(names, tmp_path))
     ((name, of_runs),) = run_comparison.curves_of(comparison.runs).items()
     figure = run_comparison.curve_figure(name, of_runs, comparison)
-    assert [text.get_text().partition("  ")[2] for text in figure.legends[0].get_texts()][1:] == names[1:]
+    drawn = [text.get_text().replace(r"\$", "$").partition("  ")[2] for text in figure.legends[0].get_texts()]
+    assert drawn[1:] == names[1:]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from keras_dl import models, runs, samples
 from keras_dl.features.piano_roll import piano_roll_figure
 from keras_dl.features.sentences import alignment_figure
 from keras_dl.features.subwords import WORD, Subwords
+from keras_dl.features.tokens import Tokens
 from keras_dl.figures import png
 
 TAG = "samples/made"
@@ -92,3 +93,23 @@ def test_where_a_model_looks_is_of_the_sentence_s_own_tokens(build):
     axes = alignment_figure(**found).axes
     assert [label.get_text() for label in axes[0].get_yticklabels()] == found["target"]
     assert len(axes) == len(heads) and axes[0].get_ylim()[0] > axes[0].get_ylim()[1]
+
+
+def test_where_a_language_model_looks_is_of_the_tokens_that_it_reads():
+    tokens = Tokens("character", ("\ufffd", *"abc\n"))
+    network = models.build_transformer_lm(num_classes=5, num_layers=3, hidden_dim=8, intermediate_dim=8, num_heads=2)
+    looks = samples.attention_within(network, tokens, "abx\nc", 4)
+    assert looks["source"] == looks["target"] == ["a", "b", "\ufffd", "\n"]
+    assert looks["titles"] == ["layer 2 of 3, head 1 of 2", "layer 2 of 3, head 2 of 2"]
+    wanted = network.with_attention()(tokens.encode(["abx\n"]).to_tensor())["attention"][0, 1]
+    np.testing.assert_array_equal(looks["weights"], wanted)
+    assert samples.attention_within(network, tokens, "", 4) is None
+    assert len(alignment_figure(**looks).axes) == 2
+
+
+@pytest.mark.parametrize(("rows", "columns", "heads"), [(30, 30, 4), (8, 12, 4), (20, 6, 2), (30, 30, 1)])
+def test_the_titles_of_attention_are_within_the_picture(rows, columns, heads):
+    titles = [f"layer 1 of 2, head {head}" for head in range(heads)]
+    figure = alignment_figure(np.ones((heads, rows, columns)), ["a"] * columns, ["b"] * rows, titles)
+    png(figure)
+    assert max(axes.title.get_window_extent().y1 for axes in figure.axes) < figure.bbox.height

@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from keras_dl import errors, scores
+from keras_dl import bootstrap, errors, scores
 
 sacrebleu = pytest.importorskip("sacrebleu", reason="extra [translation] is not installed")
 
@@ -96,7 +96,7 @@ def test_where_there_are_fewer_lengths_than_bins_each_has_its_own(lengths, wante
 @pytest.mark.parametrize("seed", range(4))
 def test_there_are_as_many_bins_as_asked_for_and_as_even_as_lengths_allow(bins, seed, monkeypatch):
     """However the lengths lie: a bin's share is missed by at most the sentences of the two lengths at its ends."""
-    monkeypatch.setattr(scores, "RESAMPLES", 2)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 2)
     rng = np.random.default_rng(seed)
     lengths = rng.geometric(0.2, 80) if seed % 2 else rng.integers(1, 9, 80)  # one of them skewed
     hypotheses, references, _ = translations(80)
@@ -111,7 +111,7 @@ def test_there_are_as_many_bins_as_asked_for_and_as_even_as_lengths_allow(bins, 
 
 def test_an_interval_is_of_sacrebleus_scores_of_the_resamples(monkeypatch):
     """Koehn 2004: as many sentences, drawn with replacement; the middle 95 % of their scores."""
-    monkeypatch.setattr(scores, "RESAMPLES", 40)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
     hypotheses, references, _ = translations(15)
     (row,) = scores.by_length(hypotheses, references, np.arange(15), bins=1, seed=4)
     rng, drawn = np.random.default_rng(4), []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, cards, commands, facts, fresh_process, paths, records, summaries, verification
+from keras_dl import atomic, card_sentences, cards, commands, fresh_process, paths, records, summaries, verification
 from keras_dl import formats as other_formats
 from keras_dl.errors import UserError
 from keras_dl.export.comparing import compare
@@ -18,7 +18,6 @@ from keras_dl.export.writing import write_saved_model, write_warmup, writing
 
 EXAMPLES = 8  # examples that are compared, at most
 ASIDE = ".saving-"
-NOTED = ("chosen",)  # fields of a run's config.json that the card has too
 
 
 def save(model, run, *, endpoints, metrics, card=None, formats=()):
@@ -45,8 +44,8 @@ def save(model, run, *, endpoints, metrics, card=None, formats=()):
     if next(iter(endpoints)) != "serving_default":
         raise ValueError(f"export.save: the first endpoint must be serving_default; got {', '.join(endpoints)}.")
     identity = {"run": _run_name(run), "weights": _digest(model.weights), "formats": formats}
-    card = _noted(run) | (card or {})
-    about = facts.of(endpoints, card.get("data") or {})
+    card = card or {}
+    about = card_sentences.of(endpoints, card.get("data") or {})
     base = run.root / "saved_models" / run.name
     with writing(base):
         base.mkdir(parents=True, exist_ok=True)
@@ -114,13 +113,6 @@ def _existing_export(base, identity):
                 verification.check_files(folder, card["files"])
                 return folder
     return None
-
-
-def _noted(run):
-    """What the run noted in its config.json and the card has too."""
-    config = run.path / "config.json"
-    noted = records.read(config, records.Config) if config.is_file() else {}
-    return {name: noted[name] for name in NOTED if name in noted}
 
 
 def _for_files(run, about, metrics):

@@ -29,7 +29,7 @@ class TokenIds(Feature):
     def example(self):
         rows = self.tokens.encode(list(self.texts)).to_list()
         steps = max(1, min(map(len, rows)))
-        return np.array([[self.begin, *row, *[self.begin] * steps][:steps] for row in rows], np.int32)
+        return np.array([[self.begin, *row][:steps] for row in rows], np.int32)
 
     def in_numpy(self, name):
         words = f'text.replace("\\n", " {EOS} ").split()'

@@ -127,6 +127,7 @@ def alignment_figure(weights, source, target, titles=()):
     rows = -(-len(weights) // columns)
     # Inches for names and title, and for each token: names are legible also where TensorBoard shows it at 330 pixels.
     figure = figure_of(columns * max(3.4, 1.1 + CELL * len(source)), rows * max(2.2, 1.4 + CELL * len(target)))
+    figure.get_layout_engine().set(h_pad=0.1)  # inches; with less, titles above many squares are cut off
     sources, targets = list(map(plain, source)), list(map(plain, target))
     for number, matrix in enumerate(weights, 1):
         axes = figure.add_subplot(rows, columns, number)

@@ -29,9 +29,13 @@ def write(portable, model, about, path):
     )
     with quiet():
         proto, _ = tf2onnx.convert.from_function(function, portable.specs(), opset=OPSET)
-    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in about.items()}
-    onnx.helper.set_model_props(proto, texts)
+    onnx.helper.set_model_props(proto, {name: as_json(value) for name, value in about.items()})
     onnx.save(proto, str(path))
+
+
+def as_json(value):
+    """A value as JSON that can be encoded in UTF-8, which not every name of a file can."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def metadata(path):

@@ -262,6 +262,18 @@ class TransformerLM(keras.Model):
         x = self.get_layer("embedding")(x, reverse=True) if self.tied else self.get_layer("output")(x)
         return tf.cast(x, tf.float32)
 
+    def with_attention(self):
+        """A model with the same layers and weights that also returns the attention weights.
+
+        Returns:
+            A model "tokens" (B, T) -> {"logits", "attention": (B, N, h, T, T) float32, from each token to itself and
+            those before it, in the N layers and h heads}.
+        """
+        attending = [self.get_layer(f"decoder{n}_attention") for n in range(1, self.num_layers + 1)]
+        weights = keras.ops.stack([layer.output[1] for layer in attending], 1)
+        outputs = {"logits": self.output, "attention": keras.ops.cast(weights, "float32")}
+        return keras.Model(self.input, outputs, name=self.name)
+
     def get_config(self):
         return super().get_config() | {
             "num_layers": self.num_layers, "norm_first": self.norm_first, "tied": self.tied,

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from keras_dl.figures import figure_of, plain, png
+from keras_dl.figures import COLOURS, figure_of, plain, png
 
 TRAIN, VALIDATION, GREY = "#2a6fbb", "#d9782d", "#8b95a3"
 PER_ROW = 2  # panels of the curves beside each other
 MARKED = 40  # epochs, at most, each of which is a dot
-COLOURS = ("#2a6fbb", "#d9782d", "#3c9a55", "#b8403f", "#7b57a8", "#8a6148", "#d673b0", "#6f7782", "#a8a32a", "#2aa6b5")
 
 
 def curves(history, kept):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_dl import summaries
+from keras_dl import bootstrap, summaries
 from keras_dl.figures import png
 from keras_dl.reports import charts, statistics
 from keras_dl.reports.sections import Section
@@ -36,8 +36,7 @@ class Classification(Section):
             self.bins = statistics.reliability(np.minimum(probabilities.max(1), 1.0), self.right)
 
     def intervals(self, metrics, seed):
-        known = {"accuracy": statistics.of_share(self.right, seed)}
-        known |= {"loss": statistics.of_means(self.nats[:, None], seed)[0]}
+        known = {"accuracy": bootstrap.of_share(self.right, seed), "loss": bootstrap.of_mean(self.nats, seed)}
         return {name: ends for name, ends in known.items() if name in metrics and ends is not None}
 
     def resampled(self):

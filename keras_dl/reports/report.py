@@ -6,11 +6,13 @@ import json
 import math
 import shutil
 
-from keras_dl import models, records, runs, tables
+from keras_dl import bootstrap, histories, markdown, models, records, runs, summaries, tables
 from keras_dl.atomic import write_atomic
-from keras_dl.reports import charts, history, layers, statistics
+from keras_dl.imports import tensorflow as tf
+from keras_dl.reports import charts, layers
 from keras_dl.reports.page import ReportPage
 
+TAGS = "report/"  # prefix of the tags on TensorBoard
 JSON, HTML, PICTURES = "report.json", "report.html", "report"  # in the run's folder
 FEW = 20  # examples, below which an interval comes with a warning
 LONG_TABLE = 12  # layers from which their table is folded
@@ -46,8 +48,8 @@ class Report:
             known = {name: ends for name, ends in known.items() if all(map(math.isfinite, ends))}
             self.intervals |= known
             self.resampled |= dict.fromkeys(known, section.resampled())
-        self.history = history.read(run.path / "history.csv")
-        self.kept, self.which = history.kept(self.history, monitor, mode, config.keep, config.average_last)
+        self.history = histories.read(run.path / "history.csv")
+        self.kept, self.which = histories.kept(self.history, monitor, mode, config.keep, config.average_last)
 
     def for_card(self):
         """{"intervals": {metric: [low, high]}, "report": a few sentences} for an export's card."""
@@ -58,7 +60,7 @@ class Report:
         return [*self._figures(), *(s for section in self.sections for s in section.sentences()), self.which]
 
     def write(self, commands=()):
-        """Write report.json, report.html and the pictures into the run's folder; those of an earlier try are replaced.
+        """Write report.json, report.html, the pictures and TensorBoard's events; those of an earlier try are replaced.
 
         Args:
             commands: lines to paste, as commands.following returns them.
@@ -83,9 +85,21 @@ class Report:
             (folder / name).write_bytes(png)
         facts = _plain(self._facts(rows, list(page.files), list(commands)))
         write_atomic(self.run.path / JSON, json.dumps(facts, indent=2))
+        self._on_tensorboard(page)
         page.write(self.html)
         if not self.run.throwaway:
             self.run.say(f"report: {self.html}")
+
+    def _on_tensorboard(self, page):
+        """Write the page's texts and pictures for TensorBoard; thumbnails are left out, it has no room for captions."""
+        folder = self.run.tensorboard / "validation"
+        summaries.purge(folder, -1, TAGS)
+        with summaries.writing(folder, max(map(len, self.history.values()), default=0)):
+            tf.summary.text(TAGS + "text", "\n\n".join(page.blocks))
+            for name, caption in page.captions.items():
+                image = tf.io.decode_png(page.files[name], channels=3)[None]
+                tag = TAGS + name.removesuffix(".png")
+                tf.summary.image(tag, image, description=markdown.escaped(caption))
 
     def _facts(self, rows, pictures, commands):
         facts = {
@@ -104,8 +118,8 @@ class Report:
             "metrics": self.metrics,
             "intervals": self.intervals,
             "resampled": {
-                "level": statistics.LEVEL,
-                "resamples": statistics.RESAMPLES,
+                "level": bootstrap.LEVEL,
+                "resamples": bootstrap.RESAMPLES,
                 "of": {n: _counted(of) for n, of in self.resampled.items()},
             },
             "pictures": pictures,
@@ -138,9 +152,9 @@ class Report:
         sentences = []
         for name, interval in list(self.intervals.items())[:1]:
             low, high = map(_number, interval)
-            value, of = _number(self.metrics[name]), f"{statistics.RESAMPLES:,} bootstrap resamples of"
+            value, of = _number(self.metrics[name]), f"{bootstrap.RESAMPLES:,} bootstrap resamples of"
             of = f"{of} {_counted(self.resampled[name])}"
-            within = f"between {low} and {high} with {statistics.LEVEL} % confidence ({of})"
+            within = f"between {low} and {high} with {bootstrap.LEVEL} % confidence ({of})"
             sentences.append(f"Test {name}: {value}, {within if low != high else f'the same in {of}'}.")
         if constant := (self.noted.get("summary") or {}).get("baseline"):  # {} for data without one
             score = f"{constant['metric']} {_number(constant['value'])} on the validation split"
@@ -220,8 +234,8 @@ class Report:
             whose.setdefault(of, []).append(name)
         for of, names in whose.items():
             page.paragraph(
-                f"Low and high of {', '.join(names)}: the interval that holds {statistics.LEVEL} % of "
-                f"{statistics.RESAMPLES:,} bootstrap resamples of {_counted(of)}."
+                f"Low and high of {', '.join(names)}: the interval that holds {bootstrap.LEVEL} % of "
+                f"{bootstrap.RESAMPLES:,} bootstrap resamples of {_counted(of)}."
             )
             if of[0] < FEW:
                 page.warning(f"{_counted(of)} are few: the interval is a rough guide, and probably too narrow.")

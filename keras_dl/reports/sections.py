@@ -6,8 +6,10 @@ says of which split it is.
 
 import numpy as np
 
+from keras_dl import bootstrap
 from keras_dl.features.base import Feature
-from keras_dl.reports import charts, statistics
+from keras_dl.features.sentences import Alignment
+from keras_dl.reports import charts
 
 
 class Section:
@@ -67,6 +69,27 @@ class Samples(Section):
             page.text(self.feature.show(value))
 
 
+class Attention(Section):
+    """Where a model looks.
+
+    Args:
+        values: list of arguments of an alignment figure, as samples.attention_of returns them.
+        titles: what each of them is, and of which split.
+        sentence: what rows and columns are.
+    """
+
+    def __init__(self, values, titles, sentence):
+        self.values, self.titles, self.sentence = values, titles, sentence
+
+    def put(self, page):
+        if not self.values:
+            return
+        page.heading("Where it looks")
+        page.paragraph(f"{self.sentence} White is all weight.")
+        for number, (caption, png) in enumerate(Alignment().pictures(self.values, self.titles), 1):
+            page.picture(png, caption, f"attention_{number}")
+
+
 class Likelihood(Section):
     """The negative log-likelihood of the test split, part by part.
 
@@ -85,7 +108,7 @@ class Likelihood(Section):
         self.parts, self.step = parts, step
 
     def intervals(self, metrics, seed):
-        interval = statistics.of_ratio(self.sums, self.counts, seed)
+        interval = bootstrap.of_ratio(self.sums, self.counts, seed)
         if interval is None:
             return {}
         return {name: [float(f(end)) for end in interval] for name, f in self.RISING.items() if name in metrics}

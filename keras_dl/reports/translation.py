@@ -3,9 +3,7 @@
 import numpy as np
 
 from keras_dl import scores
-from keras_dl.features.sentences import Alignment
-from keras_dl.reports import statistics
-from keras_dl.reports.sections import Section
+from keras_dl.reports.sections import Attention, Section
 
 FIRST, WORST = 8, 8  # sentences of the test split that are shown
 LONGEST = 100  # characters of a sentence whose attention is drawn
@@ -31,10 +29,7 @@ class Translation(Section):
 
     def intervals(self, metrics, seed):
         names = [name for name in metrics if name in scores.SCORES]
-        known = scores.intervals(self.hypotheses, self.references, names, seed=seed)
-        if "exact_match" in known:  # a share, whose interval is not empty if all are alike
-            known["exact_match"] = [100 * end for end in statistics.of_share(self.exact, seed)]
-        return known
+        return scores.intervals(self.hypotheses, self.references, names, seed=seed)
 
     def resampled(self):
         return len(self.sources), "sentences"
@@ -57,14 +52,11 @@ class Translation(Section):
         short = [index for index in (*self.first, *self.worst) if self._is_short(index)]
         if self.attention is None or not short:
             return
-        page.heading("Where it looks")
-        page.paragraph("Each row is a sub-word of the translation, each column one of the source: white is all weight.")
         worst = [index for index in self.worst if index in short]
         shown = dict.fromkeys([short[0], *worst[:1]])
         values = [self.attention(self.sources[index], self.hypotheses[index]) for index in shown]
         titles = [f"Attention: sentence {index + 1} of the test split, chrF {self.each[index]:.1f}" for index in shown]
-        for number, (caption, png) in enumerate(Alignment().pictures(values, titles), 1):
-            page.picture(png, caption, f"attention_{number}")
+        Attention(values, titles, "Each row is a sub-word of the translation, each column one of the source.").put(page)
 
     def _is_short(self, index):
         return max(len(self.sources[index]), len(self.hypotheses[index])) <= LONGEST

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_dl import checkpoint as checkpoints
-from keras_dl import errors, records, restoring, signals
+from keras_dl import errors, histories, records, restoring, signals
 from keras_dl.arguments import ArgumentError, Function, Number, OneOf, Text, Whole, YesOrNo, checked, shown
 from keras_dl.training.callbacks import MONITOR, AverageLast, Count, CountOrZero, stopping
 from keras_dl.training.divergence import Diverged, divergence
@@ -110,8 +110,8 @@ class Loop:
 
     def __init__(self, model, train, validation, run, callbacks, monitor, mode, measure, keep, checkpoint):
         self.model, self.train, self.validation, self.run = model, train, validation, run
-        self.monitor, self.sign, self.keep, self.checkpoint = monitor, {"min": 1, "max": -1}[mode], keep, checkpoint
-        self.measure = measure
+        self.monitor, self.mode, self.sign = monitor, mode, {"min": 1, "max": -1}[mode]
+        self.keep, self.checkpoint, self.measure = keep, checkpoint, measure
         self.callbacks = keras.callbacks.CallbackList(
             list(callbacks), add_history=False, add_progbar=False, model=model
         )
@@ -247,9 +247,7 @@ class Loop:
         """The epoch, from 1, whose weights the model ends with; with average_last the last of those averaged."""
         if self.keep != "best" or not self.history:
             return self.epoch
-        values = [self.sign * value for value in self.history[self.monitor]]
-        values = [math.inf if math.isnan(value) else value for value in values]
-        return 1 + values.index(min(values))
+        return histories.best(self.history[self.monitor], self.mode)
 
     def _choose_block(self, size, seconds):
         """Time the first single steps; from the fastest of them choose the length of all further blocks of the run."""

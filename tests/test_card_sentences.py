@@ -7,7 +7,7 @@ import pytest
 import test_export as exports
 
 from keras_dl import __main__ as command
-from keras_dl import cards, data, errors, export, facts, showing
+from keras_dl import card_sentences, cards, data, errors, export, showing
 from keras_dl.data import image_sets, music, pairs, text
 from keras_dl.endpoints import Endpoint
 from keras_dl.features.classes import Label
@@ -23,7 +23,7 @@ TOKENS = Tokens("character", ("\ufffd", *"abc"))
 
 def of(feature, output=None, described=DATA):
     outputs = {"answer": output} if output else {}
-    return facts.of({"serving_default": Endpoint(None, {"x": feature}, outputs)}, described)
+    return card_sentences.of({"serving_default": Endpoint(None, {"x": feature}, outputs)}, described)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_data_say_their_licence(tmp_path):
 def made(tmp_path_factory):
     """An export whose card has all that a person needs."""
     model = exports.tiny()
-    run = exports.a_run(tmp_path_factory.mktemp("facts"))
+    run = exports.a_run(tmp_path_factory.mktemp("card"))
     run.path.mkdir(parents=True)
     run.note("chosen", {"sentence": "60 epochs, since there are 3 steps an epoch", "values": {"epochs": 60}})
     card = {"data": DATA, "intervals": {"accuracy": [0.41, 0.593]}, "report": ["Best at ant.", "Worst at bee."]}

@@ -1,17 +1,35 @@
-"""The history of a run's training, and which epoch's weights it kept."""
+"""A training's history.csv: read and checked, its best epoch, and which epoch's weights were kept."""
 
 import csv
+import io
 import math
+import os
+
+from keras_dl.errors import UserError
 
 
 def read(path):
-    """{name: [value of each epoch]} of a history.csv; {} if there is none."""
-    if not path.exists():
+    """{name: [float, one per epoch]} of a history.csv; {} if there is none.
+
+    Raises:
+        UserError: it cannot be read, or is damaged.
+    """
+    if not os.path.lexists(path):
         return {}
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in (rows[0] if rows else {}) if name != "epoch"]
-    return {name: [float(row[name]) for row in rows] for name in names}
+    if not path.is_file():
+        raise UserError(f"{path} is no file.")
+    try:
+        names, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True)
+        columns = list(zip(*rows, strict=True)) or [()] * len(names)
+        if len(columns) != len(names) or len(set(names)) < len(names) or names[0] != "epoch":
+            raise ValueError("its columns have no names, or the same")
+        if list(columns[0]) != [str(number) for number in range(1, len(rows) + 1)]:
+            raise ValueError("its epochs must be 1, 2, 3 ...")
+        return {name: [float(text) for text in column] for name, column in zip(names[1:], columns[1:], strict=True)}
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
+        raise UserError(f"{path} is damaged: {error}.") from error
 
 
 def best(values, mode="min"):

@@ -18,13 +18,14 @@ FEW_STEPS = 10  # of an epoch
 LISTED = 20  # largest number of classes that are listed with their counts
 
 
-def summary(splits, train_batches, epochs=None):
+def summary(splits, train_batches, epochs=None, chosen=False):
     """What is known of the data before a training, as plain JSON.
 
     Args:
         splits: data.Splits.
         train_batches: data.Batches of the training split.
         epochs: number of epochs of the training, for a warning; None: not known.
+        chosen: whether that number was worked out from the data: then a short epoch needs no warning.
 
     Returns:
         A dict with the fields of records.Summary: "name", "source", "licence" (None if unknown), "counts" {split:
@@ -45,7 +46,7 @@ def summary(splits, train_batches, epochs=None):
         "left_out": list(splits.notes),
         "steps_per_epoch": steps,
         "baseline": facts.baseline(splits),
-        "warnings": [*splits.warnings, *facts.warnings(splits), *_few_steps(steps, epochs)],
+        "warnings": [*splits.warnings, *facts.warnings(splits), *([] if chosen else _few_steps(steps, epochs))],
     }
 
 
@@ -65,7 +66,8 @@ def show(run, splits, train_batches):
     if run.resumed and (noted := records.read(config, records.Config).get("summary")) is not None:
         run.say(f"data: as before, {_counts(noted)}")
         return noted
-    facts = summary(splits, train_batches, run.settings.get("epochs"))
+    chosen = "epochs" in run.chosen.get("values", {})
+    facts = summary(splits, train_batches, run.settings.get("epochs"), chosen)
     run.note("summary", facts)
     tables.show(f"data: {facts['name']} ({facts['source']})", ["", ""], _rows(facts))
     if 0 < len(facts["classes"]) <= LISTED:

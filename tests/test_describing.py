@@ -195,6 +195,17 @@ def test_few_steps_are_said_with_the_number_of_updates():
     assert said(pictures(), steps=10, epochs=20) == []
 
 
+def test_few_steps_are_no_news_to_who_worked_out_the_epochs_from_them(run):
+    splits = pictures()
+    train = data.batches(splits.train, len(splits.train), collate=lambda raw: (raw["image"], raw["label"], None))
+    run.path.mkdir(parents=True)
+    run.settings["epochs"] = 20
+    run.note("settings", {"epochs": 20})
+    assert any("an epoch has only 1 step" in sentence for sentence in describing.show(run, splits, train)["warnings"])
+    run.note("chosen", {"sentence": "Chosen.", "values": {"epochs": 20}})
+    assert not any("an epoch has only" in sentence for sentence in describing.show(run, splits, train)["warnings"])
+
+
 def test_pictures_that_stand_in_two_splits_are_counted():
     splits = pictures()
     splits.test.features["image"][:3] = splits.train.features["image"][5]

@@ -135,7 +135,8 @@ def _folder(which, root, app):
     for folder in (paths.expanded(which), Path(root, which), exports / which, of_app / which):
         if _is_run(folder) or os.path.isfile(folder / cards.SAVED_MODEL) or cards.versions(folder):
             return folder
-    known = [name for place in (exports, of_app) if os.path.isdir(place) for name in sorted(os.listdir(place))]
+    places = [place for place in (exports, of_app) if os.path.isdir(place)]
+    known = [entry.name for place in places for entry in sorted(os.scandir(place), key=str) if entry.is_dir()]
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
     raise UserError(
         f"--init: must be an export or a run of your own; got {shown(which)}. In {exports} and {of_app} there are: "

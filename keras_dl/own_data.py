@@ -233,10 +233,11 @@ def _sub_words(splits, config):
     return int((np.maximum(*lengths) + 1).sum())
 
 
-# Measured on five classes of CIFAR-10 (dog, frog, horse, ship, truck) with 100 pictures each, as a folder: 79.6 % of
-# 1,000 test pictures after 1,600 updates, in about 55 seconds of two free cores (107 of processor time). 2,000 are
-# taken, to be on the safe side: whether they are better was not measured. Of 500 validation pictures, an accuracy of
-# 80 % has a standard error of 1.8 points, of 1,000 pictures 1.3.
+# Measured on five classes of CIFAR-10 (dog, frog, horse, ship, truck) with 100 pictures each, as a folder, on 1,000
+# test pictures: 78.8 % after 2,088 updates with a weight decay of 0.001, 79.6 % with 0.003, 77.3 % with 0.01; after
+# 5,800 updates 82.4 % with 0.001 and 83.2 % with 0.003. Erasing squares of half the side as well changes nothing (82.4,
+# with 0.001), so it is not offered. 5,000 updates are taken, some four minutes of two free cores at 32 pixels a side.
+# Of 500 validation pictures, an accuracy of 80 % has a standard error of 1.8 points, of 1,000 pictures 1.3.
 PICTURES = Rule(
     unit="pictures",
     size=lambda splits, config: len(splits.train),
@@ -244,7 +245,7 @@ PICTURES = Rule(
     batches=(16, 64),
     steps=16,
     few=500,
-    updates=(2000, 20_000),
+    updates=(5000, 20_000),
     settings={"model": "resnet_cifar"} | _adam(1e-3),
     arguments={"resnet_cifar": {"depth": 14}},
     stop=0.5,
@@ -253,7 +254,7 @@ PICTURES = Rule(
     further=_of_pictures,
     of_model=dict.fromkeys(
         ("resnet_cifar", "resnet"),
-        {"optimizer.name": "nesterov", "optimizer.learning_rate": 0.05, "optimizer.weight_decay": 1e-3},
+        {"optimizer.name": "nesterov", "optimizer.learning_rate": 0.05, "optimizer.weight_decay": 3e-3},
     ),  # too much for networks without batch normalisation
 )
 

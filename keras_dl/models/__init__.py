@@ -34,18 +34,21 @@ EXPORTS = {  # public name -> its file
     "transformer_space": "transformer",
     "build_transformer_lm": "transformer_lm",
     "transformer_lm_space": "transformer_lm",
+    "build_vae": "vae",
+    "vae_space": "vae",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
     "Transformer": "transformer",
     "TransformerLM": "transformer_lm",
+    "VAE": "vae",
 }
 
 
 # Arguments that an app sets itself: shapes and counts of its data, logits at every step, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
-    "return_sequences", "name",
+    "return_sequences", "levels", "pixel_means", "name",
 )  # fmt: skip
 
 

@@ -21,12 +21,13 @@ from keras import layers
 
 from keras_dl import distributions, parts
 from keras_dl.arguments import ArgumentError, ModelName, Number, OneOf, Tuple, Whole, checked
-from keras_dl.models._sizes import ImageShape, Width, Widths, check_weights, dense
+from keras_dl.models._sizes import ImageShape, Width, check_weights, dense
 
 PRIOR = distributions.Normal(0.0, 0.0)  # of each entry of the code
 ACTIVATIONS = ("tanh", "relu", "softplus", "elu", "silu")
 LARGEST_LOG_VARIANCE = 30.0  # a standard deviation of 3e6; -30: one of 3e-7
-KERNEL, STRIDE = 5, 2  # of the convolutions
+KERNEL = 5  # of the convolutions
+STRIDE = 2
 LEAST_MEAN = 0.001  # of a pixel, for the initial bias: a pixel that is always 0 would have the logit -infinity
 ROWS = 2**13  # codes that are decoded at once when a likelihood is estimated
 ACTIVE = 0.01  # variance of a unit's posterior mean over the data from which on it counts as active (arXiv:1509.00519)
@@ -38,13 +39,13 @@ def build_vae(
     input_shape: ImageShape = (28, 28, 1),
     *,
     latent_dim: Width = 20,
-    units: Widths = (500,),
+    units: Tuple(Width, least=0) = (500,),
     filters: Tuple(Width, least=0, most=10) = (),
     activation: OneOf(*ACTIVATIONS) = "tanh",
     samples: Whole(1, 10_000) = 1,
     beta: Number("[0, 10000]") = 1.0,
     levels: Whole(2, 65_536) = 2,
-    pixel_means: Tuple(Number("[0, 1]"), most=2**31) | None = None,
+    pixel_means: Tuple(Number("[0, 1]"), most=1_000_000) | None = None,
     name: ModelName = "vae",
 ):
     """Build a variational autoencoder.
@@ -52,7 +53,7 @@ def build_vae(
     Args:
         input_shape: (H, W, C), without the batch axis.
         latent_dim: D, entries of the code.
-        units: widths of the encoder's hidden layers; the decoder has the same in reverse.
+        units: widths of the encoder's hidden layers; the decoder has the same in reverse. (): both are linear.
         filters: of convolutions before these layers, each of which halves height and width, and of transposed ones in
             the decoder; () for none.
         activation: non-linearity of the hidden layers, one of ACTIVATIONS.
@@ -128,7 +129,7 @@ class VAE(parts.ModelWithParts):
         return self.encoder.input
 
     @property
-    def picture_shape(self):
+    def image_shape(self):
         """(H, W, C)."""
         return tuple(self.encoder.input.shape[1:])
 
@@ -241,17 +242,17 @@ class VAE(parts.ModelWithParts):
     def _log_likelihood(self, images, codes, training=False):
         """log p(x|z) of pictures (B, H, W, C) and codes (K, B, D): (K, B)."""
         parameters = self._parameters(codes, training, flat=True)
-        values = tf.reshape(images, [1, tf.shape(images)[0], math.prod(self.picture_shape)])
+        values = tf.reshape(images, [1, tf.shape(images)[0], math.prod(self.image_shape)])
         return -tf.reduce_sum(self._distribution(*parameters).cross_entropy(values), -1)
 
     def _parameters(self, codes, training, flat=False):
         """The decoder's outputs: (logits,), or (means, log-scales), each (..., H, W, C) or flat (..., H * W * C)."""
         front = tf.shape(codes)[:-1]
         outputs = self.decoder(tf.reshape(codes, [-1, self.latent_dim]), training=training)
-        shape = [math.prod(self.picture_shape)] if flat else self.picture_shape
+        shape = [math.prod(self.image_shape)] if flat else self.image_shape
         if self.levels == 2:
             return (tf.reshape(outputs, tf.concat([front, shape], 0)),)
-        outputs = tf.reshape(outputs, [-1, *self.picture_shape[:2], 2 * self.picture_shape[2]])
+        outputs = tf.reshape(outputs, [-1, *self.image_shape[:2], 2 * self.image_shape[2]])
         return tuple(tf.reshape(x, tf.concat([front, shape], 0)) for x in tf.split(outputs, 2, -1))
 
     def _distribution(self, *parameters):

@@ -34,6 +34,7 @@ EXPORTS = {  # public name -> its file
     "transformer_space": "transformer",
     "build_transformer_lm": "transformer_lm",
     "transformer_lm_space": "transformer_lm",
+    "PixelModel": "pixel_model",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",

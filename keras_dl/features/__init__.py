@@ -37,6 +37,9 @@ KINDS = {
     "number": "numbers:Number",
     "count": "numbers:Count",
     "nats": "numbers:Nats",
+    "nats_per_image": "likelihoods:PictureNats",
+    "bits_per_dimension": "likelihoods:PictureBits",
+    "given": "given:Given",
     "score": "numbers:Score",
 }
 

@@ -37,20 +37,21 @@ class PictureNats(Feature):
     def config(self):
         return {"binarization": self.binarization}
 
+    def of_what(self):
+        """Of what it is the likelihood, and in which unit; for a sentence."""
+        prepared = "in whole grey levels from 0 to 255" if self.binarization is None else BITS[self.binarization]
+        return f"pictures {prepared}, in {self.unit}"
+
     def meaning(self):
-        """A sentence that says of what the figure is the likelihood."""
-        if self.binarization is None:
-            return f"the likelihood is that of whole grey levels from 0 to 255, in {self.unit}"
-        return f"the likelihood is that of pictures {BITS[self.binarization]}, in {self.unit}"
+        """A sentence for a report."""
+        return f"The likelihood is that of {self.of_what()}."
 
     def not_for(self, data):
-        others = "likelihoods of pictures that were prepared otherwise"
-        if self.binarization is not None:
-            others = "likelihoods of pictures binarised otherwise, which differ by several nats"
+        how = "prepared" if self.binarization is None else "binarised"
         return [
             f"telling pictures like those of {data} from others: plain pictures, such as empty ones, often have a "
             "higher likelihood",
-            f"comparison with {others}: {self.meaning()}",
+            f"comparison with the likelihood of pictures that were {how} otherwise: this is that of {self.of_what()}",
         ]
 
 

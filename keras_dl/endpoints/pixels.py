@@ -5,7 +5,7 @@ Shapes: B pictures per request, h x w pixels of the given pictures, H x W of the
 
 import math
 
-from keras_dl import decoding
+from keras_dl.decoding import pixels as drawing
 from keras_dl.endpoints import HOTTEST, Endpoint, Portable, at_most, must, pictures, within
 from keras_dl.endpoints.plain import plainly
 from keras_dl.features import resampling
@@ -131,7 +131,7 @@ class _Density:
         labels = None
         if self.num_classes:
             labels = tf.where(label < 0, tf.range(rows) % self.num_classes, tf.fill([rows], label))
-        levels, log_likelihood = decoding.sample_images(self.model, rows, seed, temperature, labels)
+        levels, log_likelihood = drawing.sample(self.model, rows, seed, temperature, labels)
         return {"image": self.preprocess.inverse(levels), "log_likelihood": log_likelihood}
 
     def complete(self, image, mask, temperature, seed, label=None):
@@ -140,7 +140,7 @@ class _Density:
         with tf.control_dependencies([within(temperature, 0, HOTTEST, "temperature")]):
             mask = self._mask(mask, tf.shape(levels)[0])
         labels = self._labels_of_given(levels, mask, label) if self.num_classes else None
-        completed = decoding.complete_images(self.model, levels, mask, seed, temperature, labels)[0]
+        completed = drawing.complete(self.model, levels, mask, seed, temperature, labels)[0]
         return {"image": self.preprocess.inverse(completed)}
 
     def _levels(self, grey):

@@ -1,4 +1,4 @@
-"""Likelihoods of sequences and of images: training losses and the metrics that papers report, in nats unless bits are named.
+"""Likelihoods of sequences and of images: training losses and the metrics that papers report, mostly in nats.
 
 Shapes: B sequences, T steps, K tokens, D entries of a vector. Steps have weights (B, T): 1 for a real step, 0
 for a padded one, whose logits have no influence, even if they are NaN. Keras' masks are ignored.

@@ -34,12 +34,15 @@ EXPORTS = {  # public name -> its file
     "transformer_space": "transformer",
     "build_transformer_lm": "transformer_lm",
     "transformer_lm_space": "transformer_lm",
-    "PixelModel": "pixel_model",
+    "build_pixelcnn": "pixelcnn",
+    "pixelcnn_space": "pixelcnn",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
     "Transformer": "transformer",
     "TransformerLM": "transformer_lm",
+    "PixelModel": "pixel_model",
+    "PixelCNN": "pixelcnn",
 }
 
 

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from keras_dl import distributions
+from keras_dl.models._pixels import Memory
 
 CONTEXTS = {"label": "int32", "condition": "float32", "map": "float32"}  # inputs beside "image", and their dtypes
 
@@ -30,11 +31,13 @@ class PixelModel(keras.Model):
     {"count" (N,) int32: values so far; "row" (N, W, C): the values so far of the current row, scaled as the network
     takes them, 0 where there is none yet; "own": what the architecture keeps}.
 
-    A subclass defines three methods, which see no values but those before the one to be predicted:
+    A subclass defines methods that see no values but those before the one to be predicted:
 
         first_state(rows)                          the state before the first row, a nest of tensors (rows, ...)
         next_row(above, index, state, memory)      the state at the beginning of a row
-        pixel(row, column, state)                  the parameters of a pixel of this row, and the state after it
+        pixel(row, column, state, memory)          the parameters of a pixel of this row, and the state after it
+        prepared()                                 what next_row and pixel need of the weights, computed once
+        of_context(context)                        what next_row needs of the context, computed once
 
     Args:
         inputs, outputs, name: of keras.Model.
@@ -80,7 +83,7 @@ class PixelModel(keras.Model):
             rows: B if there is no context.
 
         Returns:
-            (memory, state), of B rows: the memory is `remember(context)`.
+            (memory, state): a _pixels.Memory, and a state of B rows.
         """
         if context is not None:
             context = tf.convert_to_tensor(context)
@@ -88,9 +91,9 @@ class PixelModel(keras.Model):
         width, channels = self.image_shape[1:]
         row = tf.zeros([rows, width, channels], self.compute_dtype)
         state = {"count": tf.zeros([rows], tf.int32), "row": row, "own": self.first_state(rows)}
-        return self.remember(context), state
+        return Memory(self.prepared(), () if context is None else self.of_context(context)), state
 
-    def step(self, inputs, state, memory=()):
+    def step(self, inputs, state, memory):
         """One value of N images.
 
         Args:
@@ -108,13 +111,13 @@ class PixelModel(keras.Model):
 
         def new_row():
             index = count // (width * channels)
-            memory_of_rows = tf.nest.map_structure(lambda x: _repeated(x, row), memory)
-            own = self.next_row(row, index, state["own"], memory_of_rows)
+            of_rows = memory._replace(context=tf.nest.map_structure(lambda x: _repeated(x, row), memory.context))
+            own = self.next_row(row, index, state["own"], of_rows)
             return tf.zeros_like(row), own
 
         row, own = tf.cond(tf.equal(place, 0), new_row, lambda: (row, state["own"]))
         tf.nest.map_structure(lambda new, old: new.set_shape(old.shape), own, state["own"])
-        parameters, after = self.pixel(row, place // channels, own)
+        parameters, after = self.pixel(row, place // channels, own, memory)
         if channels > 1:  # what a pixel leaves behind is known when its last channel is
             last = tf.equal(place % channels, channels - 1)
             after = tf.nest.map_structure(lambda new, old: tf.where(last, new, old), after, own)
@@ -123,9 +126,13 @@ class PixelModel(keras.Model):
             parameters = parameters[:, 0]
         return tf.cast(parameters, tf.float32), {"count": state["count"] + 1, "row": row, "own": after}
 
-    def remember(self, context):
-        """What next_row needs of the context, a nest of tensors of B rows; () without a context."""
-        return () if context is None else context
+    def prepared(self):
+        """What `next_row` and `pixel` need of the weights, computed once: a nest of tensors."""
+        return ()
+
+    def of_context(self, context):
+        """What `next_row` needs of the context, computed once: a nest of tensors of B rows."""
+        return context
 
     def first_state(self, rows):
         """The architecture's state before the first row, a nest of tensors (rows, ...), such as rows of zeros."""
@@ -138,26 +145,27 @@ class PixelModel(keras.Model):
             above: (N, W, C) scaled values of the whole row above; zeros before the first row.
             index: of the row, a scalar int32, from 0.
             state: as first_state or pixel returned it.
-            memory: as `remember` returns it, here of N rows.
+            memory: a _pixels.Memory, its context of N rows.
 
         Returns:
             The state, with the same dtypes and shapes.
         """
         raise NotImplementedError(f"{type(self).__name__} must define next_row(above, index, state, memory).")
 
-    def pixel(self, row, column, state):
+    def pixel(self, row, column, state, memory):
         """The parameters of all channels of a pixel, those of a channel from the channels before it.
 
         Args:
             row: (N, W, C) scaled values of the row before this pixel, and this pixel's channels so far; else zeros.
             column: of the pixel, a scalar int32, from 0.
             state: as next_row or pixel returned it.
+            memory: a _pixels.Memory; its context is not for this method.
 
         Returns:
             (parameters (N, C, P), state). Parameters of channels whose predecessors are not known yet are not used.
             With C > 1 the method is called for each channel, and only the last of these states is kept.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define pixel(row, column, state).")
+        raise NotImplementedError(f"{type(self).__name__} must define pixel(row, column, state, memory).")
 
     def _with_value(self, row, values, count):
         """The current row with the value of the step before; unchanged in the first step."""
@@ -171,9 +179,9 @@ class PixelModel(keras.Model):
         return super().get_config() | {"output": self.output_kind, "levels": self.levels}
 
 
-def _repeated(memory, row):
-    """Memory of B rows, repeated to the N rows of a step."""
-    if memory.shape[0] is not None and memory.shape[0] == row.shape[0]:
-        return memory
-    wanted, rows = tf.shape(row)[0], tf.shape(memory)[0]
-    return tf.repeat(memory, wanted // tf.maximum(rows, 1), 0)
+def _repeated(context, row):
+    """A context of B rows, repeated to the N rows of a step."""
+    if context.shape[0] is not None and context.shape[0] == row.shape[0]:
+        return context
+    wanted, rows = tf.shape(row)[0], tf.shape(context)[0]
+    return tf.repeat(context, wanted // tf.maximum(rows, 1), 0)

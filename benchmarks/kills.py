@@ -1,14 +1,13 @@
 """Kill runs with SIGKILL at random moments, resume them, and compare every bit with a run that was not killed.
 
     python benchmarks/kills.py --kills 20 --seed 0
-    python benchmarks/kills.py --app model_images --kills 10
 
-The job is an app (JOBS) with everything that has a state: a search, random numbers of the model and of the data, the
-callbacks' state, samples, checkpoints inside epochs, an export. The time of a kill is drawn uniformly over the
+The job is the image app with everything that has a state: a search, dropout, augmentation, batch normalisation,
+ReduceLROnPlateau, EarlyStopping, checkpoints inside epochs, an export. The time of a kill is drawn uniformly over the
 time of the unbroken run, with the start of Python and the export; at least every fifth kill happens while a checkpoint
 is being written, at a byte that is drawn uniformly over the file. These are compared by SHA-256: every variable of the
 last checkpoint (weights, optimizer, seed generators, metrics), the callbacks' state, the history, the search's journal,
-the exported weights, the test metrics, TensorBoard's scalars, and the files of samples.
+the exported weights, the test metrics and TensorBoard's scalars.
 """
 
 import argparse
@@ -33,49 +32,41 @@ import numpy as np
 from keras_dl import imports
 
 ROOT = Path(__file__).resolve().parent.parent
-JOBS = {  # app: its flags
-    "classify_images": (
-        "--set dropout=0.25 --set batch_norm=True --augment shift --trials 2 --trial-epochs 1 --epochs 6 "
-        "--batch-size 32 --optimizer momentum --learning-rate 0.05 --reduce-on-plateau 1 --patience 4 "
-        "--save-minutes 0.005"
-    ),
-    "model_images": (
-        "--set num_layers=2 --set filters=8 --condition label --binarization resampled --image-size 8 --trials 2 "
-        "--trial-epochs 1 --epochs 6 --batch-size 32 --optimizer adam --schedule constant --reduce-on-plateau 1 "
-        "--patience 4 --save-minutes 0.005"
-    ),
-}
-CHECKPOINTS = 6  # at least so many are written by a job: one an epoch
+APP = ROOT / "apps" / "classify_images.py"
+JOB = shlex.split(
+    "--set dropout=0.25 --set batch_norm=True --augment shift --trials 2 --trial-epochs 1 --epochs 6 --batch-size 32 "
+    "--optimizer momentum --learning-rate 0.05 --reduce-on-plateau 1 --patience 4 --save-minutes 0.005"
+)
+CHECKPOINTS = 6  # at least so many are written by the job: one an epoch
 TIMED = {"examples_per_second", "seconds", "created", "command", "run"}  # what a clock or a folder's name decides
 PATIENCE = 600  # seconds after which a run counts as hung
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--app", choices=JOBS, default="classify_images")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each when above 1")
     parser.add_argument("--json", type=Path, help="write the result there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="keras_dl-kills-") as folder:
-        result = measure(args.app, Path(folder), args.kills, args.seed, args.jobs)
+        result = measure(Path(folder), args.kills, args.seed, args.jobs)
     print(f"{result['equal']} of {result['kills']} runs, killed and resumed, are bit-equal to the unbroken one")
     if args.json:
         args.json.write_text(json.dumps(result, indent=2))
     raise SystemExit(result["equal"] != result["kills"])
 
 
-def measure(app, folder, kills, seed, jobs):
-    """{"equal", "kills", "inside_checkpoint", "seed", "moments", ...} of `kills` killed and resumed runs of an app."""
+def measure(folder, kills, seed, jobs):
+    """{"equal", "kills", "inside_checkpoint", "seed", "moments", ...} of `kills` killed and resumed runs."""
     env = dict(os.environ)
     if jobs > 1:
         env |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    _run(app, folder / "warm", env)  # prepares the data set and warms the disk's cache
+    _run(folder / "warm", env)  # prepares the data set and warms the disk's cache
     began = time.monotonic()
-    _run(app, folder / "whole", env)
+    _run(folder / "whole", env)
     length = time.monotonic() - began
-    whole = digest(app, folder / "whole")
+    whole = digest(folder / "whole")
     print(f"unbroken: {length:.1f} s, {len(whole)} hashes, {hashlib.sha256(json.dumps(whole).encode()).hexdigest()}")
     rng = np.random.default_rng(seed)
     moments = []
@@ -87,10 +78,10 @@ def measure(app, folder, kills, seed, jobs):
 
     def one(number):
         out, moment = folder / f"kill-{number}", moments[number]
-        _killed(app, out, env, moment)
-        state = _state(app, out)
-        _resumed(app, out, env)
-        parts = digest(app, out)
+        _killed(out, env, moment)
+        state = _state(out)
+        _resumed(out, env)
+        parts = digest(out)
         different = sorted(name for name in set(whole) | set(parts) if whole.get(name) != parts.get(name))
         print(f"kill {number + 1}/{kills} {moment} during {state}: {different or 'equal'}", flush=True)
         return {**moment, "during": state, "different": different}
@@ -103,9 +94,9 @@ def measure(app, folder, kills, seed, jobs):
     }  # fmt: skip
 
 
-def digest(app, out):
+def digest(out):
     """{what: SHA-256} of everything that a run under `out` leaves, except times and names."""
-    (run,) = (out / "runs" / app).iterdir()
+    (run,) = (out / "runs" / "classify_images").iterdir()
     (export,) = (p for p in (out / "saved_models").glob("*/*") if p.name.isdigit())  # exactly one version
     digests = {"history": _sha((run / "history.csv").read_bytes())}
     with np.load(sorted((run / "checkpoints").glob("*.npz"))[-1]) as last:
@@ -115,30 +106,25 @@ def digest(app, out):
     digests["metrics"] = _sha(json.dumps(json.loads((export / "card.json").read_text())["metrics"]).encode())
     with zipfile.ZipFile(export / "model.keras") as model:
         digests |= _weights(model.read("model.weights.h5"))
-    for path in sorted((run / "samples").rglob("*")):
-        if path.is_file():
-            digests[f"samples {path.relative_to(run)}"] = _sha(path.read_bytes())
     return digests | _scalars(run)
 
 
-def _run(app, out, env, *more):
+def _run(out, env, *more):
     done = subprocess.run(
-        [sys.executable, *_job(app), "--out", out, *more], env=env, capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, APP, *JOB, "--out", out, *more], env=env, capture_output=True, text=True, timeout=PATIENCE
     )
     if done.returncode:
         raise RuntimeError(f"the job ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
-def _job(app):
-    return [ROOT / "apps" / f"{app}.py", *shlex.split(JOBS[app])]
-
-
-def _killed(app, out, env, moment):
-    inside, seconds = [], moment.get("seconds", PATIENCE)
+def _killed(out, env, moment):
     if "checkpoint" in moment:
-        inside = [__file__, "--inside", str(moment["checkpoint"]), str(moment["share"])]
+        code = [sys.executable, __file__, "--inside", str(moment["checkpoint"]), str(moment["share"])]
+        seconds = PATIENCE
+    else:
+        code, seconds = [sys.executable, APP], moment["seconds"]
     child = subprocess.Popen(
-        [sys.executable, *inside, *_job(app), "--out", out], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [*code, *JOB, "--out", out], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -148,21 +134,21 @@ def _killed(app, out, env, moment):
         child.wait()
 
 
-def _resumed(app, out, env):
+def _resumed(out, env):
     """Go on as a user would: with --resume, or with the command again where the kill came before there was a run."""
-    runs = out / "runs" / app
+    runs = out / "runs" / "classify_images"
     begun = [p for p in runs.glob("*") if (p / "config.json").exists()]
     if not begun:
         for begun_and_killed in runs.glob("*"):  # an empty folder, or one with its lock's file alone
             shutil.rmtree(begun_and_killed)
-        _run(app, out, env)
+        _run(out, env)
     elif not (begun[0] / "finished.json").exists():
-        _run(app, out, env, "--resume")
+        _run(out, env, "--resume")
 
 
-def _state(app, out):
+def _state(out):
     """What the killed run had reached."""
-    for run in (out / "runs" / app).glob("*"):
+    for run in (out / "runs" / "classify_images").glob("*"):
         if (run / "finished.json").exists():
             return "the end"
         if list((out / "saved_models").glob("*/*")) or list((out / "saved_models").glob("*/.*")):
@@ -177,7 +163,7 @@ def _state(app, out):
 
 
 def _inside(write, share, argv):
-    """Run an app, argv[0], and die inside checkpoint number `write` after `share` of its bytes."""
+    """Run the app, and die inside checkpoint number `write` after `share` of its bytes."""
     from keras_dl import checkpoint
 
     save, written = checkpoint.write_archive, []
@@ -192,8 +178,8 @@ def _inside(write, share, argv):
         written.append(save(file, arrays, state))
 
     checkpoint.write_archive = dying_save
-    sys.argv = argv
-    runpy.run_path(argv[0], run_name="__main__")
+    sys.argv = [str(APP), *argv]
+    runpy.run_path(str(APP), run_name="__main__")
 
 
 def _weights(data):

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from keras_dl import export, features, formats, models
 from keras_dl.endpoints import pixels, pictures
-from keras_dl.features.given import Given
 from keras_dl.features.levels import Levels
+from keras_dl.features.mask import Mask
 
 CLASSES = ("a", "b", "c")
 SHAPE = (2, 3, 1)
+TOP = Mask(2, 3)  # its example is that the top half is given
 EVERY = np.array(list(itertools.product((0, 255), repeat=6)), np.uint8).reshape(64, *SHAPE)  # all binary images of 2x3
 
 
@@ -141,10 +142,10 @@ def test_what_is_given_stays_and_the_rest_is_drawn(plain, labelled):
             completed = ask["complete"](image=images, mask=mask, seed=7)["image"]
             np.testing.assert_array_equal(completed[mask > 0], images[mask > 0])
             np.testing.assert_array_equal(completed, ask["complete"](image=images, mask=mask, seed=7)["image"])
-    nothing = np.zeros((12, 1, 1), np.uint8)
+    nothing = np.zeros((12, 2, 3), np.uint8)
     drawn = plain[1]["complete"](image=images, mask=nothing, seed=7)["image"]
     np.testing.assert_array_equal(drawn, plain[1]["sample"](n=12, seed=7)["image"])
-    below = Given().of_batch(images)  # the top row is given
+    below = TOP.of_batch(images)  # the top row is given
     seen = [plain[1]["complete"](image=images, mask=below, seed=seed)["image"] for seed in range(3)]
     assert all((each[:, 0] == images[:, 0]).all() for each in seen) and (seen[0] != seen[1]).any()
 
@@ -156,7 +157,7 @@ def test_completions_follow_the_conditional_probability(plain):
     wanted = np.exp(logs[same]) / np.exp(logs[same]).sum()
     images = np.repeat(image[None], 256, 0)
     drawn = np.concatenate(
-        [plain[1]["complete"](image=images, mask=Given().of_batch(images), seed=seed)["image"] for seed in range(8)]
+        [plain[1]["complete"](image=images, mask=TOP.of_batch(images), seed=seed)["image"] for seed in range(8)]
     )
     counts = np.array([(drawn == EVERY[i]).all((1, 2, 3)).sum() for i in same])
     assert counts.sum() == len(drawn)
@@ -165,7 +166,7 @@ def test_completions_follow_the_conditional_probability(plain):
 
 def test_without_a_label_a_picture_is_completed_as_of_the_class_of_its_given_pixels(labelled):
     model, ask = labelled
-    given = np.array([[[1], [0]]] * 64, np.uint8)
+    given = TOP.of_batch(EVERY)
     by_class = np.stack([_of_first_row(model, k) for k in range(3)])
     best = by_class.argmax(0)
     assert len(set(best)) > 1
@@ -182,26 +183,13 @@ def _of_first_row(model, label):
     return -np.log1p(np.exp(np.where(levels > 0, -logits, logits)))[:, 0].sum((1, 2))
 
 
-def test_masks_of_any_size_lie_over_the_picture():
-    model = restless(models.build_pixelcnn((5, 4, 1), 2, output="bernoulli", num_blocks=1, filters=4, top_filters=()))
-    of_mask = pixels._Density(model, Levels((5, 4, 1), 2), 0)._mask
-    for mask, wanted in (
-        ([[1], [0]], [[1] * 4] * 3 + [[0] * 4] * 2),
-        ([[1, 0]], [[1, 1, 0, 0]] * 5),
-        ([[1]], [[1] * 4] * 5),
-        (np.arange(20).reshape(5, 4) % 2, np.arange(20).reshape(5, 4) % 2),
-        (np.eye(10, 8, dtype=int)[:, :8], np.eye(10, 8, dtype=int)[1::2, 1::2]),
-    ):
-        np.testing.assert_array_equal(of_mask(tf.constant([mask], tf.uint8), tf.constant(1))[0], wanted)
-
-
 def test_nothing_is_answered_by_nothing(plain, labelled):
     none = np.zeros((0, 0, 5, 1), np.uint8)
     for _, ask in (plain, labelled):
         assert ask["log_prob"](image=none)["log_likelihood"].shape == (0,)
         assert ask["serving_default"](image_bytes=np.zeros(0, object))["nats_per_image"].shape == (0,)
         assert ask["sample"](n=0)["image"].shape == (0, *SHAPE)
-        assert ask["complete"](image=none, mask=np.zeros((0, 0, 0), np.uint8))["image"].shape == (0, *SHAPE)
+        assert ask["complete"](image=none, mask=np.zeros((0, 2, 3), np.uint8))["image"].shape == (0, *SHAPE)
 
 
 TWO = EVERY[:2]
@@ -218,9 +206,9 @@ MASK = np.ones((2, 2, 3), np.uint8)
         ("sample", {"n": 2, "label": 3}, "label must be from -1 to 2; got 3"),
         ("log_prob", {"image": TWO, "label": -2}, "label must be from -1 to 2; got -2"),
         ("log_prob", {"image": np.zeros((1025, *SHAPE), np.uint8)}, "image: a request may have at most 1024 pictures"),
-        ("complete", {"image": TWO, "mask": MASK[:1]}, "mask must be one for each picture"),
+        ("complete", {"image": TWO, "mask": MASK[:1]}, "mask must be one of 2 x 3 pixels for each picture"),
         ("complete", {"image": TWO, "mask": 2 * MASK}, "mask must hold 0 and 1 only"),
-        ("complete", {"image": TWO, "mask": MASK[:, :0]}, "mask: a mask must have at least one pixel"),
+        ("complete", {"image": TWO, "mask": MASK[:, :1]}, "mask must be one of 2 x 3 pixels for each picture"),
         ("complete", {"image": TWO, "mask": MASK, "temperature": math.inf}, "temperature must be from 0"),
         ("complete", {"image": TWO, "mask": MASK, "label": 3}, "label must be from -1 to 2; got 3"),
         ("complete", {"image": np.zeros((257, *SHAPE), np.uint8), "mask": MASK}, "may have at most 256 pictures"),

@@ -9,9 +9,9 @@ from keras_dl.decoding import pixels as drawing
 from keras_dl.endpoints import HOTTEST, Endpoint, Portable, at_most, must, pictures, within
 from keras_dl.endpoints.plain import plainly
 from keras_dl.features import resampling
-from keras_dl.features.given import Given
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.likelihoods import PictureBits, PictureNats
+from keras_dl.features.mask import Mask
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.imports import quiet_tensorflow
 
@@ -44,7 +44,7 @@ def density(model, preprocess, classes=(), binarization=None, examples=None, *, 
         "nats_per_image" (B,), its negative, or with 256 levels "bits_per_dimension" (B,);
         "sample": scalars "n" (pictures), "temperature", "seed"; outputs "image" (n, H, W, C) uint8 and "log_likelihood"
         (n,), in nats, of what was drawn, under the model at temperature 1;
-        "complete": inputs "image" (B, h, w, C) and "mask" (B, h', w') uint8 (features.given.Given), scalars
+        "complete": inputs "image" (B, h, w, C) and "mask" (B, H, W) uint8, 1 where a pixel is given, scalars
         "temperature" and "seed"; output "image" (B, H, W, C) uint8, in which the given pixels are the picture's levels
         and the others are drawn, one after the other, given all pixels before them in raster order}.
         With classes, all have the scalar "label": a class from 0 to K - 1, or -1. Then the likelihood is that of all
@@ -80,7 +80,7 @@ def density(model, preprocess, classes=(), binarization=None, examples=None, *, 
             {"image": Image(preprocess), "log_likelihood": Nats()}, limits={"pictures": most["drawn"]}, portable=plain,
         ),
         "complete": Endpoint(
-            served.complete, {"image": image, "mask": Given(), **label, **numbers}, {"image": Image(preprocess)},
+            served.complete, {"image": image, "mask": Mask(*model.image_shape[:2]), **label, **numbers}, {"image": Image(preprocess)},
             limits=pictures.limits(most["completed"]), portable=plain,
         ),
     }  # fmt: skip
@@ -104,6 +104,8 @@ class _Density:
     def __init__(self, model, preprocess, num_classes):
         self.model, self.preprocess, self.num_classes = model, preprocess, num_classes
         self.most = limits(model, num_classes)
+        height, width, _ = model.image_shape
+        self.mask_said = f"mask must be one of {height} x {width} pixels for each picture"
         self.measure = "nats_per_image" if preprocess.levels == 2 else "bits_per_dimension"
 
     def feature(self, binarization):
@@ -144,7 +146,7 @@ class _Density:
         return {"image": self.preprocess.inverse(completed)}
 
     def _levels(self, grey):
-        return self.preprocess(tf.cast(grey, tf.uint8))
+        return self.preprocess.of_grey(grey)
 
     def _checked(self, label):
         """The scalar label, with an assertion that there is such a class; None without classes."""
@@ -198,23 +200,13 @@ class _Density:
         )
 
     def _mask(self, mask, batch):
-        """Masks uint8 (B, h, w) of any size as int32 (B, H, W), with their bounds."""
-        count, height, width = tf.unstack(tf.shape(mask, tf.int64))
-        bounds = [
-            must(tf.equal(count, tf.cast(batch, tf.int64)), "mask must be one for each picture"),
-            at_most(height * width, pictures.MOST_PIXELS, "mask: a mask", "pixels"),
-            at_most(count * height * width, pictures.MOST_OF_ALL, "mask: a request", "pixels in all"),
-            must(tf.equal(count, 0) | (height * width > 0), "mask: a mask must have at least one pixel"),
+        """The masks (B, H, W) as int32, with assertions that they are masks of these pictures."""
+        must_be = [
+            must(tf.reduce_all(tf.equal(tf.shape(mask), [batch, *self.model.image_shape[:2]])), self.mask_said),
+            must(tf.reduce_all(mask <= 1), "mask must hold 0 and 1 only"),
         ]
-        with tf.control_dependencies(bounds):
-            mask = tf.identity(mask)
-        with tf.control_dependencies([must(tf.reduce_all(mask <= 1), "mask must hold 0 and 1 only")]):
-            mask = tf.cond(height * width > 0, lambda: mask, lambda: tf.zeros([0, 1, 1], tf.uint8))
-        rows, columns = self.model.image_shape[:2]
-        for axis, size in ((1, rows), (2, columns)):
-            middles = (2 * tf.range(size) + 1) * tf.shape(mask)[axis] // (2 * size)
-            mask = tf.gather(mask, middles, axis=axis)
-        return tf.cast(mask, tf.int32)
+        with tf.control_dependencies(must_be):
+            return tf.cast(mask, tf.int32)
 
 
 def answer(log_likelihood, measure, dimensions):
@@ -236,7 +228,7 @@ def portable(model, preprocess, binarization, examples):
         return "neither format has all functions of a mixture of logistic distributions"
 
     def log_prob(image):
-        levels = preprocess(tf.cast(preprocess.resize(image, resampling.by_products), tf.uint8))
+        levels = preprocess.of_grey(preprocess.resize(image, resampling.by_products))
         parameters = tf.cast(plainly(model, levels), tf.float32)
         # Bernoulli.log_prob and Categorical.log_prob in other words: ONNX has no log1p, and no gather of batches.
         if model.output_kind == "bernoulli":

@@ -39,7 +39,6 @@ KINDS = {
     "nats": "numbers:Nats",
     "nats_per_image": "likelihoods:PictureNats",
     "bits_per_dimension": "likelihoods:PictureBits",
-    "given": "given:Given",
     "score": "numbers:Score",
 }
 

@@ -148,3 +148,14 @@ def main(argv=None):
     dl.training.fit(model, train, validation, run, monitor=monitor, callbacks=callbacks, **config.of_fit())
     model = dl.export.in_float32(model, run, compiled, best)
     endpoints = endpoints_of(model)
+
+    by_picture = dl.objectives.NatsOfImages(output, config.levels, len(splits.test))
+    scored = keras.Model(model.input, model.output)  # the same weights; the export keeps its own metrics
+    scored.compile(loss=dl.objectives.ImageLoss(output, config.levels), weighted_metrics=[by_picture], jit_compile=False)
+    dl.training.evaluate(scored, test)  # the test split is read here, once
+    nats = by_picture.values()
+    dimensions = math.prod(preprocess.input_shape)
+    of_image = 1 if measure == "nats_per_image" else dimensions * math.log(2)
+    metrics = {measure: float(nats.mean() / of_image)}
+    said = endpoints["log_prob"].outputs[measure]
+    run.say(f"test: {metrics[measure]:.4f} {said.unit}. {said.meaning()}")

@@ -45,7 +45,10 @@ class Levels(Resized):
 
     def __call__(self, images):
         """uint8 (B, h, w, C) -> float32 (B, H, W, C), whole levels from 0 to K - 1."""
-        grey = self.resize(tf.cast(images, tf.uint8))
+        return self.of_grey(self.resize(tf.cast(images, tf.uint8)))
+
+    def of_grey(self, grey):
+        """Whole grey levels float32, as `resize` returns them -> levels float32 of the same shape."""
         # A product by a power of two and a sum of whole numbers are exact, so a level is the same everywhere.
         return grey if self.levels == GREY_LEVELS else tf.floor(grey * self.levels / GREY_LEVELS)
 

@@ -1,7 +1,7 @@
 """Convolutions that see only pixels before their own, in raster order, and in their own pixel only earlier channels.
 
-Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), section 3.4, masks A and B; "Conditional
-Image Generation with PixelCNN Decoders" (arXiv:1606.05328), section 2.2, the vertical stack.
+Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), section 3.4, masks A and B;
+"Conditional Image Generation with PixelCNN Decoders" (arXiv:1606.05328), section 2.1 the gate, 2.2 the vertical stack.
 The features of a layer are split into C consecutive groups, one for each channel of the image, red, green, blue, in
 this order: a group may depend on a pixel's own channels up to its own (mask B), or on those before it (mask A).
 Shapes: B images or N rows, H height, W width, D input features, F filters, K kernel size, C channels of the image.
@@ -50,6 +50,7 @@ class MaskedConv2D(keras.layers.Layer):
         mask: "A" or "B".
         channels: C, channels of the image.
         parts: as in channel_order.
+        dilation_rate: distance of two rows or columns of the kernel.
         kernel_initializer: of the kernel (rows, columns, D, F).
         use_bias: whether a bias is added.
 
@@ -59,11 +60,12 @@ class MaskedConv2D(keras.layers.Layer):
     """
 
     def __init__(
-        self, filters, kernel_size, *, mask, channels=1, parts=1, kernel_initializer="glorot_uniform", use_bias=True,
-        **kwargs,
+        self, filters, kernel_size, *, mask, channels=1, parts=1, dilation_rate=1, kernel_initializer="glorot_uniform",
+        use_bias=True, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.filters, self.mask, self.channels, self.parts, self.use_bias = filters, mask, channels, parts, use_bias
+        self.dilation_rate = dilation_rate
         self.kernel_size = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -78,7 +80,7 @@ class MaskedConv2D(keras.layers.Layer):
         self._mask[row, column] = channel_order(input_shape[-1], self.filters, self.channels, self.mask, self.parts)
 
     def call(self, inputs):
-        x = tf.nn.conv2d(inputs, self.masked_kernel(), 1, "SAME")
+        x = tf.nn.convolution(inputs, self.masked_kernel(), 1, "SAME", dilations=self.dilation_rate)
         return x if self.bias is None else x + tf.cast(self.bias, x.dtype)
 
     def masked_kernel(self):
@@ -89,12 +91,18 @@ class MaskedConv2D(keras.layers.Layer):
         """The part of a row's output that comes from the rows above it, with the bias.
 
         Args:
-            rows: (N, kernel rows // 2, W, D), the rows above, the nearest last; zeros beyond the image.
+            rows: (N, reach[0], W, D), the rows above, the nearest last; zeros beyond the image.
 
         Returns:
             (N, W, F)
         """
-        return _row(rows, self.masked_kernel()[: self.kernel_size[0] // 2], self.bias)
+        kernel = self.masked_kernel()[: self.kernel_size[0] // 2]
+        return _row(rows[:, :: self.dilation_rate], kernel, self.bias, self.dilation_rate)
+
+    @property
+    def reach(self):
+        """(rows above, columns to the left) that a pixel's output depends on."""
+        return tuple(size // 2 * self.dilation_rate for size in self.kernel_size)
 
     def beside_kernel(self):
         """The kernel of `beside`, to be computed once for many pixels: ((columns // 2 + 1) D, F)."""
@@ -115,6 +123,7 @@ class MaskedConv2D(keras.layers.Layer):
             "mask": self.mask,
             "channels": self.channels,
             "parts": self.parts,
+            "dilation_rate": self.dilation_rate,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "use_bias": self.use_bias,
         }
@@ -124,8 +133,8 @@ def beside(pixels, kernel):
     """The part of a pixel's output that comes from its own row.
 
     Args:
-        pixels: (N, columns // 2 + 1, D): the pixels to its left, the nearest last, and the pixel itself; zeros beyond
-            the image.
+        pixels: (N, columns // 2 + 1, D): the pixels to its left that the kernel takes, the nearest last, and the pixel
+            itself; zeros beyond the image.
         kernel: MaskedConv2D.beside_kernel().
 
     Returns:
@@ -173,12 +182,12 @@ class VerticalConv2D(keras.layers.Layer):
         return x + tf.cast(self.bias, x.dtype)
 
     @property
-    def rows_above(self):
-        """Number of rows above its own that a row depends on."""
+    def reach(self):
+        """Number of rows above its own that a row's output depends on."""
         return self.kernel_size // 2 * self.dilation_rate
 
     def row(self, rows):
-        """The output for one row: rows (N, rows_above, W, D), and the row itself behind them unless above_only, the
+        """The output for one row: rows (N, reach, W, D), and the row itself behind them unless above_only, the
         nearest last, zeros beyond the image -> (N, W, F)."""
         return _row(rows[:, :: self.dilation_rate], tf.cast(self.kernel, rows.dtype), self.bias, self.dilation_rate)
 
@@ -201,6 +210,27 @@ def _row(rows, kernel, bias, dilation=1):
     rows = tf.pad(rows, [[0, 0], [0, 0], [side, side], [0, 0]])
     x = tf.nn.convolution(rows, kernel, 1, "VALID", dilations=[1, dilation])[:, 0]
     return x if bias is None else x + tf.cast(bias, x.dtype)
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class GatedUnit(keras.layers.Layer):
+    """tanh(a) * sigmoid(b), a and b the halves of the features (arXiv:1606.05328, equation 2): (..., 2F) -> (..., F).
+
+    >>> GatedUnit()(tf.constant([[0.5, 0.0]])).numpy().round(4).tolist()  # tanh(0.5) / 2
+    [[0.2311]]
+    """
+
+    def call(self, inputs):
+        return gated(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] // 2)
+
+
+def gated(features):
+    """The function of GatedUnit."""
+    a, b = tf.split(features, 2, -1)
+    return tf.tanh(a) * tf.sigmoid(b)
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -235,5 +265,5 @@ class PixelParameters(MaskedConv2D):
         return {"parameters": self.parameters} | {
             key: value
             for key, value in config.items()
-            if key not in ("filters", "kernel_size", "mask", "parts", "use_bias")
+            if key not in ("filters", "kernel_size", "mask", "parts", "dilation_rate", "use_bias")
         }

@@ -36,6 +36,8 @@ EXPORTS = {  # public name -> its file
     "transformer_lm_space": "transformer_lm",
     "build_pixelcnn": "pixelcnn",
     "pixelcnn_space": "pixelcnn",
+    "build_gated_pixelcnn": "gated_pixelcnn",
+    "gated_pixelcnn_space": "gated_pixelcnn",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
@@ -43,6 +45,7 @@ EXPORTS = {  # public name -> its file
     "TransformerLM": "transformer_lm",
     "PixelModel": "pixel_model",
     "PixelCNN": "pixelcnn",
+    "GatedPixelCNN": "gated_pixelcnn",
 }
 
 

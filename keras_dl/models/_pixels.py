@@ -1,4 +1,4 @@
-"""What build_pixelcnn, build_gated_pixelcnn and build_pixelrnn share: the first and the last layers, and their checks."""
+"""What build_pixelcnn, build_gated_pixelcnn and build_pixelrnn share: first and last layers, and checks."""
 
 from typing import Any, NamedTuple
 

@@ -71,7 +71,9 @@ class PixelModel(keras.Model):
 
     def with_context(self, image, context=None):
         """The inputs of a call: the image alone, or {"image": image, name of the context: context}."""
-        return image if self.context_name is None else {"image": image, self.context_name: context}
+        if self.context_name is None:
+            return image
+        return {"image": tf.convert_to_tensor(image), self.context_name: tf.convert_to_tensor(context)}
 
     # Step by step
 

@@ -1,6 +1,7 @@
 """PixelCNN: masked convolutions predict every value of an image from the values before it.
 
-Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), sections 3.3 to 3.5, figure 5 and table 1.
+Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), sections 3.3 to 3.5, figure 5 and
+table 1.
 The defaults are the paper's for CIFAR-10: 15 residual blocks, h = 128, 1,024 features at the top, 256 levels.
 Deviations: a binary image has a logit in place of two classes; a mixture of discretised logistic distributions
 (Salimans et al., arXiv:1701.05517) is an option. Levels are scaled to [-1, 1].
@@ -21,7 +22,7 @@ from keras_dl.models._pixels import Blocks, Components, Kernel, Levels, Output
 from keras_dl.models._sizes import ImageShape, Width, check_weights
 from keras_dl.models.pixel_model import PixelModel
 
-PARAMETERS = 0  # trainable, at the defaults
+PARAMETERS = 5_340_416  # trainable, at the defaults
 
 
 @checked

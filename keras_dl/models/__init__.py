@@ -36,12 +36,19 @@ EXPORTS = {  # public name -> its file
     "transformer_lm_space": "transformer_lm",
     "build_vae": "vae",
     "vae_space": "vae",
+    "build_pixelcnn": "pixelcnn",
+    "pixelcnn_space": "pixelcnn",
+    "build_gated_pixelcnn": "gated_pixelcnn",
+    "gated_pixelcnn_space": "gated_pixelcnn",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
     "Transformer": "transformer",
     "TransformerLM": "transformer_lm",
     "VAE": "vae",
+    "PixelModel": "pixel_model",
+    "PixelCNN": "pixelcnn",
+    "GatedPixelCNN": "gated_pixelcnn",
 }
 
 

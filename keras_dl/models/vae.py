@@ -29,7 +29,7 @@ LARGEST_LOG_VARIANCE = 30.0  # a standard deviation of 3e6; -30: one of 3e-7
 KERNEL = 5  # of the convolutions
 STRIDE = 2
 LEAST_MEAN = 0.001  # of a pixel, for the initial bias: a pixel that is always 0 would have the logit -infinity
-ROWS = 2**13  # codes that are decoded at once when a likelihood is estimated
+FLOATS = 2**23  # pixels of codes that are decoded at once when a likelihood is estimated
 ACTIVE = 0.01  # variance of a unit's posterior mean over the data from which on it counts as active (arXiv:1509.00519)
 PARAMETERS = 815_824  # trainable, at the defaults
 
@@ -179,9 +179,12 @@ class VAE(parts.ModelWithParts):
         Returns:
             (n, H, W, C) levels, as `picture` gives them.
         """
+        return self.picture(self.prior_codes(n, seed, temperature))
+
+    def prior_codes(self, n, seed, temperature=1.0):
+        """The codes of `sample`: (n, D)."""
         shape = [n, self.latent_dim]
-        codes = distributions.Normal(tf.zeros(shape), tf.zeros(shape)).sample(_pair(seed, 0), temperature)
-        return self.picture(codes)
+        return distributions.Normal(tf.zeros(shape), tf.zeros(shape)).sample(_pair(seed, 0), temperature)
 
     def reconstruct(self, images):
         """Levels (B, H, W, C) -> levels (B, H, W, C), the picture at the posterior's mean."""
@@ -193,24 +196,24 @@ class VAE(parts.ModelWithParts):
         codes = posterior.sample(_pair(seed, 0), count=1)
         return self._log_likelihood(images, codes)[0] - tf.reduce_sum(posterior.kl(PRIOR), -1)
 
-    def bound(self, images, k, seed=0, rows=ROWS):
+    def bound(self, images, k, seed=0, rows=None):
         """The importance-weighted bound log 1/k sum_i p(x, z_i) / q(z_i|x) of each picture (arXiv:1509.00519, eq. 8).
 
         Its mean never exceeds log p(x), and rises to it with k. Codes are decoded in chunks of about `rows`, so that
-        any k fits into memory.
+        any k fits into memory: one code of every picture at least.
 
         Args:
             images: levels (B, H, W, C).
             k: number of samples.
             seed: an integer; the same seed, k and B give the same bound.
-            rows: codes of all pictures that are decoded at once.
+            rows: codes of all pictures that are decoded at once; None: as many as have FLOATS pixels.
 
         Returns:
             (B,) nats.
         """
         posterior = self.encode(images)
         k = tf.convert_to_tensor(k, tf.int32)
-        count = tf.shape(images)[0]
+        count, rows = tf.shape(images)[0], rows or max(1, FLOATS // math.prod(self.image_shape))
         size = tf.minimum(k, tf.maximum(1, rows // tf.maximum(1, count)))
 
         def step(done, number, largest, total):

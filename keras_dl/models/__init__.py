@@ -49,10 +49,10 @@ EXPORTS = {  # public name -> its file
 }
 
 
-# Arguments that an app sets itself: shapes and counts of its data, logits at every step, and the model's name.
+# Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
-    "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
-    "return_sequences", "name",
+    "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "vocabulary_size",
+    "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "name",
 )  # fmt: skip
 
 

@@ -210,7 +210,7 @@ class _Density:
 
 
 def _one_at_least(rows):
-    """Tensors (B, ...); if B is 0, one row of zeros, since no network reads an empty batch (the answer leaves it out)."""
+    """Tensors (B, ...); if B is 0, one row of zeros, since no network reads an empty batch; answers leave it out."""
     more = tf.cast(tf.equal(tf.shape(rows)[0], 0), tf.int32)
     return tf.concat([rows, tf.zeros([more, *rows.shape[1:]], rows.dtype)], 0)
 

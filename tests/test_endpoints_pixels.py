@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import export, features, formats, models
-from keras_dl.endpoints import pixels, pictures
+from keras_dl.endpoints import pictures, pixels
 from keras_dl.features.levels import Levels
 from keras_dl.features.mask import Mask
 
@@ -27,7 +27,9 @@ def restless(model, seed=0):
 
 def density(model, classes=(), **options):
     levels = model.levels
-    return export.density(model, Levels(model.image_shape, levels), classes, "threshold" if levels == 2 else None, **options)
+    return export.density(
+        model, Levels(model.image_shape, levels), classes, "threshold" if levels == 2 else None, **options
+    )
 
 
 def traced(endpoints):
@@ -38,7 +40,9 @@ def traced(endpoints):
 def plain():
     """(a density of binary images, its endpoints as graphs)"""
     model = restless(
-        models.build_pixelcnn(SHAPE, 2, output="bernoulli", num_blocks=1, filters=4, first_kernel_size=3, top_filters=(4,))
+        models.build_pixelcnn(
+            SHAPE, 2, output="bernoulli", num_blocks=1, filters=4, first_kernel_size=3, top_filters=(4,)
+        )
     )
     return model, traced(density(model))
 

@@ -80,8 +80,8 @@ def density(model, preprocess, classes=(), binarization=None, examples=None, *, 
             {"image": Image(preprocess), "log_likelihood": Nats()}, limits={"pictures": most["drawn"]}, portable=plain,
         ),
         "complete": Endpoint(
-            served.complete, {"image": image, "mask": Mask(*model.image_shape[:2]), **label, **numbers}, {"image": Image(preprocess)},
-            limits=pictures.limits(most["completed"]), portable=plain,
+            served.complete, {"image": image, "mask": Mask(*model.image_shape[:2]), **label, **numbers},
+            {"image": Image(preprocess)}, limits=pictures.limits(most["completed"]), portable=plain,
         ),
     }  # fmt: skip
 
@@ -159,7 +159,9 @@ class _Density:
         else:
             total = tf.cond(
                 label < 0,
-                lambda: tf.reduce_logsumexp(self._of_every_class(self._log_prob, levels), 0) - math.log(self.num_classes),
+                lambda: (
+                    tf.reduce_logsumexp(self._of_every_class(self._log_prob, levels), 0) - math.log(self.num_classes)
+                ),
                 lambda: self._log_prob(levels, label),
             )
         return answer(total[:count], self.measure, math.prod(self.model.image_shape))
@@ -208,7 +210,7 @@ class _Density:
 
 
 def _one_at_least(rows):
-    """Tensors (B, ...), or if B is 0 one row of zeros, since no network reads an empty batch; the answer leaves it out."""
+    """Tensors (B, ...); if B is 0, one row of zeros, since no network reads an empty batch; answers leave it out."""
     more = tf.cast(tf.equal(tf.shape(rows)[0], 0), tf.int32)
     return tf.concat([rows, tf.zeros([more, *rows.shape[1:]], rows.dtype)], 0)
 

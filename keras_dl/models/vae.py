@@ -30,7 +30,6 @@ KERNEL = 5  # of the convolutions
 STRIDE = 2
 LEAST_MEAN = 0.001  # of a pixel, for the initial bias: a pixel that is always 0 would have the logit -infinity
 FLOATS = 2**23  # pixels of codes that are decoded at once when a likelihood is estimated
-ACTIVE = 0.01  # variance of a unit's posterior mean over the data from which on it counts as active (arXiv:1509.00519)
 PARAMETERS = 815_824  # trainable, at the defaults
 
 
@@ -144,7 +143,7 @@ class VAE(parts.ModelWithParts):
     def compute_losses(self, batch, training, part=None):
         images = batch[0] if isinstance(batch, tuple) else batch
         posterior = self.encode(images, training)
-        kl = tf.reduce_sum(posterior.kl(PRIOR), -1)
+        kl = tf.reduce_sum(self.divergence(posterior), -1)
         codes = posterior.sample(tf.cast(self.seeds.next(), tf.int32), count=self.samples)  # (K, B, D)
         log_likelihood = self._log_likelihood(images, codes, training)  # (K, B)
         if self.samples == 1:
@@ -159,6 +158,10 @@ class VAE(parts.ModelWithParts):
         """Levels (B, H, W, C) -> the posterior q(z|x), a distributions.Normal over (B, D)."""
         mean, log_variance = tf.split(self.encoder(images, training=training), 2, -1)
         return distributions.Normal(mean, _bounded(log_variance) / 2)
+
+    def divergence(self, posterior):
+        """KL(q(z|x) || p(z)) of each unit of the code: (B, D) nats."""
+        return posterior.kl(PRIOR)
 
     def decode(self, codes, training=False):
         """Codes (..., D) -> p(x|z), a distribution over levels (..., H, W, C), each independent of the others."""
@@ -194,7 +197,7 @@ class VAE(parts.ModelWithParts):
         """log p(x|z) - KL(q(z|x) || p(z)) of each picture (B,), z a sample of q(z|x), the divergence in closed form."""
         posterior = self.encode(images)
         codes = posterior.sample(_pair(seed, 0), count=1)
-        return self._log_likelihood(images, codes)[0] - tf.reduce_sum(posterior.kl(PRIOR), -1)
+        return self._log_likelihood(images, codes)[0] - tf.reduce_sum(self.divergence(posterior), -1)
 
     def bound(self, images, k, seed=0, rows=None):
         """The importance-weighted bound log 1/k sum_i p(x, z_i) / q(z_i|x) of each picture (arXiv:1509.00519, eq. 8).

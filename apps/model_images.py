@@ -34,9 +34,9 @@ GREY = 128  # of pixels that are not given, in the picture of completions
 SIZES = {
     "pixelcnn": {"num_blocks": 7, "filters": 16, "top_filters": (64, 64)},
     "gated_pixelcnn": {"num_layers": 7, "filters": 32, "top_filters": (64,)},
-    "pixelrnn": {"num_layers": 3, "filters": 16, "top_filters": (64, 64)},
+    "pixelrnn": {"num_layers": 3, "units": 16, "top_filters": (32, 32)},
 }
-WIDTHS = {"pixelcnn": (8, 16, 32), "gated_pixelcnn": (16, 32, 64), "pixelrnn": (8, 16, 32)}  # that a search tries
+WIDTH = {"pixelcnn": "filters", "gated_pixelcnn": "filters", "pixelrnn": "units"}  # what a search varies by factors of 2
 OUTPUTS = {2: ("bernoulli", "categorical"), 256: ("categorical", "logistic_mixture")}  # by levels; auto: the first
 CONDITIONAL = ("gated_pixelcnn",)  # models that can depend on a label
 MEASURES = {2: "nats_per_image", 256: "bits_per_dimension"}
@@ -112,8 +112,9 @@ def main(argv=None):
     validation, test = (data.batches(part, 100, collate=collate) for part in (splits.validation, splits.test))
 
     def space(hp):
-        sizes, widths = SIZES[config.model], list(WIDTHS[config.model])
-        return sizes | {"filters": hp.Choice("filters", widths, default=sizes["filters"])}
+        sizes, width = SIZES[config.model], WIDTH[config.model]
+        usual = sizes[width]
+        return sizes | {width: hp.Choice(width, [usual // 2, usual, 2 * usual], default=usual)}
 
     arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
     measure = MEASURES[config.levels]

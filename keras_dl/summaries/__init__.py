@@ -6,6 +6,7 @@ optimization/ of curves, latent/ of the units of a code, pictures/ and samples/ 
 "metrics (test)/" and "metrics (trial)/" of the page HParams.
 """
 
+from keras_dl.summaries import projector as projector
 from keras_dl.summaries.classification import Pictures as Pictures
 from keras_dl.summaries.classification import classification_report as classification_report
 from keras_dl.summaries.classification import confusion_matrix_figure as confusion_matrix_figure

@@ -7,9 +7,9 @@
         --set "units=(200, 200)" --set samples=5                            # an importance-weighted autoencoder
     python apps/autoencode_images.py --dataset path/to/my/images --image-size 32 --levels 256
 
-An encoder gives each image a normal distribution of codes, a decoder gives each code a distribution of images. Loss: the
-negative evidence lower bound in nats per image, summed over pixels and over the code's units; with samples=k the
-importance-weighted bound. Measure: minus log p(x) by importance sampling, in nats per image for 2 levels, in bits per
+An encoder gives each image a normal distribution of codes, a decoder gives each code a distribution of images. Loss:
+the negative evidence lower bound in nats per image, summed over pixels and over the code's units; with samples=k the
+importance-weighted bound. Measure: -log p(x) by importance sampling, in nats per image for 2 levels, in bits per
 dimension (nats / (values * log 2)) for 256. It is an upper bound, the closer the more samples: --bound-samples after
 each epoch on the validation split, --importance-samples in the end on the test split.
 Recipes: Kingma and Welling 2013 (arXiv:1312.6114); Burda et al. 2015 (arXiv:1509.00519).
@@ -113,9 +113,7 @@ def main(argv=None):
     tried = dl.tuning.try_out(compiled, hardware)
     dl.export.try_out(config.formats, endpoints_of, tried)
     run = dl.course.begin(config, hardware, APP, splits, train, tried)
-    best = dl.tuning.search(
-        compiled, train, validation, run, arguments=arguments, **monitored, **config.of_search()
-    )
+    best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **monitored, **config.of_search())
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training pictures")
     pictures = Pictures(endpoints_of(model), splits.validation, preprocess, config.seed)
@@ -131,15 +129,16 @@ def main(argv=None):
     endpoints = endpoints_of(model)
     nats, metrics = likelihood(model, test, config, measure, unit)  # the test split is read here, once
     meaning = endpoints["log_prob"].outputs[measure].meaning()
-    meaning += f" It is estimated with {config.importance_samples:,} importance samples a picture: the model's own is not"
-    meaning += " larger, but for chance."
+    meaning += (
+        f" It was estimated with {config.importance_samples:,} importance samples a picture, which gives a bound."
+    )
     run.say(f"test: {', '.join(f'{name} {value:.4f}' for name, value in metrics.items())}. {meaning}")
 
     pictures = Pictures(endpoints, splits.validation, preprocess, config.seed)
     codes = dl.summaries.latent.units(dl.summaries.latent.posteriors_of(model), validation)
     run.say(f"{int(codes['active'].sum())} of {model.latent_dim} units of the code are active.")
     labels = [str(info.classes[label]) for label in splits.validation.features["label"]]
-    if hasattr(dl.summaries, "projector"): dl.summaries.projector.write(run, codes["mean"], labels, pictures.originals, "codes")
+    dl.summaries.projector.write(run, codes["mean"], labels, pictures.originals, "codes")
     shown = {}
     for name, picture, caption in pictures.all(codes):
         write_png(picture, run.samples / f"{name}.png")
@@ -195,8 +194,8 @@ class Pictures:
 
     def decode(self, codes):
         """Codes (N, D) -> N pictures, in as many requests as it takes."""
-        most = self.most["decode"]["codes"]
-        return np.concatenate([self.ask["decode"](latent=codes[k : k + most])["image"] for k in range(0, len(codes), most)])
+        most, decode = self.most["decode"]["codes"], self.ask["decode"]
+        return np.concatenate([decode(latent=codes[k : k + most])["image"] for k in range(0, len(codes), most)])
 
     def reconstructions(self):
         """A row of pictures of the validation split, a row of their reconstructions, and so on."""
@@ -207,7 +206,7 @@ class Pictures:
     def all(self, codes):
         """[(name, a grid, what it shows)] of the trained model; `codes` are summaries.latent.units of the pictures."""
         latent, size = dl.summaries.latent, codes["mean"].shape[1]
-        units = tuple(int(unit) for unit in np.argsort(-codes["kl"], kind="stable")[:2]) if size > 2 else tuple(range(size))
+        units = np.argsort(-codes["kl"], kind="stable")[:2].tolist() if size > 2 else range(size)
         manifold = latent.manifold(self.decode, size, units, SIDE)
         across = "the two units of the code" if size == 2 else "the units of the code with the largest KL divergence"
         order = np.argsort(self.labels, kind="stable")  # ways from the first classes to the last

@@ -2,6 +2,8 @@
 
     training.fit(..., measure=bounds.Measure(validation, 50, "val_nats_per_image"), monitor="val_nats_per_image")
     nats = -bounds.of_batches(model, test, 5000)       # (N,), an estimate of -log p(x) of every picture
+
+Shapes: N pictures in all, B in a batch.
 """
 
 import numpy as np
@@ -37,8 +39,11 @@ def of_batches(model, batches, k, seed=0, function=None):
         (N,) float64 nats, in the order of the batches.
     """
     function = function or traced(model)
-    bounds = []
-    with waiting(f"drawing {k:,} codes for each of {len(batches.examples):,} pictures, to estimate how likely they are ..."):
+    bounds, what = (
+        [],
+        f"drawing {k:,} codes for each of {len(batches.examples):,} pictures, to estimate how likely they are",
+    )
+    with waiting(f"{what} ..."):
         for number, batch in enumerate(batches.dataset()):
             images = batch[0] if isinstance(batch, tuple) else batch
             bounds.append(function(images, tf.constant(k), tf.constant(seed + number)).numpy())

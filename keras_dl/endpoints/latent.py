@@ -41,7 +41,7 @@ def autoencoder(model, preprocess, binarization=None, examples=None, *, rows=16)
         "decode": input "latent" (B, D); output "image" (B, H, W, C) uint8;
         "sample": scalars "n" (pictures), "temperature" (by which the prior's standard deviation is multiplied), "seed";
         outputs "image" (n, H, W, C) uint8 and "latent" (n, D), from which it was decoded;
-        "reconstruct": input "image" (B, h, w, C) uint8; output "image" (B, H, W, C) uint8, decoded from the code's mean;
+        "reconstruct": input "image" (B, h, w, C) uint8; output "image" (B, H, W, C) uint8, decoded from "latent";
         "log_prob": input "image" (B, h, w, C) uint8, scalars "k" and "seed"; outputs "bound" (B,), the importance-
         weighted bound of log p(x) with k samples, in nats of the whole picture, and "nats_per_image" (B,), its
         negative, or with 256 levels "bits_per_dimension" (B,). In the mean over seeds the bound is below log p(x), the
@@ -66,7 +66,10 @@ def autoencoder(model, preprocess, binarization=None, examples=None, *, rows=16)
     made = Image(preprocess)
     return {
         "serving_default": Endpoint(
-            served.encode_files, {"image_bytes": encoded}, posterior, limits=pictures.limits_of_files(most),
+            served.encode_files,
+            {"image_bytes": encoded},
+            posterior,
+            limits=pictures.limits_of_files(most),
             portable=PORTABLE,
         ),
         "encode": Endpoint(served.encode, {"image": image}, posterior, limits=of_pixels, portable=PORTABLE),
@@ -176,6 +179,6 @@ class _Autoencoder:
 
 
 def _one_at_least(rows):
-    """Tensors (B, ...), or if B is 0 one row of zeros, since no network reads an empty batch; the answer leaves it out."""
+    """(B, ...), or if B is 0 one row of zeros, since no network reads an empty batch; the answer leaves it out."""
     more = tf.cast(tf.equal(tf.shape(rows)[0], 0), tf.int32)
     return tf.concat([rows, tf.zeros([more, *rows.shape[1:]], rows.dtype)], 0)

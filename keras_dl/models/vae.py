@@ -5,8 +5,8 @@ one hidden layer of 500 tanh units on either side of the code. With samples=k th
 Salakhutdinov, "Importance Weighted Autoencoders" (arXiv:1509.00519), equation (8); its network with one stochastic
 layer is latent_dim=50, units=(200, 200). With beta the objective of Higgins et al. 2017 (beta-VAE). With filters a
 convolutional network, after Salimans, Kingma and Welling (arXiv:1410.6549).
-Deviations: Glorot's initial weights (paper: normal with standard deviation 0.01); no prior on the weights. Log-variances
-beyond LARGEST_LOG_VARIANCE count as that bound, so that no number overflows; their gradient is that at the bound.
+Deviations: Glorot's initial weights (paper: normal with standard deviation 0.01), and no prior on the weights; log-
+variances beyond LARGEST_LOG_VARIANCE count as that bound, so that no number overflows, with the gradient at the bound.
 Shapes: B pictures of H x W pixels and C channels, K samples of the code a picture, D latent_dim. Pictures are float32
 whole levels, from 0 to levels - 1. Likelihoods are in nats per picture, summed over pixels and channels.
 Laws and figures: python -m keras_dl list vae
@@ -59,7 +59,7 @@ def build_vae(
         samples: K, samples of the code for each picture and training step. 1: the VAE's bound, with the KL divergence
             in closed form; more: the importance-weighted bound.
         beta: weight of the KL divergence; 1 for a bound on the likelihood.
-        levels: 2: a pixel is a Bernoulli variable; more: a discretised logistic one, with a mean and a scale of its own.
+        levels: 2: a pixel is a Bernoulli variable; more: a discretised logistic one, with its own mean and scale.
         pixel_means: H * W * C shares, the means of the training pictures' pixels on a scale from 0 to 1, from which the
             last layer's biases begin, as in the IWAE authors' code; None: they begin at 0.
         name: name of the model.
@@ -168,7 +168,7 @@ class VAE(parts.ModelWithParts):
         return self._distribution(*self._parameters(codes, training))
 
     def picture(self, codes):
-        """Codes (..., D) -> levels (..., H, W, C), not rounded: a pixel's mean, or with more than two levels its mode."""
+        """Codes (..., D) -> levels (..., H, W, C), not rounded: the mean, or with more than two levels the mode."""
         pixels = self.decode(codes)
         return pixels.mean() if self.levels == 2 else pixels.mode()
 
@@ -232,7 +232,7 @@ class VAE(parts.ModelWithParts):
         return peak + tf.math.log(total) - tf.math.log(tf.cast(k, dtype))
 
     def log_prob(self, images, k=5000, seed=0):
-        """An estimate of log p(x) of each picture, (B,) nats: `bound` with k importance samples, 5,000 in the papers."""
+        """An estimate of log p(x) of each picture, (B,) nats: `bound` with k samples, 5,000 as in Burda et al."""
         return self.bound(images, k, seed)
 
     def get_config(self):

@@ -2,8 +2,8 @@
 
 Callbacks of training.fit write them. Training and validation are written to two folders under the same tags, so that
 TensorBoard draws them into one chart; a step is the number of finished epochs. Tags begin with a prefix: metrics/ and
-optimization/ of curves, latent/ of the units of a code, pictures/ and samples/ of what a model answers, report/ of the report of a finished run,
-"metrics (test)/" and "metrics (trial)/" of the page HParams.
+optimization/ of curves, latent/ of the units of a code, pictures/ and samples/ of what a model answers, report/ of the
+report of a finished run, "metrics (test)/" and "metrics (trial)/" of the page HParams.
 """
 
 from keras_dl.summaries import projector as projector

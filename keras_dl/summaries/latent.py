@@ -82,7 +82,7 @@ def units(posteriors, batches):
         sum is the KL divergence of a picture; "active": (D,) booleans}.
     """
     pairs = [posteriors(batch[0] if isinstance(batch, tuple) else batch) for batch in batches.dataset()]
-    means, divergences = (np.concatenate([np.asarray(x, np.float64) for x in part]) for part in zip(*pairs, strict=True))
+    means, divergences = (np.concatenate(part).astype(np.float64) for part in zip(*pairs, strict=True))
     return {"mean": means, "kl": divergences.mean(0), "active": means.var(0) > ACTIVE}
 
 

@@ -418,3 +418,39 @@ class BitsPerDimension(NatsPerImage):
 
     def values_per_image(self, parameters):
         return math.prod(parameters.shape[1:4]) * math.log(2)
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class NatsOfImages(NatsPerImage):
+    """NatsPerImage that also keeps the nats of each image, such as for bootstrap intervals.
+
+    Args:
+        kind, levels: as in ImageLoss.
+        count: the largest number of images, over all batches.
+
+    For one replica only: several would count their images independently.
+
+    >>> nats = NatsOfImages("bernoulli", count=3)
+    >>> nats.update_state(tf.ones([2, 1, 3, 1]), tf.zeros([2, 1, 3, 1, 1]))
+    >>> nats.values().round(4).tolist()  # 3 log 2
+    [2.0794, 2.0794]
+    """
+
+    def __init__(self, kind, levels=2, count=1, name=None, dtype=None):
+        super().__init__(kind, levels, name, dtype)
+        self.most = check("NatsOfImages: count", Whole(1, 2**31 - 1), count)
+        self.each = self.add_variable((self.most,), "zeros", dtype="float64", name="each")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        before = tf.cast(tf.convert_to_tensor(self.count), tf.int32)
+        super().update_state(y_true, y_pred, sample_weight)
+        nats = tf.cast(image_nll(y_true, y_pred, self.kind, self.levels), tf.float64)
+        at = before + tf.range(tf.shape(nats)[0])
+        self.each.assign(tf.tensor_scatter_nd_update(tf.convert_to_tensor(self.each), at[:, None], nats))
+
+    def values(self):
+        """Nats of each image so far, float64 (N,), in the order of the batches."""
+        return keras.ops.convert_to_numpy(self.each)[: int(self.count)]
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.most}

@@ -743,7 +743,8 @@ CASES = {
         (5, 6, 1, 6),
         88 + 64 + 48 + 32 + 25 + 20 + 200 + 64 + 104 + 16 + 25 + 36,
     ),
-    # 9 * 1 * 8 + 8; K_is of 2 taps 16 * 16, K_ss of 3 taps 12 * 16, bias 16, initial state 8; 4 * 8 + 8; 8 * 6 + 6, 6 + 1
+    # 9 * 1 * 8 + 8; K_is of 2 taps 16 * 16, K_ss of 3 taps 12 * 16, bias 16, initial state 8; 4 * 8 + 8
+    # 8 * 6 + 6, 6 + 1
     "pixelrnn": Case(
         models.build_pixelrnn,
         {"layer": "row_lstm", "num_layers": 1, "units": 4, "first_kernel_size": 3, "top_filters": (6,)},

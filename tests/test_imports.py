@@ -168,6 +168,7 @@ MAY_IMPORT = {
         "paths",
         "settings",
         "tables",
+        "waiting",
     },
     "__main__": {
         "cards",

@@ -8,6 +8,7 @@ renamed.
 
 from keras_dl.endpoints import Endpoint as Endpoint
 from keras_dl.endpoints.images import classifier as classifier
+from keras_dl.endpoints.latent import autoencoder as autoencoder
 from keras_dl.endpoints.music import polyphony as polyphony
 from keras_dl.endpoints.pixels import density as density
 from keras_dl.endpoints.text import language_model as language_model

@@ -74,7 +74,7 @@ def test_every_option_of_the_densities(flags, tmp_path, one_process_answers):
         (["--output", "bernoulli", "--levels", "256"], "--output: must be categorical or logistic_mixture for 256"),
         (
             ["--output", "logistic_mixture"],
-            "--output: must be bernoulli or categorical for 2 levels; got logistic_mixt",
+            "--output: must be bernoulli or categorical for 2 levels; got logistic",
         ),
         (["--levels", "4"], "--levels: must be"),
         (["--condition", "label", "--model", "pixelcnn"], "--condition: label needs --model gated_pixelcnn; got pixel"),

@@ -20,6 +20,7 @@ def main_of(app):
 # An argument of each app's builder, so that the search has less to draw.
 SETS = {
     "classify_images": "filters=(4, 8)",
+    "model_images": "num_layers=2",
     "model_music": "units=(16,)",
     "model_text": "units=(32,)",
     "translate": "num_layers=1",
@@ -35,6 +36,9 @@ def rebuilt(card, exported):
 
     name = card["settings"]["model"]
     arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.free_arguments(name)}
+    if card["app"] == "model_images":
+        size, levels, output = exported.image_shape, exported.levels, exported.output_kind
+        return getattr(models, f"build_{name}")(size, levels, output=output, **arguments)
     outputs = exported.output_shape[-1]
     if card["app"] == "translate":  # one vocabulary for both sides
         return getattr(models, f"build_{name}")(outputs, **arguments)

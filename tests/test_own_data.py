@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT.parent / "shared" / "cases"
 RULES = {
     "classify_images": own_data.PICTURES,
+    "model_images": own_data.DENSITIES,
     "model_music": own_data.MUSIC,
     "model_text": own_data.TEXT,
     "translate": own_data.PAIRS,
@@ -40,7 +41,7 @@ def splits_of(app, count=60, own=True):
     rng = np.random.default_rng(0)
 
     def part(size):
-        if app == "classify_images":
+        if app.endswith("_images"):
             pictures = rng.integers(0, 255, (size, 8, 8, 3)).astype(np.uint8)
             return data.Examples({"image": pictures, "label": np.arange(size, dtype=np.int32) % 3})
         if app == "model_text":
@@ -48,7 +49,7 @@ def splits_of(app, count=60, own=True):
         ragged = data.examples.Ragged.of([np.zeros((5, 88), np.uint8)] * size)
         return data.Examples(dict.fromkeys(("roll", "source", "target"), ragged))
 
-    features = {"label": {"classes": ("a", "b", "c")}} if app == "classify_images" else {}
+    features = {"label": {"classes": ("a", "b", "c")}} if app.endswith("_images") else {}
     info = data.Info(
         "mine", "folder mine", features, {}, {"flip": True, "augment": "crop"}, data.examples.OWN if own else ""
     )

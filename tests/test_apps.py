@@ -19,6 +19,7 @@ def main_of(app):
 
 # An argument of each app's builder, so that the search has less to draw.
 SETS = {
+    "autoencode_images": "units=(16,)",
     "classify_images": "filters=(4, 8)",
     "model_images": "num_layers=2",
     "model_music": "units=(16,)",
@@ -39,6 +40,8 @@ def rebuilt(card, exported):
     if card["app"] == "model_images":
         size, levels, output = exported.image_shape, exported.levels, exported.output_kind
         return getattr(models, f"build_{name}")(size, levels, output=output, **arguments)
+    if card["app"] == "autoencode_images":
+        return models.build_vae(exported.image_shape, levels=exported.levels, **arguments)
     outputs = exported.output_shape[-1]
     if card["app"] == "translate":  # one vocabulary for both sides
         return getattr(models, f"build_{name}")(outputs, **arguments)

@@ -34,11 +34,16 @@ EXPORTS = {  # public name -> its file
     "transformer_space": "transformer",
     "build_transformer_lm": "transformer_lm",
     "transformer_lm_space": "transformer_lm",
+    "build_gan": "gan",
+    "gan_space": "gan",
+    "build_dcgan": "dcgan",
+    "dcgan_space": "dcgan",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
     "Transformer": "transformer",
     "TransformerLM": "transformer_lm",
+    "GAN": "adversarial",
 }
 
 

@@ -37,9 +37,9 @@ GradientPenalty = Number("[0, 1e6]")
 class GAN(parts.ModelWithParts):
     """A generator and a discriminator of pictures; with "wgan_gp" the discriminator is called the critic.
 
-    A batch is the pictures (B, H, W, C) in grey levels from 0 to 255, of a conditional model (pictures, labels (B,)).
-    The networks see and make pictures in `pixel_range`. Called with noise (with classes: with {"noise", "label"}) the
-    model gives the generator's pictures in that range.
+    A batch has the pictures (B, H, W, C) in grey levels from 0 to 255, for a conditional model {"image", "label"} with
+    the labels (B,); targets beside them, as data.levels gives them, are not used. The networks see and make pictures in
+    `pixel_range`. Called with noise (with classes: with {"noise", "label"}) the model gives the generator's pictures.
 
     Args:
         generator: keras.Model from "noise" (B, Z), with classes also "label" (B,) int32, to pictures (B, H, W, C).
@@ -140,7 +140,8 @@ class GAN(parts.ModelWithParts):
         return self.levels(self.generator(self._with_label({"noise": noise}, label), training=False))
 
     def compute_losses(self, batch, training, part=None):
-        levels, label = batch if self.num_classes else (batch, None)
+        given = batch[0] if isinstance(batch, tuple) else batch
+        levels, label = (given["image"], given["label"]) if self.num_classes else (given, None)
         real, rows = self.scaled(levels), ops.shape(levels)[0]
         noise = self.noise_of(rows, self._next_seed())
         losses = {}

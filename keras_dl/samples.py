@@ -25,6 +25,7 @@ class Samples(keras.callbacks.Callback):
     def __init__(self, run, show):
         super().__init__()
         self.folder, self.show, self.epochs_done, self.begun = run.tensorboard / "validation", show, 0, False
+        self.tags = TAGS  # prefix of those that it writes, and deletes
         self.earlier = run.tensorboard / "samples"  # of a run that was made when samples had a folder of their own
 
     def on_epoch_end(self, epoch, logs=None):
@@ -50,7 +51,7 @@ class Samples(keras.callbacks.Callback):
         self._purge_summaries(epochs_done)
 
     def _purge_summaries(self, epochs_done):
-        summaries.purge(self.folder, epochs_done, TAGS)
+        summaries.purge(self.folder, epochs_done, self.tags)
         summaries.purge(self.earlier, epochs_done)
 
     def _write(self):
@@ -77,7 +78,7 @@ class Frames(Samples):
     def __init__(self, run, make, name="pictures", *, every=1, columns=None, headings=()):
         super().__init__(run, self._show)
         self.make, self.name, self.every, self.columns, self.headings = make, name, every, columns, headings
-        self.place, self.final = run.samples / name, None
+        self.place, self.final, self.tags = run.samples / name, None, TAGS + name  # an app may have several Frames
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)

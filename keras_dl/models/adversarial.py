@@ -130,6 +130,26 @@ class GAN(parts.ModelWithParts):
             return distributions.Normal(zeros, 0.0).sample(seed, temperature)
         return (2.0 * distributions.Uniform(zeros, 1.0).sample(seed) - 1.0) * temperature
 
+    def between(self, start, end, steps):
+        """Noise on the way from one to another, (steps, Z), with both ends.
+
+        Of normal noise, whose length hardly varies, along an arc (White, arXiv:1609.04468); of uniform noise straight.
+
+        Args:
+            start, end: (Z,).
+            steps: number of points, at least 2.
+        """
+        start, end = (tf.convert_to_tensor(each, tf.float32)[None] for each in (start, end))
+        share = tf.linspace(0.0, 1.0, steps)[:, None]
+        if self.noise == "uniform":
+            return (1.0 - share) * start + share * end
+        cosine = tf.reduce_sum(tf.math.l2_normalize(start, -1) * tf.math.l2_normalize(end, -1))
+        angle = tf.acos(tf.clip_by_value(cosine, -1.0, 1.0))
+        straight = angle < 1e-3  # the arc's formula would divide by nearly 0
+        sine = tf.sin(tf.where(straight, 1.0, angle))
+        first, second = tf.sin((1.0 - share) * angle) / sine, tf.sin(share * angle) / sine
+        return tf.where(straight, (1.0 - share) * start + share * end, first * start + second * end)
+
     def generate(self, noise, label=None):
         """The generator's pictures in inference mode, in grey levels from 0 to 255: float32 (B, H, W, C).
 

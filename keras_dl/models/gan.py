@@ -73,9 +73,7 @@ def build_gan(
     linear = sum(inputs * pieces * outputs for inputs, outputs in zip(widths, [*maxout_units, 1], strict=True))
     check_weights("build_gan", dense(latent_dim + seen, *units, pixels) + linear + 2 * (num_classes or 0) * seen)
     generator = _generator(input_shape, num_classes, latent_dim, units, label_dim)
-    discriminator = _discriminator(
-        input_shape, num_classes, maxout_units, pieces, input_dropout, dropout, label_dim
-    )
+    discriminator = _discriminator(input_shape, num_classes, maxout_units, pieces, input_dropout, dropout, label_dim)
     return GAN(
         generator,
         discriminator,

@@ -50,7 +50,7 @@ EXPORTS = {  # public name -> its file
 # Arguments that an app sets itself: shapes and counts of its data, logits at every step, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
-    "return_sequences", "name",
+    "return_sequences", "seed", "name",
 )  # fmt: skip
 
 

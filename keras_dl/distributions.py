@@ -163,9 +163,11 @@ class Normal:
         standard = (tf.cast(value, self.location.dtype) - self.location) * tf.exp(-self.log_scale)
         return -0.5 * standard * standard - self.log_scale - 0.5 * math.log(2 * math.pi)
 
-    def sample(self, seed, temperature=1.0):
-        """mean + temperature * scale * standard normal noise: (...)."""
+    def sample(self, seed, temperature=1.0, count=None):
+        """mean + temperature * scale * standard normal noise: (...), or with a count (count, ...) independent ones."""
         shape = tf.shape(self.location + self.log_scale)
+        if count is not None:
+            shape = tf.concat([[count], shape], 0)
         noise = tf.random.stateless_normal(shape, seed, dtype=self.location.dtype, alg="philox")
         return self.location + tf.cast(temperature, self.location.dtype) * tf.exp(self.log_scale) * noise
 
@@ -180,6 +182,55 @@ class Normal:
     def entropy(self):
         """Differential entropy in nats: (...)."""
         return 0.5 + 0.5 * math.log(2 * math.pi) + self.log_scale + tf.zeros_like(self.location)
+
+    def kl(self, other):
+        """KL(self || other) to another Normal, in closed form: (...) nats (arXiv:1312.6114, appendix B)."""
+        mean, log_scale = (tf.cast(x, self.location.dtype) for x in (other.location, other.log_scale))
+        distance = (self.location - mean) * tf.exp(-log_scale)
+        log_ratio = self.log_scale - log_scale
+        return 0.5 * (tf.exp(2 * log_ratio) + distance * distance - 1) - log_ratio
+
+
+class DiscretisedLogistic:
+    """Independent whole numbers from 0 to levels - 1, each a logistic variable that is rounded.
+
+    Args:
+        mean: (...), on the scale on which the values go from -1 to 1.
+        log_scale: (...); raised to LEAST_LOG_SCALE where smaller.
+        levels: number of values.
+
+    Source: Kingma et al., arXiv:1606.04934, appendix; DiscretisedLogisticMixture with one component and channel.
+
+    >>> round(float(tf.exp(DiscretisedLogistic(0.0, -7.0, levels=3).log_prob(1))), 4)  # so narrow that it is certain
+    1.0
+    """
+
+    def __init__(self, mean, log_scale, *, levels=256):
+        self.location, self.levels = _at_least_float32(mean), levels
+        single = self.location[..., None]
+        self._mixture = DiscretisedLogisticMixture(
+            tf.zeros_like(single), single[..., None], tf.convert_to_tensor(log_scale)[..., None, None], levels=levels
+        )
+
+    def log_prob(self, value):
+        """The log-probability of each value (...) -> (...)."""
+        return self._mixture.log_prob(tf.convert_to_tensor(value)[..., None])
+
+    def cross_entropy(self, value):
+        """-log_prob(value)."""
+        return -self.log_prob(value)
+
+    def sample(self, seed):
+        """A value each: (...) int32."""
+        return self._mixture.sample(seed)[..., 0]
+
+    def mean(self):
+        """The mean of each value, from 0 to levels - 1: (...)."""
+        return self._mixture.mean()[..., 0]
+
+    def mode(self):
+        """Where the density is largest, from 0 to levels - 1, not rounded: (...)."""
+        return (tf.clip_by_value(self.location, -1, 1) + 1) * ((self.levels - 1) / 2)
 
 
 class Uniform:
@@ -322,14 +373,18 @@ class DiscretisedLogisticMixture:
         upper = tf.where(x > 1 - half, tf.math.log_sigmoid(-below), inner)
         return tf.where(x < -1 + half, tf.math.log_sigmoid(above), upper)
 
-    def sample(self, seed):
-        """A pixel (..., C) int32: samples a component, then its channels one after the other."""
+    def sample(self, seed, temperature=1.0):
+        """A pixel (..., C) int32: samples a component, then its channels one after the other.
+
+        temperature: a factor of the noise of both. At 0 it is the rounded mean of the most probable component.
+        """
+        temperature = tf.cast(temperature, self.logits.dtype)
         components = self.logits.shape[-1]
         front = tf.shape(self.logits)[:-1]
         shape = tf.concat([front, [components + self.channels]], 0)
         u = _uniform(seed, shape, self.logits.dtype)
         gumbel = -tf.math.log(-tf.math.log(u[..., :components]))
-        component = tf.argmax(self.logits + gumbel, -1, output_type=tf.int32)  # (...)
+        component = tf.argmax(self.logits + temperature * gumbel, -1, output_type=tf.int32)  # (...)
         of_component = tf.one_hot(component, components, dtype=self.logits.dtype)
         values = []
         for c in range(self.channels):
@@ -338,7 +393,7 @@ class DiscretisedLogisticMixture:
                 tf.reduce_sum(of_component * x, -1) for x in (self._mean_of(c, before), self.log_scales[..., c, :])
             )
             own = u[..., components + c]
-            x = mean + tf.exp(log_scale) * (tf.math.log(own) - tf.math.log1p(-own))
+            x = mean + temperature * tf.exp(log_scale) * (tf.math.log(own) - tf.math.log1p(-own))
             value = tf.round((x + 1) * (self.levels - 1) / 2)
             values.append(tf.clip_by_value(value, 0, self.levels - 1))
         return tf.cast(tf.stack(values, -1), tf.int32)
@@ -375,6 +430,67 @@ class DiscretisedLogisticMixture:
         small = log_width < math.log(1e-3)
         safe = tf.where(small, tf.zeros_like(log_width), log_width)  # no NaN gradient from the other branch
         return tf.where(small, log_width - tf.exp(log_width) / 2, tf.math.log(-tf.math.expm1(-tf.exp(safe))))
+
+
+def log_mean_exp(logs):
+    """log of the mean of exp(logs) over the first axis, which cannot overflow: (K, ...) -> (...).
+
+    >>> round(float(log_mean_exp([-2000.0, -2000.0])), 4)
+    -2000.0
+    """
+    logs = tf.convert_to_tensor(logs)
+    return tf.reduce_logsumexp(logs, 0) - tf.math.log(tf.cast(tf.shape(logs)[0], logs.dtype))
+
+
+LEVEL_KINDS = ("bernoulli", "categorical", "logistic_mixture")
+
+
+class DiscreteLevel:
+    """Whole numbers from 0 to levels - 1, such as the values of pixels, by one of three distributions.
+
+    Args:
+        kind: "bernoulli": one logit of a 1, for two levels; "categorical": a logit of each level; "logistic_mixture": a
+            DiscretisedLogisticMixture of one channel.
+        parameters: (..., P), P = parameters_of(kind, levels, components).
+        levels: number of values.
+
+    >>> round(float(DiscreteLevel("categorical", tf.zeros(256), 256).log_prob(7)) / math.log(2), 4)  # 8 bits
+    -8.0
+    """
+
+    def __init__(self, kind, parameters, levels):
+        self.kind, self.levels = kind, levels
+        if kind == "bernoulli":
+            self.base = Bernoulli(parameters[..., 0])
+        elif kind == "categorical":
+            self.base = Categorical(parameters)
+        else:
+            self.base = DiscretisedLogisticMixture.of_outputs(parameters, 1, parameters.shape[-1] // 3, levels=levels)
+
+    @staticmethod
+    def parameters_of(kind, levels, components):
+        """P, the number of parameters of a value; `components` is that of a logistic mixture."""
+        if kind == "logistic_mixture":
+            return DiscretisedLogisticMixture.outputs_of(1, components)
+        return 1 if kind == "bernoulli" else levels
+
+    def log_prob(self, value):
+        """The log-probability of each level (...), any dtype -> (...)."""
+        value = tf.convert_to_tensor(value)
+        if self.kind == "categorical":
+            return self.base.log_prob(tf.cast(value, tf.int32))
+        return self.base.log_prob(value[..., None] if self.kind == "logistic_mixture" else value)
+
+    def cross_entropy(self, value):
+        """-log_prob(value) for training: fast, but where there is a faster gradient without a second derivative."""
+        if self.kind == "logistic_mixture":
+            return -self.log_prob(value)
+        return self.base.cross_entropy(value)
+
+    def sample(self, seed, temperature=1.0):
+        """A level: (...) int32; at temperature 0 the most probable one, or of a mixture its `sample` at 0."""
+        sample = self.base.sample(seed, temperature)
+        return tf.cast(sample[..., 0] if self.kind == "logistic_mixture" else sample, tf.int32)
 
 
 def _at_least_float32(x):

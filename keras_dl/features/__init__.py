@@ -22,6 +22,7 @@ KINDS = {
     "image": "image:Image",
     "image_bytes": "image:EncodedImage",
     "mask": "mask:Mask",
+    "latent": "latent:Latent",
     "class": "classes:Label",
     "classes": "classes:BestLabels",
     "scores": "classes:BestProbabilities",
@@ -38,6 +39,8 @@ KINDS = {
     "number": "numbers:Number",
     "count": "numbers:Count",
     "nats": "numbers:Nats",
+    "nats_per_image": "likelihoods:PictureNats",
+    "bits_per_dimension": "likelihoods:PictureBits",
     "score": "numbers:Score",
 }
 

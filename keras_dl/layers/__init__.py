@@ -11,6 +11,7 @@ EXPORTS = {  # public name -> its file
     "DiagonalBiLSTM": "pixel_lstm",
     "AttentionDecoder": "attention_decoder",
     "MultiHeadAttention": "attention",
+    "Maxout": "maxout",
     "Positions": "attention",
     "ScaledEmbedding": "attention",
 }

@@ -42,6 +42,10 @@ EXPORTS = {  # public name -> its file
     "gated_pixelcnn_space": "gated_pixelcnn",
     "build_pixelrnn": "pixelrnn",
     "pixelrnn_space": "pixelrnn",
+    "build_gan": "gan",
+    "gan_space": "gan",
+    "build_dcgan": "dcgan",
+    "dcgan_space": "dcgan",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
@@ -52,13 +56,14 @@ EXPORTS = {  # public name -> its file
     "PixelCNN": "pixelcnn",
     "GatedPixelCNN": "gated_pixelcnn",
     "PixelRNN": "pixelrnn",
+    "GAN": "adversarial",
 }
 
 
 # Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "pixel_means",
-    "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "name",
+    "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "seed", "name",
 )  # fmt: skip
 
 

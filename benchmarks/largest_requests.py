@@ -30,15 +30,40 @@ def image_bytes(card):
     return cases
 
 
-def image(card):
+def image(card, endpoint="serve"):
     """Raw pictures: the largest one, as many of these as are allowed, and the most pictures in one request."""
-    serve = card["endpoints"]["serve"]
+    serve = card["endpoints"][endpoint]
     limits, channels = serve["limits"], serve["inputs"]["image"]["shape"][3]
     height, width = _sides(limits)
-    together = max(1, limits["pixels_of_all"] // (height * width))
-    side = math.isqrt(limits["pixels_of_all"] // limits["pictures"])
+    together = min(limits["pictures"], max(1, limits["pixels_of_all"] // (height * width)))
+    side = min(limits["side"], math.isqrt(limits["pixels_of_all"] // limits["pictures"]))
     shapes = dict.fromkeys([(1, height, width), (together, height, width), (limits["pictures"], side, side)])
     return {" x ".join(map(str, shape)): {"image": np.zeros((*shape, channels), np.uint8)} for shape in shapes}
+
+
+def density_image_bytes(card):
+    """Encoded pictures whose likelihood is asked for, as in `image_bytes`."""
+    return {case: _defaults(card, "serving_default") | request for case, request in image_bytes(card).items()}
+
+
+def density_log_prob(card):
+    """Pictures whose likelihood is asked for, as in `image`."""
+    return {case: _defaults(card, "log_prob") | request for case, request in image(card, "log_prob").items()}
+
+
+def density_sample(card):
+    """The most pictures that are drawn."""
+    most = card["endpoints"]["sample"]["limits"]["pictures"]
+    return {f"{most} drawn": _defaults(card, "sample") | {"n": most}}
+
+
+def density_complete(card):
+    """Pictures of which nothing is given."""
+    shape = card["endpoints"]["complete"]["inputs"]["mask"]["shape"]
+    return {
+        case: _defaults(card, "complete") | request | {"mask": np.zeros((len(request["image"]), *shape[1:]), np.uint8)}
+        for case, request in image(card, "complete").items()
+    }
 
 
 def music_score(card):
@@ -108,6 +133,8 @@ REQUESTS = {
     "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
     "text_score": text_score, "text_generate": text_generate, "translate": translate,
     "translation_sample": translation_sample, "translation_score": translation_score,
+    "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob,
+    "density_sample": density_sample, "density_complete": density_complete,
 }  # fmt: skip
 
 

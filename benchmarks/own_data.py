@@ -157,8 +157,9 @@ def cifar_folder(folder, pilot=False):
     with imports.quiet_tensorflow():
         from keras_dl.data import image_sets
 
-    train, test, names = image_sets.load("cifar10")
-    for part, examples, count in (("train", train, TRAIN), ("test", test, TEST)):
+    parts, names = image_sets.load("cifar10")
+    for part, count in (("train", TRAIN), ("test", TEST)):
+        examples = parts[part]
         for label in CLASSES[pilot]:
             place = folder / part / names[label]
             place.mkdir(parents=True)
@@ -181,7 +182,8 @@ def arrows(folder, pilot=False):
     with imports.quiet_tensorflow():
         from keras_dl.data import image_sets
 
-    train, _, names = image_sets.load("digits")
+    parts, names = image_sets.load("digits")
+    train = parts["train"]
     for label, name in enumerate(names):
         (folder / name).mkdir(parents=True)
         rows = np.flatnonzero(train.features["label"] == label)[:40]

@@ -78,8 +78,9 @@ def write_others(folder, train, test):
     with imports.quiet_tensorflow():
         from keras_dl.data import image_sets
 
-    *parts, names = image_sets.load("cifar10")
-    for part, examples, count in zip(("train", "test"), parts, (train, test), strict=True):
+    parts, names = image_sets.load("cifar10")
+    for part, count in (("train", train), ("test", test)):
+        examples = parts[part]
         for label in own_data.CLASSES[1]:
             place = folder / part / names[label]
             place.mkdir(parents=True)

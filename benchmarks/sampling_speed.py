@@ -33,7 +33,7 @@ from step_time import (
     trainable,
     warn_of_load,
 )  # fmt: skip
-from step_time_images import GATED
+from tables_images import GATED
 
 from keras_dl import imports
 from keras_dl.errors import UserError

@@ -16,6 +16,7 @@ import sys
 import numpy as np
 import operations
 from step_time import SEED, THREADS, Ours, import_torch, random_batches, serve
+from tables_images import GATED
 
 from keras_dl import imports, models
 
@@ -120,7 +121,6 @@ class GatedPixelCnn(Pictures):
         return TorchPixels(self, form)
 
 
-GATED = {"num_layers": 7, "filters": 32, "top_filters": (64,)}  # as apps/model_images.py builds it
 ROWS = {"vae": Vae(), "dcgan": Dcgan(), "gated_pixelcnn": GatedPixelCnn(arguments=GATED)}
 
 

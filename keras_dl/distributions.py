@@ -288,14 +288,18 @@ class DiscretisedLogisticMixture:
         upper = tf.where(x > 1 - half, tf.math.log_sigmoid(-below), inner)
         return tf.where(x < -1 + half, tf.math.log_sigmoid(above), upper)
 
-    def sample(self, seed):
-        """A pixel (..., C) int32: samples a component, then its channels one after the other."""
+    def sample(self, seed, temperature=1.0):
+        """A pixel (..., C) int32: samples a component, then its channels one after the other.
+
+        temperature: a factor of the noise of both. At 0 it is the rounded mean of the most probable component.
+        """
+        temperature = tf.cast(temperature, self.logits.dtype)
         components = self.logits.shape[-1]
         front = tf.shape(self.logits)[:-1]
         shape = tf.concat([front, [components + self.channels]], 0)
         u = _uniform(seed, shape, self.logits.dtype)
         gumbel = -tf.math.log(-tf.math.log(u[..., :components]))
-        component = tf.argmax(self.logits + gumbel, -1, output_type=tf.int32)  # (...)
+        component = tf.argmax(self.logits + temperature * gumbel, -1, output_type=tf.int32)  # (...)
         of_component = tf.one_hot(component, components, dtype=self.logits.dtype)
         values = []
         for c in range(self.channels):
@@ -304,7 +308,7 @@ class DiscretisedLogisticMixture:
                 tf.reduce_sum(of_component * x, -1) for x in (self._mean_of(c, before), self.log_scales[..., c, :])
             )
             own = u[..., components + c]
-            x = mean + tf.exp(log_scale) * (tf.math.log(own) - tf.math.log1p(-own))
+            x = mean + temperature * tf.exp(log_scale) * (tf.math.log(own) - tf.math.log1p(-own))
             value = tf.round((x + 1) * (self.levels - 1) / 2)
             values.append(tf.clip_by_value(value, 0, self.levels - 1))
         return tf.cast(tf.stack(values, -1), tf.int32)
@@ -341,6 +345,57 @@ class DiscretisedLogisticMixture:
         small = log_width < math.log(1e-3)
         safe = tf.where(small, tf.zeros_like(log_width), log_width)  # no NaN gradient from the other branch
         return tf.where(small, log_width - tf.exp(log_width) / 2, tf.math.log(-tf.math.expm1(-tf.exp(safe))))
+
+
+LEVEL_KINDS = ("bernoulli", "categorical", "logistic_mixture")
+
+
+class DiscreteLevel:
+    """Whole numbers from 0 to levels - 1, such as the values of pixels, by one of three distributions.
+
+    Args:
+        kind: "bernoulli": one logit of a 1, for two levels; "categorical": a logit of each level; "logistic_mixture": a
+            DiscretisedLogisticMixture of one channel.
+        parameters: (..., P), P = parameters_of(kind, levels, components).
+        levels: number of values.
+
+    >>> round(float(DiscreteLevel("categorical", tf.zeros(256), 256).log_prob(7)) / math.log(2), 4)  # 8 bits
+    -8.0
+    """
+
+    def __init__(self, kind, parameters, levels):
+        self.kind, self.levels = kind, levels
+        if kind == "bernoulli":
+            self.base = Bernoulli(parameters[..., 0])
+        elif kind == "categorical":
+            self.base = Categorical(parameters)
+        else:
+            self.base = DiscretisedLogisticMixture.of_outputs(parameters, 1, parameters.shape[-1] // 3, levels=levels)
+
+    @staticmethod
+    def parameters_of(kind, levels, components):
+        """P, the number of parameters of a value; `components` is that of a logistic mixture."""
+        if kind == "logistic_mixture":
+            return DiscretisedLogisticMixture.outputs_of(1, components)
+        return 1 if kind == "bernoulli" else levels
+
+    def log_prob(self, value):
+        """The log-probability of each level (...), any dtype -> (...)."""
+        value = tf.convert_to_tensor(value)
+        if self.kind == "categorical":
+            return self.base.log_prob(tf.cast(value, tf.int32))
+        return self.base.log_prob(value[..., None] if self.kind == "logistic_mixture" else value)
+
+    def cross_entropy(self, value):
+        """-log_prob(value) for training: fast, but where there is a faster gradient without a second derivative."""
+        if self.kind == "logistic_mixture":
+            return -self.log_prob(value)
+        return self.base.cross_entropy(value)
+
+    def sample(self, seed, temperature=1.0):
+        """A level: (...) int32; at temperature 0 the most probable one, or of a mixture its `sample` at 0."""
+        sample = self.base.sample(seed, temperature)
+        return tf.cast(sample[..., 0] if self.kind == "logistic_mixture" else sample, tf.int32)
 
 
 def _at_least_float32(x):

@@ -1,4 +1,4 @@
-"""Likelihoods of sequences: the training loss, and the metrics that papers report. In nats, unless bits are named.
+"""Likelihoods of sequences and of images: training losses and the metrics that papers report, mostly in nats.
 
 Shapes: B sequences, T steps, K tokens, D entries of a vector. Steps have weights (B, T): 1 for a real step, 0
 for a padded one, whose logits have no influence, even if they are NaN. Keras' masks are ignored.
@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_dl.arguments import OneOf, Share, Text, Whole, check, checked
-from keras_dl.distributions import Bernoulli, Categorical
+from keras_dl.distributions import LEVEL_KINDS, Bernoulli, Categorical, DiscreteLevel
 from keras_dl.errors import UserError
 
 
@@ -305,3 +305,152 @@ def _weights(who, weight, nll):
     if not weight.shape.is_compatible_with(nll.shape):
         raise ValueError(f"{who}: sample_weight must be one number a step, {nll.shape}; got {weight.shape}.")
     return weight
+
+
+def image_nll(image, parameters, kind, levels):
+    """-log p of images whose values have distributions.DiscreteLevel, summed over pixels and channels.
+
+    Args:
+        image: (B, H, W, C) whole levels, any dtype.
+        parameters: (B, H, W, C, P).
+        kind: "bernoulli", "categorical" or "logistic_mixture".
+        levels: number of values.
+
+    Returns:
+        (B,) float32 nats per image.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> round(float(image_nll(tf.ones([1, 2, 3, 1]), tf.zeros([1, 2, 3, 1, 1]), "bernoulli", 2)[0]), 4)  # 6 log 2
+    4.1589
+    """
+    image, parameters = tf.convert_to_tensor(image), tf.convert_to_tensor(parameters)
+    if image.shape.rank != 4 or not image.shape.is_compatible_with(parameters.shape[:-1]):
+        raise ValueError(
+            f"image_nll: image must be (B, H, W, C) and parameters (B, H, W, C, P); got {image.shape} and "
+            f"{parameters.shape}."
+        )
+    return tf.reduce_sum(DiscreteLevel(kind, parameters, levels).cross_entropy(image), [1, 2, 3])
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class ImageLoss(keras.losses.Loss):
+    """Negative log-likelihood of images in nats per image: the sum over pixels and channels, the mean over images.
+
+    Args:
+        kind: "bernoulli", "categorical" or "logistic_mixture", as in distributions.DiscreteLevel.
+        levels: number of values.
+
+    Raises:
+        ArgumentError: an argument does not fit its annotation.
+        ValueError: in a call, the shapes do not fit.
+
+    >>> round(float(ImageLoss("categorical", 4)(tf.ones([5, 2, 3, 1]), tf.zeros([5, 2, 3, 1, 4]))), 4)  # 6 log 4
+    8.3178
+    """
+
+    @checked(who="ImageLoss")
+    def __init__(self, kind: OneOf(*LEVEL_KINDS), levels: Whole(2, 2**16) = 2, name: Text = "image_loss"):
+        super().__init__(name=name)
+        self.kind, self.levels = kind, levels
+
+    def call(self, y_true, y_pred):
+        """Nats per image: (B,)."""
+        return image_nll(y_true, y_pred, self.kind, self.levels)
+
+    def get_config(self):
+        return {"kind": self.kind, "levels": self.levels, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class NatsPerImage(keras.metrics.Metric):
+    """Mean negative log-likelihood of an image in nats, over all images of all batches; accumulated in float64.
+
+    Args:
+        kind, levels: as in ImageLoss.
+        name: in the logs; None: NAME.
+
+    >>> nats = NatsPerImage("bernoulli")
+    >>> nats.update_state(tf.ones([5, 2, 3, 1]), tf.zeros([5, 2, 3, 1, 1]))
+    >>> round(float(nats.result()), 4)  # 6 log 2
+    4.1589
+    """
+
+    NAME = "nats_per_image"
+
+    def __init__(self, kind, levels=2, name=None, dtype=None):
+        super().__init__(name=name or self.NAME, dtype=dtype)
+        self.kind = check(f"{type(self).__name__}: kind", OneOf(*LEVEL_KINDS), kind)
+        self.levels = check(f"{type(self).__name__}: levels", Whole(2, 2**16), levels)
+        self.total = self.add_variable((), "zeros", dtype="float64", name="total")
+        self.count = self.add_variable((), "zeros", dtype="float64", name="count")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        nats = tf.cast(image_nll(y_true, y_pred, self.kind, self.levels), tf.float64)
+        weight = tf.cast(_weights(type(self).__name__, sample_weight, nats), tf.float64)
+        self.total.assign_add(tf.reduce_sum(nats * weight) / self.values_per_image(y_pred))
+        self.count.assign_add(tf.reduce_sum(weight))
+
+    def result(self):
+        mean = tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
+        return tf.cast(mean, self.dtype)
+
+    def values_per_image(self, parameters):
+        """By what the nats of an image are divided."""
+        return 1.0
+
+    def get_config(self):
+        return {"kind": self.kind, "levels": self.levels, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class BitsPerDimension(NatsPerImage):
+    """NatsPerImage in bits, divided by the number of values of an image, height * width * channels.
+
+    >>> bits = BitsPerDimension("categorical", 256)
+    >>> bits.update_state(tf.ones([5, 2, 3, 3]), tf.zeros([5, 2, 3, 3, 256]))
+    >>> f"{float(bits.result()):.3f}"  # a uniform distribution of 8 bits
+    '8.000'
+    """
+
+    NAME = "bits_per_dimension"
+
+    def values_per_image(self, parameters):
+        return math.prod(parameters.shape[1:4]) * math.log(2)
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class NatsOfImages(NatsPerImage):
+    """NatsPerImage that also keeps the nats of each image, such as for bootstrap intervals.
+
+    Args:
+        kind, levels: as in ImageLoss.
+        count: the largest number of images, over all batches.
+
+    For one replica only: several would count their images independently.
+
+    >>> nats = NatsOfImages("bernoulli", count=3)
+    >>> nats.update_state(tf.ones([2, 1, 3, 1]), tf.zeros([2, 1, 3, 1, 1]))
+    >>> nats.values().round(4).tolist()  # 3 log 2
+    [2.0794, 2.0794]
+    """
+
+    def __init__(self, kind, levels=2, count=1, name=None, dtype=None):
+        super().__init__(kind, levels, name, dtype)
+        self.most = check("NatsOfImages: count", Whole(1, 2**31 - 1), count)
+        self.each = self.add_variable((self.most,), "zeros", dtype="float64", name="each")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        before = tf.cast(tf.convert_to_tensor(self.count), tf.int32)
+        super().update_state(y_true, y_pred, sample_weight)
+        nats = tf.cast(image_nll(y_true, y_pred, self.kind, self.levels), tf.float64)
+        at = before + tf.range(tf.shape(nats)[0])
+        self.each.assign(tf.tensor_scatter_nd_update(tf.convert_to_tensor(self.each), at[:, None], nats))
+
+    def values(self):
+        """Nats of each image so far, float64 (N,), in the order of the batches."""
+        return keras.ops.convert_to_numpy(self.each)[: int(self.count)]
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.most}

@@ -314,3 +314,25 @@ PAIRS = Rule(
     judges=10,
     ranks=2000,
 )
+
+# To be measured.
+DENSITIES = Rule(
+    unit="pictures",
+    size=lambda splits, config: len(splits.train),
+    batch="batch_size",
+    batches=(16, 64),
+    steps=16,
+    few=500,
+    updates=(1000, 20_000),
+    settings={
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 2e-3,
+        "optimizer.schedule": "cosine",
+        "optimizer.weight_decay": 0.0,
+    },
+    arguments={},
+    stop=0.3,
+    judges=20,
+    ranks=100,
+    further=lambda choice, splits: ({"image_size": splits.train.features["image"].shape[1]}, []),
+)

@@ -240,7 +240,7 @@ def test_pairs_that_are_too_long_are_counted():
 
 
 def test_sizes_are_those_of_the_examples():
-    splits = pictures(details={"original_sizes": images._original_sizes(np.array([[9, 9], [4, 30], [2, 3]]))})
+    splits = pictures(details={"original_sizes": images.original_sizes(np.array([[9, 9], [4, 30], [2, 3]]))})
     assert splits.facts.sizes(splits) == {
         "what": "original height x width in pixels", "smallest": "2 x 3", "median": "9 x 9", "largest": "4 x 30",
     }  # fmt: skip

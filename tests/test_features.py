@@ -18,6 +18,7 @@ from keras_dl.endpoints import Endpoint
 from keras_dl.features import Feature, Source
 from keras_dl.features.classes import BestLabels, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
+from keras_dl.features.mask import Mask
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.features.piano_roll import PianoRoll, Roll
 from keras_dl.features.sentences import Sentence, TargetSentence
@@ -30,6 +31,7 @@ TOKENS, SUBWORDS = Tokens("character", ("\ufffd", "\n", "a", "b")), Subwords((*S
 SAID = {
     "image": Image(exports.preprocessor(3)),
     "image_bytes": EncodedImage(exports.preprocessor()),
+    "mask": Mask(5, 4),
     "class": Label(("ant", "bee")),
     "classes": BestLabels(("ant", "bee")),
     "probabilities": Probabilities(("ant", "bee")),
@@ -361,3 +363,17 @@ def test_a_new_kind_is_one_class_and_one_row(tmp_path, monkeypatch, capsys):
     assert card["call"]["rest"]["body"]["instances"] == [{"series": [1.0, 2.0, 4.0]}]
     command.main(["show", str(folder)])
     assert "series\tfloat32 (any, any)\tseries" in capsys.readouterr().out
+
+
+def test_a_mask_gives_the_top_half():
+    mask = Mask(5, 4)
+    given = mask.of(np.zeros((9, 9, 1), np.uint8))
+    assert given.dtype == np.uint8 and given.tolist() == [[1] * 4] * 2 + [[0] * 4] * 3
+    assert mask.show(given) == "8 of 20 pixels given"
+    batch = mask.of_batch(np.array([b"one", b"two"], object))
+    assert batch.shape == (2, 5, 4) and mask.spec("mask").is_compatible_with(tf.constant(batch))
+    np.testing.assert_array_equal(eval(mask.in_python(), {"tf": tf})[0], given)
+    scope = {"np": np, "n": 2}
+    exec("\n".join(mask.in_numpy("mask")), scope)
+    np.testing.assert_array_equal(scope["mask"], batch)
+    assert mask.in_rest() == given.tolist()

@@ -17,7 +17,8 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, endpoints, errors, export, fresh_process, models, verification
+from keras_dl import cards, errors, export, fresh_process, models, verification
+from keras_dl.features import pictures
 from keras_dl.features.image import EncodedImage
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
@@ -272,9 +273,9 @@ def test_what_an_export_says_of_itself_does_not_command_the_terminal(folder, two
 
 def test_a_file_that_the_export_refuses_is_named_with_the_bound(folder, two, tmp_path):
     heavy = tmp_path / "heavy.png"
-    heavy.write_bytes(Path(two[0][0]).read_bytes() + bytes(endpoints.images.MOST_BYTES))
+    heavy.write_bytes(Path(two[0][0]).read_bytes() + bytes(pictures.MOST_BYTES))
     text = mistake("predict", folder, heavy)
-    assert text == f"predict: {heavy} is refused: it may have at most {endpoints.images.MOST_BYTES} bytes."
+    assert text == f"predict: {heavy} is refused: it may have at most {pictures.MOST_BYTES} bytes."
 
 
 @pytest.mark.parametrize(

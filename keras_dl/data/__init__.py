@@ -19,7 +19,7 @@ from keras_dl.data.fingerprints import fingerprint as fingerprint
 from keras_dl.data.pipeline import Batches as Batches
 from keras_dl.data.pipeline import batches as batches
 
-KINDS = ("files", "images", "music", "pairs", "text")  # the modules of this folder that have a `load`
+KINDS = ("files", "images", "levels", "music", "pairs", "text")  # the modules of this folder that have a `load`
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""A folder of the user's own images, one sub-folder per class.
+"""A folder of the user's own images: one sub-folder per class or, for models that need no labels, none.
 
 Every file is read once, before training starts: unreadable files are reported then, not in the middle of an epoch.
 A folder that has train/ and validation/ or test/ below it, by any of their usual names, keeps its own splits.
@@ -27,16 +27,18 @@ HELD_OUT = {"test": 0.15, "validation": 0.1}  # share of every class, for a spli
 IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels per side
 NO_PICTURE = "no picture inside"
+WITHOUT_LABELS = ("model_images", "autoencode_images", "gan_images")  # the apps that take pictures without labels
 USUAL = (16, 64)  # the least and the most of usual_size
 SAMPLE = 100  # files whose headers usual_size reads
 
 
-def load(name, seed, image_size, preprocess, skip_unreadable):
+def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True):
     """Load the folder `name`.
 
     Args:
         image_size: S, side of the resized images in pixels; None: usual_size.
-        preprocess: function (S, S, 3) -> a Preprocess of that input shape, which decodes and resizes.
+        preprocess: function (S, S, 3) -> the pre-processing of that input shape, which decodes and resizes.
+        labelled: whether the folder must have classes. If not, pictures without sub-folders are one class.
 
     Returns:
         ({split: Examples}, the folder's name without its parents, class names, notes, warnings, sizes: int (N, 2),
@@ -44,15 +46,15 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
     """
     root = own_files.root_of(name, WHO)
     if root is None:
-        sets = ", ".join(sorted(image_sets.SETS))
-        raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, image_sets.SETS)}. Sets: {sets}.')
-    own = own_files.find(root, WHO, labelled=True)
+        sets = sorted(image_sets.LABELLED if labelled else image_sets.SETS)
+        raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, sets)}. Sets: {", ".join(sets)}.')
+    own = _find(root, labelled)
     image_size = image_size or usual_size(own)
     pixels, kept, sizes = _read(own, image_size, preprocess((image_size, image_size, 3)), skip_unreadable)
     parts = {}
     for part in own.files:
         rows = np.array([i for i, (where, _) in enumerate(kept) if where == part], np.int64)
-        labels = np.array([own.label(kept[i][1]) for i in rows], np.int32)
+        labels = np.array([_label(own, kept[i][1]) for i in rows], np.int32)
         _check_class_sizes(labels, own, part)
         whole = len(own.files) == 1
         parts[part] = Examples({"image": pixels if whole else pixels[rows], "label": labels, "row": rows})
@@ -62,12 +64,17 @@ def load(name, seed, image_size, preprocess, skip_unreadable):
         share, drawn_by = HELD_OUT[part], seed + (part == "validation")
         parts["train"], parts[part] = hold_out(parts["train"], drawn_by, share)
         if own.has_splits:
-            notes.append(own.held_out(part, f"{share:.0%} of every class of {own.folders['train'].name} is"))
+            of = (
+                f"every class of {own.folders['train'].name} is"
+                if own.classes
+                else f"the pictures of {own.folders['train'].name} are"
+            )
+            notes.append(own.held_out(part, f"{share:.0%} of {of}"))
     notes += own.left_out()
     rows_of = {part: parts[part].features["row"] for part in PARTS}
     warnings = _sentences_on_repeated_pictures(pixels, kept, rows_of, own)
     splits = {part: Examples({field: parts[part].features[field] for field in ("image", "label")}) for part in PARTS}
-    return splits, root.resolve().name or "pictures", own.classes, notes, warnings, sizes
+    return splits, root.resolve().name or "pictures", own.classes or image_sets.ONE_CLASS, notes, warnings, sizes
 
 
 def usual_size(own):
@@ -93,6 +100,32 @@ def hold_out(examples, seed, share):
     labels = examples.features["label"]
     rest, part = own_files.hold_out(len(labels), share, np.random.default_rng(seed), labels)
     return examples.take(rest), examples.take(part)
+
+
+def taken_without_labels():
+    """Which apps take pictures without labels, for a message."""
+    return f"{', '.join(WITHOUT_LABELS[:-1])} and {WITHOUT_LABELS[-1]} take pictures"
+
+
+def _find(root, labelled):
+    """The OwnFiles of the folder `root`.
+
+    Raises:
+        UserError: own_files.find's, or the folder must have classes and has none.
+    """
+    if own_files.has_classes(root, WHO):
+        return own_files.find(root, WHO, labelled=True)
+    if not labelled:
+        return own_files.find(root, WHO, SUFFIXES, "pictures")
+    try:
+        return own_files.find(root, WHO, labelled=True)
+    except UserError as error:
+        raise UserError(f"{error} Without classes, {taken_without_labels()}.") from error
+
+
+def _label(own, path):
+    """The label of a picture; 0 where there are no classes."""
+    return own.label(path) if own.classes else 0
 
 
 def _read(own, image_size, preprocess, skip_unreadable):
@@ -167,14 +200,12 @@ def _decoder(preprocess):
 
 
 def _check_class_sizes(labels, own, part):
-    counts = np.bincount(labels, minlength=len(own.classes))
-    for count, name in zip(counts, own.classes, strict=True):
+    places = [own.folders[part] / name for name in own.classes] or [own.folders[part]]
+    for count, place in zip(np.bincount(labels, minlength=len(places)), places, strict=True):
         if count < own.least(part):
             rest = "".join(f"; {sentence}" for sentence in own.left_out())
-            raise UserError(
-                f"{WHO}: every class needs {own.least(part)} readable images; "
-                f"got {count} in {own.folders[part] / name}{rest}."
-            )
+            who = "every class" if own.classes else "every split" if own.has_splits else "a folder"
+            raise UserError(f"{WHO}: {who} needs {own.least(part)} readable images; got {count} in {place}{rest}.")
 
 
 def _sentences_on_repeated_pictures(pixels, kept, rows, own):
@@ -194,7 +225,7 @@ def _sentences_on_repeated_pictures(pixels, kept, rows, own):
             first.setdefault(digests[row], row)
     labels = {}
     for row, digest in enumerate(digests):
-        labels.setdefault(digest, {}).setdefault(own.label(kept[row][1]), row)
+        labels.setdefault(digest, {}).setdefault(_label(own, kept[row][1]), row)
     several = [list(by_label.values()) for by_label in labels.values() if len(by_label) > 1]
     if several:
         pair = f"{name(several[0][0])} is {name(several[0][1])}"

@@ -10,7 +10,8 @@ from keras_dl.data import folders, image_sets
 from keras_dl.data.examples import OWN, Info, Splits, counts
 from keras_dl.data.facts import Facts
 from keras_dl.errors import UserError
-from keras_dl.features.image import FITS, Preprocess
+from keras_dl.features.image import Preprocess
+from keras_dl.features.resizing import FITS
 from keras_dl.imports import quiet_tensorflow
 from keras_dl.waiting import waiting
 
@@ -103,6 +104,19 @@ def balanced(labels, num_classes):
     return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
+def published(name, seed):
+    """(The splits of one of image_sets.SETS, {split: Examples}; class names).
+
+    Without a published validation split, it is drawn from the training split with the seed: VALIDATION of every class,
+    at most VALIDATION_MOST examples.
+    """
+    splits, classes = image_sets.load(name)
+    if "validation" not in splits:
+        share = min(VALIDATION, VALIDATION_MOST / len(splits["train"]))
+        splits["train"], splits["validation"] = folders.hold_out(splits["train"], seed, share)
+    return splits, classes
+
+
 @waiting("loading the pictures ...")
 @checked(who="images.load")
 def load(
@@ -134,10 +148,10 @@ def load(
     """
     notes, warnings, details = (), (), {}
     if name in image_sets.SETS:
-        train, test, classes = image_sets.load(name)
-        train, validation = folders.hold_out(train, seed, min(VALIDATION, VALIDATION_MOST / len(train)))
-        splits = {"train": train, "validation": validation, "test": test}
         known = image_sets.SETS[name]
+        if not known.labelled:
+            raise UserError(f"{folders.WHO}: {name} has no labels; {folders.taken_without_labels()}.")
+        splits, classes = published(name, seed)
         input_shape, flip, augment, source = known.input_shape, known.flip, known.augment, known.source
         details = {"test_split": known.test_split} if known.test_split else {}
         licence = known.licence
@@ -146,7 +160,7 @@ def load(
         image_size = None if image_size == AUTO else image_size
         splits, name, classes, notes, warnings, sizes = folders.load(name, seed, image_size, blank, skip_unreadable)
         input_shape, flip, augment, source = None, True, "crop", f"folder {name}"
-        details = {"original_sizes": _original_sizes(sizes)}
+        details = {"original_sizes": original_sizes(sizes)}
         licence = OWN
     shape = tuple(splits["train"].features["image"].shape[1:])
     features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
@@ -179,7 +193,7 @@ class Pictures(Facts):
         return [*super().warnings(splits), *([about_test] if about_test else [])]
 
 
-def _original_sizes(sizes):
+def original_sizes(sizes):
     """{"smallest", "median", "largest": "height x width"}, by area, of (N, 2); each is the size of a picture."""
     ordered = sizes[np.argsort(sizes.prod(1), kind="stable")]
     at = (0, (len(ordered) - 1) // 2, -1)

@@ -165,6 +165,20 @@ def find(root, who, suffixes=None, what="", *, labelled=False, by_name=()):
     return OwnFiles(root, files, places, (), passed)
 
 
+def has_classes(root, who):
+    """Whether a folder, or one of the folders of its splits, has at least two sub-folders that are classes.
+
+    A folder whose only sub-folders are called as splits are, without sub-folders of their own, has none.
+
+    Raises:
+        UserError: the folder cannot be read, or its splits contradict each other.
+    """
+    folders = _splits(root, who, False, ())
+    if WHOLE in folders or any(split_of(path.name) is None for path in sub_folders(root)):
+        return len(sub_folders(root)) > 1
+    return any(len(sub_folders(path)) > 1 for paths in folders.values() for path in paths)
+
+
 def hold_out(size, share, rng, labels=None):
     """Draw a part of N examples at random: (indices of the rest, indices of the part), both ascending.
 

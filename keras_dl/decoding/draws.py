@@ -60,8 +60,8 @@ class Sample:
     top_p: float = 1.0
 
     def __post_init__(self):
-        _check_seed("Sample", self.seed)
-        _check_temperature("Sample", self.temperature)
+        check_seed("Sample", self.seed)
+        check_temperature("Sample", self.temperature)
         if refused(self.top_k, Integral, lambda k: 0 <= k < 2**31):
             raise ValueError(
                 f"Sample: top_k must be a whole number from 0 to 2**31 - 1; got {self.top_k!r}. Nearest: 0."
@@ -73,7 +73,7 @@ class Sample:
         categorical = Categorical(logits)
         if _is(self.temperature, 0):
             return categorical.mode()
-        logits, noisy = categorical.logits, categorical.perturbed(_key(self.seed, t), self.temperature)
+        logits, noisy = categorical.logits, categorical.perturbed(key(self.seed, t), self.temperature)
         if _is(self.top_k, 0) and _is(self.top_p, 1):
             return tf.argmax(noisy, -1, output_type=tf.int32)
         return self._restricted(logits, noisy)
@@ -123,14 +123,14 @@ class Bernoulli:
     temperature: float = 1.0
 
     def __post_init__(self):
-        _check_seed("Bernoulli", self.seed)
-        _check_temperature("Bernoulli", self.temperature)
+        check_seed("Bernoulli", self.seed)
+        check_temperature("Bernoulli", self.temperature)
 
     def __call__(self, logits, t):
         bernoulli = distributions.Bernoulli(logits)
         if _is(self.temperature, 0):
             return bernoulli.mode()
-        return bernoulli.sample(_key(self.seed, t), self.temperature)
+        return bernoulli.sample(key(self.seed, t), self.temperature)
 
     def log_probability(self, logits, vectors):
         """Log-probability of vectors (B, D), summed over the entries: (B,)."""
@@ -142,7 +142,7 @@ def token_log_probability(logits, tokens):
     return Categorical(logits).log_prob(tokens)
 
 
-def _key(seed, t):
+def key(seed, t):
     """The seed of step t."""
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(t, tf.int64)])
 
@@ -159,12 +159,12 @@ def _is_free(*conditions):
     return tf.reduce_all(tf.stack([tf.cast(c, tf.bool) for c in conditions]))
 
 
-def _check_seed(who, seed):
+def check_seed(who, seed):
     if refused(seed, Integral, lambda s: -(2**63) <= s < 2**63):
         raise ValueError(f"{who}: seed must be a whole number of 64 bits; got {seed!r}. Nearest: 0.")
 
 
-def _check_temperature(who, temperature):
+def check_temperature(who, temperature):
     if refused(temperature, Real, lambda t: 0 <= t <= HOTTEST):
         raise ValueError(
             f"{who}: temperature must be a number from 0 to {HOTTEST:,.0f}; got {temperature!r}. Nearest: 1.0."

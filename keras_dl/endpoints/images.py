@@ -3,21 +3,17 @@
 Shapes: B pictures per request, h x w pixels of the given pictures, H x W of the model's input, C channels, K classes.
 """
 
-from keras_dl.endpoints import Endpoint, Portable, at_most, must
-from keras_dl.features import pictures, resampling
+from keras_dl.endpoints import Endpoint, Portable, pictures
+from keras_dl.features import resampling
 from keras_dl.features.classes import BestLabels, BestProbabilities, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.numbers import Logits
-from keras_dl.features.pictures import MOST_BYTES, MOST_PIXELS, MOST_SIDE
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow as tf
 
 TOP = 5  # classes that an answer lists
-MOST_PICTURES = 1024  # per request; a server itself checks no such bounds
-MOST_OF_ALL = 2**27  # pixels of all pictures of a request
-AT_ONCE = 2  # pictures that are decoded in parallel
 
 
 def classifier(model, preprocess, classes, examples=None):
@@ -38,7 +34,6 @@ def classifier(model, preprocess, classes, examples=None):
     Raises:
         ValueError: the model does not have one logit per class.
     """
-    channels = preprocess.input_shape[2]
     if model.output_shape[-1] != len(classes):
         raise ValueError(
             f"export.classifier: the model must have one logit a class; got {model.output_shape[-1]} logits "
@@ -53,56 +48,27 @@ def classifier(model, preprocess, classes, examples=None):
         best = tf.gather(tf.constant(names), top.indices)
         return {"class": best[:, 0], "classes": best, "scores": top.values, "probabilities": probabilities}
 
-    def from_bytes(image_bytes):
-        count = tf.shape(image_bytes)[0]
-        with tf.control_dependencies([at_most(count, MOST_PICTURES, "image_bytes: a request", "pictures")]):
-            image_bytes = tf.identity(image_bytes)
-
-        def of_all():
-            return tf.reduce_sum(tf.map_fn(pictures.pixels, image_bytes, fn_output_signature=tf.int64))
-
-        # For a single picture the decoder checks the bound itself.
-        together = tf.cond(count > 1, of_all, lambda: tf.constant(0, tf.int64))
-        with tf.control_dependencies([at_most(together, MOST_OF_ALL, "image_bytes: a request", "pixels in all")]):
-            image_bytes = tf.identity(image_bytes)
-        levels = tf.TensorSpec(preprocess.input_shape, tf.float32)
-        decoded = tf.map_fn(
-            lambda data: preprocess.resize(preprocess.decode(data)), image_bytes, fn_output_signature=levels,
-            parallel_iterations=AT_ONCE,
-        )  # fmt: skip
-        return answer(decoded)
+    def from_files(image_bytes):
+        return answer(pictures.from_files(image_bytes, preprocess))
 
     def from_pixels(image):
-        count, height, width, _ = tf.unstack(tf.shape(image, tf.int64))
-        bounds = [
-            at_most(count, MOST_PICTURES, "image: a request", "pictures"),
-            at_most(height * width, MOST_PIXELS, "image: a picture", "pixels"),
-            at_most(count * height * width, MOST_OF_ALL, "image: a request", "pixels in all"),
-            must(tf.equal(count, 0) | (height * width > 0), "image: a picture must have at least one pixel"),
-        ]
-        with tf.control_dependencies(bounds):  # so that the message is about these bounds first
-            side = at_most(tf.maximum(height, width), MOST_SIDE, "image: a picture", "pixels a side")
-        with tf.control_dependencies([side]):
-            image = tf.identity(image)
-        # A request without pictures may have height or width 0, which cannot be resized.
-        image = tf.cond(height * width > 0, lambda: image, lambda: tf.zeros([0, 1, 1, channels], tf.uint8))
-        image = tf.ensure_shape(image, [None, None, None, channels])
-        return answer(preprocess.resize(image))
+        return answer(pictures.from_pixels(image, preprocess))
 
     outputs = {
         "class": Label(tuple(names)), "classes": BestLabels(tuple(names)), "scores": BestProbabilities(),
         "probabilities": Probabilities(tuple(names)),
     }  # fmt: skip
-    limits = {"pictures": MOST_PICTURES, "pixels": MOST_PIXELS, "side": MOST_SIDE, "pixels_of_all": MOST_OF_ALL}
     return {
         "serving_default": Endpoint(
-            from_bytes,
+            from_files,
             {"image_bytes": EncodedImage(preprocess, examples)},
             outputs,
-            limits={**limits, "bytes": MOST_BYTES},
+            limits=pictures.limits_of_files(),
             portable=plain,
         ),
-        "serve": Endpoint(from_pixels, {"image": Image(preprocess, examples)}, outputs, limits=limits, portable=plain),
+        "serve": Endpoint(
+            from_pixels, {"image": Image(preprocess, examples)}, outputs, limits=pictures.limits(), portable=plain
+        ),
     }
 
 

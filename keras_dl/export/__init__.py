@@ -9,6 +9,7 @@ renamed.
 from keras_dl.endpoints import Endpoint as Endpoint
 from keras_dl.endpoints.images import classifier as classifier
 from keras_dl.endpoints.music import polyphony as polyphony
+from keras_dl.endpoints.pixels import density as density
 from keras_dl.endpoints.text import language_model as language_model
 from keras_dl.endpoints.text import sample_length as sample_length
 from keras_dl.endpoints.translation import Translator as Translator

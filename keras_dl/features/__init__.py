@@ -21,6 +21,7 @@ __all__ = ["KINDS", "Feature", "Source", "feature_class", "from_config"]
 KINDS = {
     "image": "image:Image",
     "image_bytes": "image:EncodedImage",
+    "mask": "mask:Mask",
     "class": "classes:Label",
     "classes": "classes:BestLabels",
     "scores": "classes:BestProbabilities",
@@ -37,6 +38,8 @@ KINDS = {
     "number": "numbers:Number",
     "count": "numbers:Count",
     "nats": "numbers:Nats",
+    "nats_per_image": "likelihoods:PictureNats",
+    "bits_per_dimension": "likelihoods:PictureBits",
     "score": "numbers:Score",
 }
 

@@ -13,10 +13,10 @@ from msgspec import Meta
 from keras_dl.atomic import atomic_file
 from keras_dl.errors import UserError
 from keras_dl.features.base import Feature, Source
+from keras_dl.features.levels import GREY_LEVELS, Levels
+from keras_dl.features.resizing import WHITE, Resized
 from keras_dl.imports import tensorflow as tf
 
-WHITE = 255.0
-FITS = ("crop", "pad", "stretch")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
 SMALLEST, LARGEST = 96, 224  # pixels of a picture's larger side in a report
@@ -31,14 +31,15 @@ ONE_PIXEL = (
 
 class ImageConfig(TypedDict):
     input_shape: Annotated[list[Annotated[int, Meta(ge=1, lt=2**31)]], Meta(min_length=3, max_length=3)]
-    mean: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
-    std: Annotated[list[Finite], Meta(min_length=1, max_length=4)]
+    mean: NotRequired[Annotated[list[Finite], Meta(min_length=1, max_length=4)]]
+    std: NotRequired[Annotated[list[Finite], Meta(min_length=1, max_length=4)]]
+    levels: NotRequired[Annotated[int, Meta(ge=2, le=GREY_LEVELS)]]  # of a Levels, which has no mean and std
     border: Finite
     fit: NotRequired[Literal["crop", "pad", "stretch"]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Preprocess:
+class Preprocess(Resized):
     """The pre-processing of images, used in the input pipeline and inside the export: resize, standardise per channel.
 
     Attributes:
@@ -58,10 +59,6 @@ class Preprocess:
     border: float
     fit: str = "stretch"
 
-    def __post_init__(self):
-        if self.fit not in FITS:
-            raise UserError(f"Preprocess: fit must be {', '.join(FITS[:-1])} or {FITS[-1]}; got {self.fit!r}.")
-
     @classmethod
     def of(cls, images, input_shape, fit="stretch"):
         """The Preprocess with the statistics of `images`, uint8 (N, h, w, C): the training split only."""
@@ -80,36 +77,6 @@ class Preprocess:
         """uint8 (B, h, w, C) -> float32 (B, H, W, C), standardised by the training split's mean and std per channel."""
         return self.standardise(self.resize(images))
 
-    def decode(self, data):
-        """The bytes of a picture file -> uint8 (h, w, C), by pictures.decode."""
-        from keras_dl.features import pictures
-
-        return pictures.decode(data, self.input_shape[2])
-
-    def resize(self, images, interpolate=None):
-        """uint8 (..., h, w, C) -> float32 (..., H, W, C) in whole grey levels, resized according to `fit`.
-
-        Args:
-            interpolate: function (images, size) -> float32 of that size, in place of tf.image.resize; the pictures must
-                then be (B, h, w, C).
-        """
-        images = tf.convert_to_tensor(images)
-        height, width = self.input_shape[:2]
-        if images.shape[-3:-1].as_list() != [height, width]:
-            shape = images.shape[:-3] + [height, width, images.shape[-1]]
-            size = (height, width)
-            if self.fit == "crop":
-                images = _middle(images, height, width)
-            elif self.fit == "pad":
-                size = _inside(images, height, width)
-            images = (interpolate or _interpolated)(images, size)
-            images = tf.clip_by_value(tf.round(images), 0, WHITE)
-            if self.fit == "pad":
-                images = _with_bars(images, height, width)
-            # Not every format has an operation that checks a shape; all can give one.
-            images = tf.ensure_shape(images, shape) if interpolate is None else tf.reshape(images, [-1, *shape[-3:]])
-        return tf.cast(images, tf.float32)
-
     def standardise(self, images):
         # Graphs turn a division into this product, which differs in the last bit; so it is a product in eager mode too.
         inverse_std = tf.constant([1 / std for std in self.std], tf.float32)
@@ -123,13 +90,19 @@ class Preprocess:
     def config(self):
         return {"kind": "image", **dataclasses.asdict(self)}
 
+    @classmethod
+    def from_config(cls, config):
+        """The Preprocess of what `config` returned, also after it was written as JSON."""
+        config = {name: value for name, value in config.items() if name != "kind"}
+        return cls(**{**config, **{name: tuple(config[name]) for name in ("input_shape", "mean", "std")}})
+
 
 @dataclasses.dataclass(frozen=True)
 class Image(Feature):
     """Pixels: uint8 (B, h, w, C) of any size, the same for all pictures of a request.
 
     Attributes:
-        preprocess: the Preprocess that turns them into the model's input.
+        preprocess: the Preprocess or Levels that turns them into the model's input.
         examples: uint8 (n, h, w, C) with which an export is tested; None for noise.
     """
 
@@ -154,7 +127,7 @@ class Image(Feature):
 
     @classmethod
     def from_config(cls, config):
-        return cls(Preprocess(**{**config, **{name: tuple(config[name]) for name in ("input_shape", "mean", "std")}}))
+        return cls((Levels if "levels" in config else Preprocess).from_config(config))
 
     def read(self, source):
         """Pixels uint8 (h, w, C) of a file, decoded as inside the export."""
@@ -293,10 +266,6 @@ def _bytes(path):
     return data
 
 
-def _interpolated(images, size):
-    return tf.image.resize(images, size, antialias=True)
-
-
 def _png(image):
     """uint8 (h, w, C) as PNG, with SMALLEST to LARGEST pixels on its larger side."""
     image = np.asarray(image, np.uint8)
@@ -306,32 +275,3 @@ def _png(image):
         size = [max(1, side * LARGEST // larger) for side in image.shape[:2]]
         image = tf.cast(tf.clip_by_value(tf.round(tf.image.resize(image, size, antialias=True)), 0, WHITE), tf.uint8)
     return tf.io.encode_png(image).numpy()
-
-
-def _middle(images, height, width):
-    """The largest part in the middle of (..., h, w, C) with the aspect ratio height : width."""
-    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
-    rows = tf.clip_by_value(_rounded(w, height, width), 1, h)
-    columns = tf.clip_by_value(_rounded(h, width, height), 1, w)
-    top, left = (h - rows) // 2, (w - columns) // 2
-    return images[..., top : top + rows, left : left + columns, :]
-
-
-def _inside(images, height, width):
-    """(2,) the largest size with the aspect ratio of (..., h, w, C) that fits into height x width."""
-    h, w = tf.shape(images)[-3], tf.shape(images)[-2]
-    rows = tf.clip_by_value(_rounded(h, width, w), 1, height)
-    columns = tf.clip_by_value(_rounded(w, height, h), 1, width)
-    return tf.stack([rows, columns])
-
-
-def _rounded(number, times, by):
-    return (2 * number * times + by) // (2 * by)
-
-
-def _with_bars(images, height, width):
-    """(..., h, w, C) -> (..., height, width, C), centred on black."""
-    room = [height, width] - tf.shape(images)[-3:-1]
-    before = room // 2
-    around = tf.concat([tf.stack([before, room - before], 1), [[0, 0]]], 0)
-    return tf.pad(images, tf.pad(around, [[tf.rank(images) - 3, 0], [0, 0]]))

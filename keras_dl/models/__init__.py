@@ -34,11 +34,18 @@ EXPORTS = {  # public name -> its file
     "transformer_space": "transformer",
     "build_transformer_lm": "transformer_lm",
     "transformer_lm_space": "transformer_lm",
+    "build_pixelcnn": "pixelcnn",
+    "pixelcnn_space": "pixelcnn",
+    "build_gated_pixelcnn": "gated_pixelcnn",
+    "gated_pixelcnn_space": "gated_pixelcnn",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
     "Transformer": "transformer",
     "TransformerLM": "transformer_lm",
+    "PixelModel": "pixel_model",
+    "PixelCNN": "pixelcnn",
+    "GatedPixelCNN": "gated_pixelcnn",
 }
 
 

@@ -98,14 +98,22 @@ class Likelihood(Section):
         counts: (N,) steps of each part.
         parts: what they are, such as "pieces" or "blocks of 100 tokens".
         step: what a step is, such as "token".
+        unit: "nats" or "bits", in which it is drawn.
+        meaning: sentences on what it is the likelihood of.
     """
 
     # Functions of the mean nats that are reported under other names; all rise with it.
-    RISING = {"nats": lambda x: x, "perplexity": np.exp, "bits": lambda x: x / np.log(2)}
+    RISING = {
+        "nats": lambda x: x,
+        "nats_per_image": lambda x: x,
+        "perplexity": np.exp,
+        "bits": lambda x: x / np.log(2),
+        "bits_per_dimension": lambda x: x / np.log(2),
+    }
 
-    def __init__(self, sums, counts, *, parts, step):
+    def __init__(self, sums, counts, *, parts, step, unit="nats", meaning=()):
         self.sums, self.counts = np.asarray(sums, np.float64), np.asarray(counts, np.float64)
-        self.parts, self.step = parts, step
+        self.parts, self.step, self.unit, self.meaning = parts, step, unit, list(meaning)
 
     def intervals(self, metrics, seed):
         interval = bootstrap.of_ratio(self.sums, self.counts, seed)
@@ -116,6 +124,9 @@ class Likelihood(Section):
     def resampled(self):
         return len(self.sums), self.parts
 
+    def sentences(self):
+        return self.meaning
+
     def facts(self):
         means = (self.sums / self.counts).tolist()
         return {"likelihood": {"parts": self.parts, "count": len(means), "nats": {"lowest": min(means, default=None),
@@ -125,9 +136,9 @@ class Likelihood(Section):
         if not len(self.sums):
             return
         page.heading("Likelihood, part by part")
-        mean = self.sums.sum() / self.counts.sum()
-        chart = charts.histogram(
-            self.sums / self.counts, f"nats a {self.step}", f"{self.parts} of the test split", mean
-        )
-        caption = f"Test split: nats a {self.step} of {len(self.sums):,} {self.parts}."
+        in_unit = self.RISING[self.unit]
+        mean = in_unit(self.sums.sum() / self.counts.sum())
+        means = in_unit(self.sums / self.counts)
+        chart = charts.histogram(means, f"{self.unit} a {self.step}", f"{self.parts} of the test split", mean)
+        caption = f"Test split: {self.unit} a {self.step} of {len(self.sums):,} {self.parts}."
         page.picture(chart, f"{caption} The line is the mean over all {self.step}s.", "likelihood")

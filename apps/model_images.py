@@ -1,0 +1,161 @@
+"""Train an exact density of images: likelihoods, samples, completions; and export it as a SavedModel.
+
+    python apps/model_images.py                                            # a gated PixelCNN of binary digits
+    python apps/model_images.py --condition label                          # and of a class that can be chosen
+    python apps/model_images.py --model pixelcnn --dataset binarized_mnist --precision mixed_bfloat16
+    python apps/model_images.py --dataset cifar10 --levels 256             # colour, 8 bits a channel
+    python apps/model_images.py --dataset path/to/my/images --image-size 28
+
+The model predicts every value of an image, a channel of a pixel, from all values before it: row by row, from left to
+right, red before green before blue. Loss: negative log-likelihood of an image, in nats, summed over its values. Measure:
+nats per image for 2 levels, bits per dimension (nats / (values * log 2)) for 256. Both are exact.
+Recipes: van den Oord et al. 2016 (arXiv:1601.06759, arXiv:1606.05328); sizes are smaller than theirs (SIZES).
+"""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import numpy as np
+
+import keras_dl as dl
+from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl.arguments import OneOf, OrAuto, Whole
+from keras_dl.features.image import Image
+from keras_dl.features.likelihoods import PictureBits, PictureNats
+from keras_dl.imports import keras  # imported when it is first used
+
+APP = "model_images"
+
+ROWS = 16  # pictures that are drawn after an epoch, without classes
+COMPLETED, TIMES = 4, 3  # pictures of the test split that are completed, and how often each
+# Sizes unless --set changes them: the papers' are for days on several GPUs.
+SIZES = {
+    "pixelcnn": {"num_blocks": 7, "filters": 16, "top_filters": (64, 64)},
+    "gated_pixelcnn": {"num_layers": 7, "filters": 32, "top_filters": (64,)},
+    "pixelrnn": {"num_layers": 3, "filters": 16, "top_filters": (64, 64)},
+}
+WIDTHS = {"pixelcnn": (8, 16, 32), "gated_pixelcnn": (16, 32, 64), "pixelrnn": (8, 16, 32)}  # that a search tries
+OUTPUTS = {2: ("bernoulli", "categorical"), 256: ("categorical", "logistic_mixture")}  # by levels; auto: the first
+MEASURES = {2: "nats_per_image", 256: "bits_per_dimension"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(settings.Training):
+    """Train an exact density of images, and export it as a SavedModel."""
+
+    model: Literal["pixelcnn", "gated_pixelcnn", "pixelrnn"] = "gated_pixelcnn"  # architecture
+    # digits, mnist, fashion_mnist, cifar10, binarized_mnist, or a folder of pictures, with sub-folders for classes
+    dataset: str = "digits"
+    levels: Annotated[int, OneOf(2, 256)] = 2  # values of a channel: 2 or 256
+    # 2 levels: how grey becomes black or white: at 128, drawn once, or for training drawn anew in each epoch
+    binarization: Literal["threshold", "fixed", "resampled"] = "threshold"
+    # distribution of a value; auto: bernoulli for 2 levels, categorical for 256
+    output: Literal["auto", "bernoulli", "categorical", "logistic_mixture"] = "auto"
+    condition: Literal["none", "label"] = "none"  # what the images depend on: label makes a density of each class
+    # pixels: height and width to which pictures are resized; auto: the published ones, a folder's at most 64
+    image_size: Annotated[int | Literal["auto"], OrAuto(Whole(4, 256))] = "auto"
+    fit: Literal["crop", "pad", "stretch"] = "crop"  # of pictures that are not square: cut, add black bars, or distort
+    skip_unreadable: bool = False  # leave out a folder's unreadable files
+    trials: settings.CountOrZeroOrAuto = 0  # number of trials of the search; 0: no search; own data: auto
+    trial_epochs: settings.Count = 2  # epochs of each trial
+    epochs: settings.CountOrAuto = 30  # epochs of the final training; own data: auto, from the number of pictures
+    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, schedule="cosine", clipnorm=1.0)
+
+
+def main(argv=None):
+    """Run the task; return the test metrics as {name: float}."""
+    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
+    settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
+    output = OUTPUTS[config.levels][0] if config.output == "auto" else config.output
+    settings.check(
+        output in OUTPUTS[config.levels],
+        f"--output: must be {' or '.join(OUTPUTS[config.levels])} for {config.levels} levels; got {output}.",
+    )
+    if (finished := runs.finished(config, APP)) is not None:
+        return finished
+    config = dl.initializing.adopted(config, APP, models.free_arguments)
+    hardware = machine.prepare(config)  # before TensorFlow's first operation
+
+    splits = data.levels.load(
+        config.dataset,
+        config.seed,
+        levels=config.levels,
+        binarization=config.binarization,
+        image_size=config.image_size,
+        fit=config.fit,
+        skip_unreadable=config.skip_unreadable,
+    )
+    splits = splits.few(64 if config.smoke else None, config.seed)
+    config = own_data.fitted(config, hardware, splits, own_data.DENSITIES)
+    info, preprocess = splits.info, splits.preprocess
+    labelled = config.condition == "label"
+    settings.check(
+        not labelled or info.num_classes > 1, f"--condition: label needs at least 2 classes; {info.name} has one."
+    )
+    classes = info.classes if labelled else ()
+    collate = (data.levels.levels_and_labels if labelled else data.levels.levels_only)(preprocess)
+    train = data.batches(
+        splits.train,
+        config.batch_size,
+        collate=collate,
+        seed=config.seed,
+        shuffle=True,
+        augment=data.levels.augmentation(info),
+    )
+    validation, test = (data.batches(part, 100, collate=collate) for part in (splits.validation, splits.test))
+
+    def space(hp):
+        sizes, widths = SIZES[config.model], list(WIDTHS[config.model])
+        return sizes | {"filters": hp.Choice("filters", widths, default=sizes["filters"])}
+
+    arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
+    measure = MEASURES[config.levels]
+
+    def compiled(hp):
+        build = getattr(models, f"build_{config.model}")
+        given = {"num_classes": len(classes)} if labelled else {}
+        model = build(preprocess.input_shape, config.levels, output=output, **given, **arguments(hp))
+        measures = {"nats_per_image": dl.objectives.NatsPerImage, "bits_per_dimension": dl.objectives.BitsPerDimension}
+        model.compile(
+            optimizer=dl.optimizers.drawn(hp, config.optimizer, config.epochs, train.steps()),
+            loss=dl.objectives.ImageLoss(output, config.levels),
+            weighted_metrics=[measures[measure](output, config.levels)],
+            jit_compile=False,
+        )
+        return model
+
+    examples = splits.validation.features["image"][:4]
+
+    def endpoints_of(model):
+        rows = len(classes) or ROWS
+        return dl.export.density(model, preprocess, classes, info.details["binarization"], examples, rows=rows)
+
+    tried = dl.tuning.try_out(compiled, hardware)
+    dl.export.try_out(config.formats, endpoints_of, tried)
+    run = dl.course.begin(config, hardware, APP, splits, train, tried, labels=classes)
+    monitor = f"val_{measure}"
+    best = dl.tuning.search(
+        compiled, train, validation, run, monitor=monitor, arguments=arguments, **config.of_search()
+    )
+    model = run.build(compiled, best)
+    run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training pictures")
+    sample = endpoints_of(model)["sample"].traced()
+
+    callbacks = [
+        dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
+        dl.samples.Frames(run, lambda: sample(seed=config.seed)["image"], name="samples"),
+    ]
+    dl.training.fit(model, train, validation, run, monitor=monitor, callbacks=callbacks, **config.of_fit())
+    model = dl.export.in_float32(model, run, compiled, best)
+    endpoints = endpoints_of(model)
+
+    by_picture = dl.objectives.NatsOfImages(output, config.levels, len(splits.test))
+    scored = keras.Model(model.input, model.output)  # the same weights; the export keeps its own metrics
+    scored.compile(loss=dl.objectives.ImageLoss(output, config.levels), weighted_metrics=[by_picture], jit_compile=False)
+    dl.training.evaluate(scored, test)  # the test split is read here, once
+    nats = by_picture.values()
+    dimensions = math.prod(preprocess.input_shape)
+    of_image = 1 if measure == "nats_per_image" else dimensions * math.log(2)
+    metrics = {measure: float(nats.mean() / of_image)}
+    said = endpoints["log_prob"].outputs[measure]
+    run.say(f"test: {metrics[measure]:.4f} {said.unit}. {said.meaning()}")

@@ -1,0 +1,236 @@
+"""Images for models of the images themselves: every pixel is one of 2 or of 256 levels, and labels are optional.
+
+Binarisation, for 2 levels: "threshold" at grey level 128; or a pixel is 1 with probability grey / 255, drawn once
+("fixed", Salakhutdinov and Murray 2008) or anew in each epoch for training ("resampled", Burda et al. 2015, section 5).
+"""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+from keras_dl.arguments import AUTO, OneOf, OrAuto, Seed, Text, Whole, YesOrNo, checked
+from keras_dl.data import folders, image_sets, images
+from keras_dl.data.examples import OWN, PARTS, Examples, Info, Splits, counts
+from keras_dl.data.facts import OF_MEAN, counted
+from keras_dl.features.levels import GREY_LEVELS, Levels
+from keras_dl.features.resizing import FITS
+from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import waiting
+
+with quiet_tensorflow():
+    import tensorflow as tf
+
+BINARIZATIONS = ("threshold", "fixed", "resampled")
+WHITE = 255
+ROWS = 1024  # images that are resized at once
+
+
+@waiting("loading the pictures ...")
+@checked(who="levels.load")
+def load(
+    name: Text,
+    seed: Seed = 0,
+    *,
+    levels: OneOf(2, GREY_LEVELS) = 2,
+    binarization: OneOf(*BINARIZATIONS) = "threshold",
+    image_size: OrAuto(Whole(4, folders.LARGEST)) = AUTO,
+    fit: OneOf(*FITS) = "crop",
+    skip_unreadable: YesOrNo = False,
+):
+    """Load images: Splits of {"image": uint8 (N, H, W, C), "label": int32 (N,)}, already of the model's size.
+
+    Args:
+        name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", "binarized_mnist", or a folder of pictures, with
+            one sub-folder per class or with none.
+        seed: draws the splits that are not there, and the bits.
+        levels: 2 or 256.
+        binarization: "threshold", "fixed" or "resampled"; of no effect on 256 levels and on "binarized_mnist".
+        image_size: side in pixels to which the pictures are resized; "auto": the published one, and for a folder that
+            of most of its pictures, at most 64 (folders.usual_size).
+        fit: "crop", "pad" or "stretch": how a picture becomes square.
+        skip_unreadable: leave out a folder's unreadable files instead of refusing them.
+
+    Returns:
+        Splits, with a features.levels.Levels as `preprocess`. Under info.features they have the "shape" (H, W, C) of
+        "image" and the "classes" of "label", a single one for pictures without labels; under info.details "levels",
+        "binarization" (None for 256 levels), "flip" (whether a mirrored example keeps its class), "original_sizes" and,
+        if the test split differs from the others, "test_split", a sentence. Bits that were drawn are 0 and 255; of
+        "resampled", those of training are drawn by `augmentation`.
+
+    Raises:
+        UserError: no such set or folder, a file that cannot be read, or an argument that does not fit its annotation.
+    """
+    size = None if image_size == AUTO else image_size
+    known, notes, warnings, details = image_sets.SETS.get(name), (), (), {}
+    if known:
+        splits, classes = images.published(name, seed)
+        height, width = splits["train"].features["image"].shape[1:3]
+        details["original_sizes"] = images.original_sizes(np.array([[height, width]]))
+        shape = (*((size, size) if size else known.input_shape[:2]), known.input_shape[2])
+        splits = {part: _resized(examples, Levels(shape, fit=fit)) for part, examples in splits.items()}
+        details |= {"test_split": known.test_split} if known.test_split else {}
+        flip, source, licence = known.flip, known.source, known.licence
+    else:
+        blank = functools.partial(Levels, fit=fit)
+        splits, name, classes, notes, warnings, sizes = folders.load(
+            name, seed, size, blank, skip_unreadable, labelled=False
+        )
+        details["original_sizes"] = images.original_sizes(sizes)
+        flip, source, licence = True, f"folder {name}", OWN
+    binarization = None if levels > 2 else "fixed" if known and known.binary else binarization
+    drawn = [] if known and known.binary else {"fixed": PARTS, "resampled": PARTS[1:]}.get(binarization, [])
+    for part in drawn:
+        splits[part] = _binarised(splits[part], np.random.default_rng((seed, PARTS.index(part), 2)))
+    pixels = splits["train"].features["image"]
+    shape = tuple(pixels.shape[1:])
+    features = {"image": {"shape": shape}, "label": {"classes": tuple(classes)}}
+    details |= {"levels": levels, "binarization": binarization, "flip": flip}
+    info = Info(name, source, features, counts(splits), details, licence)
+    preprocess = Levels(shape, levels, fit, _border(pixels))
+    facts = PixelFacts(compared=known is None)
+    return Splits(**splits, info=info, preprocess=preprocess, notes=notes, warnings=warnings, facts=facts)
+
+
+@checked(who="levels.augmentation")
+def augmentation(info):
+    """The `augment` of data.batches for the training split: Resampled if its bits are drawn anew in each epoch.
+
+    Args:
+        info: Info of Splits from `load`.
+
+    Returns:
+        A Resampled, or None.
+    """
+    return Resampled(info.features["image"]["shape"]) if info.details["binarization"] == "resampled" else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampled:
+    """Bits of grey images, drawn anew in each epoch: a pixel becomes 255 with probability grey / 255, else 0.
+
+    What is drawn for an example depends on (seed, epoch, example) alone.
+
+    Attributes:
+        shape: (H, W, C) of the images.
+    """
+
+    shape: tuple
+
+    def draw(self, seed, epoch, size):
+        """(size, H W C) uint8: a number from 0 to 254 for each pixel, all equally probable."""
+        rng = np.random.default_rng((seed, epoch, 1))  # plans shuffle with (seed, epoch): another stream
+        return rng.integers(0, WHITE, (size, math.prod(self.shape)), np.uint8)
+
+    def __call__(self, raw, draws):
+        """A raw batch whose "image" (B, H, W, C) is 255 where the number drawn is below its grey level, else 0."""
+        ones = tf.reshape(draws, [-1, *self.shape]) < raw["image"]
+        return raw | {"image": tf.cast(ones, tf.uint8) * WHITE}
+
+
+def levels_only(preprocess):
+    """The `collate` of data.batches for models of images alone: x = levels float32 (B, H, W, C), y = x."""
+
+    def collate(raw):
+        levels = preprocess(raw["image"])
+        return levels, levels
+
+    return collate
+
+
+def levels_and_labels(preprocess):
+    """The `collate` for models of images of a class: x = {"image": levels (B, H, W, C), "label": (B,)}, y = levels."""
+
+    def collate(raw):
+        levels = preprocess(raw["image"])
+        return {"image": levels, "label": raw["label"]}, levels
+
+    return collate
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelFacts(images.Pictures):
+    """The facts of pictures that are modelled themselves: the figure to beat is that of independent pixels."""
+
+    def classes(self, splits):
+        """{class name: {split: number of its examples}}; {} if there is one class only."""
+        return super().classes(splits) if splits.info.num_classes > 1 else {}
+
+    def baseline(self, splits):
+        """The validation split's likelihood if pixels were independent of each other, with the training frequencies.
+
+        "nats_per_image" for 2 levels, "bits_per_dimension" for more. Every channel of every pixel has frequencies of
+        its own; a level counts once more than it occurs (Laplace's rule), so that none has probability 0. The figure of
+        a model that holds all images for equally probable stands beside it, in "what".
+        """
+        train, validation = (part.features["image"] for part in (splits.train, splits.validation))
+        dimensions = math.prod(train.shape[1:])
+        frequencies = "every pixel by itself, with its frequencies in the training split"
+        if splits.info.details["levels"] == 2:
+            nats, uniform = _independent_bits(splits, train, validation), dimensions * math.log(2)
+            return {"metric": "nats_per_image", "value": nats, "what": f"{frequencies}; {uniform:.4f} if all are equal"}
+        bits = _independent_levels(train, validation) / (dimensions * math.log(2))
+        uniform = math.log2(GREY_LEVELS)
+        return {"metric": "bits_per_dimension", "value": bits, "what": f"{frequencies}; {uniform:.4f} if all are equal"}
+
+    def warnings(self, splits):
+        """As Pictures.warnings, without those on classes: they speak of an accuracy."""
+        repeated = () if self.compared else self.repeated(splits)
+        return [*self.small_splits(splits), *repeated, *filter(None, [splits.info.details.get("test_split")])]
+
+    def small_splits(self, splits):
+        """As Facts.small_splits of examples without classes: a likelihood is a mean, whatever the labels say."""
+        for part in ("validation", "test"):
+            count = len(splits.parts[part])
+            if count * OF_MEAN < 1:
+                yield (
+                    f"the {part} split has only {counted(count, self.unit)}: each of them is {100 / count:.1f} % of "
+                    "its figures, so small differences are chance; hold out or collect more"
+                )
+
+
+def _independent_bits(splits, train, validation):
+    """Nats per image of bits that are independent, each 1 with its frequency in the training split."""
+    if splits.info.details["binarization"] == "resampled":  # these are grey: their levels are the probabilities
+        ones = train.sum(0, dtype=np.int64) / WHITE
+    else:
+        ones = np.count_nonzero(train > WHITE // 2, 0)
+    frequency = (ones + 1) / (len(train) + 2)
+    wanted = (validation > WHITE // 2).mean(0)
+    return float(-(wanted * np.log(frequency) + (1 - wanted) * np.log1p(-frequency)).sum())
+
+
+def _independent_levels(train, validation):
+    """Nats per image of grey levels that are independent, each with its frequency at its place in training."""
+    train, validation = (pixels.reshape(len(pixels), -1) for pixels in (train, validation))
+    nats = 0.0
+    for place in range(train.shape[1]):
+        frequency = (np.bincount(train[:, place], minlength=GREY_LEVELS) + 1) / (len(train) + GREY_LEVELS)
+        nats -= np.log(frequency)[validation[:, place]].mean()
+    return float(nats)
+
+
+def _resized(examples, preprocess):
+    """The Examples with "image" uint8 (N, H, W, C) of the size of `preprocess`."""
+    pixels = examples.features["image"]
+    if pixels.shape[1:3] != preprocess.input_shape[:2]:
+        rows = [pixels[start : start + ROWS] for start in range(0, len(pixels), ROWS)]
+        pixels = np.concatenate([preprocess.resize(some).numpy().astype(np.uint8) for some in rows])
+    return Examples(examples.features | {"image": pixels})
+
+
+def _binarised(examples, rng):
+    """The Examples with each pixel 255 with probability grey / 255, else 0, drawn once."""
+    pixels = examples.features["image"]
+    bits = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), ROWS):
+        rows = pixels[start : start + ROWS]
+        bits[start : start + ROWS] = (rng.integers(0, WHITE, rows.shape, np.uint8) < rows) * np.uint8(WHITE)
+    return Examples(examples.features | {"image": bits})
+
+
+def _border(pixels):
+    """Mean grey level of the outermost pixels of images (N, H, W, C)."""
+    sides = (pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1])
+    return float(np.mean([side.mean() for side in sides]))

@@ -133,6 +133,7 @@ class Sampler:
 def naive_sample(model, rows, seed):
     """As decoding.pixels.sample without a context, with the whole network on all images for every value."""
     import tensorflow as tf
+
     from keras_dl.decoding.pixels import PixelDraw
 
     height, width, channels = model.image_shape

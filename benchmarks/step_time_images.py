@@ -40,9 +40,8 @@ class Pictures:
         return np.where(pixels < 128, 0, 255).astype(np.uint8) if self.levels == 2 else pixels
 
     def ours(self):
-        from keras_dl.features.levels import Levels
-
         from keras_dl import data
+        from keras_dl.features.levels import Levels
 
         model = self.compiled()
         examples = data.Examples({"image": self.data()})

@@ -27,6 +27,7 @@ setup(
         "msgspec>=0.21,<1",  # schemas of the JSON files of runs and exports
         "scikit-learn>=1.5,<2",
         "matplotlib>=3.9,<4",
+        "pillow>=11",  # letters in grids of pictures, animated pictures
         "rich>=14",
         "tyro>=1,<2",
     ],

@@ -329,7 +329,7 @@ def _verbs(scratch):
     verbs = [
         ("optimizers.build", update, {
             "optimizer": word("adam"), "learning_rate": rate, "weight_decay": real(0.0), "clipnorm": real(1.0, True),
-            "beta_2": real(0.999), "epsilon": real(1e-7), "schedule": word("constant"),
+            "beta_1": real(0.9), "beta_2": real(0.999), "epsilon": real(1e-7), "schedule": word("constant"),
         }),
         ("optimizers.build(sgd)", update, {"optimizer": word("sgd"), "learning_rate": rate, "weight_decay": decay}),
         ("optimizers.build(decay)", update, {

@@ -182,6 +182,40 @@ class Normal:
         return 0.5 + 0.5 * math.log(2 * math.pi) + self.log_scale + tf.zeros_like(self.location)
 
 
+class Uniform:
+    """Independent real numbers, each with the same density everywhere between two ends.
+
+    Args:
+        low, high: (...), shapes that broadcast; low < high.
+
+    >>> round(float(Uniform(0.0, 2.0).log_prob(1.5)), 4)  # log 1/2
+    -0.6931
+    """
+
+    def __init__(self, low, high):
+        self.low = _at_least_float32(low)
+        self.high = tf.cast(high, self.low.dtype)
+
+    def log_prob(self, value):
+        """The log density at each value (...), -inf outside -> (...)."""
+        value = tf.cast(value, self.low.dtype)
+        inside = (value >= self.low) & (value <= self.high)
+        return tf.where(inside, -tf.math.log(self.high - self.low), -math.inf)
+
+    def sample(self, seed):
+        """low + (high - low) * a number in (0, 1): (...)."""
+        shape = tf.shape(self.low + self.high)
+        return self.low + (self.high - self.low) * _uniform(seed, shape, self.low.dtype)
+
+    def mean(self):
+        """The middle: (...)."""
+        return (self.low + self.high) / 2
+
+    def entropy(self):
+        """Differential entropy in nats: (...)."""
+        return tf.math.log(self.high - self.low)
+
+
 class DiscretisedLogisticMixture:
     """A mixture of discretised logistic distributions, for a pixel of C channels, integers from 0 to levels - 1.
 

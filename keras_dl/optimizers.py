@@ -35,6 +35,7 @@ def build(
     warmup: Whole(1, MOST_UPDATES) = 4000,
     weight_decay: Number("[0, 10]") | None = None,
     clipnorm: Number("[0, 1e6]") | None = None,
+    beta_1: Number("[0, 0.999999]") = 0.9,
     beta_2: Number("[0, 0.999999]") = 0.999,
     epsilon: Number("[1e-20, 1]") = 1e-7,
 ):
@@ -56,7 +57,7 @@ def build(
         weight_decay: factor of the L2 term; for "adam" and "adamw" of the decoupled decay: each update takes
             learning_rate * weight_decay of every weight. None: 0.01 for "adamw", 0 for the others.
         clipnorm: largest global norm of the gradient (1211.5063, algorithm 1), None or 0 for no clipping.
-        beta_2, epsilon: for "adam" and "adamw".
+        beta_1, beta_2, epsilon: for "adam" and "adamw".
 
     Returns:
         A keras.optimizers.Optimizer.
@@ -73,7 +74,7 @@ def build(
     shared = {"learning_rate": rate, "global_clipnorm": clipnorm or None}
     weight_decay = decay_of(optimizer, weight_decay)
     if optimizer in ("adam", "adamw"):
-        shared |= {"beta_2": beta_2, "epsilon": epsilon}
+        shared |= {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
         if weight_decay or optimizer == "adamw":
             return AdamW(weight_decay=weight_decay, **shared)
         return Adam(**shared)
@@ -116,7 +117,7 @@ def arguments(hp, asked, prefix=""):
     }
     names = ["schedule", "weight_decay", "clipnorm"]
     names += {"decay": ["decay_after", "decay_factor"], "noam": ["warmup"]}.get(asked.schedule, [])
-    names += ["beta_2", "epsilon"] if asked.name in ("adam", "adamw") else []
+    names += ["beta_1", "beta_2", "epsilon"] if asked.name in ("adam", "adamw") else []
     values |= {name: getattr(asked, name) for name in names}
     return values | {"weight_decay": decay_of(asked.name, asked.weight_decay)}
 

@@ -257,6 +257,30 @@ PICTURES = Rule(
     ),  # too much for networks without batch normalisation
 )
 
+# Not measured on anybody's own pictures: the number of updates is that with which the embedded digits look like digits. The
+# distance by which epochs are compared needs more validation pictures than the classifier has features, 64.
+ADVERSARIAL = Rule(
+    unit="pictures",
+    size=lambda splits, config: len(splits.train),
+    batch="batch_size",
+    batches=(16, 64),
+    steps=16,
+    few=1000,
+    updates=(3000, 30_000),
+    settings={
+        "model": "dcgan",
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 2e-4,
+        "optimizer.schedule": "constant",
+        "optimizer.weight_decay": 0.0,
+    },
+    arguments={},
+    stop=0.5,
+    judges=65,
+    ranks=1000,
+    further=lambda choice, splits: ({"image_size": splits.train.features["image"].shape[1]}, []),
+)
+
 # Measured on 20 chorales that benchmarks/own_data.py does not use, nats a time step of 20 others: 9.35 with the
 # defaults for named sets, batches of 4 and patience; with 144 units and a one-cycle schedule 7.77 (dropout 0.5, rate
 # 0.005, 670 updates), 6.63 (dropout 0.25, rate 0.01, 450 updates), 6.68 (the same, 900 updates). The GRU, with about as

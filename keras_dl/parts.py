@@ -5,7 +5,7 @@
             "critic": self.critic.trainable_variables, "generator": self.generator.trainable_variables,
         })
 
-        def compute_losses(self, batch, training): return {"critic": ..., "generator": ...}
+        def compute_losses(self, batch, training, part=None): return {"critic": ..., "generator": ...}
 
     gan.compile({"critic": Adam(1e-4), "generator": Adam(1e-4)}, steps={"critic": 5})
 
@@ -51,7 +51,7 @@ class ModelWithParts(keras.Model):
     Training: on each batch the parts make their gradient steps one after another, in the order of `parts`. Each step
     uses the gradient of the part's loss with respect to the part's variables, at the weights after the step before,
     with new random numbers (Goodfellow et al., arXiv:1406.2661, algorithm 1). Assignments in compute_losses, such as
-    those of batch normalisation's averages, happen in every step.
+    those of batch normalisation's averages, happen in every step: compute_losses knows whose step it is.
 
     Reported: with one part "loss", with several "<part>_loss", and the names in `reported`: means over the examples of
     an epoch, for `reported` of the values at the steps of the first part.
@@ -72,12 +72,14 @@ class ModelWithParts(keras.Model):
         """{part: its variables}; every trainable variable of the model in exactly one of them."""
         raise NotImplementedError(f"{type(self).__name__} must define the property parts: {{part: variables}}.")
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch, training, part=None):
         """The loss of every part, and the numbers in `reported`.
 
         Args:
             batch: x, (x, y) or (x, y, weight).
             training: True in a training step, False in evaluation.
+            part: name of the part whose step it is. Only its loss is needed then, and for the first part `reported`: a
+                model can leave the others out, and leave the other parts' batch statistics as they are. None: all.
 
         Returns:
             {part or name in `reported`: scalar}, each the mean over the examples of `batch`. With several replicas,
@@ -85,7 +87,7 @@ class ModelWithParts(keras.Model):
             keras.losses.binary_crossentropy and their mean, not keras.losses.Loss objects, which divide by the number
             of replicas. Losses of layers (regularizers, add_loss) are added by the caller.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define compute_losses(batch, training).")
+        raise NotImplementedError(f"{type(self).__name__} must define compute_losses(batch, training, part).")
 
     def compile(
         self,
@@ -169,39 +171,45 @@ class ModelWithParts(keras.Model):
         self._training_step.update(self.total_losses(batch, training=False), batch)
         return self.get_metrics_result()
 
-    def total_losses(self, batch, training):
+    def total_losses(self, batch, training, part=None):
         """compute_losses plus the losses of layers, each added to the part with the layer's weights.
 
+        Args:
+            batch, training, part: as for compute_losses.
+
         Returns:
-            {part or name in `reported`: scalar}
+            {part or name in `reported`: scalar}, those that compute_losses returns.
 
         Raises:
-            UserError: compute_losses does not return exactly one scalar for each part and each name in `reported`; or,
-                with several parts, a layer adds a loss whose weights are in no part or in several.
+            UserError: compute_losses does not return exactly one scalar for each part and each name in `reported`, or
+                for the step of a part not those that it needs; or, with several parts, a layer adds a loss whose
+                weights are in no part or in several.
         """
         # As in Layer.__call__, so that the losses of all calls of a layer in here are kept, not only those of the last.
         self._get_call_context()
         try:
-            losses = dict(self.compute_losses(batch, training))
+            losses = dict(self.compute_losses(batch, training, part))
         finally:
             self._maybe_reset_call_context()
-        _check_losses(self, losses)
-        for part in self.compiled_parts:
-            loss = keras.ops.cast(losses[part.name], "float32")
-            for variable in part.variables:
-                if variable.regularizer is not None:
-                    loss += keras.ops.cast(variable.regularizer(variable), "float32")
-            losses[part.name] = loss
+        _check_losses(self, losses, part)
+        for each in self.compiled_parts:
+            if each.name in losses:
+                loss = keras.ops.cast(losses[each.name], "float32")
+                for variable in each.variables:
+                    if variable.regularizer is not None:
+                        loss += keras.ops.cast(variable.regularizer(variable), "float32")
+                losses[each.name] = loss
         for layer in self._flatten_layers():
             for added in layer._get_own_losses():
-                losses[_owner(self, layer)] += keras.ops.cast(keras.ops.sum(added), "float32")
+                if (owner := _owner(self, layer)) in losses:
+                    losses[owner] += keras.ops.cast(keras.ops.sum(added), "float32")
         return losses
 
     def _descend(self, part, batch):
         """One gradient step of a part; returns total_losses at the weights before the step."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in part.variables])
-            losses = self.total_losses(batch, training=True)
+            losses = self.total_losses(batch, training=True, part=part.name)
             # The gradients of the replicas, each from its share of the batch, are summed.
             share = losses[part.name] / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = part.optimizer.scale_loss(share)
@@ -353,9 +361,11 @@ def _steps(model, given, parts):
     return {name: check(f"{model.name}.compile: steps of {name!r}", Steps, given.get(name, 1)) for name in parts}
 
 
-def _check_losses(model, losses):
-    wanted = [*(part.name for part in model.compiled_parts), *model.reported]
-    if set(losses) != set(wanted):
+def _check_losses(model, losses, part):
+    """Raise UserError unless `losses` are those that the step of `part` needs (None: all), each a scalar."""
+    known = [*(each.name for each in model.compiled_parts), *model.reported]
+    wanted = known if part is None else [part, *(model.reported if part == known[0] else ())]
+    if not set(wanted) <= set(losses) <= set(known):
         got = ", ".join(losses) or "nothing"
         raise UserError(f"{model.name}.compute_losses must return exactly {', '.join(wanted)}; got {got}.")
     for name, value in losses.items():

@@ -6,8 +6,12 @@ import keras
 import tensorflow as tf
 
 from keras_dl import summaries
+from keras_dl.atomic import atomic_file
+from keras_dl.features import grids
+from keras_dl.features.image import write_png
 
 TAGS = "samples/"  # prefix of the tags of samples
+FINAL, ANIMATION = "final.png", "animation.gif"  # file names
 
 
 class Samples(keras.callbacks.Callback):
@@ -21,6 +25,7 @@ class Samples(keras.callbacks.Callback):
     def __init__(self, run, show):
         super().__init__()
         self.folder, self.show, self.epochs_done, self.begun = run.tensorboard / "validation", show, 0, False
+        self.tags = TAGS  # prefix of those that it writes, and deletes
         self.earlier = run.tensorboard / "samples"  # of a run that was made when samples had a folder of their own
 
     def on_epoch_end(self, epoch, logs=None):
@@ -32,7 +37,7 @@ class Samples(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         # The last samples are replaced by those of the final weights; a finished run that is resumed gets here again.
-        self.purge(self.epochs_done - 1)
+        self._purge_summaries(self.epochs_done - 1)
         self._write()
 
     def get_state(self):
@@ -43,12 +48,79 @@ class Samples(keras.callbacks.Callback):
 
     def purge(self, epochs_done):
         """Delete the samples that were written after `epochs_done` epochs."""
-        summaries.purge(self.folder, epochs_done, TAGS)
+        self._purge_summaries(epochs_done)
+
+    def _purge_summaries(self, epochs_done):
+        summaries.purge(self.folder, epochs_done, self.tags)
         summaries.purge(self.earlier, epochs_done)
 
     def _write(self):
         with summaries.writing(self.folder, self.epochs_done), tf.name_scope(TAGS):
             self.show()
+
+
+class Frames(Samples):
+    """The pictures that a model makes of the same noise after each epoch and, in the end, all of them in motion.
+
+    TensorBoard shows them as Samples are shown. The run's folder samples/<name>/ has a PNG file for every epoch that
+    is a frame, such as 000012.png, final.png for the weights with which the training ends, and animation.gif, which is
+    on TensorBoard too.
+
+    Args:
+        run: the runs.Run.
+        make: function that returns pictures, uint8 (N, h, w, C), made with the current weights from noise that is the
+            same each time.
+        name: a folder below run.samples; with the prefix "samples/" it is the tag.
+        every: a frame is taken after so many epochs, and after epochs 1, 2, 4, 8, ...; None: after the latter alone.
+        columns, headings: as for features.grids.grid.
+    """
+
+    def __init__(self, run, make, name="pictures", *, every=1, columns=None, headings=()):
+        super().__init__(run, self._show)
+        self.make, self.name, self.every, self.columns, self.headings = make, name, every, columns, headings
+        self.place, self.final, self.tags = run.samples / name, None, TAGS + name  # an app may have several Frames
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self.every and self.epochs_done % self.every == 0 and self.epochs_done & epoch:  # not one of 1, 2, 4, 8, ...
+            self._frame()
+
+    def on_train_end(self, logs=None):
+        self.final = int(
+            (logs or {}).get("epoch", self.epochs_done)
+        )  # training.fit says of which epoch the weights are
+        super().on_train_end(logs)
+        self.final = None
+
+    def purge(self, epochs_done):
+        super().purge(epochs_done)
+        for path in self._frames():
+            if int(path.stem) > epochs_done:
+                path.unlink()
+        for name in (FINAL, ANIMATION):
+            (self.place / name).unlink(missing_ok=True)
+
+    def _show(self):
+        tf.summary.image(self.name, self._frame()[None])
+        if self.final is None:
+            return
+        paths = [*self._frames(), self.place / FINAL]
+        gif = grids.animation([tf.io.decode_png(path.read_bytes()).numpy() for path in grids.evenly(paths)])
+        with atomic_file(self.place / ANIMATION) as file:
+            file.write(gif)
+        summaries.animated(f"{self.name}_animated", gif)
+
+    def _frame(self):
+        """Make pictures with the current weights, write their grid to its file, and return it: uint8 (h', w', C)."""
+        done, kept = self.epochs_done, self.final
+        caption = f"epoch {done}" if kept in (None, done) else f"epoch {kept} of {done}"
+        picture = grids.grid(self.make(), self.columns, headings=self.headings, caption=caption)
+        write_png(picture, self.place / (f"{done:06}.png" if kept is None else FINAL))
+        return picture
+
+    def _frames(self):
+        """The paths of the frames of epochs, in their order."""
+        return sorted(path for path in self.place.glob("*.png") if path.stem.isdigit())
 
 
 def attention_function(model, subwords):

@@ -91,6 +91,7 @@ class Optimizer(Checked):
     # decay: factor of the learning rate in each epoch from then on
     decay_factor: Annotated[float, Number("[1e-6, 1]")] = 0.5
     warmup: Count = 4000  # noam: number of updates up to the largest learning rate
+    beta_1: Beta = 0.9  # adam, adamw: decay rate of the mean of the gradient
     beta_2: Beta = 0.999  # adam, adamw: decay rate of the mean square of the gradient
     epsilon: Epsilon = 1e-7  # adam, adamw: added to the root of the mean square
     # factor of the L2 term in the gradient; decoupled for adam and adamw. auto: 0.01 for adamw, 0 for the others

@@ -150,7 +150,7 @@ MAY_IMPORT = {
         "summaries",
         "verification",
     },
-    "samples": {"summaries"},
+    "samples": {"atomic", "features", "summaries"},
     "bootstrap": set(),
     "histories": {"errors"},
     "scores": {"arguments", "bootstrap", "errors"},

@@ -27,7 +27,7 @@ LAYERS = {  # name -> (class, arguments, shapes of the inputs, which initializer
         ((None, 5, N), (None, 4, N)), ("kernel", "recurrent", "attention", "score"),
     ),
     "MultiHeadAttention": (layers.MultiHeadAttention, {"num_heads": 2, "key_dim": 3}, SEQUENCES, ("kernel",)),
-    "Maxout": (outputs.Maxout, {"units": N}, ((None, N),), ("kernel",)),
+    "Maxout": (layers.Maxout, {"units": N}, ((None, N),), ("kernel",)),
 }  # fmt: skip
 
 

@@ -1,8 +1,11 @@
 """Laws of what is shown while a generative model learns: when, once, and the right way up."""
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from keras_dl import models, runs, samples
@@ -50,6 +53,79 @@ def test_a_resumed_run_shows_each_epoch_once(tmp_path):
     second.on_train_end()
     assert shown(run) == [1, 2, 4]
     assert second.get_state() == {"epochs_done": 4}
+
+
+class Learning:
+    """A model whose pictures are as grey as it has been trained for epochs."""
+
+    def __init__(self, run, **options):
+        self.weights = 0
+        self.frames = samples.Frames(run, self.make, columns=3, **options)
+
+    def make(self):
+        return np.full((5, 4, 4, 1), self.weights, np.uint8)
+
+    def train(self, epochs, first=0):
+        for epoch in range(first, epochs):
+            self.weights = 10 * (epoch + 1)
+            self.frames.on_epoch_end(epoch)
+        return self
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (folder / "samples").rglob("*.*")}
+
+
+def pictures_shown(folder):
+    """{tag: {step: bytes of the picture}}."""
+    events = EventAccumulator(str(folder / "validation"), size_guidance={"tensors": 0}).Reload()
+    return {
+        tag: {event.step: tf.make_ndarray(event.tensor_proto)[2] for event in events.Tensors(tag)}
+        for tag in events.Tags()["tensors"]
+    }
+
+
+def run_in(folder):
+    return runs.Run(path=folder, root=folder, name="m", app="a")
+
+
+def test_the_same_noise_through_the_epochs_is_one_animated_picture(tmp_path):
+    Learning(run_in(tmp_path)).train(6).frames.on_train_end()
+    written = files(tmp_path)
+    numbered = [f"samples/pictures/{epoch:06}.png" for epoch in range(1, 7)]
+    assert set(written) == {*numbered, "samples/pictures/final.png", "samples/pictures/animation.gif"}
+    shown = pictures_shown(tmp_path)
+    assert {tag: list(steps) for tag, steps in shown.items()} == {
+        "samples/pictures": [1, 2, 4, 6],
+        "samples/pictures_animated": [6],
+    }
+    for step, name in ((1, numbered[0]), (4, numbered[3]), (6, "samples/pictures/final.png")):
+        assert shown["samples/pictures"][step] == written[name]
+    gif = written["samples/pictures/animation.gif"]
+    assert shown["samples/pictures_animated"][6] == gif
+    animation = Image.open(io.BytesIO(gif))
+    assert animation.n_frames == 6 and animation.info["loop"] == 0  # that of epoch 6 and the last one are the same
+    for number, name in enumerate(numbered):
+        animation.seek(number)
+        np.testing.assert_array_equal(animation.convert("L"), tf.io.decode_png(written[name])[..., 0])
+
+
+@pytest.mark.parametrize("every", [1, 3, None])
+def test_a_resumed_run_has_the_frames_of_an_unbroken_one(tmp_path, every):
+    Learning(run_in(tmp_path / "whole"), every=every).train(7).frames.on_train_end({"epoch": 5})
+    broken = Learning(run_in(tmp_path / "broken"), every=every).train(6)
+    broken.frames.on_train_end()  # and then killed, after a checkpoint of epoch 3
+    again = Learning(run_in(tmp_path / "broken"), every=every)
+    again.frames.set_state({"epochs_done": 3})
+    again.frames.purge(3)
+    kept = [f"samples/pictures/{epoch:06}.png" for epoch in (1, 2, 3)]
+    assert sorted(files(tmp_path / "broken")) == (kept if every else kept[:2])
+    again.train(7, first=3).frames.on_train_end({"epoch": 5})
+    assert files(tmp_path / "broken") == files(tmp_path / "whole")
+    assert pictures_shown(tmp_path / "broken") == pictures_shown(tmp_path / "whole")
+    again.frames.on_train_end({"epoch": 5})  # a finished run that is resumed
+    assert files(tmp_path / "broken") == files(tmp_path / "whole")
+    assert pictures_shown(tmp_path / "broken") == pictures_shown(tmp_path / "whole")
 
 
 def test_a_piano_roll_has_time_to_the_right_and_pitch_up():

@@ -31,7 +31,7 @@ class GAN(parts.ModelWithParts):
     def call(self, noise, training=False):
         return self.generator(noise, training=training)
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch, training, part=None):
         real = self.critic(batch, training=training)
         fake = self.critic(self.generator(self.noise(batch), training=training), training=training)
         critic = ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
@@ -55,7 +55,7 @@ class WassersteinGAN(GAN):
 
     reported = ()
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch, training, part=None):
         real = self.critic(batch, training=training)
         fake = self.critic(self.generator(self.noise(batch), training=training), training=training)
         return {"critic": ops.mean(fake) - ops.mean(real), "generator": -ops.mean(fake)}
@@ -80,7 +80,7 @@ class VAE(parts.ModelWithParts):
     def call(self, batch, training=False):
         return self.decoder(self.encoder(batch, training=training)[:, :CODE], training=training)
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch, training, part=None):
         mean, log_variance = ops.split(self.encoder(batch, training=training), 2, -1)
         code = mean + ops.exp(log_variance / 2) * keras.random.normal(ops.shape(mean), seed=self.seeds)
         distance = ops.sum(ops.square(batch - self.decoder(code, training=training)), -1) / 2

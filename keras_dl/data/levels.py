@@ -151,7 +151,14 @@ def levels_and_labels(preprocess):
 
 @dataclasses.dataclass(frozen=True)
 class PixelFacts(images.Pictures):
-    """The facts of pictures that are modelled themselves: the figure to beat is that of independent pixels."""
+    """The facts of pictures that are modelled themselves: the figure to beat is that of independent pixels.
+
+    Attributes:
+        compared: as in Facts.
+        density: whether the model has a likelihood, to which that figure can be compared.
+    """
+
+    density: bool = True
 
     def classes(self, splits):
         """{class name: {split: number of its examples}}; {} if there is one class only."""
@@ -162,8 +169,10 @@ class PixelFacts(images.Pictures):
 
         "nats_per_image" for 2 levels, "bits_per_dimension" for more. Every channel of every pixel has frequencies of
         its own; a level counts once more than it occurs (Laplace's rule), so that none has probability 0. The figure of
-        a model that holds all images for equally probable stands beside it, in "what".
+        a model that holds all images for equally probable stands beside it, in "what". {} without a likelihood.
         """
+        if not self.density:
+            return {}
         train, validation = (part.features["image"] for part in (splits.train, splits.validation))
         dimensions = math.prod(train.shape[1:])
         frequencies = "every pixel by itself, with its frequencies in the training split"

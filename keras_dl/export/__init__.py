@@ -7,6 +7,8 @@ renamed.
 """
 
 from keras_dl.endpoints import Endpoint as Endpoint
+from keras_dl.endpoints.gan import adversarial as adversarial
+from keras_dl.endpoints.gan import drawer as drawer
 from keras_dl.endpoints.images import classifier as classifier
 from keras_dl.endpoints.music import polyphony as polyphony
 from keras_dl.endpoints.pixels import density as density

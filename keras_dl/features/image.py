@@ -155,8 +155,7 @@ class Image(Feature):
 
     def write(self, value, path, like=None):
         """Write uint8 (h, w, C) as PNG."""
-        with atomic_file(path) as file:
-            file.write(tf.io.encode_png(np.asarray(value, np.uint8)).numpy())
+        write_png(value, path)
 
     def show(self, value):
         height, width, channels = np.shape(value)
@@ -249,6 +248,17 @@ class EncodedImage(Image):
 
     def _pixels(self, value):
         return self._decoded(Source(None, "a picture", ""), value)
+
+
+def write_png(image, path):
+    """Write uint8 (h, w, C) to a PNG file, which is replaced when it is whole."""
+    with atomic_file(path) as file:
+        file.write(png_of(image))
+
+
+def png_of(image):
+    """uint8 (h, w, C) as the bytes of a PNG file."""
+    return tf.io.encode_png(np.asarray(image, np.uint8)).numpy()
 
 
 def _bytes(path):

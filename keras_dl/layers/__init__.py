@@ -9,6 +9,7 @@ EXPORTS = {  # public name -> its file
     "Transition": "recurrent",
     "AttentionDecoder": "attention_decoder",
     "MultiHeadAttention": "attention",
+    "Maxout": "maxout",
     "Positions": "attention",
     "ScaledEmbedding": "attention",
 }

@@ -7,6 +7,9 @@ after training; and batch renormalisation (renorm=True) is Keras' own code, whos
 Shapes: B examples, H x W positions, C channels; m values per channel.
 """
 
+import contextlib
+import threading
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -14,6 +17,21 @@ from keras import ops
 from keras_dl.layers.keras_order import in_the_order_of
 
 KERNEL_DTYPES = ("float32", "bfloat16", "float16")
+_of_thread = threading.local()  # replicas of a model run in threads
+
+
+@contextlib.contextmanager
+def averages_kept():
+    """A context in which batch normalisation in training uses the batch's statistics and keeps its running averages.
+
+    For a network that is run in the training step of another, such as the discriminator in the generator's.
+    """
+    before = getattr(_of_thread, "kept", False)
+    _of_thread.kept = True
+    try:
+        yield
+    finally:
+        _of_thread.kept = before
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -65,6 +83,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
         fused = self._kernel_applies(inputs, mask)
         outputs, mean, variance = self._fused(inputs) if fused else self._op_by_op(inputs, mask)
+        if getattr(_of_thread, "kept", False):
+            return outputs
         for average, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(self.momentum * average + (1.0 - self.momentum) * ops.cast(new, average.dtype))
         return outputs

@@ -38,6 +38,10 @@ EXPORTS = {  # public name -> its file
     "pixelcnn_space": "pixelcnn",
     "build_gated_pixelcnn": "gated_pixelcnn",
     "gated_pixelcnn_space": "gated_pixelcnn",
+    "build_gan": "gan",
+    "gan_space": "gan",
+    "build_dcgan": "dcgan",
+    "dcgan_space": "dcgan",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
@@ -46,6 +50,7 @@ EXPORTS = {  # public name -> its file
     "PixelModel": "pixel_model",
     "PixelCNN": "pixelcnn",
     "GatedPixelCNN": "gated_pixelcnn",
+    "GAN": "adversarial",
 }
 
 

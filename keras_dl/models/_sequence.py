@@ -6,7 +6,8 @@ import keras
 from keras import layers
 
 from keras_dl.arguments import ArgumentError
-from keras_dl.layers.outputs import Maxout, OutputBias
+from keras_dl.layers.maxout import Maxout
+from keras_dl.layers.outputs import OutputBias
 from keras_dl.models._sizes import check_weights, dense
 from keras_dl.models.recurrent_network import RecurrentNetwork
 

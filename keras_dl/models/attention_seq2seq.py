@@ -23,7 +23,7 @@ from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.layers.attention_cell import SCORES
 from keras_dl.layers.attention_decoder import IMPLEMENTATIONS, AttentionDecoder
 from keras_dl.layers.initialization import OrthogonalBlocks
-from keras_dl.layers.outputs import Maxout
+from keras_dl.layers.maxout import Maxout
 from keras_dl.layers.recurrent import GRU
 from keras_dl.models._sizes import Vocabulary, Width, check_weights
 

@@ -9,6 +9,7 @@ so that a full disk does not cost the model: report.json, report.html, a single 
 """
 
 from keras_dl.reports.classification import Classification as Classification
+from keras_dl.reports.generated import Generated as Generated
 from keras_dl.reports.report import Report as Report
 from keras_dl.reports.sections import Attention as Attention
 from keras_dl.reports.sections import Likelihood as Likelihood

@@ -13,6 +13,7 @@ from keras_dl.summaries.classification import misclassified_figure as misclassif
 from keras_dl.summaries.classification import report_table as report_table
 from keras_dl.summaries.curves import TensorBoard as TensorBoard
 from keras_dl.summaries.events import SHOWN_AT_ONCE as SHOWN_AT_ONCE
+from keras_dl.summaries.events import animated as animated
 from keras_dl.summaries.events import graph as graph
 from keras_dl.summaries.events import hparams as hparams
 from keras_dl.summaries.events import move as move

@@ -118,6 +118,21 @@ def move(folder, into):
         folder.rmdir()
 
 
+def animated(tag, gif):
+    """Write an animated GIF for TensorBoard's Images page, which lets the browser play it, within `writing`.
+
+    Args:
+        tag: its name, as for tf.summary.image.
+        gif: the bytes of the file.
+    """
+    from tensorboard.plugins.image import metadata
+
+    size = [str(int.from_bytes(gif[at : at + 2], "little")) for at in (6, 8)]  # width and height in its header
+    about = metadata.create_summary_metadata(display_name=None, description=None)
+    with tf.summary.experimental.summary_scope(tag) as (full_tag, _):
+        tf.summary.write(full_tag, tf.constant([*size, gif]), metadata=about)
+
+
 def graph(folder, concrete_function):
     """Write the op graph of a tf.function's concrete function for TensorBoard's Graphs page."""
     with writing(folder, 0):

@@ -7,35 +7,38 @@
     python apps/model_images.py --dataset path/to/my/images --image-size 28
 
 The model predicts every value of an image, a channel of a pixel, from all values before it: row by row, from left to
-right, red before green before blue. Loss: negative log-likelihood of an image, in nats, summed over its values. Measure:
+right, red before green before blue. Loss: negative log-likelihood of an image in nats, summed over its values. Metric:
 nats per image for 2 levels, bits per dimension (nats / (values * log 2)) for 256. Both are exact.
 Recipes: van den Oord et al. 2016 (arXiv:1601.06759, arXiv:1606.05328); sizes are smaller than theirs (SIZES).
 """
 
 import dataclasses
+import math
 from typing import Annotated, Literal
 
 import numpy as np
 
 import keras_dl as dl
 from keras_dl import commands, data, machine, models, own_data, runs, settings
-from keras_dl.arguments import OneOf, OrAuto, Whole
-from keras_dl.features.image import Image
-from keras_dl.features.likelihoods import PictureBits, PictureNats
+from keras_dl.arguments import AUTO, OneOf, OrAuto, Whole
+from keras_dl.features import grids
+from keras_dl.features.image import Image, write_png
 from keras_dl.imports import keras  # imported when it is first used
 
 APP = "model_images"
 
-ROWS = 16  # pictures that are drawn after an epoch, without classes
-COMPLETED, TIMES = 4, 3  # pictures of the test split that are completed, and how often each
+DRAWN, OF_CLASS = 64, 8  # pictures that are drawn: in all, or of each class
+COMPLETED, TIMES = 8, 3  # pictures of the test split that are completed, and how often each
+GREY = 128  # of pixels that are not given, in the picture of completions
 # Sizes unless --set changes them: the papers' are for days on several GPUs.
 SIZES = {
     "pixelcnn": {"num_blocks": 7, "filters": 16, "top_filters": (64, 64)},
     "gated_pixelcnn": {"num_layers": 7, "filters": 32, "top_filters": (64,)},
-    "pixelrnn": {"num_layers": 3, "filters": 16, "top_filters": (64, 64)},
+    "pixelrnn": {"num_layers": 3, "units": 16, "top_filters": (32, 32)},
 }
-WIDTHS = {"pixelcnn": (8, 16, 32), "gated_pixelcnn": (16, 32, 64), "pixelrnn": (8, 16, 32)}  # that a search tries
+WIDTH = {"pixelcnn": "filters", "gated_pixelcnn": "filters", "pixelrnn": "units"}  # what a search varies by factors of 2
 OUTPUTS = {2: ("bernoulli", "categorical"), 256: ("categorical", "logistic_mixture")}  # by levels; auto: the first
+CONDITIONAL = ("gated_pixelcnn",)  # models that can depend on a label
 MEASURES = {2: "nats_per_image", 256: "bits_per_dimension"}
 
 
@@ -71,6 +74,10 @@ def main(argv=None):
         output in OUTPUTS[config.levels],
         f"--output: must be {' or '.join(OUTPUTS[config.levels])} for {config.levels} levels; got {output}.",
     )
+    settings.check(
+        config.condition == "none" or config.model in CONDITIONAL,
+        f"--condition: label needs --model {' or '.join(CONDITIONAL)}; got {config.model}.",
+    )
     if (finished := runs.finished(config, APP)) is not None:
         return finished
     config = dl.initializing.adopted(config, APP, models.free_arguments)
@@ -81,7 +88,7 @@ def main(argv=None):
         config.seed,
         levels=config.levels,
         binarization=config.binarization,
-        image_size=config.image_size,
+        image_size=config.image_size or AUTO,
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
     )
@@ -105,11 +112,13 @@ def main(argv=None):
     validation, test = (data.batches(part, 100, collate=collate) for part in (splits.validation, splits.test))
 
     def space(hp):
-        sizes, widths = SIZES[config.model], list(WIDTHS[config.model])
-        return sizes | {"filters": hp.Choice("filters", widths, default=sizes["filters"])}
+        sizes, width = SIZES[config.model], WIDTH[config.model]
+        usual = sizes[width]
+        return sizes | {width: hp.Choice(width, [usual // 2, usual, 2 * usual], default=usual)}
 
     arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
     measure = MEASURES[config.levels]
+    monitor = f"val_{measure}"
 
     def compiled(hp):
         build = getattr(models, f"build_{config.model}")
@@ -124,38 +133,113 @@ def main(argv=None):
         )
         return model
 
-    examples = splits.validation.features["image"][:4]
-
     def endpoints_of(model):
-        rows = len(classes) or ROWS
-        return dl.export.density(model, preprocess, classes, info.details["binarization"], examples, rows=rows)
+        examples = splits.validation.features["image"][:4]
+        return dl.export.density(model, preprocess, classes, info.details["binarization"], examples)
 
     tried = dl.tuning.try_out(compiled, hardware)
     dl.export.try_out(config.formats, endpoints_of, tried)
     run = dl.course.begin(config, hardware, APP, splits, train, tried, labels=classes)
-    monitor = f"val_{measure}"
     best = dl.tuning.search(
         compiled, train, validation, run, monitor=monitor, arguments=arguments, **config.of_search()
     )
     model = run.build(compiled, best)
     run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training pictures")
-    sample = endpoints_of(model)["sample"].traced()
-
+    draw, arranged = drawing(endpoints_of(model)["sample"], classes, config.seed)
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
-        dl.samples.Frames(run, lambda: sample(seed=config.seed)["image"], name="samples"),
+        dl.samples.Frames(run, draw, "samples", **arranged),
     ]
     dl.training.fit(model, train, validation, run, monitor=monitor, callbacks=callbacks, **config.of_fit())
+
     model = dl.export.in_float32(model, run, compiled, best)
     endpoints = endpoints_of(model)
-
     by_picture = dl.objectives.NatsOfImages(output, config.levels, len(splits.test))
     scored = keras.Model(model.input, model.output)  # the same weights; the export keeps its own metrics
-    scored.compile(loss=dl.objectives.ImageLoss(output, config.levels), weighted_metrics=[by_picture], jit_compile=False)
+    scored.compile(
+        loss=dl.objectives.ImageLoss(output, config.levels), weighted_metrics=[by_picture], jit_compile=False
+    )
     dl.training.evaluate(scored, test)  # the test split is read here, once
+    in_bits = measure == "bits_per_dimension"
+    values = math.prod(preprocess.input_shape) if in_bits else 1  # by which the nats of an image are divided
     nats = by_picture.values()
-    dimensions = math.prod(preprocess.input_shape)
-    of_image = 1 if measure == "nats_per_image" else dimensions * math.log(2)
-    metrics = {measure: float(nats.mean() / of_image)}
-    said = endpoints["log_prob"].outputs[measure]
-    run.say(f"test: {metrics[measure]:.4f} {said.unit}. {said.meaning()}")
+    metrics = {measure: float(nats.mean() / (values * math.log(2) if in_bits else 1))}
+    meaning = endpoints["log_prob"].outputs[measure].meaning()
+    meaning += " It is that of a picture given its class." if labelled else ""
+    run.say(f"test: {measure} {metrics[measure]:.4f}. {meaning}")
+
+    draw, arranged = drawing(endpoints["sample"], classes, config.seed)
+    grid, rows = grids.grid(draw(), **arranged), first_of_each(splits.test.features["label"])
+    write_png(grid, run.samples / "samples.png")
+    originals = preprocess.inverse(preprocess(splits.test.features["image"][rows])).numpy()
+    write_png(completions(endpoints["complete"], originals, config.seed), run.samples / "completions.png")
+    files = Image(preprocess).write_all(originals, run.samples / "test.png")
+    shown = {
+        run.samples / "samples.png": "Samples" + (", a row for each class." if labelled else "."),
+        run.samples / "completions.png": (
+            f"Completions: the given top half of a picture of the test split, {TIMES} completions, the picture."
+        ),
+    }
+    return dl.course.end(
+        run,
+        __file__,
+        config,
+        model,
+        splits,
+        metrics=metrics,
+        sections=[
+            dl.reports.Likelihood(
+                nats, np.full(len(nats), values), parts="pictures", step="dimension" if in_bits else "picture",
+                unit="bits" if in_bits else "nats", meaning=[meaning],
+            ),
+            dl.reports.Pictures(shown),
+        ],
+        endpoints=endpoints,
+        arguments=arguments,
+        best=best,
+        predict=lambda folder: [
+            [folder, "--endpoint", "sample", "--set", "seed=1", "--out", "drawn.png"],
+            [folder, files[0], "--endpoint", "complete", "--set", "seed=1", "--out", "completed.png"],
+            [folder, files[0]],
+        ],
+        other_data=commands.other_data(config.dataset, "binarized_mnist", "path/to/my/images"),
+        monitor=monitor,
+    )  # fmt: skip
+
+
+def drawing(sample, classes, seed):
+    """(a function that draws pictures from the same noise each time, how grids.grid arranges them).
+
+    With classes there is a row for each.
+    """
+    ask, most = sample.traced(), sample.limits["pictures"]
+    if not classes:
+        return lambda: ask(n=min(DRAWN, most), seed=seed)["image"], {}
+    headings = classes[:most]
+    each = max(1, min(OF_CLASS, most // len(headings)))
+
+    def draw():
+        pictures = ask(n=each * len(headings), seed=seed)["image"]  # of every class in turn
+        return pictures.reshape(each, len(headings), *pictures.shape[1:]).swapaxes(0, 1).reshape(pictures.shape)
+
+    return draw, {"columns": each, "headings": headings}
+
+
+def first_of_each(labels):
+    """Places of the first examples of up to COMPLETED classes; if there are fewer, of the first examples too."""
+    firsts = np.unique(labels, return_index=True)[1]
+    return np.unique([*firsts, *np.setdiff1d(np.arange(len(labels)), firsts)][:COMPLETED])
+
+
+def completions(complete, originals, seed):
+    """A row for each picture: its top half, TIMES completions of it, and the picture itself."""
+    ask, given = complete.traced(), complete.inputs["mask"].of_batch(originals)
+    halves = np.where(given[..., None] > 0, originals, np.uint8(GREY))
+    drawn = [ask(image=originals, mask=given, seed=seed + number)["image"] for number in range(TIMES)]
+    rows = np.stack([halves, *drawn, originals], 1).reshape(-1, *originals.shape[1:])
+    marks = np.stack([given] * (1 + TIMES) + [np.zeros_like(given)], 1).reshape(-1, *given.shape[1:])
+    return grids.grid(rows, TIMES + 2, given=marks)
+
+
+if __name__ == "__main__":
+    settings.run(main)

@@ -31,6 +31,7 @@ LIGHT = (
     "settings",
 )  # importable without TensorFlow
 HEAVY = (
+    "bounds",
     "course",
     "decoding",
     "distributions",

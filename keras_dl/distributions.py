@@ -163,9 +163,11 @@ class Normal:
         standard = (tf.cast(value, self.location.dtype) - self.location) * tf.exp(-self.log_scale)
         return -0.5 * standard * standard - self.log_scale - 0.5 * math.log(2 * math.pi)
 
-    def sample(self, seed, temperature=1.0):
-        """mean + temperature * scale * standard normal noise: (...)."""
+    def sample(self, seed, temperature=1.0, count=None):
+        """mean + temperature * scale * standard normal noise: (...), or with a count (count, ...) independent ones."""
         shape = tf.shape(self.location + self.log_scale)
+        if count is not None:
+            shape = tf.concat([[count], shape], 0)
         noise = tf.random.stateless_normal(shape, seed, dtype=self.location.dtype, alg="philox")
         return self.location + tf.cast(temperature, self.location.dtype) * tf.exp(self.log_scale) * noise
 
@@ -180,6 +182,55 @@ class Normal:
     def entropy(self):
         """Differential entropy in nats: (...)."""
         return 0.5 + 0.5 * math.log(2 * math.pi) + self.log_scale + tf.zeros_like(self.location)
+
+    def kl(self, other):
+        """KL(self || other) to another Normal, in closed form: (...) nats (arXiv:1312.6114, appendix B)."""
+        mean, log_scale = (tf.cast(x, self.location.dtype) for x in (other.location, other.log_scale))
+        distance = (self.location - mean) * tf.exp(-log_scale)
+        log_ratio = self.log_scale - log_scale
+        return 0.5 * (tf.exp(2 * log_ratio) + distance * distance - 1) - log_ratio
+
+
+class DiscretisedLogistic:
+    """Independent whole numbers from 0 to levels - 1, each a logistic variable that is rounded.
+
+    Args:
+        mean: (...), on the scale on which the values go from -1 to 1.
+        log_scale: (...); raised to LEAST_LOG_SCALE where smaller.
+        levels: number of values.
+
+    Source: Kingma et al., arXiv:1606.04934, appendix; DiscretisedLogisticMixture with one component and channel.
+
+    >>> round(float(tf.exp(DiscretisedLogistic(0.0, -7.0, levels=3).log_prob(1))), 4)  # so narrow that it is certain
+    1.0
+    """
+
+    def __init__(self, mean, log_scale, *, levels=256):
+        self.location, self.levels = _at_least_float32(mean), levels
+        single = self.location[..., None]
+        self._mixture = DiscretisedLogisticMixture(
+            tf.zeros_like(single), single[..., None], tf.convert_to_tensor(log_scale)[..., None, None], levels=levels
+        )
+
+    def log_prob(self, value):
+        """The log-probability of each value (...) -> (...)."""
+        return self._mixture.log_prob(tf.convert_to_tensor(value)[..., None])
+
+    def cross_entropy(self, value):
+        """-log_prob(value)."""
+        return -self.log_prob(value)
+
+    def sample(self, seed):
+        """A value each: (...) int32."""
+        return self._mixture.sample(seed)[..., 0]
+
+    def mean(self):
+        """The mean of each value, from 0 to levels - 1: (...)."""
+        return self._mixture.mean()[..., 0]
+
+    def mode(self):
+        """Where the density is largest, from 0 to levels - 1, not rounded: (...)."""
+        return (tf.clip_by_value(self.location, -1, 1) + 1) * ((self.levels - 1) / 2)
 
 
 class Uniform:
@@ -379,6 +430,16 @@ class DiscretisedLogisticMixture:
         small = log_width < math.log(1e-3)
         safe = tf.where(small, tf.zeros_like(log_width), log_width)  # no NaN gradient from the other branch
         return tf.where(small, log_width - tf.exp(log_width) / 2, tf.math.log(-tf.math.expm1(-tf.exp(safe))))
+
+
+def log_mean_exp(logs):
+    """log of the mean of exp(logs) over the first axis, which cannot overflow: (K, ...) -> (...).
+
+    >>> round(float(log_mean_exp([-2000.0, -2000.0])), 4)
+    -2000.0
+    """
+    logs = tf.convert_to_tensor(logs)
+    return tf.reduce_logsumexp(logs, 0) - tf.math.log(tf.cast(tf.shape(logs)[0], logs.dtype))
 
 
 LEVEL_KINDS = ("bernoulli", "categorical", "logistic_mixture")

@@ -360,3 +360,20 @@ DENSITIES = Rule(
     ranks=100,
     further=lambda choice, splits: ({"image_size": splits.train.features["image"].shape[1]}, []),
 )
+
+# Nothing of it was measured on a user's own data: the numbers are those that serve for the digits.
+AUTOENCODERS = Rule(
+    unit="pictures",
+    size=lambda splits, config: len(splits.train),
+    batch="batch_size",
+    batches=(16, 100),
+    steps=16,
+    few=500,
+    updates=(2000, 50_000),
+    settings=_adam(1e-3),
+    arguments={},
+    stop=0.3,
+    judges=20,
+    ranks=100,
+    further=lambda choice, splits: ({"image_size": splits.train.features["image"].shape[1]}, []),
+)

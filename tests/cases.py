@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_dl import models
 
@@ -52,6 +53,50 @@ class Images:
     def labels(self, example, output, rng):
         """(B, ...) int: a class for each of the logits' vectors, which have the shape `output`."""
         return rng.integers(0, output[-1], (len(example), *output[:-1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bits(Images):
+    """Pictures of 0 and 1, (B, height, width, channels) float32, which are their own labels."""
+
+    def example(self, batch, rng):
+        return rng.integers(0, 2, (batch, *self.shapes["image"])).astype("float32")
+
+    def labels(self, example, output, rng):
+        return example
+
+    @staticmethod
+    def loss(labels, logits):
+        return tf.reduce_mean(keras.losses.binary_crossentropy(labels, logits, from_logits=True))
+
+    @staticmethod
+    def right(labels, logits):
+        return ((logits > 0) == (labels > 0)).all()
+
+
+@dataclasses.dataclass(frozen=True)
+class Levels(Images):
+    """Pictures of whole levels, (B, height, width, channels) float32, of which the model gives each one's place."""
+
+    levels: int
+
+    @property
+    def arguments(self):
+        return super().arguments | {"levels": self.levels}
+
+    def example(self, batch, rng):
+        return rng.integers(0, self.levels, (batch, *self.shapes["image"])).astype("float32")
+
+    def labels(self, example, output, rng):
+        return example * 2 / (self.levels - 1) - 1
+
+    @staticmethod
+    def loss(labels, places):
+        return tf.reduce_mean(tf.square(labels - places))
+
+    @staticmethod
+    def right(labels, places):
+        return (np.abs(labels - places) < 0.5).all()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +194,8 @@ class Case:
         output: shape of the logits without the batch axis.
         weights: trainable parameters, counted by hand.
         capabilities: of CAPABILITIES.
-        without_gradient: how the names of the weights end that can change no answer: a key's bias adds to all scores
-            of a query the same, which softmax takes away.
+        without_gradient: how the names of the weights end that can change no answer, one or several: a key's bias adds
+            to all scores of a query the same, which softmax takes away.
     """
 
     build: Callable
@@ -159,7 +204,7 @@ class Case:
     output: tuple
     weights: int
     capabilities: tuple = ()
-    without_gradient: str = "-"
+    without_gradient: str | tuple = "-"
 
     @property
     def arguments(self):
@@ -202,12 +247,24 @@ class Case:
             for variable, value in zip(self.model.variables, before, strict=True):
                 variable.assign(value)
 
+    def loss(self, labels, output):
+        """A loss of `labels` and what the model gives for their examples; of class logits if the inputs say nothing."""
+        if hasattr(self.inputs, "loss"):
+            return self.inputs.loss(labels, output)
+        return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, output, from_logits=True))
+
+    def right(self, labels, output):
+        """Whether an answer, an array, is everywhere the label."""
+        if hasattr(self.inputs, "right"):
+            return self.inputs.right(labels, output)
+        return (output.argmax(-1) == labels).all()
+
     def example(self, batch, seed=0):
         """What the model takes: an array, or {name: array} where it has several inputs."""
         return self.inputs.example(batch, np.random.default_rng(seed))
 
     def labels(self, batch, seed=0):
-        """The classes of `example(batch, seed)`, one for each of the logits' vectors."""
+        """The labels of `example(batch, seed)`: a class for each of the logits' vectors, or what the inputs say."""
         return self.inputs.labels(self.example(batch, seed), self.output, np.random.default_rng(seed))
 
 
@@ -228,6 +285,7 @@ def first_rows():
 
 RECURRENT = ("autoregressive", "recurrent")
 TRANSLATES = ("translates",)
+LATENT = ("latent",)
 ATTENTIVE = {
     "units": 4,
     "embedding_dim": 3,
@@ -569,6 +627,29 @@ CASES = {
         ("autoregressive",),
         without_gradient="key_bias",
     ),
+    # (20 + 1) * 16 + (16 + 1) * 6 means and log-variances; (3 + 1) * 16 + (16 + 1) * 20
+    "vae": Case(
+        models.build_vae, {"latent_dim": 3, "units": (16,)}, Bits(5, 4, 1), (5, 4, 1), 336 + 102 + 64 + 340, LATENT
+    ),
+    # (70 + 1) * 14 + (14 + 1) * 12 + (12 + 1) * 16; (8 + 1) * 12 + (12 + 1) * 14 + (14 + 1) * 140
+    "vae-levels": Case(
+        models.build_vae,
+        {"latent_dim": 8, "units": (14, 12), "samples": 3, "beta": 0.5, "activation": "elu"},
+        Levels(5, 7, 2, 16),
+        (5, 7, 2),
+        994 + 180 + 208 + 108 + 182 + 2100,
+        LATENT,
+    ),
+    # 5 x 6 -> 3 x 3 -> 2 x 2: 25 * 1 * 3 + 3, 25 * 3 * 2 + 2; (8 + 1) * 9 + (9 + 1) * 10
+    # (5 + 1) * 9 + (9 + 1) * 8; 25 * 2 * 3 + 3, 25 * 3 * 1 + 1
+    "vae-convolutional": Case(
+        models.build_vae,
+        {"latent_dim": 5, "units": (9,), "filters": (3, 2), "activation": "elu", "samples": 2},
+        Bits(5, 6, 1),
+        (5, 6, 1),
+        78 + 152 + 81 + 100 + 54 + 80 + 153 + 76,
+        LATENT,
+    ),
 }
 
 WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
@@ -626,4 +707,8 @@ PAPER_COUNTS = {
     ("transformer", TINY): 1_280_000 + 4 * 329_728,
     # V d + N (4 d^2 + 2 d f + f + d + 4 d)
     ("transformer_lm", ()): 5_120_000 + 6 * 3_150_336,
+    # 785 * 500 + 501 * 2 * 20; 21 * 500 + 501 * 784
+    ("vae", ()): 392_500 + 20_040 + 10_500 + 392_784,
+    # Burda et al. 2015, one stochastic layer: 785 * 200 + 201 * 200 + 201 * 100; 51 * 200 + 201 * 200 + 201 * 784
+    ("vae", (("latent_dim", 50), ("units", (200, 200)))): 157_000 + 40_200 + 20_100 + 10_200 + 40_200 + 157_584,
 }

@@ -78,7 +78,7 @@ MAY_IMPORT = {
     "waiting": {"errors"},
     "extras": {"errors"},
     "settings": {"arguments", "console", "errors", "paths", "records", "runs"},
-    "summaries": {"errors", "figures", "parts", "tables", "waiting"},
+    "summaries": {"atomic", "errors", "figures", "parts", "tables", "waiting"},
     "restoring": set(),
     "weight_names": set(),
     "initializing": {
@@ -152,6 +152,7 @@ MAY_IMPORT = {
     },
     "samples": {"atomic", "features", "summaries"},
     "bootstrap": set(),
+    "bounds": {"imports", "waiting"},
     "histories": {"errors"},
     "scores": {"arguments", "bootstrap", "errors"},
     "showing": {"card_sentences", "cards", "errors", "tables", "verification"},

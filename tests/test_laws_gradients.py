@@ -26,15 +26,10 @@ def in_double(model):
     return double
 
 
-def loss_of(model, inputs, labels):
-    logits = model(inputs, training=True)
-    return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
-
-
-def gradient_of(model, inputs, labels):
+def gradient_of(loss_of, model, inputs, labels):
     weights = [weight.value for weight in model.trainable_variables]
     with tf.GradientTape() as tape:
-        loss = loss_of(model, inputs, labels)
+        loss = loss_of(labels, model(inputs, training=True))
     return [np.asarray(tf.convert_to_tensor(g), np.float64) for g in tape.gradient(loss, weights)]
 
 
@@ -50,12 +45,12 @@ def test_the_gradient_is_the_slope_of_the_loss_in_any_direction(row):
     rng = np.random.default_rng(0)
     start = [weight.numpy() for weight in double.trainable_variables]
     direction = [rng.normal(size=value.shape) for value in start]
-    gradient = gradient_of(double, inputs, labels)
+    gradient = gradient_of(case.loss, double, inputs, labels)
     losses = {}
     for sign in (1, -1):
         for weight, value, v in zip(double.trainable_variables, start, direction, strict=True):
             weight.assign(value + sign * STEP * v)
-        losses[sign] = float(loss_of(double, inputs, labels))
+        losses[sign] = float(case.loss(labels, double(inputs, training=True)))
     slope = (losses[1] - losses[-1]) / (2 * STEP)
 
     norm = np.sqrt(sum(np.sum(g**2) for g in gradient))
@@ -63,7 +58,7 @@ def test_the_gradient_is_the_slope_of_the_loss_in_any_direction(row):
     product = sum(np.vdot(g, v) for g, v in zip(gradient, direction, strict=True))
     assert product == pytest.approx(slope, abs=1e-6 * norm)
     for weight, g, wanted in zip(
-        single.trainable_variables, gradient_of(single, inputs, labels), gradient, strict=True
+        single.trainable_variables, gradient_of(case.loss, single, inputs, labels), gradient, strict=True
     ):
         tolerance = 1e-3 * np.abs(wanted).max() + 1e-6 * norm
         np.testing.assert_allclose(g, wanted, rtol=0, atol=tolerance, err_msg=weight.path)

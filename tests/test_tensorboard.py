@@ -21,6 +21,7 @@ from keras import layers
 
 from keras_dl import data, hyperparameters, runs, settings, summaries, training, tuning
 from keras_dl.data import images
+from keras_dl.features import grids
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLASSES = ("ant", "bee", "cat")
@@ -74,8 +75,33 @@ def finished(tmp_path_factory):
     return run, history
 
 
+LATENTS = np.random.default_rng(5).normal(size=(40, 6)).astype(np.float32)
+NAMES = ["ant\tbee", "Ångström", *(f"class {number % 3}" for number in range(38))]
+
+
 @pytest.fixture(scope="module")
-def address(finished):
+def projected(finished):
+    """The pictures of the vectors that are written for the Projector page, and what was there before them."""
+    run, _ = finished
+    pictures = examples(40, seed=1).features["image"]
+    summaries.projector.write(run, LATENTS[:, :2], NAMES, pictures, name="other")
+    summaries.projector.write(run, LATENTS[:3], NAMES[:3], pictures[:3])
+    summaries.projector.write(run, LATENTS, NAMES, pictures)
+    return pictures
+
+
+@pytest.fixture(scope="module")
+def animated(finished):
+    """The bytes of an animated GIF of three pictures, which is written for the page of images."""
+    run, _ = finished
+    gif = grids.animation([np.full((9, 8, 1), 80 * number, np.uint8) for number in range(3)])
+    with summaries.writing(run.tensorboard / "validation", 3), tf.name_scope("samples/"):
+        summaries.animated("moving", gif)
+    return gif
+
+
+@pytest.fixture(scope="module")
+def address(finished, projected, animated):
     """Of a TensorBoard that has read the run."""
     run, _ = finished
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(run.tensorboard), "--load_fast=false"]
@@ -108,7 +134,7 @@ def get(address, route, body=None, **query):
     request = urllib.request.Request(url, posted, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         content = answer.read()
-    return content if answer.headers["Content-Type"].startswith(("image/", "text/x-protobuf")) else json.loads(content)
+    return json.loads(content) if answer.headers["Content-Type"].startswith("application/json") else content
 
 
 # TensorBoard's pages keep most of what they show in shadow roots, which --dump-dom leaves out: this brings it to light.
@@ -160,6 +186,7 @@ def look(page, profile):
     """(what a page says, its screenshot as an array (h, w, 3)) in headless Chromium."""
     screenshot = profile / "page.png"
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    command += ["--enable-unsafe-swiftshader"]  # the Projector draws with WebGL
     command += [f"--user-data-dir={profile}", "--window-size=1400,1000", "--virtual-time-budget=20000"]
     dom = subprocess.run([*command, "--dump-dom", page], capture_output=True, text=True, timeout=180).stdout
     subprocess.run([*command, f"--screenshot={screenshot}", page], capture_output=True, timeout=180, check=True)
@@ -170,7 +197,7 @@ def look(page, profile):
 
 @pytest.mark.browser
 @browser
-@pytest.mark.parametrize("page", ["timeseries", "hparams", "graphs", "images"])
+@pytest.mark.parametrize("page", ["timeseries", "hparams", "graphs", "images", "projector"])
 def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, page):
     run, _ = finished
     said, screenshot = look(f"{revealed}/#{page}", tmp_path)
@@ -197,16 +224,50 @@ def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, pa
         + [f"{r['score']:.5g}" for r in records],
         "graphs": ["Main Graph", "functional", "Op graph", "train"],
         "images": ["confusion_matrix", "misclassified", "step 3"],
+        "projector": ["projector"],  # the rest is in a frame of its own
     }
     for words in expected[page]:
         assert words in said, said
     if page == "images":
         sizes = re.findall(r"\[picture (\d+)x(\d+)\]", said)
-        assert len(sizes) == 2 and all(int(w) > 300 and int(h) > 300 for w, h in sizes)
+        assert len(sizes) == 3 and ("8", "9") in sizes
+        assert all(int(w) > 300 and int(h) > 300 for w, h in sizes if (w, h) != ("8", "9"))
+    if page == "projector":  # a cloud of thumbnails, each grey, between the two panes
+        red, green, blue = screenshot[150:850, 350:1050].astype(int).reshape(-1, 3).T
+        assert ((red == green) & (green == blue) & (red < 220)).sum() > 40 * 8 * 8
     # Not a blank page, nor an error on one: the orange bar at the top, and more than a few tones below it.
     red, _, blue = screenshot[10, 700].astype(int)
     assert screenshot.shape == (1000, 1400, 3) and red > blue + 150
     assert len(np.unique(screenshot[100:].reshape(-1, 3), axis=0)) > 50
+
+
+@pytest.mark.slow
+def test_the_projector_has_vectors_labels_and_thumbnails(address, projected):
+    assert get(address, "plugin/projector/runs") == ["validation"]
+    embeddings = {
+        one["tensorName"]: one for one in get(address, "plugin/projector/info", run="validation")["embeddings"]
+    }
+    assert {name: one["tensorShape"] for name, one in embeddings.items()} == {"latents": [40, 6], "other": [40, 2]}
+    assert embeddings["latents"]["sprite"]["singleImageDim"] == [8, 8]
+    of = {"run": "validation", "name": "latents"}
+    vectors = np.frombuffer(get(address, "plugin/projector/tensor", **of), np.float32).reshape(40, 6)
+    np.testing.assert_allclose(vectors, LATENTS, rtol=1e-5)
+    heading, *rows = get(address, "plugin/projector/metadata", **of).decode().splitlines()
+    assert heading.split("\t")[0] == "label" and rows[:3] == ["ant\\tbee\t0", "Ångström\t1", "class 0\t2"]
+    assert len(rows) == 40
+    sprite = tf.io.decode_png(get(address, "plugin/projector/sprite_image", **of)).numpy()
+    assert sprite.shape == (7 * 8, 7 * 8, 1)
+    for number, picture in enumerate(projected):
+        row, column = (8 * place for place in divmod(number, 7))
+        np.testing.assert_array_equal(sprite[row : row + 8, column : column + 8], picture)
+
+
+@pytest.mark.slow
+def test_an_animated_picture_is_served_as_it_is(address, animated):
+    [image] = get(address, "plugin/images/images", run="validation", tag="samples/moving", sample=0)
+    with urllib.request.urlopen(f"{address}/data/plugin/images/individualImage?{image['query']}", timeout=60) as answer:
+        assert answer.headers["Content-Type"] == "image/gif" and answer.read() == animated
+    assert image["step"] == 3
 
 
 @pytest.mark.slow
@@ -261,8 +322,9 @@ def test_graph_and_images_are_served(address):
     assert all(re.search(rf"/{layer}(_\d+)?/BiasAdd", graph) for layer in ("conv", "logits"))
     tags = get(address, "plugin/images/tags")
     assert set(tags) == {"validation"}
-    assert set(tags["validation"]) == {"pictures/confusion_matrix", "pictures/misclassified"}
-    for tag in tags["validation"]:
+    figures = {"pictures/confusion_matrix", "pictures/misclassified"}
+    assert set(tags["validation"]) == {*figures, "samples/moving"}
+    for tag in figures:
         [image] = get(address, "plugin/images/images", run="validation", tag=tag, sample=0)
         picture = get(address, f"plugin/images/individualImage?{image['query']}")
         height, width, _ = tf.io.decode_png(picture, channels=3).shape

@@ -129,6 +129,20 @@ class Resampled:
         return raw | {"image": tf.cast(ones, tf.uint8) * WHITE}
 
 
+def pixel_means(splits):
+    """The mean of each value of the training pictures, on a scale from 0 to 1: H * W * C floats.
+
+    Args:
+        splits: Splits from `load`.
+    """
+    images, preprocess, total = splits.train.features["image"], splits.preprocess, 0.0
+    if splits.info.details["binarization"] == "resampled":  # their grey levels are probabilities
+        return tuple((images.mean(0) / WHITE).ravel().tolist())
+    for start in range(0, len(images), ROWS):
+        total += preprocess.unit(preprocess(images[start : start + ROWS])).numpy().sum(0, dtype=np.float64)
+    return tuple((total / len(images)).ravel().tolist())
+
+
 def levels_only(preprocess):
     """The `collate` of data.batches for models of images alone: x = levels float32 (B, H, W, C), y = x."""
 

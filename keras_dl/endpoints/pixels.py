@@ -80,8 +80,8 @@ def density(model, preprocess, classes=(), binarization=None, examples=None, *, 
             {"image": Image(preprocess), "log_likelihood": Nats()}, limits={"pictures": most["drawn"]}, portable=plain,
         ),
         "complete": Endpoint(
-            served.complete, {"image": image, "mask": Mask(*model.image_shape[:2]), **label, **numbers}, {"image": Image(preprocess)},
-            limits=pictures.limits(most["completed"]), portable=plain,
+            served.complete, {"image": image, "mask": Mask(*model.image_shape[:2]), **label, **numbers},
+            {"image": Image(preprocess)}, limits=pictures.limits(most["completed"]), portable=plain,
         ),
     }  # fmt: skip
 
@@ -104,8 +104,6 @@ class _Density:
     def __init__(self, model, preprocess, num_classes):
         self.model, self.preprocess, self.num_classes = model, preprocess, num_classes
         self.most = limits(model, num_classes)
-        height, width, _ = model.image_shape
-        self.mask_said = f"mask must be one of {height} x {width} pixels for each picture"
         self.measure = "nats_per_image" if preprocess.levels == 2 else "bits_per_dimension"
 
     def feature(self, binarization):
@@ -114,12 +112,11 @@ class _Density:
 
     def log_prob_of_files(self, image_bytes, label=None):
         label = self._checked(label)
-        grey = pictures.from_files(image_bytes, self.preprocess, self.most["scored"])
-        return self._likelihood(self._levels(grey), label)
+        return self._likelihood(pictures.from_files(image_bytes, self.preprocess, self.most["scored"]), label)
 
     def log_prob(self, image, label=None):
         label = self._checked(label)
-        return self._likelihood(self._levels(pictures.from_pixels(image, self.preprocess, self.most["scored"])), label)
+        return self._likelihood(pictures.from_pixels(image, self.preprocess, self.most["scored"]), label)
 
     def sample(self, n, temperature, seed, label=None):
         bounds = [
@@ -129,24 +126,23 @@ class _Density:
         ]
         label = self._checked(label)
         with tf.control_dependencies(bounds):
-            rows = tf.identity(n)
+            rows = tf.maximum(n, 1)  # no network reads an empty batch
         labels = None
         if self.num_classes:
             labels = tf.where(label < 0, tf.range(rows) % self.num_classes, tf.fill([rows], label))
         levels, log_likelihood = drawing.sample(self.model, rows, seed, temperature, labels)
-        return {"image": self.preprocess.inverse(levels), "log_likelihood": log_likelihood}
+        return {"image": self.preprocess.inverse(levels)[:n], "log_likelihood": log_likelihood[:n]}
 
     def complete(self, image, mask, temperature, seed, label=None):
         label = self._checked(label)
-        levels = self._levels(pictures.from_pixels(image, self.preprocess, self.most["completed"]))
+        grey = pictures.from_pixels(image, self.preprocess, self.most["completed"])
+        count = tf.shape(grey)[0]
         with tf.control_dependencies([within(temperature, 0, HOTTEST, "temperature")]):
-            mask = self._mask(mask, tf.shape(levels)[0])
+            mask = _one_at_least(self._mask(mask, count))
+        levels = _one_at_least(self.preprocess.of_grey(grey))
         labels = self._labels_of_given(levels, mask, label) if self.num_classes else None
         completed = drawing.complete(self.model, levels, mask, seed, temperature, labels)[0]
-        return {"image": self.preprocess.inverse(completed)}
-
-    def _levels(self, grey):
-        return self.preprocess.of_grey(grey)
+        return {"image": self.preprocess.inverse(completed)[:count]}
 
     def _checked(self, label):
         """The scalar label, with an assertion that there is such a class; None without classes."""
@@ -155,17 +151,20 @@ class _Density:
         with tf.control_dependencies([within(label, ANY_CLASS, self.num_classes - 1, "label")]):
             return tf.identity(label)
 
-    def _likelihood(self, levels, label):
-        """The answer of `log_prob` for levels (B, H, W, C)."""
+    def _likelihood(self, grey, label):
+        """The answer of `log_prob` for grey levels (B, H, W, C)."""
+        count, levels = tf.shape(grey)[0], _one_at_least(self.preprocess.of_grey(grey))
         if not self.num_classes:
             total = self._log_prob(levels, None)
         else:
             total = tf.cond(
                 label < 0,
-                lambda: tf.reduce_logsumexp(self._of_every_class(self._log_prob, levels), 0) - math.log(self.num_classes),
+                lambda: (
+                    tf.reduce_logsumexp(self._of_every_class(self._log_prob, levels), 0) - math.log(self.num_classes)
+                ),
                 lambda: self._log_prob(levels, label),
             )
-        return answer(total, self.measure, math.prod(self.model.image_shape))
+        return answer(total[:count], self.measure, math.prod(self.model.image_shape))
 
     def _log_prob(self, levels, label):
         """log p of whole pictures of one class: (B,)."""
@@ -202,11 +201,18 @@ class _Density:
     def _mask(self, mask, batch):
         """The masks (B, H, W) as int32, with assertions that they are masks of these pictures."""
         must_be = [
-            must(tf.reduce_all(tf.equal(tf.shape(mask), [batch, *self.model.image_shape[:2]])), self.mask_said),
+            must(tf.equal(tf.shape(mask)[0], batch), "mask must be one for each picture"),
             must(tf.reduce_all(mask <= 1), "mask must hold 0 and 1 only"),
         ]
         with tf.control_dependencies(must_be):
-            return tf.cast(mask, tf.int32)
+            mask = tf.identity(mask)  # a cast with these dependencies would be moved before them
+        return tf.cast(mask, tf.int32)
+
+
+def _one_at_least(rows):
+    """Tensors (B, ...); if B is 0, one row of zeros, since no network reads an empty batch; answers leave it out."""
+    more = tf.cast(tf.equal(tf.shape(rows)[0], 0), tf.int32)
+    return tf.concat([rows, tf.zeros([more, *rows.shape[1:]], rows.dtype)], 0)
 
 
 def answer(log_likelihood, measure, dimensions):

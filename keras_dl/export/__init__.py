@@ -10,6 +10,7 @@ from keras_dl.endpoints import Endpoint as Endpoint
 from keras_dl.endpoints.gan import adversarial as adversarial
 from keras_dl.endpoints.gan import drawer as drawer
 from keras_dl.endpoints.images import classifier as classifier
+from keras_dl.endpoints.latent import autoencoder as autoencoder
 from keras_dl.endpoints.music import polyphony as polyphony
 from keras_dl.endpoints.pixels import density as density
 from keras_dl.endpoints.text import language_model as language_model

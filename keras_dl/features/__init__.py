@@ -22,6 +22,7 @@ KINDS = {
     "image": "image:Image",
     "image_bytes": "image:EncodedImage",
     "mask": "mask:Mask",
+    "latent": "latent:Latent",
     "class": "classes:Label",
     "classes": "classes:BestLabels",
     "scores": "classes:BestProbabilities",

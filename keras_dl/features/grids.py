@@ -17,7 +17,7 @@ INK = 0
 LETTERS = 13  # size of the letters of headings, in pixels
 LONGEST = 24  # characters of a heading
 MARK = (255, 140, 0)  # colour of the line around given pixels
-MOST_FRAMES = 200  # of an animated picture
+MOST_FRAMES = 60  # of an animated picture; 64 grey pictures of 28 x 28 pixels take about 80 kB a frame
 SECONDS, LAST_SECONDS = 0.25, 2.0  # that a frame of an animated picture is shown, and the last one
 
 
@@ -57,7 +57,8 @@ def grid(images, columns=None, *, headings=(), given=None, caption="", enlarge=N
     if headings:
         whole = np.concatenate([_beside(headings, len(whole), height, channels), whole], 1)
     if caption:
-        text = _text(caption, LETTERS + 2 * GAP, channels)[:, : whole.shape[1]]
+        letters = max(LETTERS, whole.shape[1] // 24)  # legible too where TensorBoard shows the grid at 310 pixels
+        text = _text(caption, letters, letters + 4 * GAP, channels)[:, : whole.shape[1]]
         room = ((0, 0), (0, whole.shape[1] - text.shape[1]), (0, 0))
         whole = np.concatenate([np.pad(text, room, constant_values=BACKGROUND), whole])
     return whole
@@ -105,7 +106,7 @@ def _marked(images, given):
 
 def _beside(headings, height, row, channels):
     """The headings (height, w, C) of rows of pictures, each beside the middle of its row of `row` pixels."""
-    texts = [_text(heading, min(row, LETTERS + 2 * GAP), channels) for heading in headings]
+    texts = [_text(heading, LETTERS, min(row, LETTERS + 4 * GAP), channels) for heading in headings]
     whole = np.full((height, max(text.shape[1] for text in texts), channels), BACKGROUND, np.uint8)
     for number, text in enumerate(texts):
         top = GAP + number * (row + GAP) + (row - len(text)) // 2
@@ -113,11 +114,11 @@ def _beside(headings, height, row, channels):
     return whole
 
 
-def _text(text, height, channels):
-    """A line of text as a picture (height, w, C)."""
+def _text(text, letters, height, channels):
+    """A line of text, its letters of `letters` pixels, as a picture (height, w, C)."""
     from PIL import Image, ImageDraw, ImageFont
 
-    text, font = printable(str(text)), ImageFont.load_default(LETTERS)
+    text, font = printable(str(text)), ImageFont.load_default(letters)
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
     picture = Image.new("L", (math.ceil(font.getlength(text)) + 4 * GAP, height), BACKGROUND)
     ImageDraw.Draw(picture).text((2 * GAP, height / 2), text, INK, font, anchor="lm")

@@ -177,7 +177,9 @@ class VerticalConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         kernel = tf.cast(self.kernel, inputs.dtype)
-        kernel = tf.pad(kernel, [[0, self.kernel_size - kernel.shape[0]], [0, 0], [0, 0], [0, 0]])
+        # Not tf.pad: TensorFlow 2.21 fuses a Pad with the convolution behind it, even one of the kernel, and crashes.
+        below = tf.zeros([self.kernel_size - kernel.shape[0], *kernel.shape[1:]], kernel.dtype)
+        kernel = tf.concat([kernel, below], 0)
         x = tf.nn.convolution(inputs, kernel, 1, "SAME", dilations=self.dilation_rate)
         return x + tf.cast(self.bias, x.dtype)
 

@@ -34,6 +34,8 @@ EXPORTS = {  # public name -> its file
     "transformer_space": "transformer",
     "build_transformer_lm": "transformer_lm",
     "transformer_lm_space": "transformer_lm",
+    "build_vae": "vae",
+    "vae_space": "vae",
     "build_pixelcnn": "pixelcnn",
     "pixelcnn_space": "pixelcnn",
     "build_gated_pixelcnn": "gated_pixelcnn",
@@ -42,22 +44,26 @@ EXPORTS = {  # public name -> its file
     "gan_space": "gan",
     "build_dcgan": "dcgan",
     "dcgan_space": "dcgan",
+    "build_pixelrnn": "pixelrnn",
+    "pixelrnn_space": "pixelrnn",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
     "Transformer": "transformer",
     "TransformerLM": "transformer_lm",
+    "VAE": "vae",
     "PixelModel": "pixel_model",
     "PixelCNN": "pixelcnn",
     "GatedPixelCNN": "gated_pixelcnn",
     "GAN": "adversarial",
+    "PixelRNN": "pixelrnn",
 }
 
 
-# Arguments that an app sets itself: shapes and counts of its data, logits at every step, and the model's name.
+# Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
-    "input_shape", "num_classes", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
-    "return_sequences", "name",
+    "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "pixel_means",
+    "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "name",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from keras_dl.reports.generated import Generated as Generated
 from keras_dl.reports.report import Report as Report
 from keras_dl.reports.sections import Attention as Attention
 from keras_dl.reports.sections import Likelihood as Likelihood
+from keras_dl.reports.sections import Pictures as Pictures
 from keras_dl.reports.sections import Samples as Samples
 from keras_dl.reports.sections import Section as Section
 from keras_dl.reports.translation import Translation as Translation

@@ -4,6 +4,8 @@ A section is made from the values of the one pass over the test split; it reads 
 says of which split it is.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from keras_dl import bootstrap
@@ -67,6 +69,23 @@ class Samples(Section):
         for title, value in zip(self.titles, self.values, strict=True) if not pictures else ():
             page.sub_heading(title)
             page.text(self.feature.show(value))
+
+
+class Pictures(Section):
+    """Pictures that an app has written to the run's samples, such as grids.
+
+    Args:
+        captions: {path of a PNG file: what it shows, and of which split}.
+        heading: heading of the section.
+    """
+
+    def __init__(self, captions, *, heading="What it makes"):
+        self.captions, self.heading = {Path(path): caption for path, caption in captions.items()}, heading
+
+    def put(self, page):
+        page.heading(self.heading)
+        for path, caption in self.captions.items():
+            page.picture(path.read_bytes(), caption, path.stem)
 
 
 class Attention(Section):

@@ -2,10 +2,11 @@
 
 Callbacks of training.fit write them. Training and validation are written to two folders under the same tags, so that
 TensorBoard draws them into one chart; a step is the number of finished epochs. Tags begin with a prefix: metrics/ and
-optimization/ of curves, pictures/ and samples/ of what a model answers, report/ of the report of a finished run,
-"metrics (test)/" and "metrics (trial)/" of the page HParams.
+optimization/ of curves, latent/ of the units of a code, pictures/ and samples/ of what a model answers, report/ of the
+report of a finished run, "metrics (test)/" and "metrics (trial)/" of the page HParams.
 """
 
+from keras_dl.summaries import projector as projector
 from keras_dl.summaries.classification import Pictures as Pictures
 from keras_dl.summaries.classification import classification_report as classification_report
 from keras_dl.summaries.classification import confusion_matrix_figure as confusion_matrix_figure
@@ -21,6 +22,7 @@ from keras_dl.summaries.events import purge as purge
 from keras_dl.summaries.events import tagged_graph as tagged_graph
 from keras_dl.summaries.events import whole_events as whole_events
 from keras_dl.summaries.events import writing as writing
+from keras_dl.summaries.latent import Units as Units
 from keras_dl.summaries.norms import gradient_norms as gradient_norms
 from keras_dl.summaries.norms import gradient_norms_of as gradient_norms_of
 from keras_dl.summaries.norms import weight_norms as weight_norms

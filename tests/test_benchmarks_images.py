@@ -117,9 +117,7 @@ def test_the_naive_sampler_draws_what_ours_draws(rows):
     model = restless(
         models.build_gated_pixelcnn((4, 5, 1), 2, output="bernoulli", num_layers=2, filters=4, top_filters=(4,))
     )
-    (ours, log_p), (naive, naive_log_p) = (
-        of(model, rows, 7) for of in (pixels.sample, sampling_speed.naive_sample)
-    )
+    (ours, log_p), (naive, naive_log_p) = (of(model, rows, 7) for of in (pixels.sample, sampling_speed.naive_sample))
     assert 0 < np.mean(ours) < 1
     np.testing.assert_array_equal(ours, naive)
     np.testing.assert_allclose(log_p, naive_log_p, rtol=1e-4)

@@ -1,13 +1,16 @@
 """Kill runs with SIGKILL at random moments, resume them, and compare every bit with a run that was not killed.
 
     python benchmarks/kills.py --kills 20 --seed 0
+    python benchmarks/kills.py --app gan_images --kills 10 --seed 0
 
-The job is the image app with everything that has a state: a search, dropout, augmentation, batch normalisation,
-ReduceLROnPlateau, EarlyStopping, checkpoints inside epochs, an export. The time of a kill is drawn uniformly over the
-time of the unbroken run, with the start of Python and the export; at least every fifth kill happens while a checkpoint
-is being written, at a byte that is drawn uniformly over the file. These are compared by SHA-256: every variable of the
-last checkpoint (weights, optimizer, seed generators, metrics), the callbacks' state, the history, the search's journal,
-the exported weights, the test metrics and TensorBoard's scalars.
+The job of classify_images has everything that has a state: a search, dropout, augmentation, batch normalisation,
+ReduceLROnPlateau, EarlyStopping, checkpoints inside epochs, an export. That of gan_images has two optimizers, batch
+normalisation in both networks, and frames of samples; that of model_images a search, classes, and bits that are drawn
+anew in each epoch. The time of a kill is drawn uniformly over the time of the unbroken run, with the start of Python
+and the export; at least every fifth kill happens while a checkpoint is being written, at a byte that is drawn uniformly
+over the file. These are compared by SHA-256: every variable of the last checkpoint (weights, optimizers, seed
+generators, metrics), the callbacks' state, the history, the search's journal, the exported weights, the test metrics,
+TensorBoard's scalars, and the files of samples.
 """
 
 import argparse
@@ -32,123 +35,144 @@ import numpy as np
 from keras_dl import imports
 
 ROOT = Path(__file__).resolve().parent.parent
-APP = ROOT / "apps" / "classify_images.py"
-JOB = shlex.split(
-    "--set dropout=0.25 --set batch_norm=True --augment shift --trials 2 --trial-epochs 1 --epochs 6 --batch-size 32 "
-    "--optimizer momentum --learning-rate 0.05 --reduce-on-plateau 1 --patience 4 --save-minutes 0.005"
-)
-CHECKPOINTS = 6  # at least so many are written by the job: one an epoch
+JOBS = {  # app: its flags
+    "classify_images": (
+        "--set dropout=0.25 --set batch_norm=True --augment shift --trials 2 --trial-epochs 1 --epochs 6 "
+        "--batch-size 32 --optimizer momentum --learning-rate 0.05 --reduce-on-plateau 1 --patience 4 "
+        "--save-minutes 0.005"
+    ),
+    "gan_images": "--model dcgan --trials 0 --epochs 6 --batch-size 64 --save-minutes 0.005",
+    "model_images": (
+        "--model gated_pixelcnn --condition label --binarization resampled --image-size 12 --set num_layers=2 "
+        "--set filters=8 --trials 2 --trial-epochs 1 --epochs 6 --batch-size 64 --schedule constant "
+        "--reduce-on-plateau 1 --save-minutes 0.005"
+    ),
+}
+CHECKPOINTS = 6  # at least so many are written by a job: one an epoch
 TIMED = {"examples_per_second", "seconds", "created", "command", "run"}  # what a clock or a folder's name decides
 PATIENCE = 600  # seconds after which a run counts as hung
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--app", choices=JOBS, default="classify_images")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each when above 1")
     parser.add_argument("--json", type=Path, help="write the result there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="keras_dl-kills-") as folder:
-        result = measure(Path(folder), args.kills, args.seed, args.jobs)
+        result = Killing(args.app, Path(folder), args.jobs).measure(args.kills, args.seed)
     print(f"{result['equal']} of {result['kills']} runs, killed and resumed, are bit-equal to the unbroken one")
     if args.json:
         args.json.write_text(json.dumps(result, indent=2))
     raise SystemExit(result["equal"] != result["kills"])
 
 
-def measure(folder, kills, seed, jobs):
-    """{"equal", "kills", "inside_checkpoint", "seed", "moments", ...} of `kills` killed and resumed runs."""
-    env = dict(os.environ)
-    if jobs > 1:
-        env |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    _run(folder / "warm", env)  # prepares the data set and warms the disk's cache
-    began = time.monotonic()
-    _run(folder / "whole", env)
-    length = time.monotonic() - began
-    whole = digest(folder / "whole")
-    print(f"unbroken: {length:.1f} s, {len(whole)} hashes, {hashlib.sha256(json.dumps(whole).encode()).hexdigest()}")
-    rng = np.random.default_rng(seed)
-    moments = []
-    for number in range(kills):
-        if number % 5 == 0:
-            moments.append({"checkpoint": int(rng.integers(CHECKPOINTS)), "share": float(rng.uniform())})
+class Killing:
+    """Runs of an app's job in `folder`, of which some are killed."""
+
+    def __init__(self, app, folder, jobs=1):
+        self.app, self.folder, self.jobs = app, folder, jobs
+        self.file, self.flags = ROOT / "apps" / f"{app}.py", shlex.split(JOBS[app])
+        self.env = dict(os.environ)
+        if jobs > 1:
+            self.env |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+    def measure(self, kills, seed):
+        """{"equal", "kills", "inside_checkpoint", "seed", "moments", ...} of `kills` killed and resumed runs."""
+        self._run(self.folder / "warm")  # prepares the data set and warms the disk's cache
+        began = time.monotonic()
+        self._run(self.folder / "whole")
+        length = time.monotonic() - began
+        whole = digest(self.folder / "whole", self.app)
+        print(
+            f"unbroken: {length:.1f} s, {len(whole)} hashes, {hashlib.sha256(json.dumps(whole).encode()).hexdigest()}"
+        )
+        rng = np.random.default_rng(seed)
+        moments = []
+        for number in range(kills):
+            if number % 5 == 0:
+                moments.append({"checkpoint": int(rng.integers(CHECKPOINTS)), "share": float(rng.uniform())})
+            else:
+                moments.append({"seconds": float(rng.uniform(0, length))})
+
+        def one(number):
+            out, moment = self.folder / f"kill-{number}", moments[number]
+            self._killed(out, moment)
+            state = _state(out, self.app)
+            self._resumed(out)
+            parts = digest(out, self.app)
+            different = sorted(name for name in set(whole) | set(parts) if whole.get(name) != parts.get(name))
+            print(f"kill {number + 1}/{kills} {moment} during {state}: {different or 'equal'}", flush=True)
+            return {**moment, "during": state, "different": different}
+
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            outcomes = list(pool.map(one, range(kills)))
+        return {
+            "kills": kills, "equal": sum(not o["different"] for o in outcomes), "seed": seed,
+            "seconds_unbroken": length, "inside_checkpoint": sum("checkpoint" in m for m in moments),
+            "moments": outcomes,
+        }  # fmt: skip
+
+    def _run(self, out, *more):
+        done = subprocess.run(
+            [sys.executable, self.file, *self.flags, "--out", out, *more],
+            env=self.env, capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+        if done.returncode:
+            said = f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+            raise RuntimeError(f"the job ended with {done.returncode}:\n{said}")
+
+    def _killed(self, out, moment):
+        if "checkpoint" in moment:
+            inside = ["--inside", str(self.file), str(moment["checkpoint"]), str(moment["share"])]
+            code, seconds = [sys.executable, __file__, *inside], PATIENCE
         else:
-            moments.append({"seconds": float(rng.uniform(0, length))})
+            code, seconds = [sys.executable, self.file], moment["seconds"]
+        child = subprocess.Popen(
+            [*code, *self.flags, "--out", out], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)  # the process that checks an export as well
+            child.wait()
 
-    def one(number):
-        out, moment = folder / f"kill-{number}", moments[number]
-        _killed(out, env, moment)
-        state = _state(out)
-        _resumed(out, env)
-        parts = digest(out)
-        different = sorted(name for name in set(whole) | set(parts) if whole.get(name) != parts.get(name))
-        print(f"kill {number + 1}/{kills} {moment} during {state}: {different or 'equal'}", flush=True)
-        return {**moment, "during": state, "different": different}
-
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(one, range(kills)))
-    return {
-        "kills": kills, "equal": sum(not o["different"] for o in outcomes), "seed": seed, "seconds_unbroken": length,
-        "inside_checkpoint": sum("checkpoint" in m for m in moments), "moments": outcomes,
-    }  # fmt: skip
+    def _resumed(self, out):
+        """Go on as a user would: with --resume, or with the command again if the kill came before there was a run."""
+        runs = out / "runs" / self.app
+        begun = [p for p in runs.glob("*") if (p / "config.json").exists()]
+        if not begun:
+            for begun_and_killed in runs.glob("*"):  # an empty folder, or one with its lock's file alone
+                shutil.rmtree(begun_and_killed)
+            self._run(out)
+        elif not (begun[0] / "finished.json").exists():
+            self._run(out, "--resume")
 
 
-def digest(out):
+def digest(out, app):
     """{what: SHA-256} of everything that a run under `out` leaves, except times and names."""
-    (run,) = (out / "runs" / "classify_images").iterdir()
+    (run,) = (out / "runs" / app).iterdir()
     (export,) = (p for p in (out / "saved_models").glob("*/*") if p.name.isdigit())  # exactly one version
     digests = {"history": _sha((run / "history.csv").read_bytes())}
     with np.load(sorted((run / "checkpoints").glob("*.npz"))[-1]) as last:
         digests |= {f"checkpoint {name}": _sha(last[name].tobytes()) for name in last.files}
-    for name in ("tuner/trials.json", "tuner/best.json", "finished.json"):
-        digests[name] = _sha(json.dumps(_timeless(json.loads((run / name).read_text()))).encode())
+    for file in (run / "tuner" / "trials.json", run / "tuner" / "best.json", run / "finished.json"):
+        if file.exists():  # without trials there is no search
+            digests[file.name] = _sha(json.dumps(_timeless(json.loads(file.read_text()))).encode())
     digests["metrics"] = _sha(json.dumps(json.loads((export / "card.json").read_text())["metrics"]).encode())
+    for file in sorted(f for f in (run / "samples").rglob("*") if f.suffix in (".png", ".gif")):
+        digests[str(file.relative_to(run))] = _sha(file.read_bytes())
     with zipfile.ZipFile(export / "model.keras") as model:
         digests |= _weights(model.read("model.weights.h5"))
     return digests | _scalars(run)
 
 
-def _run(out, env, *more):
-    done = subprocess.run(
-        [sys.executable, APP, *JOB, "--out", out, *more], env=env, capture_output=True, text=True, timeout=PATIENCE
-    )
-    if done.returncode:
-        raise RuntimeError(f"the job ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-
-
-def _killed(out, env, moment):
-    if "checkpoint" in moment:
-        code = [sys.executable, __file__, "--inside", str(moment["checkpoint"]), str(moment["share"])]
-        seconds = PATIENCE
-    else:
-        code, seconds = [sys.executable, APP], moment["seconds"]
-    child = subprocess.Popen(
-        [*code, *JOB, "--out", out], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)  # the process that checks an export as well
-        child.wait()
-
-
-def _resumed(out, env):
-    """Go on as a user would: with --resume, or with the command again where the kill came before there was a run."""
-    runs = out / "runs" / "classify_images"
-    begun = [p for p in runs.glob("*") if (p / "config.json").exists()]
-    if not begun:
-        for begun_and_killed in runs.glob("*"):  # an empty folder, or one with its lock's file alone
-            shutil.rmtree(begun_and_killed)
-        _run(out, env)
-    elif not (begun[0] / "finished.json").exists():
-        _run(out, env, "--resume")
-
-
-def _state(out):
+def _state(out, app):
     """What the killed run had reached."""
-    for run in (out / "runs" / "classify_images").glob("*"):
+    for run in (out / "runs" / app).glob("*"):
         if (run / "finished.json").exists():
             return "the end"
         if list((out / "saved_models").glob("*/*")) or list((out / "saved_models").glob("*/.*")):
@@ -162,7 +186,7 @@ def _state(out):
     return "the start"
 
 
-def _inside(write, share, argv):
+def _inside(app_file, write, share, argv):
     """Run the app, and die inside checkpoint number `write` after `share` of its bytes."""
     from keras_dl import checkpoint
 
@@ -178,8 +202,8 @@ def _inside(write, share, argv):
         written.append(save(file, arrays, state))
 
     checkpoint.write_archive = dying_save
-    sys.argv = [str(APP), *argv]
-    runpy.run_path(str(APP), run_name="__main__")
+    sys.argv = [app_file, *argv]
+    runpy.run_path(app_file, run_name="__main__")
 
 
 def _weights(data):
@@ -224,6 +248,6 @@ def _sha(data):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--inside"]:
-        _inside(int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+        _inside(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5:])
     else:
         main()

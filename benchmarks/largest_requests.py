@@ -15,7 +15,7 @@ def image_bytes(card):
     """The largest picture in each format; the most pixels in one request; the most pictures in one request."""
     limits = card["endpoints"]["serving_default"]["limits"]
     height, width = _sides(limits)
-    together = max(1, limits["pixels_of_all"] // (height * width))
+    together = min(limits["pictures"], max(1, limits["pixels_of_all"] // (height * width)))
     cases = {}
     for form in ("PNG", "PNG of 16 bits", "JPEG", "JPEG of 64 scans", "GIF", "BMP", "WEBP"):
         picture = _picture(height, width, form)
@@ -23,7 +23,7 @@ def image_bytes(card):
             cases[f"{form}, 1 x {height} x {width}"] = {"image_bytes": [picture]}
     for form in ("PNG", "JPEG"):
         cases[f"{form}, {together} x {height} x {width}"] = {"image_bytes": [_picture(height, width, form)] * together}
-    side = math.isqrt(limits["pixels_of_all"] // limits["pictures"])
+    side = min(limits["side"], math.isqrt(limits["pixels_of_all"] // limits["pictures"]))
     cases[f"PNG, {limits['pictures']} x {side} x {side}"] = {
         "image_bytes": [_picture(side, side, "PNG")] * limits["pictures"]
     }
@@ -41,13 +41,43 @@ def image(card, endpoint="serve"):
     return {" x ".join(map(str, shape)): {"image": np.zeros((*shape, channels), np.uint8)} for shape in shapes}
 
 
+def density_image_bytes(card):
+    """Encoded pictures whose likelihood is asked for, as in `image_bytes`."""
+    return {case: _defaults(card, "serving_default") | request for case, request in image_bytes(card).items()}
+
+
 def density_log_prob(card):
     """Pictures whose likelihood is asked for, as in `image`."""
     return {case: _defaults(card, "log_prob") | request for case, request in image(card, "log_prob").items()}
 
 
-def density_sample(card):
-    """The most pictures that are drawn."""
+def code_encode(card):
+    return image(card, "encode")
+
+
+def code_reconstruct(card):
+    return image(card, "reconstruct")
+
+
+def code_decode(card):
+    """The most codes."""
+    decode = card["endpoints"]["decode"]
+    most, numbers = decode["limits"]["codes"], decode["inputs"]["latent"]["shape"][1]
+    return {f"{most} codes": {"latent": np.zeros((most, numbers), np.float32)}}
+
+
+def code_log_prob(card):
+    """The largest picture with the most samples; the most pictures, each with as many samples as there may be then."""
+    limits, cases = card["endpoints"]["log_prob"]["limits"], {}
+    for case, request in image(card, "log_prob").items():
+        samples = min(limits["samples"], limits["samples_of_all"] // len(request["image"]))
+        if samples:
+            cases[f"{case}, {samples} samples"] = _defaults(card, "log_prob") | request | {"k": samples}
+    return cases
+
+
+def drawn(card):
+    """The most pictures that are drawn: of the endpoint `sample` of every model of pictures."""
     most = card["endpoints"]["sample"]["limits"]["pictures"]
     return {f"{most} drawn": _defaults(card, "sample") | {"n": most}}
 
@@ -128,7 +158,10 @@ REQUESTS = {
     "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
     "text_score": text_score, "text_generate": text_generate, "translate": translate,
     "translation_sample": translation_sample, "translation_score": translation_score,
-    "density_log_prob": density_log_prob, "density_sample": density_sample, "density_complete": density_complete,
+    "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob,
+    "density_sample": drawn, "density_complete": density_complete, "code_image_bytes": image_bytes,
+    "code_encode": code_encode, "code_decode": code_decode, "code_sample": drawn, "code_reconstruct": code_reconstruct,
+    "code_log_prob": code_log_prob, "gan_sample": drawn,
 }  # fmt: skip
 
 

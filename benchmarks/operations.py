@@ -121,3 +121,57 @@ def attention_gru(batch, source, target, words, width=256):
     maxout = product(batch * target, width + annotation + width, 2 * width)
     logits = product(batch * target, width, words)
     return encoder + first_state + keys + query + score + context + decoder + maxout + logits
+
+
+def vae(batch, pixels=784, units=500, code=20):
+    """One hidden layer on each side; the posterior's mean and log-variance are twice the code."""
+    encoder = product(batch, pixels, units, OF_DATA) + product(batch, units, 2 * code)
+    return encoder + product(batch, code, units) + product(batch, units, pixels)
+
+
+def dcgan(batch, noise=100, filters=32, kernel=5):
+    """On 28 x 28: one step of the discriminator and one of the generator, each with new noise.
+
+    A transposed convolution is as many products as the convolution from its result to its inputs.
+    """
+
+    def generator(times, of_noise):
+        return (
+            product(batch, noise, 7 * 7 * 2 * filters, of_noise)
+            + convolution(batch, 7, kernel, filters, 2 * filters, times)
+            + convolution(batch, 14, kernel, 1, filters, times)
+        )
+
+    def discriminator(times, of_pictures):
+        return (
+            convolution(batch, 14, kernel, 1, filters, of_pictures)
+            + convolution(batch, 7, kernel, filters, 2 * filters, times)
+            + product(batch, 7 * 7 * 2 * filters, 1, times)
+        )
+
+    step_of_discriminator = generator(FORWARD, FORWARD) + 2 * discriminator(TRAINED, OF_DATA)
+    step_of_generator = generator(TRAINED, OF_DATA) + discriminator(OF_DATA, OF_DATA)  # no gradient of its weights
+    return step_of_discriminator + step_of_generator
+
+
+def gated_pixelcnn(
+    batch, side=28, num_layers=7, filters=32, first_kernel_size=7, kernel_size=3, dilations=(1,), skip_filters=0,
+    top_filters=(64,),
+):  # fmt: skip
+    """Of binary images. Kernels count as they are computed: square ones, of which a mask or zero rows hide a part.
+
+    The last layer's vertical stack has no gate, but its convolution is read; a layer's `out` and `skip` are 1x1.
+    """
+
+    def ones(inputs, outputs):
+        return convolution(batch, side, 1, inputs, outputs)
+
+    total = 0
+    for number in range(num_layers):
+        size, inputs, times = (kernel_size, filters, TRAINED) if number else (first_kernel_size, 1, OF_DATA)
+        rows = size * size + size  # of the vertical kernel, and the row of the horizontal one
+        total += product(batch * side**2, rows * inputs, 2 * filters, times) + ones(2 * filters, 2 * filters)
+        total += ones(filters, skip_filters) if skip_filters else 0
+        total += 0 if skip_filters and number == num_layers - 1 else ones(filters, filters)
+    widths = (skip_filters or filters, *top_filters, 1)
+    return total + sum(ones(a, b) for a, b in zip(widths, widths[1:], strict=False))

@@ -7,16 +7,14 @@
 A figure is one line of benchmarks/results/<table>.jsonl, with the commit that it was measured on: only a clean tree is
 measured, with seed 0, each command in a process of its own, and no line is ever deleted. What may differ from the
 commit is what this script writes itself: the results, what stands in the pages (PAGES) between <!-- table:NAME --> and
-<!-- end -->, and the pictures drawn from results/<table>_curves.json.
+<!-- end -->, the pictures drawn from results/<table>_curves.json, and those that runs leave (kept_pictures.py).
 """
 
 import argparse
-import ast
 import datetime
 import importlib.metadata
 import json
 import math
-import re
 import shlex
 import subprocess
 import sys
@@ -24,16 +22,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from recorded import RESULTS, bar, beside_its_bar, figure, headline, newest, of_architecture, published, reaches
-from recorded import number as recorded_number
+import kept_pictures
+from recorded import RESULTS, bar, figure, newest, published, reaches
 from tables import DERIVED, TABLES
+from written_pages import MARKED, PAGES, ROOT, curves_file, drawn_picture
+from written_pages import write as write_pages
 
-from keras_dl import atomic, provenance, settings
+from keras_dl import atomic, provenance, records, settings
 from keras_dl.errors import UserError
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/results.md", "docs/recipes.md")  # what --docs writes into
-MARKED = re.compile(r"(<!-- table:(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SEED = 0
 KEYS = (
     "row", "metric", "value", "unit", "published", "source", "command", "commit", "seed", "machine", "versions", "date",
@@ -51,7 +48,7 @@ def main(argv=None):
     if asked.docs and asked.table:
         raise UserError(f"reproduce: --docs writes every table and takes no names; got {asked.table}.")
     if asked.docs:
-        write_docs()
+        write_pages()
     elif asked.table:
         measure(asked.table, asked.rows)
     else:
@@ -61,10 +58,10 @@ def main(argv=None):
 def list_tables():
     """Every table with the published and the newest measured figure of its rows."""
     for name, table in TABLES.items():
-        records = newest(name)
+        recorded = newest(name)
         lines = [("row", "metric", "published", "bar", "measured", "date")]
         for row in table.rows:
-            record = records.get((row.name, row.metric))
+            record = recorded.get((row.name, row.metric))
             measured = ("-", "")
             if record:
                 missed = "" if reaches(row, record["value"]) else ", misses its bar"
@@ -94,24 +91,13 @@ def measure(name, names=()):
         _measure(name, command, [row for row in rows if row.command == command])
 
 
-def write_docs():
-    """Write the tables between the marks of each page from the newest records, and draw the pictures of the curves."""
-    texts = {page: _marked_text(page) for page in PAGES if (ROOT / page).is_file()}
-    if not texts:
-        raise UserError(f"reproduce: none of {', '.join(PAGES)} is in {ROOT}.")
-    for page, text in texts.items():
-        atomic.write_atomic(ROOT / page, MARKED.sub(lambda mark: mark[1] + _written(mark[2]) + mark[3], text))
-    for name in TABLES:
-        if _curves(name).exists():
-            _picture(name).parent.mkdir(exist_ok=True)
-            _drawer(name)(json.loads(_curves(name).read_text()), _picture(name))
-
-
 def _measure(name, command, rows):
     commit = _clean_commit()
+    others = {row: _other(name, row) for row in rows if row.gain_over}  # refused before anything is run
     print(f"python {command}", flush=True)
     began = time.monotonic()
-    result = _run(command)
+    pictures = [picture for picture in TABLES[name].pictures if picture.row in {row.name for row in rows}]
+    result = _run(command, pictures)
     seconds = time.monotonic() - began
     if _clean_commit() != commit:
         raise UserError(f"reproduce: the tree was changed while {rows[0].name} ran; nothing was written.")
@@ -122,28 +108,57 @@ def _measure(name, command, rows):
         "command": f"python {command}", "commit": commit, "seed": SEED, "machine": provenance.machine(),
         "versions": versions, "date": date, "seconds": round(seconds, 1),
     }  # fmt: skip
+    kept = {picture: kept_pictures.small(data, commit) for picture, data in result["pictures"].items()}
     lines = []
     for row in rows:
-        value, spread = _reported(result, row)
+        reported = {"details": {}} | result["rows"].get(row.name, result)
+        if row in others:
+            first, other = others[row]
+            value, spread = other["value"] - _reported(reported, first)[0], None
+            reported = {"details": {"over": {key: other[key] for key in ("row", "value", "commit", "date")}}}
+        else:
+            value, spread = _reported(reported, row)
         record = {
             "row": row.name, "metric": row.metric, "value": value, "unit": row.unit, "published": row.published,
             "source": row.source + (" (unverified)" if row.unverified else ""), **shared,
         }  # fmt: skip
         record |= {"spread": spread} if spread else {}
-        record |= {"details": result["details"]} if result["details"] else {}
+        record |= {"details": reported["details"]} if reported["details"] else {}
+        its_own = {p: png for p, png in kept.items() if p.row == row.name}
+        record |= {"pictures": _digests(name, its_own)} if its_own else {}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
         print(f"{name} {row.name}: {row.metric} {figure(record)} {row.unit}{_beside(row, value)}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
         file.writelines(lines)
+    for picture, png in kept.items():
+        (ROOT / "docs").mkdir(exist_ok=True)
+        atomic.write_atomic(ROOT / "docs" / kept_pictures.name_of(name, picture), png)
     if result["curves"]:
-        known = json.loads(_curves(name).read_text()) if _curves(name).exists() else {}
+        known = json.loads(curves_file(name).read_text()) if curves_file(name).exists() else {}
         known[rows[0].name] = {"commit": commit, "date": date, **result["curves"]}
-        atomic.write_atomic(_curves(name), json.dumps(known, indent=1) + "\n")
+        atomic.write_atomic(curves_file(name), json.dumps(known, indent=1) + "\n")
 
 
-def _run(command):
-    """{"metrics", "details", "curves"} as the command reports them, whatever its exit status."""
+def _other(name, row):
+    """(the Row of the same name whose metric is compared, the newest record of that metric of the row that it gains on)
+
+    Raises:
+        UserError: there is no such record.
+    """
+    first = next(each for each in TABLES[name].rows if each.name == row.name)
+    record = newest(name).get((row.gain_over, first.metric))
+    if record is None:
+        raise UserError(f"reproduce: {row.metric} of {row.name} needs {row.gain_over}: measure that first.")
+    return first, record
+
+
+def _run(command, pictures):
+    """{"metrics", "details", "curves", "rows", "pictures"} as the command reports them, whatever its exit status.
+
+    Args:
+        pictures: the Pictures that the command must leave; their files' bytes are in the result.
+    """
     words = shlex.split(command)
     with tempfile.TemporaryDirectory(prefix="keras_dl-reproduce-") as folder:
         report = Path(folder) / "report.json"
@@ -157,9 +172,24 @@ def _run(command):
                 f"reproduce: `python {command}` ended with {status} and left no figure; nothing was written."
             )
         result = json.loads(report.read_text())
-    if "metrics" not in result:  # one flat dict: its numbers are metrics and details
-        result = {"metrics": result, "details": {k: v for k, v in result.items() if isinstance(v, (int, float))}}
-    return {"details": {}, "curves": {}} | result
+        if is_app:
+            result["metrics"] |= _minutes(report.parent)
+        result["pictures"] = kept_pictures.left(pictures, report.parent)
+    if not {"metrics", "rows"} & set(result):  # one flat dict: its numbers are metrics and details
+        numbers = {k: v for k, v in result.items() if isinstance(v, (int, float))}
+        result = {"metrics": result, "details": numbers, "pictures": result["pictures"]}
+    return {"details": {}, "curves": {}, "rows": {}} | result
+
+
+def _minutes(run):
+    """{"training_minutes": time in training.fit} of an app's run; {} if it has trained nothing."""
+    config = run / "config.json"
+    seconds = records.read(config, records.Config).get("training_seconds") if config.exists() else None
+    return {} if seconds is None else {"training_minutes": seconds / 60}
+
+
+def _digests(table, pictures):
+    return {kept_pictures.name_of(table, picture): kept_pictures.digest(png) for picture, png in pictures.items()}
 
 
 def _reported(result, row):
@@ -204,7 +234,9 @@ def _generated(path):
     if path in PAGES and (ROOT / path).exists():
         committed = _git("show", f"HEAD:{path}") or ""
         return MARKED.sub(r"\1\3", committed) == MARKED.sub(r"\1\3", (ROOT / path).read_text(encoding="utf-8"))
-    return path.startswith("benchmarks/results/") or path in [str(_picture(name).relative_to(ROOT)) for name in TABLES]
+    pictures = [f"docs/{kept_pictures.name_of(name, p)}" for name, table in TABLES.items() for p in table.pictures]
+    drawn = [str(drawn_picture(name).relative_to(ROOT)) for name in TABLES]
+    return path.startswith("benchmarks/results/") or path in [*pictures, *drawn]
 
 
 def _git(*words):
@@ -216,167 +248,11 @@ def _git(*words):
     return done.stdout
 
 
-def _marked_text(page):
-    """The text of a page whose marks are complete and known."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    if text.count("<!-- table:") != len(MARKED.findall(text)):
-        raise UserError(f"reproduce: every <!-- table:NAME --> line of {page} must be followed by an <!-- end -->.")
-    known = [*SPECIAL, *TABLES]
-    for _, name, _ in MARKED.findall(text):
-        if name not in known:
-            raise UserError(f"reproduce: {page} marks a table {name!r}.{settings.nearest(name, known)}")
-    return text
-
-
-def _written(name):
-    return SPECIAL[name]() if name in SPECIAL else _table(name)
-
-
-def _table(name):
-    """A row for each row of the table, a column for each metric, and where the figures come from."""
-    table, records_of_table = TABLES[name], newest(name)
-    metrics = list(dict.fromkeys((row.metric, row.unit) for row in table.rows))
-    cited = any(row.source for row in table.rows)
-    head = ["", *(f"{metric} ({unit})" for metric, unit in metrics)]
-    head += ["published", "source"] if cited else []
-    head += ["command, seconds", "date, commit"]
-    lines = []
-    for row_name in dict.fromkeys(row.name for row in table.rows):
-        rows = {row.metric: row for row in table.rows if row.name == row_name}
-        records = {metric: records_of_table.get((row_name, metric)) for metric, _ in metrics}
-        line = [row_name, *(beside_its_bar(rows[m], records[m]) if m in rows else "" for m, _ in metrics)]
-        if cited:
-            figures = [published(row) for row in rows.values() if row.published is not None]
-            sources = dict.fromkeys(row.source for row in rows.values() if row.source)
-            line += [", ".join(figures) or "-", "; ".join(sources)]
-        last = max(filter(None, records.values()), key=lambda record: record["date"], default=None)
-        line += [f"{last['seconds']:.0f}", f"{last['date'][:10]}, {last['commit'][:7]}"] if last else ["", ""]
-        lines.append(line)
-    text = f'<a id="table-{name}"></a>{table.title}.\n\n{_grid(head, lines)}'
-    machines = dict.fromkeys(_measured_on(records_of_table[key]) for key in sorted(records_of_table))
-    if machines:
-        text += "\n" + "".join(f"Measured on {machine_and_versions}.\n" for machine_and_versions in machines)
-    if _curves(name).exists():
-        text += f"\n![{table.title}]({_picture(name).name})\n"
-    return text
-
-
-def _architectures():
-    """README's table: each architecture with the apps that train it and one figure beside the published one."""
-    from keras_dl import models
-
-    apps = _apps()
-    lines = []
-    for architecture in models.catalogue():
-        name = architecture.name
-        tables_of_it = dict.fromkeys(table for table, _, record in of_architecture(name) if record)
-        line = [name, ", ".join(f"[{app}](apps/{app}.py)" for app in apps[name])]
-        shown = headline(name)
-        if shown is None:
-            line += ["no figure of its quality yet", "-", "-"]
-        else:
-            chosen, row, record = shown
-            missed = record is not None and not reaches(row, record["value"])
-            ours = beside_its_bar(row, record) if missed or record is None else figure(record)
-            line += [chosen.data, ours, published(row)]
-        lines.append([*line, ", ".join(f"[{table}](docs/results.md#table-{table})" for table in tables_of_it)])
-    return _grid(["architecture", "app", "data and measure", "ours", "published", "its tables"], lines)
-
-
-def _missed():
-    """Every measured figure that does not reach its bar."""
-    lines = []
-    for name, table in TABLES.items():
-        records = newest(name)
-        for row in table.rows:
-            record = records.get((row.name, row.metric))
-            if record and not reaches(row, record["value"]):
-                link = f"[{name}](#table-{name})"
-                lines.append([link, row.name, f"{row.metric} ({row.unit})", figure(record), bar(row)])
-    return _grid(["table", "row", "metric", "ours", "bar"], lines)
-
-
-def _recipes():
-    """The command of every row that an app trains, ready to paste."""
-    lines = []
-    for name, table in TABLES.items():
-        for row in table.rows:
-            command = f"    python {row.command}"
-            if row.command.startswith("apps/") and command not in lines:
-                lines += ["", f"{name}, {row.name}:", "", command]
-    return "\n".join(lines[1:]) + "\n"
-
-
-def _own_data_recipes():
-    """The plain command and the ten recipes of every row of own_data, with their newest figures."""
-    import own_data
-
-    records, text = newest("own_data"), ""
-    for name, row in own_data.ROWS.items():
-        record = records.get((name, "behind"), {"details": {"runs": {}}})
-        runs, lines = record["details"]["runs"], []
-        for number, flags in enumerate(["", *row.recipes]):
-            run = runs.get(str(number or own_data.PLAIN))
-            figures = [recorded_number(run["value"]), f"{run['seconds']:.0f}"] if run else ["not measured", ""]
-            lines.append([f"`{flags}`" if flags else "the plain command instead", *figures])
-        text += (
-            f"\n{name}: {row.app} with `{own_data.BASES[row.app]}` and\n\n{_grid(['', row.metric, 'seconds'], lines)}"
-        )
-    return text[1:]
-
-
-# What is written from more than one table.
-SPECIAL = {
-    "architectures": _architectures, "missed": _missed, "recipes": _recipes, "own_data_recipes": _own_data_recipes,
-}  # fmt: skip
-
-
-def _apps():
-    """{architecture: the apps whose --model takes it}, read from the apps' sources."""
-    apps = {}
-    for file in sorted((ROOT / "apps").glob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "model":
-                for architecture in ast.literal_eval(node.annotation.slice):
-                    apps.setdefault(architecture, []).append(file.stem)
-    return apps
-
-
-def _grid(head, lines):
-    """A table in Markdown."""
-    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *lines])
-
-
-def _drawer(name):
-    """The function that draws a table's curves; these modules import TensorFlow or Matplotlib."""
-    import alignment
-    import experiments
-    import influence
-    import lengths
-    import recurrent
-
-    modules = (alignment, experiments, influence, lengths, recurrent)
-    return next(module.PICTURES[name] for module in modules if name in module.PICTURES)
-
-
-def _measured_on(record):
-    shown = ("python", "tensorflow", "keras", "torch")
-    return ", ".join([record["machine"], *(f"{p} {v}" for p, v in record["versions"].items() if p in shown)])
-
-
 def _beside(row, value):
     text = "" if row.published is None else f"; published {published(row)}"
     if row.bar:
         text += f"; bar {bar(row)}: {'reached' if reaches(row, value) else 'missed'}"
     return text
-
-
-def _curves(name):
-    return RESULTS / f"{name}_curves.json"
-
-
-def _picture(name):
-    return ROOT / "docs" / f"{name}.png"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -46,9 +46,17 @@ ENDPOINTS = {  # row: (app, endpoint)
     "translate": ("translate", "translate"),
     "translation_sample": ("translate", "sample"),
     "translation_score": ("translate", "score"),
+    "density_image_bytes": ("model_images", "serving_default"),
     "density_log_prob": ("model_images", "log_prob"),
     "density_sample": ("model_images", "sample"),
     "density_complete": ("model_images", "complete"),
+    "code_image_bytes": ("autoencode_images", "serving_default"),
+    "code_encode": ("autoencode_images", "encode"),
+    "code_decode": ("autoencode_images", "decode"),
+    "code_sample": ("autoencode_images", "sample"),
+    "code_reconstruct": ("autoencode_images", "reconstruct"),
+    "code_log_prob": ("autoencode_images", "log_prob"),
+    "gan_sample": ("gan_images", "sample"),
 }
 ROWS = (*BOMBS, *ENDPOINTS)
 
@@ -179,13 +187,14 @@ def _small(request, inputs):
         "roll_steps": lambda value: [1],
         "image": lambda value: value[:1, :8, :8],
         "mask": lambda value: value[:1],
+        "latent": lambda value: value[:1],
         "image_bytes": lambda value: [_png(np.zeros((8, 8), np.uint8))],
         "text": lambda value: [value[0][:2]],
         "sentence": lambda value: [value[0][:3]],
         "sentence_target": lambda value: [value[0][:3]],
     }
     return {
-        name: cuts.get(inputs[name]["kind"], lambda value: value)(1 if name in ("length", "n") else value)
+        name: cuts.get(inputs[name]["kind"], lambda value: value)(1 if name in ("length", "n", "k") else value)
         for name, value in request.items()
     }
 

@@ -13,7 +13,8 @@ cross-entropy, and computes the running loss and nothing else; float32, the same
   conversion of arrays to tensors and tf.data's wait when an iterator is deleted (ratio_to_keras); and from fit's
   on_train_begin to its on_train_end, without these two (ratio_to_keras_inside).
 step_time_recurrent.py has the recurrent rows (lstm, gru, rnn) and those that generate (lstm_generation,
-lm_generation), step_time_translation.py those that translate (transformer, attention_gru).
+lm_generation), step_time_translation.py those that translate (transformer, attention_gru), step_time_images.py those
+of generative models of images (vae, dcgan, gated_pixelcnn).
 
 Each contender is a process that runs during the whole measurement; they run blocks of 0.3-0.6 s in turn, A B C D A B C
 D ... A block in which other processes took more than 20 % of the processor's time does not count. A ratio is the median
@@ -102,12 +103,19 @@ TRANSLATION = {  # row -> contenders, which are in step_time_translation.py
     ),
     "attention_gru": ("ours", "torch", "torch_batch_first"),
 }  # fmt: skip
-OTHERS = {"step_time_recurrent.py": RECURRENT, "step_time_translation.py": TRANSLATION}
+IMAGES = {  # row -> contenders, which are in step_time_images.py
+    "vae": ("ours", "torch", "torch_fused", "torch_compiled"),
+    "dcgan": ("ours", "torch", "torch_new_noise", "torch_channels_last", "torch_compiled"),
+    "gated_pixelcnn": ("ours", "torch", "torch_channels_last", "torch_compiled"),
+}
+OTHERS = {
+    "step_time_recurrent.py": RECURRENT, "step_time_translation.py": TRANSLATION, "step_time_images.py": IMAGES,
+}  # fmt: skip
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT, *TRANSLATION])
+    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT, *TRANSLATION, *IMAGES])
     parser.add_argument("--json", type=Path, help="write the result there")
     parser.add_argument("--smoke", action="store_true", help="two rounds whatever the load: does everything run?")
     asked = parser.parse_args(argv)

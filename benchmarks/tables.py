@@ -1,11 +1,11 @@
 """What is measured: tables of rows, each with its command, the published figure and the bar that ours must reach.
 
-A row's command is written without `python`, to be run in the project's root. An app's result is its run's
-finished.json; every other script has a flag `--json FILE` and writes {"metrics": {name: number or {"value", "spread"}},
-"details": {}, "curves": {}}. Rows with the same command are measured by one run of it. Nothing here imports TensorFlow.
+rows.py says what a row is; tables_images.py has the tables of generative models of images. Nothing here imports
+TensorFlow.
 """
 
-import dataclasses
+import tables_images
+from rows import Headline, Row, Table
 
 # The recipes: flags of the apps; without --set the model is the paper's.
 RECIPES = {
@@ -48,53 +48,6 @@ RECIPES = {
         '--set "units=(200, 200)" --set init_scale=0.1 --set forget_bias=0.0 --set dropout=0.0'
     ),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One figure.
-
-    Attributes:
-        name, metric, unit: what it is; (name, metric) is unique in its table.
-        command: what measures it.
-        published: the paper's figure; source: where it is given; unverified: it is quoted from memory.
-        bar: (">=" or "<=", figure), what it must reach; set before it is measured.
-        architecture: the network that is measured, by its builder's name; "" where the figure is not of one.
-    """
-
-    name: str
-    metric: str
-    unit: str
-    command: str
-    published: float | None = None
-    source: str = ""
-    unverified: bool = False
-    bar: tuple | None = None
-    architecture: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Headline:
-    """The figure that README shows of an architecture.
-
-    Attributes:
-        table, row, metric: where it stands.
-        data: what is measured on which data, in words.
-    """
-
-    table: str
-    row: str
-    metric: str
-    data: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Rows under one title; `packages` are those beyond keras_dl's own whose versions belong to the figures."""
-
-    title: str
-    rows: tuple
-    packages: tuple = ()
 
 
 def _image_app(dataset, model, metric, published, source, bar):
@@ -210,7 +163,7 @@ def _safety():
     inputs = (
         "webp", "gif_screen", "gif_frames", "png", "jpeg", "midi", "image_bytes", "image", "text_score",
         "text_generate", "music_score", "music_generate", "translate", "translation_sample", "translation_score",
-        "density_log_prob", "density_sample", "density_complete",
+        *tables_images.SAFETY,
     )  # fmt: skip
     for name in inputs:
         yield Row(name, "peak_mb", "MB", f"benchmarks/safety.py {name}", bar=("<=", 1000))
@@ -287,6 +240,7 @@ TABLES = {
                 "kills_100", "equal_of_100", "runs", "benchmarks/kills.py --kills 100 --seed 1 --jobs 2",
                 bar=(">=", 100),
             ),  # fmt: skip
+            *tables_images.KILLS,
             *(
                 Row("bad_inputs", metric, unit, "benchmarks/bad_inputs.py", bar=bar)
                 for metric, unit, bar in (
@@ -390,8 +344,9 @@ TABLES = {
         (*_pipeline("mnist"), *_pipeline("cifar10_augmented")),
     ),
     "step_time": Table(
-        "Training step: our time divided by the peer's (below 1 is faster); batch 128, resnet34, gru, rnn, "
-        "transformer and attention_gru 32, lstm 20; lstm_generation and lm_generation: a token at batch 1",
+        "Training step: our time divided by the peer's (below 1 is faster); batch 128, vae 100, dcgan and "
+        "gated_pixelcnn 64, resnet34, gru, rnn, transformer and attention_gru 32, lstm 20; lstm_generation and "
+        "lm_generation: a token at batch 1",
         (
             *_against_torch_and_keras("linear", 1.0, 0.5),
             *_against_torch_and_keras("mlp", 1.0, 1.0),
@@ -408,6 +363,11 @@ TABLES = {
                 "attention_gru", {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": None},
                 architecture="attention_seq2seq",
             ),
+            *(
+                row
+                for network in ("vae", "dcgan", "gated_pixelcnn")
+                for row in _step_time(network, {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": ("<=", 1.0)})
+            ),
         ),
         packages=("torch",),
     ),
@@ -421,7 +381,7 @@ TABLES = {
         ),
         packages=("torch",),
     ),
-}  # fmt: skip
+} | tables_images.TABLES  # fmt: skip
 
 # The figure of each architecture that README shows; resnet and transformer_lm have none yet.
 HEADLINES = {
@@ -435,12 +395,13 @@ HEADLINES = {
     "seq2seq": Headline("multi30k", "seq2seq", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
     "attention_seq2seq": Headline("multi30k", "attention_gru", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
     "transformer": Headline("multi30k", "transformer_tiny", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
-}
+} | tables_images.HEADLINES
 
 # A metric that is computed from what the command reports under another name.
 DERIVED = {
     "test_error": lambda reported: 100 * (1 - reported["accuracy"]),
     "test_accuracy": lambda reported: 100 * reported["accuracy"],
     "equal_of_20": lambda reported: reported["equal"],
+    "equal_of_10": lambda reported: reported["equal"],
     "equal_of_100": lambda reported: reported["equal"],
 }

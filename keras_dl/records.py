@@ -213,6 +213,7 @@ class Config(TypedDict):
     chosen: NotRequired[Chosen]
     started: NotRequired[Annotated[list[Moment], Meta(min_length=1)]]
     ended: NotRequired[Moment]
+    training_seconds: NotRequired[Finite]  # in training.fit, of all parts of a resumed run up to their checkpoints
     commit: NotRequired[str | None]
     machine: NotRequired[str]
     summary: NotRequired[Summary]

@@ -24,7 +24,7 @@ RULES = {
     "model_text": own_data.TEXT,
     "translate": own_data.PAIRS,
 }
-IMAGES = ("classify_images", "autoencode_images")
+IMAGES = ("classify_images", "model_images", "autoencode_images", "gan_images")
 SIZES = np.unique(np.geomspace(3, 1e9, 300).astype(int))
 
 

@@ -40,12 +40,12 @@ EXPORTS = {  # public name -> its file
     "pixelcnn_space": "pixelcnn",
     "build_gated_pixelcnn": "gated_pixelcnn",
     "gated_pixelcnn_space": "gated_pixelcnn",
-    "build_pixelrnn": "pixelrnn",
-    "pixelrnn_space": "pixelrnn",
     "build_gan": "gan",
     "gan_space": "gan",
     "build_dcgan": "dcgan",
     "dcgan_space": "dcgan",
+    "build_pixelrnn": "pixelrnn",
+    "pixelrnn_space": "pixelrnn",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
@@ -55,8 +55,8 @@ EXPORTS = {  # public name -> its file
     "PixelModel": "pixel_model",
     "PixelCNN": "pixelcnn",
     "GatedPixelCNN": "gated_pixelcnn",
-    "PixelRNN": "pixelrnn",
     "GAN": "adversarial",
+    "PixelRNN": "pixelrnn",
 }
 
 

@@ -117,13 +117,15 @@ class Loop:
         )
         self.epoch, self.step = 0, 0  # number of finished epochs, steps done in the next
         self.history, self.best, self.best_weights = {}, None, []
-        self.block, self.timed = _noted_block(run), []
+        self.block, self.timed = _noted(run, "execution", {}).get("steps_per_execution"), []
+        self.seconds, self.began = 0.0, time.monotonic()  # of the run's training before a resume; this one's beginning
 
     def run_epochs(self, epochs, resumed, save_seconds, verbose, until_first_step=None):
         iterator = stream(self.model, self.train.dataset(epochs=None))
         steps = Steps(self.model, self.model.train_step, iterator)
         saved_state = self._checkpoint() if resumed else None
         if saved_state:
+            self.seconds = _noted(self.run, "training_seconds", 0.0)
             self.epoch, self.step = saved_state[1]["epoch"], saved_state[1]["step"]
             iterator = stream(self.model, self.train.dataset(self.epoch, self.step, epochs=None))
         evaluation = Evaluation(self.model, self.validation) if self.validation is not None else None
@@ -276,6 +278,7 @@ class Loop:
             "stopped": bool(self.model.stop_training), "callbacks": states, "names": self._names(),
         }  # fmt: skip
         checkpoints.write(self.run.checkpoints, self.epoch, self.step, arrays, state)
+        self.run.note("training_seconds", round(self.seconds + time.monotonic() - self.began, 1))
 
     def _names(self):
         """The names of the weights among the arrays variable/0, ... and best/0, ...; "" for all other variables."""
@@ -328,8 +331,9 @@ def _number(name, value):
     raise errors.UserError(f"training.fit: measure must return numbers; {name!r} is {shown(value)}.")
 
 
-def _noted_block(run):
+def _noted(run, name, otherwise):
+    """What a resumed run's config.json says; `otherwise` for a new run, or if it says nothing."""
     config = run.path / "config.json"
     if run.resumed and config.exists():
-        return records.read(config, records.Config).get("execution", {}).get("steps_per_execution")
-    return None
+        return records.read(config, records.Config).get(name, otherwise)
+    return otherwise

@@ -25,7 +25,13 @@ import reproduce  # noqa: E402
 import tables  # noqa: E402
 
 OPTIONAL = {"spread", "details"}
-RULES = {"classify_images": "PICTURES", "model_music": "MUSIC", "model_text": "TEXT", "translate": "PAIRS"}
+RULES = {
+    "classify_images": "PICTURES",
+    "model_images": "DENSITIES",
+    "model_music": "MUSIC",
+    "model_text": "TEXT",
+    "translate": "PAIRS",
+}
 # Rows of step_time, of which the graphs of the slow ones take seconds to build.
 QUICK_STEPS = ("linear", "mlp", "convnet", "resnet20", "lstm", "lstm_generation")
 SLOW_STEPS = ("resnet34", "gru", "rnn", "lm_generation", "transformer", "attention_gru")

@@ -61,6 +61,36 @@ def density_complete(card):
     }
 
 
+def latent_encode(card):
+    return image(card, "encode")
+
+
+def latent_decode(card):
+    """The most codes."""
+    decode = card["endpoints"]["decode"]
+    most, size = decode["limits"]["codes"], decode["inputs"]["latent"]["shape"][1]
+    return {f"{most} codes": {"latent": np.zeros((most, size), np.float32)}}
+
+
+def latent_sample(card):
+    """The most pictures that are sampled."""
+    most = card["endpoints"]["sample"]["limits"]["pictures"]
+    return {f"{most} sampled": _defaults(card, "sample") | {"n": most}}
+
+
+def latent_reconstruct(card):
+    return image(card, "reconstruct")
+
+
+def latent_log_prob(card):
+    """Pictures as in `image`, each with as many samples as are allowed for so many."""
+    limits, cases = card["endpoints"]["log_prob"]["limits"], {}
+    for case, request in image(card, "log_prob").items():
+        k = max(1, min(limits["samples"], limits["samples_of_all"] // len(request["image"])))
+        cases[f"{case}, {k} samples"] = _defaults(card, "log_prob") | request | {"k": k}
+    return cases
+
+
 def music_score(card):
     """The most pieces, and the most time steps."""
     return {
@@ -128,6 +158,8 @@ REQUESTS = {
     "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
     "text_score": text_score, "text_generate": text_generate, "translate": translate,
     "translation_sample": translation_sample, "translation_score": translation_score,
+    "latent_encode": latent_encode, "latent_decode": latent_decode, "latent_sample": latent_sample,
+    "latent_reconstruct": latent_reconstruct, "latent_log_prob": latent_log_prob,
     "density_log_prob": density_log_prob, "density_sample": density_sample, "density_complete": density_complete,
 }  # fmt: skip
 

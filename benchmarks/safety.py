@@ -49,6 +49,11 @@ ENDPOINTS = {  # row: (app, endpoint)
     "density_log_prob": ("model_images", "log_prob"),
     "density_sample": ("model_images", "sample"),
     "density_complete": ("model_images", "complete"),
+    "latent_encode": ("autoencode_images", "encode"),
+    "latent_decode": ("autoencode_images", "decode"),
+    "latent_sample": ("autoencode_images", "sample"),
+    "latent_reconstruct": ("autoencode_images", "reconstruct"),
+    "latent_log_prob": ("autoencode_images", "log_prob"),
 }
 ROWS = (*BOMBS, *ENDPOINTS)
 
@@ -179,13 +184,14 @@ def _small(request, inputs):
         "roll_steps": lambda value: [1],
         "image": lambda value: value[:1, :8, :8],
         "mask": lambda value: value[:1],
+        "latent": lambda value: value[:1],
         "image_bytes": lambda value: [_png(np.zeros((8, 8), np.uint8))],
         "text": lambda value: [value[0][:2]],
         "sentence": lambda value: [value[0][:3]],
         "sentence_target": lambda value: [value[0][:3]],
     }
     return {
-        name: cuts.get(inputs[name]["kind"], lambda value: value)(1 if name in ("length", "n") else value)
+        name: cuts.get(inputs[name]["kind"], lambda value: value)(1 if name in ("length", "n", "k") else value)
         for name, value in request.items()
     }
 

@@ -25,7 +25,8 @@ def asked(export, measure, limit=64, **loaded):
     ("flags", "measure", "loaded"),
     [
         (["--set", "latent_dim=2"], "nats_per_image", {}),
-        (["--levels", "256", "--set", "filters=(4,)", "--set", "activation=elu"], "bits_per_dimension", {"levels": 256}),
+        (["--levels", "256", "--set", "filters=(4,)", "--set", "activation=elu"],
+         "bits_per_dimension", {"levels": 256}),
         (["--binarization", "resampled", "--set", "samples=3", "--bound-samples", "0", "--histograms"],
          "nats_per_image", {"binarization": "resampled"}),
         (["--strategy", "mirrored", "--set", "beta=0.5"], "nats_per_image", {}),

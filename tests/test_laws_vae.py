@@ -362,6 +362,12 @@ def test_it_begins_at_the_mean_picture(row):
     np.testing.assert_allclose(picture, means, atol=1e-5)
 
 
+def test_the_encoder_sees_levels_from_minus_1_to_1():
+    scale = CASES["vae-levels"].model.encoder.get_layer("encoder_scale")
+    np.testing.assert_allclose(scale(np.array([[0.0, 7.5, 15.0]], "float32")), [[-1, 0, 1]], atol=1e-6)
+    assert all(layer.name != "encoder_scale" for layer in CASES["vae"].model.encoder.layers)  # bits stay 0 and 1
+
+
 def test_a_logistic_of_one_component_is_the_mixtures():
     rng = np.random.default_rng(0)
     mean, log_scale = rng.normal(0, 0.5, (2, 4, 5)).astype("float32")

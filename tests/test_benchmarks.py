@@ -28,6 +28,7 @@ OPTIONAL = {"spread", "details"}
 RULES = {
     "classify_images": "PICTURES",
     "model_images": "DENSITIES",
+    "autoencode_images": "AUTOENCODERS",
     "model_music": "MUSIC",
     "model_text": "TEXT",
     "translate": "PAIRS",

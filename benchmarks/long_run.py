@@ -73,9 +73,10 @@ def figures(run, folder):
     finished = json.loads((run / "finished.json").read_text())
     minutes = json.loads((run / "config.json").read_text())["training_seconds"] / 60
     sittings = json.loads((folder / "sittings.json").read_text())
+    card = json.loads(next(folder.glob("saved_models/*/*/card.json")).read_text())
     details = {
-        "epochs": finished["epochs"], "training_minutes": minutes, "sittings": len(sittings),
-        "commits": list(dict.fromkeys(sittings)), "trained_with": "--resume",
+        "epochs": finished["epochs"], "parameters": card["parameters"]["trainable"], "sittings": len(sittings),
+        "commits": list(dict.fromkeys(sittings)),
     }  # fmt: skip
     return {"metrics": finished["metrics"] | {"training_minutes": minutes}, "details": details}
 

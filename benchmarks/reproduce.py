@@ -173,7 +173,7 @@ def _run(command, pictures):
             )
         result = json.loads(report.read_text())
         if is_app:
-            result["metrics"] |= _minutes(report.parent)
+            result |= {"metrics": result["metrics"] | _minutes(report.parent), "details": _sizes(report)}
         result["pictures"] = kept_pictures.left(pictures, report.parent)
     if not {"metrics", "rows"} & set(result):  # one flat dict: its numbers are metrics and details
         numbers = {k: v for k, v in result.items() if isinstance(v, (int, float))}
@@ -186,6 +186,14 @@ def _minutes(run):
     config = run / "config.json"
     seconds = records.read(config, records.Config).get("training_seconds") if config.exists() else None
     return {} if seconds is None else {"training_minutes": seconds / 60}
+
+
+def _sizes(finished):
+    """{"epochs", "parameters"} of an app's run, as far as its finished.json and its export's card say them."""
+    sizes = {"epochs": json.loads(finished.read_text()).get("epochs")}
+    for card in finished.parents[3].glob("saved_models/*/*/card.json"):
+        sizes["parameters"] = json.loads(card.read_text()).get("parameters", {}).get("trainable")
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def _digests(table, pictures):

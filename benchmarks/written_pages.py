@@ -72,12 +72,23 @@ def _table(name):
         line += [f"{last['seconds']:.0f}", f"{last['date'][:10]}, {last['commit'][:7]}"] if last else ["", ""]
         lines.append(line)
     text = f'<a id="table-{name}"></a>{table.title}.\n\n{_grid(head, lines)}'
+    text += _sizes(table, records_of_table)
     machines = dict.fromkeys(_measured_on(records_of_table[key]) for key in sorted(records_of_table))
     if machines:
         text += "\n" + "".join(f"Measured on {machine_and_versions}.\n" for machine_and_versions in machines)
     if curves_file(name).exists():
         text += f"\n![{table.title}]({drawn_picture(name).name})\n"
     return text + _pictures(name, table, records_of_table)
+
+
+def _sizes(table, records_of_table):
+    """The parameters and epochs of the rows whose records say them."""
+    lines = {}
+    for row in table.rows:
+        details = records_of_table.get((row.name, row.metric), {}).get("details", {})
+        if {"parameters", "epochs"} <= set(details):
+            lines[row.name] = f"{row.name}: {details['parameters']:,} parameters, {details['epochs']} epochs"
+    return f"\n{'; '.join(lines.values())}.\n" if lines else ""
 
 
 def _pictures(name, table, records_of_table):
@@ -168,7 +179,8 @@ def _apps():
     for file in sorted((ROOT / "apps").glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "model":
-                for architecture in ast.literal_eval(node.annotation.slice):
+                named = ast.literal_eval(node.annotation.slice)
+                for architecture in [named] if isinstance(named, str) else named:
                     apps.setdefault(architecture, []).append(file.stem)
     return apps
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pixel_cases import BINARY, GATED, PIXEL_CASES, SMALL, PixelCase, naive_sample
+from pixel_cases import BINARY, GATED, PIXEL_CASES, SMALL, PixelCase, gated_field, naive_sample
 
 from keras_dl import models, objectives
 from keras_dl.decoding import pixels
@@ -79,6 +79,20 @@ def test_the_blind_spot_is_in_pixelcnn_and_not_in_gated_pixelcnn():
         seen[name] = np.any([moved(case, case.model, image, None) for image in case.images(8)], 0)
     assert not (seen["plain"] & blind).any() and (seen["plain"] == before & ~blind).all()
     assert (seen["gated"] == before).all()
+
+
+def test_ten_dilated_layers_see_all_earlier_pixels_of_a_digit_of_28_by_28():
+    kwargs = {"input_shape": (28, 28, 1), **BINARY, **GATED, "first_kernel_size": 7}
+    case = PixelCase(models.build_gated_pixelcnn, {**kwargs, "num_layers": 10, "dilations": (1, 2, 4, 8)}, gated_field)
+    images = tf.constant(case.images(1))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(images)
+        logits = case.model(images)[0, ..., 0, 0]
+        corners = {place: logits[place] for place in ((27, 0), (27, 27), (14, 14))}
+    for (row, column), logit in corners.items():
+        seen = np.asarray(tape.gradient(logit, images))[0, ..., 0].ravel() != 0
+        place = row * 28 + column
+        assert seen[:place].all() and not seen[place:].any()
 
 
 @pytest.mark.parametrize(("mask", "theory"), [("A", np.tri(3, k=-1)), ("B", np.tri(3))])

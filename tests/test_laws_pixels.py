@@ -13,7 +13,7 @@ from keras_dl import models, objectives
 from keras_dl.decoding import pixels
 from keras_dl.layers.masked_convolution import MaskedConv2D, VerticalConv2D, beside, channel_order
 
-BUILDERS = ("build_pixelcnn", "build_gated_pixelcnn")  # named here: keras_dl/evidence.py finds their laws by it
+BUILDERS = ("build_pixelcnn", "build_gated_pixelcnn", "build_pixelrnn")  # named here: keras_dl/evidence.py finds their laws by it
 ROWS = [name for name, case in PIXEL_CASES.items() if case.build.__name__ in BUILDERS]
 CONDITIONAL = [name for name, case in PIXEL_CASES.items() if case.context(1) is not None]
 

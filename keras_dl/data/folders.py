@@ -81,9 +81,8 @@ def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True, mos
 def usual_size(own, most=USUAL[1]):
     """The side in pixels to which a folder's pictures are resized unless the user says another, a multiple of 4.
 
-    That of a square with as many pixels as the median of up to SAMPLE of the training pictures, at least USUAL[0] and at
-    most `most`: pictures are not enlarged, and of larger ones a few pixels are enough for a first baseline on a
-    processor.
+    That of a square with as many pixels as the median of up to SAMPLE of the training pictures, from USUAL[0] to
+    `most`: pictures are not enlarged, and of larger ones so many pixels are enough for a first baseline on a processor.
     """
     import tensorflow as tf
 

@@ -212,7 +212,7 @@ class Pictures:
         across = "the two units of the code" if size == 2 else "the units of the code with the largest KL divergence"
         order = np.argsort(self.labels, kind="stable")
         order = order[:: max(1, len(order) // WAYS)][:WAYS]  # of all classes
-        ways = latent.between(self.decode, codes["mean"][order], codes["mean"][order[::-1]], COLUMNS)
+        ways = latent.between(self.decode, codes["mean"][order], codes["mean"][np.roll(order, -3)], COLUMNS)
         return [
             ("samples", grids.grid(self.samples()), "Pictures decoded from codes that the prior gave."),
             (

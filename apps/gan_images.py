@@ -184,12 +184,12 @@ def main(argv=None):
     )  # the test split is read here, once
     for sentence in result.sentences:
         run.say(sentence)
-    grids_of = {
-        "samples": (grids.grid(grid_of(model)(), COLUMNS, headings=headings), "Samples of the exported model."),
-        "interpolation": (grids.grid(way_of(model)(), COLUMNS), "Each row: from one noise to another."),
+    written = {
+        run.samples / "samples.png": (grid_of(model), headings, "Samples of the exported model."),
+        run.samples / "interpolation.png": (way_of(model), (), "Each row: from one noise to another."),
     }
-    for name, (grid, _) in grids_of.items():
-        write_png(grid, run.samples / f"{name}.png")
+    for path, (make, of_rows, _) in written.items():
+        write_png(grids.grid(make(), COLUMNS, headings=of_rows), path)
     sample = ["--endpoint", "sample", "--set", "seed=1", "--out", "pictures.png"]
     return dl.course.end(
         run,
@@ -198,7 +198,10 @@ def main(argv=None):
         model,
         splits,
         metrics=result.metrics,
-        sections=[dl.reports.Generated(grids_of, result.shares, result.parzen, result.sentences)],
+        sections=[
+            dl.reports.Pictures({path: caption for path, (_, _, caption) in written.items()}),
+            dl.reports.Generated(result.shares, result.parzen, result.sentences),
+        ],
         endpoints=endpoints_of(model),
         arguments=arguments,
         best=best,

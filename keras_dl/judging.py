@@ -136,9 +136,7 @@ def trained(build, splits, path, seed=0):
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             steps_per_execution=8,
         )
-        classifier.fit(
-            train.dataset(epochs=epochs), steps_per_epoch=train.steps(), epochs=epochs, shuffle=False, verbose=0
-        )
+        classifier.fit(train.dataset(epochs=epochs), shuffle=False, verbose=0)
         aside = path.with_name(f".{path.name}")  # a kill leaves no half of it under its name
         classifier.save(aside, include_optimizer=False)
         os.replace(aside, path)

@@ -52,6 +52,11 @@ def density_sample(card):
     return {f"{most} drawn": _defaults(card, "sample") | {"n": most}}
 
 
+def gan_sample(card):
+    """The most pictures that are made."""
+    return density_sample(card)
+
+
 def density_complete(card):
     """Pictures of which nothing is given."""
     shape = card["endpoints"]["complete"]["inputs"]["mask"]["shape"]
@@ -129,6 +134,7 @@ REQUESTS = {
     "text_score": text_score, "text_generate": text_generate, "translate": translate,
     "translation_sample": translation_sample, "translation_score": translation_score,
     "density_log_prob": density_log_prob, "density_sample": density_sample, "density_complete": density_complete,
+    "gan_sample": gan_sample,
 }  # fmt: skip
 
 

@@ -49,6 +49,7 @@ ENDPOINTS = {  # row: (app, endpoint)
     "density_log_prob": ("model_images", "log_prob"),
     "density_sample": ("model_images", "sample"),
     "density_complete": ("model_images", "complete"),
+    "gan_sample": ("gan_images", "sample"),
 }
 ROWS = (*BOMBS, *ENDPOINTS)
 

@@ -210,7 +210,7 @@ def _safety():
     inputs = (
         "webp", "gif_screen", "gif_frames", "png", "jpeg", "midi", "image_bytes", "image", "text_score",
         "text_generate", "music_score", "music_generate", "translate", "translation_sample", "translation_score",
-        "density_log_prob", "density_sample", "density_complete",
+        "density_log_prob", "density_sample", "density_complete", "gan_sample",
     )  # fmt: skip
     for name in inputs:
         yield Row(name, "peak_mb", "MB", f"benchmarks/safety.py {name}", bar=("<=", 1000))

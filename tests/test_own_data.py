@@ -19,6 +19,7 @@ CASES = ROOT.parent / "shared" / "cases"
 RULES = {
     "classify_images": own_data.PICTURES,
     "model_images": own_data.DENSITIES,
+    "gan_images": own_data.ADVERSARIAL,
     "autoencode_images": own_data.AUTOENCODERS,
     "model_music": own_data.MUSIC,
     "model_text": own_data.TEXT,

@@ -16,6 +16,7 @@ from pathlib import Path
 from keras_dl import atomic, cards, imports, inputs, paths, settings, tables
 from keras_dl.errors import Refused, UserError, printable
 from keras_dl.features import words
+from keras_dl.waiting import waiting
 
 LONGEST_PLACE = 300  # longest description of an INPUT in a message, in characters
 
@@ -82,12 +83,16 @@ def predict(asked):
     if question.fed:
         answers = answers_to(exported, question, sources, failures)
     else:
-        rows = _rows(_ask(exported, question, {}, f"endpoint {question.name}"))
-        answers = [Answer({}, row) for row in rows]
+        with waiting(f"endpoint {question.name} is computing its answer ..."):
+            rows = _rows(_ask(exported, question, {}, f"endpoint {question.name}"))
+        numbers = [{"row": str(number)} for number in range(1, 1 + len(rows))]  # those of the files of --out
+        answers = [Answer(number if len(rows) > 1 else {}, row) for number, row in zip(numbers, rows, strict=True)]
     if answers or not failures:
         _print_answers(answers, question)
         if out is not None:
             _write_out(out, answers, question)
+        else:
+            _say_how_to_write(question)
     if failures:
         _end(failures, answers)
 
@@ -362,6 +367,13 @@ def _print_answers(answers, question):
         lines.append(line)
     texts = [name for name, feature in shown.items() if feature.kind == "text"]
     tables.show("", list(lines[0]) if lines else [], [list(line.values()) for line in lines], multiline=texts)
+
+
+def _say_how_to_write(question):
+    """Print which --out writes the outputs that a table cannot show, such as pictures."""
+    for name, feature in question.outputs.items():
+        if feature.written_as and feature.summarised:
+            print(f"{name}: the table has no {feature.counted}; --out NAME{feature.written_as[0]} writes them as files")
 
 
 def _write_out(out, answers, question):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from keras_dl.decoding import Bernoulli, Greedy, Sample, generate
+from keras_dl.decoding import Bernoulli, Greedy, Sample, generate, generation
 
 K, D, H = 7, 5, 6
 
@@ -334,6 +334,27 @@ def test_an_export_draws_what_python_draws(kind, tmp_path):
                 np.testing.assert_array_equal(outputs, numbers[0])
                 np.testing.assert_allclose(scores, numbers[1], rtol=1e-4, atol=1e-4)
                 assert outputs.shape[:2] == scores.shape == (batch, length)
+
+
+def test_who_listens_hears_how_far_it_is_and_what_nobody_listens_to_has_no_python():
+    def count(tokens, state):
+        return tf.one_hot((tokens + 1) % 5, 5), state
+
+    def traced():
+        return tf.function(lambda length: generate(count, (), tf.constant([0, 2]), length, Greedy())[0])
+
+    length, steps = tf.constant(100), []
+    plain, loud = traced(), traced()
+    wanted = plain(length)
+    with generation.heard(lambda t, total: steps.append((t, total))):
+        np.testing.assert_array_equal(loud(length), wanted)
+        assert steps == [(32, 100), (64, 100), (96, 100)]
+        plain(length)  # was traced when nobody listened
+    loud(length)
+    assert len(steps) == 3
+    for function, wanted in ((plain, False), (loud, True)):
+        graph = function.get_concrete_function(length).graph.as_graph_def()
+        assert (b"PyFunc" in graph.SerializeToString()) == wanted
 
 
 def test_the_loop_compiles():

@@ -169,6 +169,7 @@ MAY_IMPORT = {
         "paths",
         "settings",
         "tables",
+        "waiting",
     },
     "__main__": {
         "cards",

@@ -18,6 +18,9 @@ from keras_dl import cards, endpoints, errors, export, features, fresh_process, 
 from keras_dl.endpoints import Endpoint
 from keras_dl.endpoints.translation import MOST_SENTENCES
 from keras_dl.features import midi, sound
+from keras_dl.features.image import Image
+from keras_dl.features.levels import Levels
+from keras_dl.features.mask import Mask
 from keras_dl.features.numbers import Count, Number, Score
 from keras_dl.features.piano_roll import PianoRoll
 from keras_dl.features.sentences import Alignment, Sentence, SourceTokens, TargetSentence, TargetTokens
@@ -34,17 +37,18 @@ SUBWORDS = Subwords((*SPECIAL, WORD, *"abc"))
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """{"text", "music", "sentences"}: an export of each kind."""
+    """{"text", "music", "sentences", "drawings"}: an export of each kind."""
     root, made = tmp_path_factory.mktemp("feeding"), {}
     keras.utils.set_random_seed(0)
     tokens = Tokens("character", VOCABULARY)
-    for kind in ("text", "music", "sentences"):
+    for kind in ("text", "music", "sentences", "drawings"):
         run = runs.Run(path=root / kind, root=root, name=f"lstm-{kind}", app=f"model_{kind}")
         if kind == "text":
             net = models.build_lstm((None,), len(VOCABULARY), units=(4,))
             endpoints = export.language_model(net, tokens, "ab", 9)
-        elif kind == "sentences":
-            net, endpoints = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), shouting()
+        elif kind in ("sentences", "drawings"):
+            net = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+            endpoints = shouting() if kind == "sentences" else drawing()
         else:
             net = models.build_lstm(units=(4,))
             prime = np.random.default_rng(0).integers(0, 2, (2, 6, 88)).astype(np.uint8)
@@ -92,6 +96,24 @@ def shouting():
             lambda target, source: score(source, target), {"target": target, "source": source}, longer
         ),
         "two": Endpoint(score, {"source": source, "target": source}, longer),
+    }
+
+
+def drawing():
+    """Endpoints that look like those of a density of images: a sample is as grey as its number, a completion black."""
+
+    def sample(n, seed):
+        grey = (10 * tf.range(n) + seed)[:, None, None, None] * tf.ones([n, 6, 4, 1], tf.int32)
+        return {"image": tf.cast(grey, tf.uint8)}
+
+    def complete(image, mask):
+        resized = tf.image.resize(image, [6, 4], "nearest")
+        return {"image": resized * mask[..., None], "given": tf.reduce_sum(tf.cast(mask, tf.int32), [1, 2])}
+
+    image = Image(Levels((6, 4, 1), 2))
+    return {
+        "serving_default": Endpoint(sample, {"n": Number("int32", 3), "seed": Number("int32", 0)}, {"image": image}),
+        "complete": Endpoint(complete, {"image": image, "mask": Mask(6, 4)}, {"image": image, "given": Count()}),
     }
 
 
@@ -147,6 +169,33 @@ def test_what_goes_on_from_a_prime_has_its_tempo(folders, tmp_path, capsys):
     said(capsys, "predict", folders["music"], slow, fast, "--endpoint", "generate", "--out", more)
     tempi = [midi.read(tmp_path / f"more-{n}.mid", 2).beats_per_minute for n in (1, 2)]
     assert tempi == pytest.approx([60, 150], rel=1e-4)
+
+
+def test_pictures_are_drawn_without_files_and_written_as_png(folders, tmp_path, capsys):
+    ask = ["predict", folders["drawings"], "--set", "seed=5"]
+    hint = "image: the table has no pictures; --out NAME.png writes them as files"
+    *table, last = said(capsys, *ask).splitlines()
+    assert [line.split("\t")[0] for line in table] == ["row", "1", "2", "3"] and last == hint
+    text = said(capsys, *ask, "--set", "n=4", "--out", tmp_path / "drawn.png")
+    assert hint not in text and text.count("written: ") == 4
+    for number in range(4):
+        picture = tf.io.decode_png((tmp_path / f"drawn-{number + 1}.png").read_bytes()).numpy()
+        assert picture.shape == (6, 4, 1) and (picture == 10 * number + 5).all()
+    said(capsys, *ask, "--set", "n=1", "--out", tmp_path / "one.png")
+    assert (tmp_path / "one.png").is_file() and not list(tmp_path.glob("one-*"))
+    said(capsys, *ask, "--set", "n=0", "--out", tmp_path / "none.png")
+    assert not list(tmp_path.glob("none*"))
+
+
+def test_a_picture_whose_top_half_is_given_is_completed(folders, tmp_path, capsys):
+    for name, level in (("a", 250), ("b", 100)):
+        (tmp_path / f"{name}.png").write_bytes(tf.io.encode_png(np.full((12, 9, 1), level, np.uint8)).numpy())
+    paths = [tmp_path / f"{name}.png" for name in "ab"]
+    text = said(capsys, "predict", folders["drawings"], *paths, "--endpoint", "complete", "--out", tmp_path / "c.png")
+    assert [line.split("\t")[-1] for line in text.splitlines()[:3]] == ["given", "12", "12"]
+    for number, level in ((1, 250), (2, 100)):
+        completed = tf.io.decode_png((tmp_path / f"c-{number}.png").read_bytes()).numpy()
+        assert (completed[:3] == level).all() and (completed[3:] == 0).all()
 
 
 def test_the_card_and_show_say_what_a_request_may_have_at_most(folders, capsys):

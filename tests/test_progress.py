@@ -8,7 +8,7 @@ import pytest
 
 from keras_dl.training import progress
 from keras_dl.training.progress import Progress, TimeLeft
-from keras_dl.waiting import waiting
+from keras_dl.waiting import PATIENCE, counting, waiting
 
 LOGS = {"loss": 0.5, "nats": 1.25, "perplexity": 3.49, "accuracy": 0.75}
 
@@ -164,3 +164,33 @@ def test_epochs_of_a_single_step_are_timed_too(clock, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("epoch 1/20") and sum("for 20 epochs" in line for line in lines) == 1
     assert np.isclose(left.left(3, 0, 1), 17 * (3 + 2))
+
+
+def test_a_long_loop_is_counted_at_longer_and_longer_intervals(capsys, clock):
+    with counting("drawing pictures", "pixel") as at:
+        for number in range(1, 1001):
+            clock(0.1)
+            at(number, 1000)
+    lines = capsys.readouterr().out.splitlines()
+    numbers = [int(re.fullmatch(r"drawing pictures: pixel (\d+) of 1,000 \.\.\.", line)[1]) for line in lines]
+    assert numbers == pytest.approx([10 * PATIENCE * 2**k for k in range(6)], rel=0.05)
+
+
+def test_a_short_loop_is_not_counted(capsys, clock):
+    with counting("drawing pictures") as at:
+        clock(PATIENCE / 2)
+        at(5, 10)
+    assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_the_count_is_overwritten_and_erased(capsys, clock, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with counting("drawing") as at:
+        clock(PATIENCE)
+        for number in (998, 999, 1000):
+            clock(1)
+            at(number, 1000)
+    first, *rest, blank, end = capsys.readouterr().out.split("\r")[1:]
+    lines = [f"drawing: step {number} of 1,000 ..." for number in ("998", "999", "1,000")]
+    assert [first.rstrip(), rest[0].rstrip(), rest[1]] == lines
+    assert blank == " " * len(rest[1]) and end == ""

@@ -3,12 +3,45 @@
 Shapes: B sequences, T steps, K tokens, D entries of a vector.
 """
 
+import contextlib
+import functools
 from numbers import Integral
 
 import tensorflow as tf
 
 from keras_dl.decoding._checks import refused, refused_length, same, varying
 from keras_dl.decoding.draws import token_log_probability
+
+PACE = 32  # steps between two calls of a listener
+_listeners = []  # that of the innermost `heard` is the last
+
+
+@contextlib.contextmanager
+def heard(listener):
+    """A context in which `generate` says after every PACE-th step how far it is, to show the progress of long draws.
+
+    A tf.function must be traced and called in such a context; what was traced outside of it, such as an export, has no
+    operation for it. `generate` may run on another thread.
+
+    Args:
+        listener: listener(t, length), called when t of at most `length` steps are done.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def _say_now_and_then(t, length):
+    """Call the listener after every PACE-th step: a call of Python takes longer than a step of a small model."""
+    said = functools.partial(tf.numpy_function, _say, [t, length], [])
+    tf.cond(t % PACE == 0, lambda: tf.group(said()), tf.no_op)
+
+
+def _say(t, length):
+    if _listeners:  # what was traced in a context may be called outside of one
+        _listeners[-1](int(t), int(length))
 
 
 def generate(step, state, first, length, draw, *, end=None):
@@ -61,6 +94,8 @@ def generate(step, state, first, length, draw, *, end=None):
             following = tf.where(ended, tf.cast(end, following.dtype), following)
             score = tf.where(ended, 0.0, score)
             ended = following == tf.cast(end, following.dtype)  # stays True, since `following` is `end` from then on
+        if _listeners:
+            _say_now_and_then(t + 1, length)
         return t + 1, following, new_state, ended, outputs.write(t, following), scores.write(t, score)
 
     ended = tf.zeros_like(first, tf.bool) if end is not None else ()

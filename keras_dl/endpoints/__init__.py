@@ -11,9 +11,12 @@ from collections.abc import Callable
 
 from keras_dl.decoding.draws import HOTTEST
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.waiting import counting
 
 with quiet_tensorflow():
     import tensorflow as tf
+
+    from keras_dl.decoding import generation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Endpoint:
     def traced(self):
         """The function as a graph, as in an export: it takes the inputs by name and returns {output: array}.
 
-        Single numbers that are not passed have their defaults.
+        Single numbers that are not passed have their defaults. What decoding.generate draws for some seconds is counted
+        on the terminal.
         """
         names = list(self.inputs)
 
@@ -57,7 +61,9 @@ class Endpoint:
 
         def ask(**given):
             values = {name: given.get(name, feature.default) for name, feature in self.inputs.items()}
-            answer = function(*(tf.constant(values[name], feature.dtype) for name, feature in self.inputs.items()))
+            arguments = [tf.constant(values[name], feature.dtype) for name, feature in self.inputs.items()]
+            with counting(f"generating {next(iter(self.outputs.values())).counted}") as at, generation.heard(at):
+                answer = function(*arguments)
             return {name: value.numpy() for name, value in answer.items()}
 
         return ask

@@ -47,6 +47,7 @@ class Feature:
         counted: what the examples of a data set of this kind are called, such as "pictures".
         follows: whether the value is computed from the input that is read from files: `of(value)` for one value,
             `of_batch(array)` for a batch.
+        summarised: whether `show` only says what a value is like, such as the size of a picture.
         written_as: suffixes of the files that `write` writes.
         unreadable: the message about a file on which TensorFlow itself fails.
         CONFIG: the schema of config(), for records.check.
@@ -64,6 +65,7 @@ class Feature:
     position = 0
     at_once = 1
     follows = False
+    summarised = False
     written_as = ()
     unreadable = ""
     CONFIG = NoConfig

@@ -115,6 +115,7 @@ class Image(Feature):
     plural = "pictures"
     counted = "pictures"
     unreadable = UNREADABLE
+    summarised = True
     written_as = (".png",)
     CONFIG = ImageConfig
 

@@ -81,6 +81,7 @@ class Roll(Feature):
     suffixes = (".mid", ".midi")
     plural = "MIDI files"
     counted = "pieces"
+    summarised = True
     written_as = (".mid",)
     CONFIG = RollConfig
 

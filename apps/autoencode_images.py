@@ -120,7 +120,7 @@ def main(argv=None):
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
         dl.summaries.Units(run, validation),
-        dl.samples.Frames(run, pictures.samples, "samples"),
+        dl.samples.Frames(run, pictures.samples, "samples", every=max(1, config.epochs // grids.MOST_FRAMES)),
         dl.samples.Frames(run, pictures.reconstructions, "reconstructions", every=None, columns=COLUMNS),
     ]
     dl.training.fit(model, train, validation, run, callbacks=callbacks, **monitored, **config.of_fit())

@@ -6,9 +6,9 @@
     python apps/gan_images.py --set loss=wgan_gp
     python apps/gan_images.py --dataset path/to/my/images --image-size 32
 
-A GAN has no likelihood, and its losses do not tell how good its pictures are. A classifier of the same data, trained first,
-tells after each epoch which classes are among the samples, and the Fréchet distance of samples to validation pictures in
-its features, by which epochs are compared (it is no FID). Pictures without labels are not judged.
+A GAN has no likelihood, and its losses do not tell how good its pictures are. A classifier of the same data, trained
+first, tells after each epoch which classes are among the samples, and the Fréchet distance of samples to validation
+pictures in its features, by which epochs are compared (it is no FID). Pictures without labels are not judged.
 Recipes: Goodfellow et al. 2014 (arXiv:1406.2661); Radford et al. 2015 (arXiv:1511.06434); Gulrajani et al. 2017
 (arXiv:1704.00028).
 """

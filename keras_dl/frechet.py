@@ -1,9 +1,9 @@
 """The Fréchet distance of two sets of features, each taken for a normal distribution.
 
 Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium"
-(arXiv:1706.08500), equation 6; Dowson and Landau 1982. Their FID is this distance in the features of one Inception network
-on pictures of one size. In the features of another network it is another number: it is then called the "Fréchet distance
-in classifier features", and says nothing beside published FIDs.
+(arXiv:1706.08500), equation 6; Dowson and Landau 1982. Their FID is this distance in the features of one Inception
+network on pictures of one size. In the features of another network it is another number: it is then called the "Fréchet
+distance in classifier features", and says nothing beside published FIDs.
 It falls with the number of examples, since it is biased: compare only figures of the same number, features and size.
 Shapes: N examples, D features.
 """

@@ -4,8 +4,8 @@
     real = judge.verdict(splits.validation.features["image"])
     judge.verdict(samples).numbers(real)      {"classes_covered", "smallest_class", "frechet_classifier"}
 
-The features are what the classifier's last layer sees. They are of the project's own classifier of the same data, so the
-distance is called "Fréchet distance in classifier features": it is no FID, whose features are Inception's.
+The features are what the classifier's last layer sees. They are of the project's own classifier of the same data, so
+the distance is called "Fréchet distance in classifier features": it is no FID, whose features are Inception's.
 """
 
 import dataclasses
@@ -94,8 +94,8 @@ class Verdict:
         """{"classes_covered": number of classes that are not missing, "smallest_class": the smallest share,
         "frechet_classifier"}.
 
-        "frechet_classifier" is the Fréchet distance in classifier features to `reference`, the Verdict on other pictures; it is
-        left out if there is no reference, or one of the two has too few pictures.
+        "frechet_classifier" is the Fréchet distance in classifier features to `reference`, the Verdict on other
+        pictures; it is left out if there is no reference, or one of the two has too few pictures.
         """
         numbers = {
             "classes_covered": float(len(self.shares) - len(self.missing)),
@@ -109,11 +109,11 @@ class Verdict:
 def trained(build, splits, path, seed=0):
     """The Judge of labelled pictures: a classifier, trained on their training split or read from `path`.
 
-    Adam for at most EPOCHS epochs and UPDATES updates, a learning rate that falls to 0 by a cosine; the validation split is
-    only used to say how good it is. The same seed gives the same classifier.
+    Adam for at most EPOCHS epochs and UPDATES updates, a learning rate that falls to 0 by a cosine; the validation
+    split is only used to say how good it is. The same seed gives the same classifier.
 
     Args:
-        build: function (input_shape, num_classes) -> an uncompiled keras.Model from pictures (B, H, W, C) to logits (B, K).
+        build: function (input_shape, num_classes) -> an uncompiled keras.Model, pictures (B, H, W, C) -> logits (B, K).
         splits: data.Splits of "image" uint8 (N, H, W, C) and "label" (N,).
         path: of a .keras file. If it is there, it is read instead of training, so that a resumed run is judged by the
             same classifier; else it is written.
@@ -123,7 +123,6 @@ def trained(build, splits, path, seed=0):
     preprocess = Preprocess.of(splits.train.features["image"], shape)
     source = "a classifier of the same training pictures"
     collate = data.images.with_labels(preprocess)
-    validation = data.batches(splits.validation, AT_ONCE, collate=collate)
     if path.exists():
         classifier = keras.saving.load_model(path, compile=False)
     else:
@@ -233,8 +232,8 @@ def tested(judge, draw, splits, *, samples=10_000, seed=0):
     """Compare samples with the test split, which is read here.
 
     The Fréchet distance is of as many samples as there are test pictures, at most `samples`, and so is that of training
-    pictures, which a perfect generator would have. The Parzen window has `samples` samples, but at most NUMBERS numbers of
-    them all; its width is chosen on the validation split.
+    pictures, which a perfect generator would have. The Parzen window has `samples` samples, but at most NUMBERS numbers
+    of them all; its width is chosen on the validation split.
 
     Args:
         judge: the Judge; None: only the Parzen estimate is made.
@@ -256,8 +255,8 @@ def tested(judge, draw, splits, *, samples=10_000, seed=0):
                 metrics["frechet_real"] = frechet.distance(known.moments, real.moments)
             floor = f"; {len(some):,} training pictures have {metrics['frechet_real']:.2f}" if known.moments else ""
             sentences.append(
-                f"Fréchet distance in classifier features (no FID): {metrics['frechet_classifier']:.2f} of {len(test):,} "
-                f"samples to {len(test):,} test pictures{floor} ({size})."
+                f"Fréchet distance in classifier features (no FID): {metrics['frechet_classifier']:.2f} of "
+                f"{len(test):,} samples to {len(test):,} test pictures{floor} ({size})."
             )
         least = min(shares, key=shares.get)
         sentences.append(

@@ -257,8 +257,8 @@ PICTURES = Rule(
     ),  # too much for networks without batch normalisation
 )
 
-# Not measured on anybody's own pictures: the number of updates is that with which the embedded digits look like digits. The
-# distance by which epochs are compared needs more validation pictures than the classifier has features, 64.
+# Not measured on anybody's own pictures: the number of updates is that with which the embedded digits look like digits.
+# The distance by which epochs are compared needs more validation pictures than the classifier has features, 64.
 ADVERSARIAL = Rule(
     unit="pictures",
     size=lambda splits, config: len(splits.train),

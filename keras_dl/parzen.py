@@ -1,11 +1,11 @@
 """A Parzen-window estimate of the log-likelihood of pictures, from samples of a model that has no density.
 
 Source: Goodfellow et al. (arXiv:1406.2661), section 5, after Breuleux et al. 2011: a normal distribution of standard
-deviation sigma around each sample, all with the same weight; sigma is the one with which the validation pictures are the
-most likely. The paper has 225 +- 2 nats per image for MNIST, with 10,000 samples and pixels in [0, 1].
-Its known flaw (Theis et al., arXiv:1511.01844, section 3.2): in many dimensions the figure does not rank models. Samples
-that are k-means centres of the training pictures have a higher one than the training pictures themselves, and good
-samples can have a low one. It stands here because the paper has it.
+deviation sigma around each sample, all with the same weight; sigma is the one with which the validation pictures are
+the most likely. The paper has 225 +- 2 nats per image for MNIST, with 10,000 samples and pixels in [0, 1].
+Its known flaw (Theis et al., arXiv:1511.01844, section 3.2): in many dimensions the figure does not rank models.
+Samples that are k-means centres of the training pictures have a higher one than the training pictures themselves, and
+good samples can have a low one. It stands here because the paper has it.
 Shapes: S samples, N pictures, D numbers of a picture, in [0, 1].
 """
 

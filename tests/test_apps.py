@@ -19,6 +19,7 @@ def main_of(app):
 
 # An argument of each app's builder, so that the search has less to draw.
 SETS = {
+    "autoencode_images": "units=(16,)",
     "classify_images": "filters=(4, 8)",
     "model_music": "units=(16,)",
     "model_text": "units=(32,)",
@@ -35,6 +36,8 @@ def rebuilt(card, exported):
 
     name = card["settings"]["model"]
     arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.free_arguments(name)}
+    if card["app"] == "autoencode_images":
+        return models.build_vae(exported.image_shape, levels=exported.levels, **arguments)
     outputs = exported.output_shape[-1]
     if card["app"] == "translate":  # one vocabulary for both sides
         return getattr(models, f"build_{name}")(outputs, **arguments)

@@ -18,6 +18,7 @@ from keras_dl.endpoints import Endpoint
 from keras_dl.features import Feature, Source
 from keras_dl.features.classes import BestLabels, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
+from keras_dl.features.latent import Latent
 from keras_dl.features.mask import Mask
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.features.piano_roll import PianoRoll, Roll
@@ -32,6 +33,7 @@ SAID = {
     "image": Image(exports.preprocessor(3)),
     "image_bytes": EncodedImage(exports.preprocessor()),
     "mask": Mask(5, 4),
+    "latent": Latent(3),
     "class": Label(("ant", "bee")),
     "classes": BestLabels(("ant", "bee")),
     "probabilities": Probabilities(("ant", "bee")),
@@ -84,6 +86,8 @@ def values_of(kind):
     rng = np.random.default_rng(0)
     if kind == "image":
         return [rng.integers(0, 256, (h, w, 3)).astype(np.uint8) for h, w in ((1, 1), (7, 3), (12, 12))]
+    if kind == "latent":
+        return [rng.normal(size=3).astype("float32"), np.zeros(3, "float32"), np.array([1e-30, -3e38, 7], "float32")]
     if kind == "roll":
         rolls = [(rng.random((steps, 88)) < 0.2).astype(np.uint8) for steps in (1, 5, 40)]
         for roll in rolls:

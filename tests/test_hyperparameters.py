@@ -89,6 +89,7 @@ CASES = [
     ("model_music", ["--model", "rnn", "--set", "units=(6,)"]),
     ("model_text", ["--model", "gru", "--set", "units=(8,)"]),
     ("translate", ["--model", "attention_seq2seq", "--set", "units=8", "--own"]),
+    ("autoencode_images", ["--set", "units=(7,)"]),
 ]
 MORE_CASES = [
     ("classify_images", ["--model", "convnet", "--set", "filters=(3, 4)"]),
@@ -138,7 +139,8 @@ def names_begin_anew():
 def described(model):
     """All that training depends on: configurations of the network, of its optimizer and of its loss."""
     network = getattr(model, "network", model)
-    parts = network.get_config(), keras.optimizers.serialize(model.optimizer), model.loss.get_config()
+    loss = getattr(model.loss, "get_config", dict)()  # none of a model that has losses of its own
+    parts = network.get_config(), keras.optimizers.serialize(model.optimizer), loss
     return [json.dumps(part, default=str, sort_keys=True) for part in parts]
 
 

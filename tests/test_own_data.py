@@ -18,10 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT.parent / "shared" / "cases"
 RULES = {
     "classify_images": own_data.PICTURES,
+    "autoencode_images": own_data.AUTOENCODERS,
     "model_music": own_data.MUSIC,
     "model_text": own_data.TEXT,
     "translate": own_data.PAIRS,
 }
+IMAGES = ("classify_images", "autoencode_images")
 SIZES = np.unique(np.geomspace(3, 1e9, 300).astype(int))
 
 
@@ -40,7 +42,7 @@ def splits_of(app, count=60, own=True):
     rng = np.random.default_rng(0)
 
     def part(size):
-        if app == "classify_images":
+        if app in IMAGES:
             pictures = rng.integers(0, 255, (size, 8, 8, 3)).astype(np.uint8)
             return data.Examples({"image": pictures, "label": np.arange(size, dtype=np.int32) % 3})
         if app == "model_text":
@@ -48,7 +50,7 @@ def splits_of(app, count=60, own=True):
         ragged = data.examples.Ragged.of([np.zeros((5, 88), np.uint8)] * size)
         return data.Examples(dict.fromkeys(("roll", "source", "target"), ragged))
 
-    features = {"label": {"classes": ("a", "b", "c")}} if app == "classify_images" else {}
+    features = {"label": {"classes": ("a", "b", "c")}} if app in IMAGES else {}
     info = data.Info(
         "mine", "folder mine", features, {}, {"flip": True, "augment": "crop"}, data.examples.OWN if own else ""
     )

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from keras_dl.decoding.draws import HOTTEST
-from keras_dl.endpoints import Endpoint, at_most, within
+from keras_dl.endpoints import Endpoint, within
 from keras_dl.features.image import Image
 from keras_dl.features.numbers import Number
 from keras_dl.imports import quiet_tensorflow

@@ -19,6 +19,7 @@ MOST_SAMPLES = 10_000  # k, codes that are drawn for a picture
 # Bounds on a whole request, by the model's own size, so that none takes more than 10 s on two cores, or more than 1 GB:
 # benchmarks/safety.py measures both. One picture and one code are always allowed.
 PRODUCTS = 2**37  # of a weight and a number, when codes are decoded
+A_PIXEL = 32  # products in whose time the likelihood of a pixel is computed
 FLOATS = 2**27  # in memory at the same time
 SAMPLES = 100  # the default k
 LIKELIHOODS = {2: ("nats_per_image", PictureNats), 256: ("bits_per_dimension", PictureBits)}  # by levels
@@ -104,7 +105,7 @@ def limits(model):
     every = [layer for network in (model.encoder, model.decoder) for layer in network.layers]
     widest = max(math.prod(tensor.shape[1:]) for layer in every for tensor in tf.nest.flatten(layer.output))
     most = max(1, min(FLOATS // (8 * widest), PRODUCTS // products(model.encoder), pictures.MOST_PICTURES))
-    return most, max(1, PRODUCTS // products(model.decoder))
+    return most, max(1, PRODUCTS // (products(model.decoder) + A_PIXEL * math.prod(model.image_shape)))
 
 
 def products(network):
@@ -162,7 +163,7 @@ class _Autoencoder:
         grey = pictures.from_pixels(image, self.preprocess, self.most)
         count = tf.shape(grey)[0]
         of_all = tf.cast(k, tf.int64) * tf.cast(count, tf.int64)
-        with tf.control_dependencies([at_most(of_all, max(self.codes, 1), "k: a request", "samples of all pictures")]):
+        with tf.control_dependencies([at_most(of_all, self.codes, "k: a request", "samples of all pictures")]):
             levels = _one_at_least(self.preprocess.of_grey(grey))
         bound = self.model.bound(levels, k, seed)[:count]
         name, _ = LIKELIHOODS[self.model.levels]

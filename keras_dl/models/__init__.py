@@ -63,7 +63,7 @@ EXPORTS = {  # public name -> its file
 # Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "pixel_means",
-    "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "name",
+    "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "seed", "name",
 )  # fmt: skip
 
 

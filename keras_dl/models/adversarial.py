@@ -11,8 +11,9 @@ With logits a of real and b of generated pictures, s(x) = log(1 + exp(x)), means
     wgan_gp          critic b - a + lambda (|dD(x')/dx'| - 1)^2, generator -b, x' = u x + (1 - u) G(z) with one uniform
                      u a picture
 
-Deviations: a batch of real and one of generated pictures go through the discriminator apart, so that batch normalisation
-has the statistics of each alone; and the step of one network leaves the other's running averages as they are.
+Deviations: a batch of real and one of generated pictures go through the discriminator apart, so that batch
+normalisation has the statistics of each alone; and the step of one network leaves the other's running averages as they
+are.
 Shapes: B pictures of H x W pixels with C channels, Z entries of the noise, K classes.
 """
 

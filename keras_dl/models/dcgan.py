@@ -2,9 +2,9 @@
 
 Source: Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks"
 (arXiv:1511.06434), section 3 and figure 1.
-Deviations: the number of layers follows from the size of the picture, and `filters` is 32, for pictures of 28 x 28 pixels on
-two cores; the paper's network for 64 x 64 pixels is input_shape=(64, 64, 3), filters=128, noise="uniform". A picture
-whose sides are no multiples of the strides is cut out of a larger one. With "wgan_gp" the critic has no batch
+Deviations: the number of layers follows from the size of the picture, and `filters` is 32, for pictures of 28 x 28
+pixels on two cores; the paper's network for 64 x 64 pixels is input_shape=(64, 64, 3), filters=128, noise="uniform". A
+picture whose sides are no multiples of the strides is cut out of a larger one. With "wgan_gp" the critic has no batch
 normalisation (Gulrajani et al., arXiv:1704.00028, section 4). With `num_classes` both networks also see the class, the
 discriminator as one more map of the picture (after Mirza and Osindero, arXiv:1411.1784).
 Shapes: B pictures of H x W pixels with C channels, Z entries of the noise, K classes.
@@ -45,8 +45,8 @@ def build_dcgan(
     """Build a DCGAN.
 
     Args:
-        input_shape: (H, W, C) of the pictures, without the batch axis; H and W at least 8. There are as many layers with
-            stride 2 as leave at least 4 pixels a side: 2 for 28 pixels, 3 for 32, 4 for 64.
+        input_shape: (H, W, C) of the pictures, without the batch axis; H and W at least 8. There are as many layers
+            with stride 2 as leave at least 4 pixels a side: 2 for 28 pixels, 3 for 32, 4 for 64.
         num_classes: K of a conditional model, whose networks also see the class; None: no classes.
         latent_dim: Z.
         filters: maps next to the picture; every layer further away has twice as many.
@@ -114,8 +114,8 @@ def _check(input_shape, latent_dim, filters, kernel_size, discriminator_norm, lo
         )
     if loss == "wgan_gp" and discriminator_norm == "batch":
         raise ArgumentError(
-            f"{who}: discriminator_norm must not be 'batch' with loss='wgan_gp', whose penalty is of each picture alone; "
-            "got 'batch'. Nearest: 'layer'."
+            f"{who}: discriminator_norm must not be 'batch' with loss='wgan_gp', whose penalty is of each picture "
+            "alone; got 'batch'. Nearest: 'layer'."
         )
     depth = _depth(input_shape)
     maps = [channels, *(filters << number for number in range(depth))]

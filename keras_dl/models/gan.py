@@ -1,10 +1,10 @@
 """A generative adversarial network of fully connected layers: ReLU units make pictures, maxout units judge them.
 
-Source: Goodfellow et al., "Generative Adversarial Nets" (arXiv:1406.2661), section 5, with the sizes, the initial weights
-and the dropout of the authors' configuration for MNIST.
+Source: Goodfellow et al., "Generative Adversarial Nets" (arXiv:1406.2661), section 5, with the sizes, the initial
+weights and the dropout of the authors' configuration for MNIST.
 Deviations: the biases of the picture's pixels start at 0, the authors' at the pixels' means over the data; the authors'
-optimizer (momentum from 0.5 to 0.7) is one of several that apps/gan_images.py offers; and with `num_classes` both networks
-also see the class (Mirza and Osindero, arXiv:1411.1784).
+optimizer (momentum from 0.5 to 0.7) is one of several that apps/gan_images.py offers; and with `num_classes` both
+networks also see the class (Mirza and Osindero, arXiv:1411.1784).
 Shapes: B pictures of H x W pixels with C channels, Z entries of the noise, K classes.
 Laws and figures: python -m keras_dl list gan
 """
@@ -14,7 +14,7 @@ import math
 import keras
 from keras import layers
 
-from keras_dl.arguments import ArgumentError, ModelName, OneOf, Seed, Share, Whole, checked
+from keras_dl.arguments import ModelName, OneOf, Seed, Share, Whole, checked
 from keras_dl.layers.maxout import Maxout
 from keras_dl.models._sizes import Classes, ImageShape, Width, Widths, check_weights, dense
 from keras_dl.models.adversarial import GAN, LOSSES, NOISES, RANGES, GradientPenalty, embedded_label

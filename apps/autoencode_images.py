@@ -26,6 +26,7 @@ from keras_dl import commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import AUTO, OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
+from keras_dl.waiting import waiting
 
 APP = "autoencode_images"
 
@@ -176,7 +177,9 @@ def main(argv=None):
 def likelihood(model, test, config, measure, unit):
     """(-log p(x) of every picture in nats, the test metrics: it, the bound with fewer samples, and that with one)."""
     samples = {"": config.importance_samples, "_bound": config.bound_samples, "_elbo": 1}
-    nats = {name: -dl.bounds.of_batches(model, test, k, config.seed) for name, k in samples.items() if k}
+    drawn = f"{config.importance_samples:,} codes for each of {len(test.examples):,} test pictures"
+    with waiting(f"drawing {drawn}, to estimate how likely they are ..."):
+        nats = {name: -dl.bounds.of_batches(model, test, k, config.seed) for name, k in samples.items() if k}
     return nats[""], {f"{measure}{name}": float(values.mean() / unit) for name, values in nats.items()}
 
 

@@ -36,7 +36,11 @@ SIZES = {
     "gated_pixelcnn": {"num_layers": 7, "filters": 32, "top_filters": (64,)},
     "pixelrnn": {"num_layers": 3, "units": 16, "top_filters": (32, 32)},
 }
-WIDTH = {"pixelcnn": "filters", "gated_pixelcnn": "filters", "pixelrnn": "units"}  # what a search varies by factors of 2
+WIDTH = {
+    "pixelcnn": "filters",
+    "gated_pixelcnn": "filters",
+    "pixelrnn": "units",
+}  # what a search varies by factors of 2
 OUTPUTS = {2: ("bernoulli", "categorical"), 256: ("categorical", "logistic_mixture")}  # by levels; auto: the first
 CONDITIONAL = ("gated_pixelcnn",)  # models that can depend on a label
 MEASURES = {2: "nats_per_image", 256: "bits_per_dimension"}

@@ -9,7 +9,6 @@ Shapes: N pictures in all, B in a batch.
 import numpy as np
 
 from keras_dl.imports import quiet_tensorflow
-from keras_dl.waiting import waiting
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -38,15 +37,10 @@ def of_batches(model, batches, k, seed=0, function=None):
     Returns:
         (N,) float64 nats, in the order of the batches.
     """
-    function = function or traced(model)
-    bounds, what = (
-        [],
-        f"drawing {k:,} codes for each of {len(batches.examples):,} pictures, to estimate how likely they are",
-    )
-    with waiting(f"{what} ..."):
-        for number, batch in enumerate(batches.dataset()):
-            images = batch[0] if isinstance(batch, tuple) else batch
-            bounds.append(function(images, tf.constant(k), tf.constant(seed + number)).numpy())
+    function, bounds = function or traced(model), []
+    for number, batch in enumerate(batches.dataset()):
+        images = batch[0] if isinstance(batch, tuple) else batch
+        bounds.append(function(images, tf.constant(k), tf.constant(seed + number)).numpy())
     return np.concatenate(bounds).astype(np.float64)
 
 

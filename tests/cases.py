@@ -100,6 +100,55 @@ class Levels(Images):
 
 
 @dataclasses.dataclass(frozen=True)
+class Raster(Images):
+    """Pictures of whole levels whose values are predicted from those before them, alone or with another input.
+
+    Their labels are the values before, in a row: what a model that sees them can learn by heart.
+    """
+
+    levels: int
+    others: tuple = ()  # (name, shape without the batch axis) of the other input; a "label" is one of 3 classes
+
+    @property
+    def shapes(self):
+        return super().shapes | dict([self.others] if self.others else [])
+
+    @property
+    def arguments(self):
+        return super().arguments | {"levels": self.levels}
+
+    def example(self, batch, rng):
+        image = rng.integers(0, self.levels, (batch, *self.shapes["image"])).astype("float32")
+        if not self.others:
+            return image
+        name, shape = self.others
+        other = rng.integers(0, 3, batch).astype("int32") if name == "label" else rng.normal(size=(batch, *shape))
+        return {"image": image, name: other.astype("int32" if name == "label" else "float32")}
+
+    def labels(self, example, output, rng):
+        image = example["image"] if self.others else example
+        rows = image.reshape(*image.shape[:2], -1)
+        before = np.roll(rows, 1, -1) * (
+            np.arange(rows.shape[-1]) > 0
+        )  # a PixelCNN does not see the end of the row above
+        return before.reshape(image.shape).astype("int32")
+
+    @staticmethod
+    def loss(labels, parameters):
+        if parameters.shape[-1] == 1:
+            return Bits.loss(tf.cast(labels[..., None], parameters.dtype), parameters)
+        return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, parameters, from_logits=True))
+
+    @staticmethod
+    def right(labels, parameters):
+        return (
+            Bits.right(labels, parameters[..., 0])
+            if parameters.shape[-1] == 1
+            else (parameters.argmax(-1) == labels).all()
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Sequences:
     """Vectors over time (B, steps, features) float32, and a class a step, or one of the whole."""
 
@@ -190,7 +239,7 @@ class Case:
 
     Attributes:
         build: a builder; kwargs: its arguments beyond those that the data decide.
-        inputs: what the model takes: Images, Sequences, Tokens, Sentences.
+        inputs: what the model takes: Images, Raster, Sequences, Tokens, Sentences.
         output: shape of the logits without the batch axis.
         weights: trainable parameters, counted by hand.
         capabilities: of CAPABILITIES.
@@ -650,6 +699,50 @@ CASES = {
         78 + 152 + 81 + 100 + 54 + 80 + 153 + 76,
         LATENT,
     ),
+    # 9 * 1 * 6 + 6; a block 6 * 3 + 3, 9 * 3 * 3 + 3, 3 * 6 + 6; 6 * 5 + 5, 5 + 1
+    "pixelcnn": Case(
+        models.build_pixelcnn,
+        {"output": "bernoulli", "num_blocks": 1, "filters": 3, "first_kernel_size": 3, "top_filters": (5,)},
+        Raster(4, 5, 1, 2),
+        (4, 5, 1, 1),
+        60 + 21 + 84 + 24 + 35 + 6,
+    ),
+    # vertical 3 * 2 * 8 + 8, down 8 * 8, horizontal 3 * 2 * 8 + 8, two contexts of 3 * 8, out 4 * 4 + 4
+    # vertical 6 * 4 * 8 + 8, down 8 * 8, horizontal 3 * 4 * 8 + 8, one context, out; 4 * 6 + 6, 6 * 6 + 6
+    "gated_pixelcnn": Case(
+        models.build_gated_pixelcnn,
+        {
+            "num_layers": 2,
+            "filters": 4,
+            "first_kernel_size": 3,
+            "kernel_size": 3,
+            "top_filters": (6,),
+            "num_classes": 3,
+        },
+        Raster(4, 5, 2, 3, ("label", ())),
+        (4, 5, 2, 3),
+        56 + 64 + 56 + 48 + 20 + 200 + 64 + 104 + 24 + 20 + 30 + 42,
+    ),
+    # vertical 2 * 5 * 8 + 8, down 64, horizontal 5 * 8 + 8, two contexts of 2 * 8, skip 4 * 5 + 5, out 4 * 4 + 4
+    # vertical 6 * 4 * 8 + 8, down 64, horizontal 3 * 4 * 8 + 8, one context, skip; 5 * 6 + 6
+    "gated_pixelcnn-skips": Case(
+        models.build_gated_pixelcnn,
+        {
+            "output": "logistic_mixture",
+            "components": 2,
+            "num_layers": 2,
+            "filters": 4,
+            "first_kernel_size": 5,
+            "kernel_size": 3,
+            "dilations": (2,),
+            "skip_filters": 5,
+            "top_filters": (),
+            "condition_dim": 2,
+        },
+        Raster(5, 6, 1, 4, ("condition", (2,))),
+        (5, 6, 1, 6),
+        88 + 64 + 48 + 32 + 25 + 20 + 200 + 64 + 104 + 16 + 25 + 36,
+    ),
 }
 
 WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
@@ -707,6 +800,29 @@ PAPER_COUNTS = {
     ("transformer", TINY): 1_280_000 + 4 * 329_728,
     # V d + N (4 d^2 + 2 d f + f + d + 4 d)
     ("transformer_lm", ()): 5_120_000 + 6 * 3_150_336,
+    # h = 128: 49 * 3 * 2h + 2h; 15 blocks of 2h h + h, 9 h h + h, 2h h + 2h; 256 -> 1024 -> 1024 -> 3 * 256
+    ("pixelcnn", ()): 37_888 + 15 * 213_504 + 263_168 + 1_049_600 + 787_200,
+    # 7 blocks of h = 16 for a binary image: 49 * 2h + 2h; 2h h + h, 9 h h + h, 2h h + 2h; 32 -> 32 -> 32 -> 1
+    (
+        "pixelcnn",
+        (
+            ("input_shape", (28, 28, 1)),
+            ("levels", 2),
+            ("output", "bernoulli"),
+            ("num_blocks", 7),
+            ("filters", 16),
+            ("top_filters", (32, 32)),
+        ),
+    ): 1_600 + 7 * 3_392 + 1_056 + 1_056 + 33,
+    # F = 384: first 21 * 3 * 2F + 2F and 7 * 3 * 2F + 2F; 19 layers of 15 F 2F + 2F and 5 F 2F + 2F; in each of 20 also
+    # 2F 2F and F F + F; 384 -> 1024 -> 1024 -> 3 * 256
+    ("gated_pixelcnn", ()): 49_152
+    + 16_896
+    + 19 * (4_424_448 + 1_475_328)
+    + 20 * 737_664
+    + 394_240
+    + 1_049_600
+    + 787_200,
     # 785 * 500 + 501 * 2 * 20; 21 * 500 + 501 * 784
     ("vae", ()): 392_500 + 20_040 + 10_500 + 392_784,
     # Burda et al. 2015, one stochastic layer: 785 * 200 + 201 * 200 + 201 * 100; 51 * 200 + 201 * 200 + 201 * 784

@@ -117,6 +117,13 @@ FAST_ROWS = {
     "test_the_draw_is_a_function_of_the_seed": 0,
     "test_a_search_goes_by_what_a_measure_says": 0,
     "test_a_finished_run_that_is_resumed_has_everything_once": 0,
+    "test_the_elbo_is_summed_over_pixels_and_latents_and_averaged_over_images": 1,
+    "test_the_loss_of_several_samples_is_minus_the_log_of_the_mean_weight": 1,
+    "test_the_gradient_is_that_of_each_weight_by_its_share": 1,
+    "test_a_step_moves_every_weight": 1,
+    "test_one_sample_gives_the_elbo": 1,
+    "test_everything_is_finite_at_any_log_variance_and_the_gradient_leads_back": 2,
+    "test_pictures_are_decoded_codes_and_a_seed_is_a_picture": 1,
     "test_a_run_of_before_is_continued_in_its_own_folder": 0,
 }
 # Of these, so many slow rows run among the long tests; all others by `make test-exhaustive`, before a release.

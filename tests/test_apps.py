@@ -21,6 +21,7 @@ def main_of(app):
 SETS = {
     "autoencode_images": "units=(16,)",
     "classify_images": "filters=(4, 8)",
+    "model_images": "num_layers=2",
     "model_music": "units=(16,)",
     "model_text": "units=(32,)",
     "translate": "num_layers=1",
@@ -36,6 +37,9 @@ def rebuilt(card, exported):
 
     name = card["settings"]["model"]
     arguments = {argument: tuples(card["hyperparameters"][argument]) for argument in models.free_arguments(name)}
+    if card["app"] == "model_images":
+        size, levels, output = exported.image_shape, exported.levels, exported.output_kind
+        return getattr(models, f"build_{name}")(size, levels, output=output, **arguments)
     if card["app"] == "autoencode_images":
         return models.build_vae(exported.image_shape, levels=exported.levels, **arguments)
     outputs = exported.output_shape[-1]

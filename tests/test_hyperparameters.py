@@ -86,6 +86,7 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
 # Of every app: its architectures, and arguments by which its search is left with less to draw.
 CASES = [
     ("classify_images", ["--model", "resnet_cifar", "--set", "depth=8"]),
+    ("model_images", ["--model", "pixelcnn", "--set", "num_blocks=1", "--image-size", "4"]),
     ("model_music", ["--model", "rnn", "--set", "units=(6,)"]),
     ("model_text", ["--model", "gru", "--set", "units=(8,)"]),
     ("translate", ["--model", "attention_seq2seq", "--set", "units=8", "--own"]),
@@ -96,6 +97,8 @@ MORE_CASES = [
     ("classify_images", ["--model", "mlp", "--optimizer", "momentum", "--schedule", "cosine"]),
     ("classify_images", ["--model", "resnet", "--set", "filters=4", "--optimizer", "rmsprop"]),
     ("classify_images", ["--model", "linear", "--weight-decay", "0.001"]),
+    ("model_images", ["--model", "gated_pixelcnn", "--set", "num_layers=2", "--condition", "label"]),
+    ("model_images", ["--model", "pixelrnn", "--set", "num_layers=1", "--levels", "256", "--image-size", "4"]),
     ("model_music", ["--model", "lstm"]),
     ("model_music", ["--model", "gru", "--set", "dropout=0.125"]),
     ("model_text", ["--model", "transformer_lm", "--sequence-length", "8"]),

@@ -152,7 +152,7 @@ MAY_IMPORT = {
     },
     "samples": {"atomic", "features", "summaries"},
     "bootstrap": set(),
-    "bounds": {"imports", "waiting"},
+    "bounds": {"imports"},
     "histories": {"errors"},
     "scores": {"arguments", "bootstrap", "errors"},
     "showing": {"card_sentences", "cards", "errors", "tables", "verification"},

@@ -177,7 +177,7 @@ def test_one_sample_gives_the_elbo(row):
     """They differ, at the same code, by the KL divergence's closed form against its estimate by that code."""
     case, model = CASES[row], CASES[row].model
     images = case.example(2)
-    bound, elbo = (np.array([f(images, seed=seed) for seed in range(200)]) for f in (one_sample_of(model), model.elbo))
+    bound, elbo = (np.array([f(images, seed=seed) for seed in range(100)]) for f in (one_sample_of(model), model.elbo))
     assert_mean(bound - elbo, 0)
     assert np.ptp(bound - elbo, axis=0).min() > 1e-3
     mean, log_variance = posterior_of(model, images)
@@ -261,10 +261,10 @@ def test_with_the_true_posterior_every_sample_has_the_weight_of_the_likelihood()
     """A linear model with normal noise: each importance weight is p(x), so that any bound of any k is log p(x)."""
     model, pca = linear_vae(sigma=1.0)
     images, wanted = linear_data().reshape(-1, 2, 3, 1), pca.score_samples(linear_data())
-    for bound in (model.bound(images, 1), model.bound(images, 9, seed=5, rows=600), model.log_prob(images[:, :], 50)):
+    for bound in (model.bound(images, 1), model.bound(images, 9, seed=5, rows=600), model.log_prob(images, 50)):
         np.testing.assert_allclose(bound, wanted, rtol=1e-3, atol=1e-3)
-    many = np.mean([model.elbo(images, seed) for seed in range(100)])
-    assert many == pytest.approx(pca.score(linear_data()), abs=0.02)
+    many = np.mean([model.elbo(images, seed) for seed in range(30)])
+    assert many == pytest.approx(pca.score(linear_data()), abs=0.05)
 
 
 def test_importance_sampling_gives_the_likelihood_from_a_wrong_posterior_too():
@@ -295,8 +295,8 @@ def test_a_linear_vae_learns_probabilistic_pca():
 # Extremes
 
 
-@pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("log_variance", [1000.0, -1000.0])
+@pytest.mark.parametrize("row", ROWS)
 def test_everything_is_finite_at_any_log_variance_and_the_gradient_leads_back(row, log_variance):
     case, model = CASES[row], CASES[row].make()
     posterior = model.encoder.get_layer("posterior")
@@ -360,6 +360,12 @@ def test_it_begins_at_the_mean_picture(row):
         logit = np.log(means / (1 - means)).mean((0, 1))
         means = np.broadcast_to(1 / (1 + np.exp(-logit)), shape)
     np.testing.assert_allclose(picture, means, atol=1e-5)
+
+
+def test_the_encoder_sees_levels_from_minus_1_to_1():
+    scale = CASES["vae-levels"].model.encoder.get_layer("encoder_scale")
+    np.testing.assert_allclose(scale(np.array([[0.0, 7.5, 15.0]], "float32")), [[-1, 0, 1]], atol=1e-6)
+    assert all(layer.name != "encoder_scale" for layer in CASES["vae"].model.encoder.layers)  # bits stay 0 and 1
 
 
 def test_a_logistic_of_one_component_is_the_mixtures():

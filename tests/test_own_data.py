@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT.parent / "shared" / "cases"
 RULES = {
     "classify_images": own_data.PICTURES,
+    "model_images": own_data.DENSITIES,
     "autoencode_images": own_data.AUTOENCODERS,
     "model_music": own_data.MUSIC,
     "model_text": own_data.TEXT,

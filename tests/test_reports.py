@@ -500,22 +500,30 @@ def test_a_resumed_run_has_the_report_of_an_unbroken_one(tmp_path, monkeypatch, 
 
 
 NO_INTERVAL = {"accuracy"}  # of the next token
-APPS = {"model_music": "units=(16,)", "model_text": "units=(32,)", "translate": "num_layers=1"}
+APPS = {  # an argument of its builder, and the metric of which its card speaks first
+    "model_images": ("num_layers=1", "nats_per_image"),
+    "model_music": ("units=(16,)", "nats"),
+    "model_text": ("units=(32,)", "nats"),
+    "translate": ("num_layers=1", "bleu"),
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("app", APPS)
 def test_every_app_writes_a_report(app, tmp_path, one_process_answers):
     main = runpy.run_path(str(ROOT / "apps" / f"{app}.py"))["main"]
-    metrics = main(["--smoke", "--trials", "0", "--out", str(tmp_path), "--set", APPS[app]])
+    metrics = main(["--smoke", "--trials", "0", "--out", str(tmp_path), "--set", APPS[app][0]])
     [path] = (tmp_path / "runs" / app).iterdir()
     facts, pictures = without_dates(path)
     assert facts["metrics"] == pytest.approx(metrics) and facts["samples"]
     for name, (low, high) in facts["intervals"].items():
         assert low <= facts["metrics"][name] <= high, name
-    first = {"model_music": "nats", "model_text": "nats", "translate": "bleu"}[app]
-    assert list(facts["intervals"])[0] == first and facts["intervals"].keys() == facts["metrics"].keys() - NO_INTERVAL
+    assert (
+        list(facts["intervals"])[0] == APPS[app][1]
+        and facts["intervals"].keys() == facts["metrics"].keys() - NO_INTERVAL
+    )
     assert "curves.png" in pictures and "model.png" in pictures
+    assert ({"samples.png", "completions.png"} <= set(pictures)) == (app == "model_images")
     assert ("attention_1.png" in pictures) == (app == "translate")
 
 

@@ -99,6 +99,11 @@ class Steps(NamedTuple):
         """Pixels of each step."""
         return [step.pixels for step in self.steps]
 
+    @property
+    def size(self):
+        """S, pixels of all steps."""
+        return sum(self.pixels)
+
 
 def lstm(pre, c):
     """(h, c) from the pre-activations (..., 4U), gates i, f, g, o, and the c before."""
@@ -142,7 +147,7 @@ def fused(x, kernel, recurrent, bias, first, steps):
 
 def _fused(steps, x, kernel, recurrent, bias, first):
     """One direction: x (B, S, I) -> (B, S, U)."""
-    forward, back = _functions(steps)
+    forward, back = _functions(steps, x.shape[-1], recurrent.shape[0], first.shape[-1])
 
     @tf.custom_gradient
     def run(*arguments):
@@ -161,18 +166,20 @@ def _fused(steps, x, kernel, recurrent, bias, first):
 
 
 @functools.lru_cache(64)
-def _functions(steps):
-    """The steps forward and back as functions, each traced once for each number of units and features.
+def _functions(steps, inputs, taps, units):
+    """The steps forward and back as functions, which are traced once and called by all layers of these sizes.
 
     Their calls are not inlined: else each layer would have a copy of all steps, and TensorFlow would take minutes to
     prepare the graph.
     """
+    shapes = [(None, steps.size, inputs), (inputs, 4 * units), (taps, 4 * units), (4 * units,), (2, units)]
+    signatures = ([tf.TensorSpec(shape) for shape in shapes], None)
     return [
         tf.function(
-            functools.partial(f, steps), autograph=False, reduce_retracing=True,
+            functools.partial(f, steps), input_signature=signature, autograph=False,
             experimental_attributes={"_noinline": True},
         )
-        for f in (_forward, _back)
+        for f, signature in zip((_forward, _back), signatures, strict=True)
     ]  # fmt: skip
 
 

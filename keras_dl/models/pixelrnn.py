@@ -6,9 +6,9 @@ For CIFAR-10 it has 12 layers, h = 128 and 1,024 features at the top.
 Deviations: the gates have biases, that of the forget gate starts at 1; the zeros beyond the image's borders are not
 features that an LSTM goes over; a mixture of discretised logistic distributions (arXiv:1701.05517) is an option.
 Levels are scaled to [-1, 1].
-With the Diagonal BiLSTM a value depends on all values of earlier pixels but one: of the last pixel of the row above,
-it knows only within reach of the first convolution. The pixels to the right reach it through features of the row above,
-and those of the last pixel leave out this pixel itself.
+With the Diagonal BiLSTM a value depends on all values of earlier pixels but one: the last value of the row above, the
+last channel of its last pixel, it knows only within reach of the first convolution. What lies to the right reaches it
+through features of the row above, and no feature of a pixel knows its own last channel.
 Shapes: B images, N rows of a step, H height, W width, C channels, P parameters of a value, h units.
 Laws and figures: python -m keras_dl list pixelrnn
 """

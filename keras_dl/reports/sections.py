@@ -82,6 +82,9 @@ class Pictures(Section):
     def __init__(self, captions, *, heading="What it makes"):
         self.captions, self.heading = {Path(path): caption for path, caption in captions.items()}, heading
 
+    def facts(self):
+        return {"samples": {path.stem: caption for path, caption in self.captions.items()}}
+
     def put(self, page):
         page.heading(self.heading)
         for path, caption in self.captions.items():

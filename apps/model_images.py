@@ -33,14 +33,13 @@ GREY = 128  # of pixels that are not given, in the picture of completions
 # Sizes unless --set changes them: the papers' are for days on several GPUs.
 SIZES = {
     "pixelcnn": {"num_blocks": 7, "filters": 16, "top_filters": (64, 64)},
-    "gated_pixelcnn": {"num_layers": 7, "filters": 32, "top_filters": (64,)},
+    "gated_pixelcnn": {
+        "num_layers": 5, "filters": 24, "kernel_size": 3, "dilations": (1, 2, 4), "skip_filters": 48,
+        "top_filters": (64,),
+    },
     "pixelrnn": {"num_layers": 3, "units": 16, "top_filters": (32, 32)},
-}
-WIDTH = {
-    "pixelcnn": "filters",
-    "gated_pixelcnn": "filters",
-    "pixelrnn": "units",
-}  # what a search varies by factors of 2
+}  # fmt: skip
+WIDTH = {"pixelcnn": "filters", "gated_pixelcnn": "filters", "pixelrnn": "units"}  # a search halves and doubles it
 OUTPUTS = {2: ("bernoulli", "categorical"), 256: ("categorical", "logistic_mixture")}  # by levels; auto: the first
 CONDITIONAL = ("gated_pixelcnn",)  # models that can depend on a label
 MEASURES = {2: "nats_per_image", 256: "bits_per_dimension"}
@@ -66,7 +65,7 @@ class Config(settings.Training):
     trials: settings.CountOrZeroOrAuto = 0  # number of trials of the search; 0: no search; own data: auto
     trial_epochs: settings.Count = 2  # epochs of each trial
     epochs: settings.CountOrAuto = 30  # epochs of the final training; own data: auto, from the number of pictures
-    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, schedule="cosine", clipnorm=1.0)
+    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=4e-3, schedule="cosine", clipnorm=1.0)
 
 
 def main(argv=None):

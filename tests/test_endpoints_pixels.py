@@ -249,7 +249,7 @@ def test_files_of_other_formats_say_the_same_likelihood(plain, labelled, tmp_pat
     answer, wanted = portable.function(tf.constant(image)), plain[1]["log_prob"](image=image)
     for name in ("log_likelihood", "nats_per_image"):
         np.testing.assert_allclose(answer[name], wanted[name], rtol=1e-5)
-    assert "a label" in density(labelled[0], CLASSES)["log_prob"].portable
+    assert "as a label is" in density(labelled[0], CLASSES)["log_prob"].portable
     formats.try_out(("litert",), lambda model: density(model, examples=image), plain[0])
 
 

@@ -244,6 +244,27 @@ def test_the_naive_sampler_draws_what_ours_draws(rows):
     np.testing.assert_allclose(log_p, naive_log_p, rtol=1e-4)
 
 
+def test_the_epochs_that_fit_follow_from_the_ends_of_the_first():
+    import budget
+
+    assert budget.plan([50.0, 80.0, 110.0], 600) == (20.0, 30.0, 18)  # 20 + 18 * 30 = 560 of 582
+    assert budget.plan([50.0, 80.0, 110.0], 10) == (20.0, 30.0, 0)
+
+
+def test_classes_count_from_three_percent_on():
+    import sample_quality
+
+    from keras_dl import frechet, judging
+
+    features = np.random.default_rng(0).normal(size=(100, 3))
+    moments, far = frechet.Moments.of(features), frechet.Moments.of(features + 2.0)
+    shares = {"a": 0.03, "b": 0.0299, "c": 0.9401}
+    row = sample_quality.row_of(judging.Verdict(far, shares), judging.Verdict(moments, {}), {"images": 100})
+    assert row["metrics"]["classes_covered"] == 2
+    np.testing.assert_allclose(row["metrics"]["frechet_classifier"], 12.0, rtol=1e-5)  # 3 features, each 2 away
+    assert row["details"] == {"images": 100, "shares": shares, "least_share": 0.03}
+
+
 def test_other_images_are_refused():
     import sampling_speed
 

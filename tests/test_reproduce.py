@@ -28,7 +28,11 @@ import tables_images  # noqa: E402
 import written_pages  # noqa: E402
 
 OPTIONAL = {"spread", "details", "pictures"}
-RULES = {"classify_images": "PICTURES", "model_music": "MUSIC", "model_text": "TEXT", "translate": "PAIRS"}
+RULES = {
+    "classify_images": "PICTURES", "model_images": "DENSITIES", "autoencode_images": "AUTOENCODERS",
+    "model_music": "MUSIC", "model_text": "TEXT", "translate": "PAIRS",
+}  # fmt: skip
+
 # A project with two tables, whose commands do what a measuring script or an app does.
 FAKE_TABLES = """
 from pathlib import Path

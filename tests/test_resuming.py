@@ -164,6 +164,16 @@ def test_a_finished_run_with_more_epochs_ends_as_one_that_had_them_from_the_star
     assert train(tmp_path / "run", **more)[0].finished  # now it is finished with these as well
 
 
+def test_the_time_in_fit_is_noted_and_a_resume_adds_to_it(tmp_path):
+    run, _ = train(tmp_path)
+    config = run.path / "config.json"
+    noted = json.loads(config.read_text())
+    assert 0 < noted["training_seconds"] < 600
+    config.write_text(json.dumps(noted | {"training_seconds": 1000.0}))
+    run, _ = train(tmp_path, resume=run.path.name, epochs=3)
+    assert 1000 < json.loads(config.read_text())["training_seconds"] < 1600
+
+
 def test_a_run_that_goes_on_is_not_finished_until_it_is(tmp_path):
     run, _ = train(tmp_path)
     assert start(tmp_path, resume=run.path.name).finished == {"metrics": {"loss": 1.0}, "epochs": 2}

@@ -20,11 +20,14 @@ class PixelCase:
         build: a builder; kwargs: its arguments.
         field: field(**kwargs) -> the offsets (rows, columns) of the pixels that a pixel depends on, without itself;
             None: all before it.
+        sees: sees(value, before, **kwargs) -> whether a value (row, column, channel) depends on one of an earlier
+            pixel, where that is not a matter of the offset of their pixels alone; None: it does.
     """
 
     build: Callable
     kwargs: dict
     field: Callable | None = None
+    sees: Callable | None = None
 
     def make(self, seed=0, **changes):
         """A new model with random weights, large enough that every dependence shows."""
@@ -68,7 +71,11 @@ class PixelCase:
             before &= np.array([[tuple(offset) in seen for offset in row] for row in offsets.tolist()])
         own = np.eye(len(place), dtype=bool)
         earlier_channel = np.tri(channels, k=-1, dtype=bool)
-        return np.kron(before, np.ones((channels, channels), bool)) | np.kron(own, earlier_channel)
+        before = np.kron(before, np.ones((channels, channels), bool))
+        if self.sees is not None:
+            values = list(np.ndindex(height, width, channels))
+            before &= np.array([[self.sees(value, other, **self.kwargs) for other in values] for value in values])
+        return before | np.kron(own, earlier_channel)
 
 
 def pixelcnn_field(*, first_kernel_size=7, kernel_size=3, num_blocks=15, **_):
@@ -93,6 +100,21 @@ def gated_field(*, first_kernel_size=7, kernel_size=5, num_layers=20, dilations=
     return field
 
 
+def row_lstm_sees(value, before, *, input_shape, first_kernel_size=7, kernel_size=3, num_layers=7, **_):
+    """A triangle, on either side wider by half a kernel for each row up, and on its left side by half a kernel for each
+    layer. The first convolution reaches beyond it; that of a pixel does not see the last channel of this pixel."""
+    half, first = kernel_size // 2, first_kernel_size // 2
+    up, right = value[0] - before[0], before[1] - value[1]
+    own = half * up - int(before[2] == input_shape[2] - 1)
+    return -half * (up + num_layers) - first <= right <= max(half * (up - 1) + first, own)
+
+
+def diagonal_bilstm_sees(value, before, *, input_shape, first_kernel_size=7, **_):
+    """All values but one: the last of the row above, where the first convolution does not reach it."""
+    _, width, channels = input_shape
+    return before != (value[0] - 1, width - 1, channels - 1) or value[1] + first_kernel_size // 2 >= width - 1
+
+
 def _masked(size):
     half = size // 2
     return {(i, j) for i in range(-half, 1) for j in range(-half, half + 1) if (i, j) < (0, 0)}
@@ -106,6 +128,7 @@ BINARY = {"levels": 2, "output": "bernoulli"}
 # Wide enough that no path is silent: with C channels only a C-th of the features carries the last one.
 SMALL = {"num_blocks": 2, "filters": 10, "first_kernel_size": 3, "top_filters": (20, 19)}
 GATED = {"num_layers": 3, "filters": 10, "first_kernel_size": 3, "kernel_size": 3, "top_filters": (20, 19)}
+LSTM = {"num_layers": 2, "units": 6, "first_kernel_size": 3, "top_filters": (20,)}
 PIXEL_CASES = {
     "pixelcnn": PixelCase(
         models.build_pixelcnn,
@@ -140,6 +163,32 @@ PIXEL_CASES = {
             "map_channels": 2,
         },
         gated_field,
+    ),
+    "pixelrnn-row_lstm": PixelCase(
+        models.build_pixelrnn,
+        {"input_shape": (5, 9, 1), **BINARY, **LSTM, "layer": "row_lstm", "num_layers": 1},
+        sees=row_lstm_sees,
+    ),
+    "pixelrnn-row_lstm-colour": PixelCase(
+        models.build_pixelrnn,
+        {
+            "input_shape": (3, 4, 3), "levels": 4, "output": "categorical", **LSTM, "layer": "row_lstm",
+            "units": 9, "kernel_size": 5,
+        },
+        sees=row_lstm_sees,
+    ),
+    "pixelrnn-diagonal_bilstm": PixelCase(
+        models.build_pixelrnn,
+        {"input_shape": (5, 6, 1), **BINARY, **LSTM, "layer": "diagonal_bilstm"},
+        sees=diagonal_bilstm_sees,
+    ),
+    "pixelrnn-diagonal_bilstm-colour": PixelCase(
+        models.build_pixelrnn,
+        {
+            "input_shape": (3, 4, 3), "levels": 16, "output": "logistic_mixture", "components": 2, **LSTM,
+            "layer": "diagonal_bilstm", "units": 9,
+        },
+        sees=diagonal_bilstm_sees,
     ),
 }  # fmt: skip
 

@@ -7,6 +7,8 @@ EXPORTS = {  # public name -> its file
     "LSTM": "recurrent",
     "GRU": "recurrent",
     "Transition": "recurrent",
+    "RowLSTM": "pixel_lstm",
+    "DiagonalBiLSTM": "pixel_lstm",
     "AttentionDecoder": "attention_decoder",
     "MultiHeadAttention": "attention",
     "Positions": "attention",

@@ -1,7 +1,7 @@
 """The recurrent layers of PixelRNN: an LSTM over the rows of an image, and two over its diagonals.
 
-Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), sections 3.1, 3.2 and 3.4; pixel_scan.py
-has the equations.
+Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), sections 3.1, 3.2 and 3.4;
+pixel_scan.py has the equations.
 Deviations: the gates have biases, that of the forget gate starts at 1.
 Shapes: B images or N rows of a step, H height, W width, F input features, U units, C channels of the image.
 """
@@ -29,7 +29,7 @@ class PixelLSTM(DrawsApart, keras.layers.Layer):
     Pixel by pixel, for sampling, with a state that is a nest of tensors of N rows:
 
         first_state(rows, width, features)      the state before the first row
-        next_row(state, index)                  the state at the beginning of row `index`: what comes from the rows above
+        next_row(state, index)                  the state at the beginning of row `index`, with what comes from above it
         prepared()                              what `pixel` needs of the weights, computed once
         pixel(x (N, F), column, state, prepared) -> (outputs (N, U), state)
 

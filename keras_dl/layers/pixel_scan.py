@@ -99,6 +99,11 @@ class Steps(NamedTuple):
         """Pixels of each step."""
         return [step.pixels for step in self.steps]
 
+    @property
+    def size(self):
+        """S, pixels of all steps."""
+        return sum(self.pixels)
+
 
 def lstm(pre, c):
     """(h, c) from the pre-activations (..., 4U), gates i, f, g, o, and the c before."""
@@ -142,7 +147,7 @@ def fused(x, kernel, recurrent, bias, first, steps):
 
 def _fused(steps, x, kernel, recurrent, bias, first):
     """One direction: x (B, S, I) -> (B, S, U)."""
-    forward, back = _functions(steps)
+    forward, back = _functions(steps, x.shape[-1], recurrent.shape[0], first.shape[-1])
 
     @tf.custom_gradient
     def run(*arguments):
@@ -155,29 +160,32 @@ def _fused(steps, x, kernel, recurrent, bias, first):
             dx, *d_weights, d_first = back(d, x, *weights[:2], saved)
             return (dx, *map(_house_order, d_weights), d_first)
 
-        return tf.concat(saved["h"], 1), gradient
+        return tf.concat(saved["h"], 1)[: tf.shape(x)[0]], gradient
 
     return run(x, kernel, recurrent, bias, first)
 
 
 @functools.lru_cache(64)
-def _functions(steps):
-    """The steps forward and back as functions, each traced once for each number of units and features.
+def _functions(steps, inputs, taps, units):
+    """The steps forward and back as functions, which are traced once and called by all layers of these sizes.
 
     Their calls are not inlined: else each layer would have a copy of all steps, and TensorFlow would take minutes to
     prepare the graph.
     """
+    shapes = [(None, steps.size, inputs), (inputs, 4 * units), (taps, 4 * units), (4 * units,), (2, units)]
+    signatures = ([tf.TensorSpec(shape) for shape in shapes], None)
     return [
         tf.function(
-            functools.partial(f, steps), autograph=False, reduce_retracing=True,
+            functools.partial(f, steps), input_signature=signature, autograph=False,
             experimental_attributes={"_noinline": True},
         )
-        for f in (_forward, _back)
+        for f, signature in zip((_forward, _back), signatures, strict=True)
     ]  # fmt: skip
 
 
 def _forward(steps, x, kernel, recurrent, bias, first):
     """{name: a value for each step}, what `_back` needs; gates in the order of the block."""
+    x = _not_empty(x)
     units, batch, centre = first.shape[-1], tf.shape(x)[0], steps.steps[0].centre
     h_0, c_0 = (tf.tile(first[None, n, None], [batch, 1, 1]) for n in (0, 1))  # (B, 1, U)
     h, c = (tf.tile(state, [1, steps.start, 1]) for state in (h_0, c_0))
@@ -203,6 +211,8 @@ def _forward(steps, x, kernel, recurrent, bias, first):
 
 def _back(steps, d_outputs, x, kernel, recurrent, saved):
     """Gradients of x, kernel, recurrent, bias and first."""
+    images = tf.shape(x)[0]
+    x, d_outputs = _not_empty(x), _not_empty(d_outputs)
     units = d_outputs.shape[-1]
     transposed, peephole = tf.transpose(recurrent), tf.zeros([units], x.dtype)
     unused = tf.zeros([2 * units, 4 * units], x.dtype)  # the block's gradient reads no weights, only their shape
@@ -220,8 +230,8 @@ def _back(steps, d_outputs, x, kernel, recurrent, saved):
             use_peephole=False, **{name: old[name] for name in ("i", "cs", "f", "o", "ci", "co")},
         )  # fmt: skip
         ds.append(tf.reshape(block.dicfo, [-1, step.pixels, 4 * units]))
-        d_taps = tf.split(tf.reshape(tf.matmul(block.dicfo, transposed), [-1, step.pixels, recurrent.shape[0]]),
-                          recurrent.shape[0] // units, -1)  # fmt: skip
+        d_taps = tf.reshape(tf.matmul(block.dicfo, transposed), [-1, step.pixels, recurrent.shape[0]])
+        d_taps = tf.split(d_taps, recurrent.shape[0] // units, -1)
         last = len(d_taps) - 1
         d_around = tf.add_n([tf.pad(d, [[0, 0], [k, last - k], [0, 0]]) for k, d in enumerate(d_taps)])
         dh, dh_0 = step.around_back(d_around)
@@ -233,12 +243,17 @@ def _back(steps, d_outputs, x, kernel, recurrent, saved):
     rows = _rows(d)
     taps = tf.concat([_taps(h, step) for h, step in zip(saved["around"], steps.steps, strict=True)], 1)
     return (
-        tf.reshape(tf.matmul(rows, kernel, transpose_b=True), tf.shape(x)),
+        tf.reshape(tf.matmul(rows, kernel, transpose_b=True), tf.shape(x))[:images],
         tf.matmul(_rows(x), rows, transpose_a=True),
         tf.matmul(_rows(taps), rows, transpose_a=True),
         tf.reduce_sum(rows, 0),
         tf.add_n(d_first),
     )
+
+
+def _not_empty(x):
+    """x (B, ...), or one image of zeros for none: the block refuses empty tensors."""
+    return tf.cond(tf.shape(x)[0] > 0, lambda: x, lambda: tf.zeros([1, *x.shape[1:]], x.dtype))
 
 
 def _tap_list(around, step):

@@ -39,7 +39,7 @@ def unskew(x, height, width):
 
 
 def mirrored(x):
-    """A map with left and right exchanged: the diagonals that begin in the top right corner as those that skew takes."""
+    """A map with left and right exchanged, so that skew takes its diagonals from the top right corner."""
     return tf.reverse(x, [2])
 
 

@@ -1,14 +1,14 @@
 """PixelRNN: LSTMs over the rows or the diagonals of an image predict every value from the values before it.
 
-Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), sections 3.1 to 3.4, figure 5, table 1.
-The defaults are the paper's for binary MNIST: 7 layers of Diagonal BiLSTM, h = 16, 32 features at the top. For CIFAR-10
-it has 12 layers, h = 128 and 1,024 features at the top.
+Source: van den Oord et al., "Pixel Recurrent Neural Networks" (arXiv:1601.06759), sections 3.1 to 3.4, figure 5
+and table 1. The defaults are the paper's for binary MNIST: 7 layers of Diagonal BiLSTM, h = 16, 32 features at the top.
+For CIFAR-10 it has 12 layers, h = 128 and 1,024 features at the top.
 Deviations: the gates have biases, that of the forget gate starts at 1; the zeros beyond the image's borders are not
 features that an LSTM goes over; a mixture of discretised logistic distributions (arXiv:1701.05517) is an option.
 Levels are scaled to [-1, 1].
-With the Diagonal BiLSTM a value depends on all values of earlier pixels but one: of the last pixel of the row above,
-it knows only within reach of the first convolution. The pixels to the right reach it through features of the row above,
-and those of the last pixel leave out this pixel itself.
+With the Diagonal BiLSTM a value depends on all values of earlier pixels but one: the last value of the row above, the
+last channel of its last pixel, it knows only within reach of the first convolution. What lies to the right reaches it
+through features of the row above, and no feature of a pixel knows its own last channel.
 Shapes: B images, N rows of a step, H height, W width, C channels, P parameters of a value, h units.
 Laws and figures: python -m keras_dl list pixelrnn
 """

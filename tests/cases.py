@@ -743,6 +743,23 @@ CASES = {
         (5, 6, 1, 6),
         88 + 64 + 48 + 32 + 25 + 20 + 200 + 64 + 104 + 16 + 25 + 36,
     ),
+    # 9 * 1 * 8 + 8; K_is of 2 taps 16 * 16, K_ss of 3 taps 12 * 16, bias 16, initial state 8; 4 * 8 + 8
+    # 8 * 6 + 6, 6 + 1
+    "pixelrnn": Case(
+        models.build_pixelrnn,
+        {"layer": "row_lstm", "num_layers": 1, "units": 4, "first_kernel_size": 3, "top_filters": (6,)},
+        Raster(4, 5, 1, 2),
+        (4, 5, 1, 1),
+        80 + 472 + 40 + 54 + 7,
+    ),
+    # 9 * 2 * 8 + 8; of each direction 8 * 16, K_ss of 2 taps 8 * 16, 16, 8; 4 * 8 + 8; 8 * 6 + 6, 6 * 6 + 6
+    "pixelrnn-diagonal_bilstm": Case(
+        models.build_pixelrnn,
+        {"output": "categorical", "num_layers": 1, "units": 4, "first_kernel_size": 3, "top_filters": (6,)},
+        Raster(4, 5, 2, 3),
+        (4, 5, 2, 3),
+        152 + 2 * 280 + 40 + 54 + 42,
+    ),
 }
 
 WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
@@ -823,6 +840,22 @@ PAPER_COUNTS = {
     + 394_240
     + 1_049_600
     + 787_200,
+    # h = 16, 7 layers of two directions 2h 4h + 2h 4h + 4h + 2h and h 2h + 2h; 49 * 2h + 2h; 32 -> 32 -> 32 -> 1
+    ("pixelrnn", ()): 1_600 + 7 * (2 * 4_192 + 544) + 1_056 + 1_056 + 33,
+    # of one direction: 2 * 2h 4h + 3h 4h + 4h + 2h
+    ("pixelrnn", (("layer", "row_lstm"),)): 1_600 + 7 * (7_264 + 544) + 1_056 + 1_056 + 33,
+    # CIFAR-10: 12 layers, h = 128, 49 * 3 * 2h + 2h; 256 -> 1024 -> 1024 -> 3 * 256
+    (
+        "pixelrnn",
+        (
+            ("input_shape", (32, 32, 3)),
+            ("levels", 256),
+            ("output", "categorical"),
+            ("num_layers", 12),
+            ("units", 128),
+            ("top_filters", (1024, 1024)),
+        ),
+    ): 37_888 + 12 * (2 * 262_912 + 33_024) + 263_168 + 1_049_600 + 787_200,
     # 785 * 500 + 501 * 2 * 20; 21 * 500 + 501 * 784
     ("vae", ()): 392_500 + 20_040 + 10_500 + 392_784,
     # Burda et al. 2015, one stochastic layer: 785 * 200 + 201 * 200 + 201 * 100; 51 * 200 + 201 * 200 + 201 * 784

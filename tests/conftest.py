@@ -33,6 +33,7 @@ BY_ROW = ("test_laws_models", "test_laws_gradients", "test_laws_autoregressive")
 # Tests whose rows take seconds each, and how many of them, the first, run among the fast tests; the others are slow.
 FAST_ROWS = {
     "test_cached_sampling_is_the_plain_loop_value_for_value_under_the_same_noise": 2,
+    "test_the_gradient_of_a_values_parameters_by_that_value_is_zero": 6,
     "test_what_is_given_stays_and_the_rest_is_drawn_from_it": 1,
     "test_a_reloaded_model_draws_the_same_images": 0,
     "test_an_update_with_a_factor_is_that_of_the_same_optimizer_with_the_lower_rate": 6,

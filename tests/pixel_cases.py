@@ -20,8 +20,8 @@ class PixelCase:
         build: a builder; kwargs: its arguments.
         field: field(**kwargs) -> the offsets (rows, columns) of the pixels that a pixel depends on, without itself;
             None: all before it.
-        sees: sees(value, before, **kwargs) -> whether a value (row, column, channel) depends on one of an earlier pixel,
-            where that is not a matter of the offset of their pixels alone; None: it does.
+        sees: sees(value, before, **kwargs) -> whether a value (row, column, channel) depends on one of an earlier
+            pixel, where that is not a matter of the offset of their pixels alone; None: it does.
     """
 
     build: Callable

@@ -284,6 +284,8 @@ def test_a_vocabulary_of_padding_alone_is_none(name):
             "output='bernoulli' needs levels=2; got 256. Nearest: output='categorical'.",
         ),
         ("pixelcnn", {"kernel_size": 4}, "kernel_size must be odd; got 4. Nearest: 3 or 5."),
+        ("pixelrnn", {"levels": 256}, "output='bernoulli' needs levels=2; got 256. Nearest: output='categorical'."),
+        ("pixelrnn", {"kernel_size": 4}, "kernel_size must be odd; got 4. Nearest: 3 or 5."),
         ("gated_pixelcnn", {"first_kernel_size": 8}, "first_kernel_size must be odd; got 8. Nearest: 7 or 9."),
         (
             "gated_pixelcnn",

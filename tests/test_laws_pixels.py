@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pixel_cases import BINARY, GATED, PIXEL_CASES, SMALL, PixelCase, gated_field, naive_sample
+from pixel_cases import BINARY, GATED, LSTM, PIXEL_CASES, SMALL, PixelCase, gated_field, naive_sample
 
 from keras_dl import models, objectives
 from keras_dl.decoding import pixels
 from keras_dl.layers.masked_convolution import MaskedConv2D, VerticalConv2D, beside, channel_order
 
-BUILDERS = ("build_pixelcnn", "build_gated_pixelcnn")  # named here: keras_dl/evidence.py finds their laws by it
+# Named here: keras_dl/evidence.py finds their laws by it.
+BUILDERS = ("build_pixelcnn", "build_gated_pixelcnn", "build_pixelrnn")
 ROWS = [name for name, case in PIXEL_CASES.items() if case.build.__name__ in BUILDERS]
 CONDITIONAL = [name for name, case in PIXEL_CASES.items() if case.context(1) is not None]
 
@@ -154,9 +155,11 @@ def test_log_prob_is_the_sum_over_the_values_of_their_own_distribution(row):
     assert float(loss) == pytest.approx(-float(np.mean(np.sum(logs, (1, 2, 3)))), rel=1e-5)
 
 
-@pytest.mark.parametrize("build", [models.build_pixelcnn, models.build_gated_pixelcnn])
-def test_the_uniform_model_has_8_bits_per_dimension(build):
-    small = SMALL if build is models.build_pixelcnn else GATED
+@pytest.mark.parametrize(
+    ("build", "small"),
+    [(models.build_pixelcnn, SMALL), (models.build_gated_pixelcnn, GATED), (models.build_pixelrnn, LSTM)],
+)
+def test_the_uniform_model_has_8_bits_per_dimension(build, small):
     model = build((6, 5, 3), 256, output="categorical", **small)
     for variable in model.get_layer("parameters").trainable_variables:
         variable.assign(tf.zeros_like(variable))

@@ -30,6 +30,7 @@ SMALL = {  # builder -> arguments of a small model; a builder that is not named 
     "transformer_lm": {"num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
     "pixelcnn": {**PIXELS, "num_blocks": 1, "filters": 2, "top_filters": (3,)},
     "gated_pixelcnn": {**PIXELS, "num_layers": 2, "filters": 2, "kernel_size": 3, "top_filters": (3,)},
+    "pixelrnn": {**PIXELS, "num_layers": 1, "units": 2, "top_filters": (3,)},
     "vae": {"input_shape": (5, 4, 1), "latent_dim": 2, "units": (3,)},
 }
 BUILDERS = [architecture.name for architecture in models.catalogue()]

@@ -315,7 +315,10 @@ PAIRS = Rule(
     ranks=2000,
 )
 
-# To be measured.
+# Measured on the 1,295 binary digits of 28 x 28 pixels, batches of 64, by their 142 validation pictures: 64.9 nats an image
+# after 336 updates of 840, 63.7 after 441 of 630. In 16 x 16 pixels a network with more than twice as many weights is
+# best after 315 updates (36.4 nats), and knows the training pictures by heart after 500 (36.8; 31.0 in training). How
+# the number must grow with the data was not measured.
 DENSITIES = Rule(
     unit="pictures",
     size=lambda splits, config: len(splits.train),
@@ -323,10 +326,10 @@ DENSITIES = Rule(
     batches=(16, 64),
     steps=16,
     few=500,
-    updates=(1000, 20_000),
+    updates=(500, 20_000),
     settings={
         "optimizer.name": "adam",
-        "optimizer.learning_rate": 2e-3,
+        "optimizer.learning_rate": 4e-3,
         "optimizer.schedule": "cosine",
         "optimizer.weight_decay": 0.0,
     },

@@ -20,7 +20,7 @@ import numpy as np
 
 import keras_dl as dl
 from keras_dl import commands, data, machine, models, own_data, runs, settings
-from keras_dl.arguments import AUTO, OneOf, OrAuto, Whole
+from keras_dl.arguments import OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
 from keras_dl.imports import keras  # imported when it is first used
@@ -29,18 +29,18 @@ APP = "model_images"
 
 DRAWN, OF_CLASS = 64, 8  # pictures that are drawn: in all, or of each class
 COMPLETED, TIMES = 8, 3  # pictures of the test split that are completed, and how often each
+AUTO_MOST = 32  # pixels a side of a folder's pictures unless more are asked for: every one is a step of sampling
 GREY = 128  # of pixels that are not given, in the picture of completions
 # Sizes unless --set changes them: the papers' are for days on several GPUs.
 SIZES = {
     "pixelcnn": {"num_blocks": 7, "filters": 16, "top_filters": (64, 64)},
-    "gated_pixelcnn": {"num_layers": 7, "filters": 32, "top_filters": (64,)},
+    "gated_pixelcnn": {
+        "num_layers": 5, "filters": 24, "kernel_size": 3, "dilations": (1, 2, 4), "skip_filters": 48,
+        "top_filters": (64,),
+    },
     "pixelrnn": {"num_layers": 3, "units": 16, "top_filters": (32, 32)},
-}
-WIDTH = {
-    "pixelcnn": "filters",
-    "gated_pixelcnn": "filters",
-    "pixelrnn": "units",
-}  # what a search varies by factors of 2
+}  # fmt: skip
+WIDTH = {"pixelcnn": "filters", "gated_pixelcnn": "filters", "pixelrnn": "units"}  # a search halves and doubles it
 OUTPUTS = {2: ("bernoulli", "categorical"), 256: ("categorical", "logistic_mixture")}  # by levels; auto: the first
 CONDITIONAL = ("gated_pixelcnn",)  # models that can depend on a label
 MEASURES = {2: "nats_per_image", 256: "bits_per_dimension"}
@@ -59,14 +59,14 @@ class Config(settings.Training):
     # distribution of a value; auto: bernoulli for 2 levels, categorical for 256
     output: Literal["auto", "bernoulli", "categorical", "logistic_mixture"] = "auto"
     condition: Literal["none", "label"] = "none"  # what the images depend on: label makes a density of each class
-    # pixels: height and width to which pictures are resized; auto: the published ones, a folder's at most 64
+    # pixels: height and width to which pictures are resized; auto: the published ones, a folder's own, at most 32
     image_size: Annotated[int | Literal["auto"], OrAuto(Whole(4, 256))] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"  # of pictures that are not square: cut, add black bars, or distort
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     trials: settings.CountOrZeroOrAuto = 0  # number of trials of the search; 0: no search; own data: auto
     trial_epochs: settings.Count = 2  # epochs of each trial
     epochs: settings.CountOrAuto = 30  # epochs of the final training; own data: auto, from the number of pictures
-    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, schedule="cosine", clipnorm=1.0)
+    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=4e-3, schedule="cosine", clipnorm=1.0)
 
 
 def main(argv=None):
@@ -92,7 +92,8 @@ def main(argv=None):
         config.seed,
         levels=config.levels,
         binarization=config.binarization,
-        image_size=config.image_size or AUTO,
+        image_size=config.image_size,
+        auto_most=AUTO_MOST,
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
     )

@@ -278,6 +278,19 @@ def test_a_vocabulary_of_padding_alone_is_none(name):
         ),
         ("seq2seq", {"tied": True, "embedding_dim": 4}, "tied needs an embedding as wide as the last layer; got "),
         ("seq2seq", {"residual": True, "units": (4, 5)}, "residual needs layers of the same units; got (4, 5)."),
+        (
+            "pixelcnn",
+            {"output": "bernoulli"},
+            "output='bernoulli' needs levels=2; got 256. Nearest: output='categorical'.",
+        ),
+        ("pixelcnn", {"kernel_size": 4}, "kernel_size must be odd; got 4. Nearest: 3 or 5."),
+        ("gated_pixelcnn", {"first_kernel_size": 8}, "first_kernel_size must be odd; got 8. Nearest: 7 or 9."),
+        (
+            "gated_pixelcnn",
+            {"num_classes": 10, "map_channels": 3},
+            "at most one of num_classes, condition_dim and map_channels must be given; got num_classes=10 and "
+            "map_channels=3. Nearest: num_classes=10.",
+        ),
         ("transformer", {"num_heads": 1_000_000}, "num_heads must divide hidden_dim; got 1000000 and 512."),
     ],
 )

@@ -1,5 +1,6 @@
 """Laws of images as levels: what a level means, how bits are drawn, the figure of independent pixels, folders."""
 
+import functools
 import json
 import math
 import shutil
@@ -26,6 +27,11 @@ def flat_folder(folder, each=20, seed=0, side=9):
     for number in range(each):
         write(folder, f"{number}.png", rng.integers(0, 256, (side, side, 3)))
     return folder
+
+
+@functools.cache
+def digits(seed=0, image_size=8, **options):
+    return levels.load("digits", seed, image_size=image_size, **options)
 
 
 def bits(splits, part="validation"):
@@ -85,7 +91,7 @@ def test_each_pixel_is_drawn_with_its_grey_level_as_probability():
 
 
 def test_bits_depend_on_seed_epoch_and_example_alone():
-    splits = levels.load("digits", 0, image_size=8, binarization="resampled")
+    splits = digits(binarization="resampled")
     augment = levels.augmentation(splits.info)
     collate = levels.levels_only(splits.preprocess)
     train = data.batches(splits.train, 100, collate=collate, seed=3, shuffle=True, augment=augment)
@@ -102,8 +108,8 @@ def test_bits_depend_on_seed_epoch_and_example_alone():
 
 
 def test_only_training_bits_are_drawn_anew_and_fixed_ones_by_the_seed_alone():
-    kinds = {kind: levels.load("digits", 0, image_size=8, binarization=kind) for kind in levels.BINARIZATIONS}
-    grey = levels.load("digits", 0, image_size=8, levels=256)
+    kinds = {kind: digits(binarization=kind) for kind in levels.BINARIZATIONS}
+    grey = digits(levels=256)
     assert [levels.augmentation(splits.info) is not None for splits in (*kinds.values(), grey)] == [
         False,
         False,
@@ -111,18 +117,19 @@ def test_only_training_bits_are_drawn_anew_and_fixed_ones_by_the_seed_alone():
         False,
     ]
     np.testing.assert_array_equal(bits(kinds["resampled"], "train"), bits(grey, "train"))
+    again = digits.__wrapped__(binarization="fixed")
     for part in PARTS:
         fixed = bits(kinds["fixed"], part)
         assert set(np.unique(fixed)) == {0, 255} and (fixed[bits(grey, part) == 255] == 255).all()
         assert (fixed[bits(grey, part) == 0] == 0).all()
         assert (fixed != 255 * (bits(grey, part) >= 128)).any()
-        np.testing.assert_array_equal(fixed, bits(levels.load("digits", 0, image_size=8, binarization="fixed"), part))
-    other = levels.load("digits", 1, image_size=8, binarization="fixed")
+        np.testing.assert_array_equal(fixed, bits(again, part))
+    other = digits(1, binarization="fixed")
     assert (bits(other, "test") != bits(kinds["fixed"], "test")).any()
 
 
 def test_the_collates():
-    splits = levels.load("digits", 0, image_size=8)
+    splits = digits()
     raw = {name: tf.constant(array[:3]) for name, array in splits.test.features.items()}
     (x, y), (both, z) = (make(splits.preprocess)(raw) for make in (levels.levels_only, levels.levels_and_labels))
     assert x.shape == (3, 8, 8, 1) and x.dtype == tf.float32 and set(np.unique(x)) == {0.0, 1.0}
@@ -136,7 +143,7 @@ def test_published_images_are_resized_to_what_the_user_asks():
     assert bits(splits).shape[1:] == (28, 28, 1) == splits.preprocess.input_shape
     eight = images.load("digits", 0).validation.features["image"]
     np.testing.assert_array_equal(bits(splits), np.asarray(Levels((28, 28, 1)).resize(eight)))
-    np.testing.assert_array_equal(bits(levels.load("digits", 0, image_size=8)), eight)
+    np.testing.assert_array_equal(bits(digits()), eight)
     assert splits.info.config()["original_sizes"]["median"] == "8 x 8"
 
 
@@ -145,7 +152,7 @@ def test_published_images_are_resized_to_what_the_user_asks():
 
 @pytest.mark.parametrize("binarization", levels.BINARIZATIONS)
 def test_the_figure_to_beat_is_that_of_independent_bits(binarization):
-    splits = levels.load("digits", 0, image_size=8, binarization=binarization)
+    splits = digits(binarization=binarization)
     baseline = splits.facts.baseline(splits)
     train = splits.train.features["image"] / 255.0
     ones = (train if binarization == "resampled" else train >= 0.5).sum(0)
@@ -158,7 +165,7 @@ def test_the_figure_to_beat_is_that_of_independent_bits(binarization):
 
 
 def test_the_figure_to_beat_of_grey_levels_is_in_bits_per_dimension():
-    splits = levels.load("digits", 0, image_size=8, levels=256)
+    splits = digits(levels=256)
     baseline = splits.facts.baseline(splits)
     train, validation = (bits(splits, part) for part in ("train", "validation"))
     counts = np.stack([(train == level).sum(0) for level in range(256)], -1) + 1.0
@@ -172,7 +179,7 @@ def test_the_figure_to_beat_of_grey_levels_is_in_bits_per_dimension():
 
 def test_pixels_of_pure_noise_have_eight_bits():
     rng = np.random.default_rng(0)
-    splits = levels.load("digits", 0, image_size=8, levels=256)
+    splits = digits(levels=256)
     parts = {part: Examples({"image": rng.integers(0, 256, (4000, 2, 2, 1), np.uint8)}) for part in PARTS}
     noise = splits.__class__(**parts, info=splits.info, preprocess=splits.preprocess)
     assert splits.facts.baseline(noise)["value"] == pytest.approx(8, abs=0.1)

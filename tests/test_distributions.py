@@ -7,7 +7,14 @@ import pytest
 import tensorflow as tf
 from scipy import integrate, stats
 
-from keras_dl.distributions import Bernoulli, Categorical, DiscretisedLogisticMixture, Normal
+from keras_dl.distributions import (
+    LEVEL_KINDS,
+    Bernoulli,
+    Categorical,
+    DiscreteLevel,
+    DiscretisedLogisticMixture,
+    Normal,
+)
 
 SEED = tf.constant([7, 11])
 RNG = np.random.default_rng(0)
@@ -183,6 +190,32 @@ def test_pixels_are_drawn_as_often_as_they_are_probable(channels, coupled, level
     numbers = np.ravel_multi_index(sample.T, (levels,) * channels)
     p = np.exp(one.log_prob(pixels(channels, levels)))
     assert plausible(np.bincount(numbers, minlength=levels**channels), p)
+
+
+def test_a_mixture_at_temperature_0_gives_the_rounded_mean_of_the_most_probable_component():
+    one = mixture(levels=16, dtype="float32", shape=(50,))
+    best = tf.argmax(one.logits, -1)
+    mean = tf.gather(one.means[:, 0], best, batch_dims=1)
+    wanted = np.clip(np.round((mean + 1) * 7.5), 0, 15)
+    np.testing.assert_array_equal(one.sample(SEED, 0.0)[:, 0], wanted)
+    near = np.abs(one.sample(SEED, 0.02)[:, 0] - wanted).mean()  # little noise: near it
+    assert near < np.abs(one.sample(SEED, 1.0)[:, 0] - wanted).mean()
+
+
+@pytest.mark.parametrize("kind", LEVEL_KINDS)
+def test_a_level_has_one_of_three_distributions(kind):
+    levels = 2 if kind == "bernoulli" else 5
+    count = DiscreteLevel.parameters_of(kind, levels, components=2)
+    assert count == {"bernoulli": 1, "categorical": 5, "logistic_mixture": 6}[kind]
+    parameters = tf.constant(np.random.default_rng(0).normal(size=(3, count)), tf.float32)
+    level = DiscreteLevel(kind, parameters, levels)
+    logs = np.stack([level.log_prob(np.full(3, value)) for value in range(levels)], 1)  # (3, levels)
+    np.testing.assert_allclose(np.exp(logs).sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose([level.cross_entropy(tf.fill([3], 1.0))], [-logs[:, 1]], rtol=1e-5)
+    many = DiscreteLevel(kind, tf.repeat(parameters[None], 20_000, 0), levels).sample(SEED).numpy()
+    assert many.dtype == "int32"
+    for row in range(3):
+        assert plausible(np.bincount(many[:, row], minlength=levels), np.exp(logs[row]))
 
 
 DRAWS = {

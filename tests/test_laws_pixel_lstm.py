@@ -84,7 +84,8 @@ def row_by_hand(weights, x, side):
         for column in range(width):
             inputs = [x[:, row, k] if k >= 0 else np.zeros((batch, F)) for k in range(column - side, column + 1)]
             taps = [
-                before[:, k] if 0 <= k < width else np.zeros((batch, U)) for k in range(column - side, column + side + 1)
+                before[:, k] if 0 <= k < width else np.zeros((batch, U))
+                for k in range(column - side, column + side + 1)
             ]
             h[:, column], c[:, column] = lstm(
                 [weights[name] for name in ("kernel", "recurrent_kernel", "bias")],

@@ -17,6 +17,7 @@ from keras_dl import models, objectives, optimizers, parts, registration
 ROOT = Path(__file__).resolve().parent.parent
 TOKENS = {"input_shape": (None,), "num_classes": 9, "vocabulary_size": 9, "embedding_dim": 4, "tied": True}
 SENTENCES = {"source_vocabulary_size": 9, "target_vocabulary_size": 9, "embedding_dim": 4}
+PIXELS = {"input_shape": (5, 4, 1), "levels": 2, "output": "bernoulli"}
 SMALL = {  # builder -> arguments of a small model; a builder that is not named is small by default
     "resnet": {"input_shape": (32, 32, 3), "num_classes": 2, "depth": 18, "filters": 4},
     "resnet_cifar": {"depth": 8, "filters": 4},
@@ -27,6 +28,8 @@ SMALL = {  # builder -> arguments of a small model; a builder that is not named 
     "attention_seq2seq": {**SENTENCES, "units": 4, "attention_units": 3, "output_units": 4},
     "transformer": {"vocabulary_size": 9, "num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
     "transformer_lm": {"num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
+    "pixelcnn": {**PIXELS, "num_blocks": 1, "filters": 2, "top_filters": (3,)},
+    "gated_pixelcnn": {**PIXELS, "num_layers": 2, "filters": 2, "kernel_size": 3, "top_filters": (3,)},
     "vae": {"input_shape": (5, 4, 1), "latent_dim": 2, "units": (3,)},
 }
 BUILDERS = [architecture.name for architecture in models.catalogue()]

@@ -25,6 +25,7 @@ with quiet_tensorflow():
 BINARIZATIONS = ("threshold", "fixed", "resampled")
 WHITE = 255
 ROWS = 1024  # images that are resized at once
+PLACES = 64  # pixels of all images that are counted at once
 
 
 @waiting("loading the pictures ...")
@@ -35,7 +36,8 @@ def load(
     *,
     levels: OneOf(2, GREY_LEVELS) = 2,
     binarization: OneOf(*BINARIZATIONS) = "threshold",
-    image_size: OrAuto(Whole(4, folders.LARGEST)) = AUTO,
+    image_size: OrAuto(Whole(4, folders.LARGEST)) | None = AUTO,
+    auto_most: Whole(16, folders.LARGEST) = folders.USUAL[1],
     fit: OneOf(*FITS) = "crop",
     skip_unreadable: YesOrNo = False,
 ):
@@ -47,8 +49,9 @@ def load(
         seed: draws the splits that are not there, and the bits.
         levels: 2 or 256.
         binarization: "threshold", "fixed" or "resampled"; of no effect on 256 levels and on "binarized_mnist".
-        image_size: side in pixels to which the pictures are resized; "auto": the published one, and for a folder that
-            of most of its pictures, at most 64 (folders.usual_size).
+        image_size: side in pixels to which the pictures are resized; "auto" or None: the published one, and for a
+            folder that of most of its pictures, at most `auto_most` (folders.usual_size).
+        auto_most: the largest side in pixels that "auto" gives a folder's pictures.
         fit: "crop", "pad" or "stretch": how a picture becomes square.
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
 
@@ -75,7 +78,7 @@ def load(
     else:
         blank = functools.partial(Levels, fit=fit)
         splits, name, classes, notes, warnings, sizes = folders.load(
-            name, seed, size, blank, skip_unreadable, labelled=False
+            name, seed, size, blank, skip_unreadable, labelled=False, most=auto_most
         )
         details["original_sizes"] = images.original_sizes(sizes)
         flip, source, licence = True, f"folder {name}", OWN
@@ -219,9 +222,11 @@ def _independent_levels(train, validation):
     """Nats per image of grey levels that are independent, each with its frequency at its place in training."""
     train, validation = (pixels.reshape(len(pixels), -1) for pixels in (train, validation))
     nats = 0.0
-    for place in range(train.shape[1]):
-        frequency = (np.bincount(train[:, place], minlength=GREY_LEVELS) + 1) / (len(train) + GREY_LEVELS)
-        nats -= np.log(frequency)[validation[:, place]].mean()
+    for start in range(0, train.shape[1], PLACES):
+        some = (np.ascontiguousarray(pixels[:, start : start + PLACES].T) for pixels in (train, validation))
+        for seen, wanted in zip(*some, strict=True):
+            frequency = (np.bincount(seen, minlength=GREY_LEVELS) + 1) / (len(train) + GREY_LEVELS)
+            nats -= np.log(frequency)[wanted].mean()
     return float(nats)
 
 

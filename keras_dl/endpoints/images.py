@@ -81,7 +81,7 @@ def portable(model, preprocess, names, examples):
     """
     return Portable(
         lambda image: _of_levels(model, preprocess, preprocess.resize(image, resampling.by_products)),
-        {"image": Image(preprocess, _of_the_models_size(preprocess, examples))},
+        {"image": Image(preprocess, pictures.of_the_models_size(preprocess, examples))},
         {"logits": Logits(), "probabilities": Probabilities(tuple(names))},
         about={"classes": names, "preprocess": preprocess.config(), **_steps(preprocess)},
     )
@@ -92,29 +92,13 @@ def _of_levels(model, preprocess, levels):
     return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
 
-def _of_the_models_size(preprocess, examples):
-    """Examples as uint8 (n, H, W, C), which no format has to resize; None if there are none."""
-    return None if examples is None else tf.cast(preprocess.resize(examples), tf.uint8).numpy()
-
-
 def _steps(preprocess):
     """{"inside", "outside"}: which steps of the pre-processing a file of another format has, with their numbers."""
-    height, width = preprocess.input_shape[:2]
-    shapes = {
-        "crop": "its largest part in the middle of this shape is kept",
-        "pad": "it keeps its shape, between black bars",
-        "stretch": "it is stretched",
-    }
     mean, std = (", ".join(f"{value:.6g}" for value in values) for values in (preprocess.mean, preprocess.std))
     return {
         "inside": (
-            f"a picture of another size becomes {height} x {width} pixels (height x width; {shapes[preprocess.fit]}; "
-            "triangle filter, rounded to whole levels); then each channel c becomes (c - mean) / std, with mean "
-            f"{mean} and std {std}"
+            f"{pictures.resized_inside(preprocess)}; then each channel c becomes (c - mean) / std, with mean {mean} "
+            f"and std {std}"
         ),
-        "outside": (
-            "files (JPEG, PNG) are decoded by the caller, to levels from 0 to 255, upright, red before green before "
-            f"blue; where the size is not {height} x {width}, the rounding of a pixel may differ by one level from the "
-            "SavedModel's"
-        ),
+        "outside": pictures.decoded_outside(preprocess),
     }

@@ -73,3 +73,32 @@ def from_pixels(image, preprocess, most=MOST_PICTURES):
     image = tf.cond(height * width > 0, lambda: image, lambda: tf.zeros([0, 1, 1, channels], tf.uint8))
     image = tf.ensure_shape(image, [None, None, None, channels])
     return preprocess.resize(image)
+
+
+def of_the_models_size(preprocess, examples):
+    """Examples as uint8 (n, H, W, C), which no format has to resize; None if there are none."""
+    return None if examples is None else tf.cast(preprocess.resize(examples), tf.uint8).numpy()
+
+
+def resized_inside(preprocess):
+    """What a file of another format does with a picture of another size, for its metadata."""
+    height, width = preprocess.input_shape[:2]
+    shapes = {
+        "crop": "its largest part in the middle of this shape is kept",
+        "pad": "it keeps its shape, between black bars",
+        "stretch": "it is stretched",
+    }
+    return (
+        f"a picture of another size becomes {height} x {width} pixels (height x width; {shapes[preprocess.fit]}; "
+        "triangle filter, rounded to whole levels)"
+    )
+
+
+def decoded_outside(preprocess):
+    """What the user of a file of another format does with picture files, for its metadata."""
+    height, width = preprocess.input_shape[:2]
+    return (
+        "files (JPEG, PNG) are decoded by the caller, to levels from 0 to 255, upright, red before green before "
+        f"blue; where the size is not {height} x {width}, the rounding of a pixel may differ by one level from the "
+        "SavedModel's"
+    )

@@ -229,7 +229,7 @@ def answer(log_likelihood, measure, dimensions):
 def portable(model, preprocess, binarization, examples):
     """`log_prob` without its bounds, or a sentence that says why a file of another format cannot have it."""
     if model.context_name is not None:
-        return "the likelihood of a conditional model is asked for with a label, and its file would have no bound on it"
+        return "neither format takes a number for a whole request, as a label is"
     if model.output_kind == "logistic_mixture":
         return "neither format has all functions of a mixture of logistic distributions"
 
@@ -247,9 +247,16 @@ def portable(model, preprocess, binarization, examples):
 
     measure = "nats_per_image" if preprocess.levels == 2 else "bits_per_dimension"
     feature = PictureNats(binarization) if measure == "nats_per_image" else PictureBits(binarization)
+    levels_inside = "its grey levels are the model's levels"
+    if preprocess.levels == 2:
+        levels_inside = "a level is 1 where the grey level is 128 or more, else 0"
     return Portable(
         log_prob,
-        {"image": Image(preprocess, examples)},
+        {"image": Image(preprocess, pictures.of_the_models_size(preprocess, examples))},
         {"log_likelihood": Nats(), measure: feature},
-        about={"preprocess": preprocess.config(), "inside": "", "outside": ""},
+        about={
+            "preprocess": preprocess.config(),
+            "inside": f"{pictures.resized_inside(preprocess)}; {levels_inside}; {feature.meaning()}",
+            "outside": pictures.decoded_outside(preprocess),
+        },
     )

@@ -60,7 +60,7 @@ class Mask(Feature):
 
     def in_numpy(self, name):
         return [
-            f"{name} = np.zeros([n, {self.height}, {self.width}], np.uint8)",
+            f"{name} = np.zeros([1, {self.height}, {self.width}], np.uint8)",
             f"{name}[:, : {self.height // 2}] = 1  # 1: given, 0: to be completed",
         ]
 

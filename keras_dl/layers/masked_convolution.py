@@ -81,7 +81,7 @@ class MaskedConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         x = tf.nn.convolution(inputs, self.masked_kernel(), 1, "SAME", dilations=self.dilation_rate)
-        return x if self.bias is None else x + tf.cast(self.bias, x.dtype)
+        return x if self.bias is None else tf.nn.bias_add(x, tf.cast(self.bias, x.dtype))
 
     def masked_kernel(self):
         """kernel * mask, (rows, columns, D, F), in the dtype of the computation."""
@@ -181,7 +181,7 @@ class VerticalConv2D(keras.layers.Layer):
         below = tf.zeros([self.kernel_size - kernel.shape[0], *kernel.shape[1:]], kernel.dtype)
         kernel = tf.concat([kernel, below], 0)
         x = tf.nn.convolution(inputs, kernel, 1, "SAME", dilations=self.dilation_rate)
-        return x + tf.cast(self.bias, x.dtype)
+        return tf.nn.bias_add(x, tf.cast(self.bias, x.dtype))
 
     @property
     def reach(self):
@@ -230,9 +230,9 @@ class GatedUnit(keras.layers.Layer):
 
 
 def gated(features):
-    """The function of GatedUnit."""
-    a, b = tf.split(features, 2, -1)
-    return tf.tanh(a) * tf.sigmoid(b)
+    """The function of GatedUnit; in half precision computed in float32, which is exacter and, on a CPU, faster."""
+    a, b = (x if x.dtype == tf.float64 else tf.cast(x, tf.float32) for x in tf.split(features, 2, -1))
+    return tf.cast(tf.tanh(a) * tf.sigmoid(b), features.dtype)
 
 
 @keras.saving.register_keras_serializable("keras_dl")

@@ -13,7 +13,7 @@ Deviations: a binary image has a logit in place of two classes; a mixture of dis
 (arXiv:1701.05517) is an option. Two options, off by default, help a small network in a short training: dilated
 convolutions see more of the image, and with skip connections, as in WaveNet (arXiv:1609.03499, section 2.4), the output
 is computed from the sum of 1x1 convolutions of every layer's g. Levels are scaled to [-1, 1]. The paper does not say
-what the top layers are: here those of PixelCNN.
+what the top layers are: here those of PixelCNN; nor how weights begin: see GAIN.
 Shapes: B images, N rows of a step, H height, W width, C channels, P parameters of a value, F filters.
 Laws and figures: python -m keras_dl list gated_pixelcnn
 """
@@ -31,6 +31,9 @@ from keras_dl.models.pixel_model import PixelModel
 
 PARAMETERS = 129_146_112  # trainable, at the defaults
 Dilations = Tuple(Whole(1, 1000))
+# Initial variance of a gate's inputs, divided by that of the features that enter its convolution. A gate of inputs of
+# variance 1 has variance 0.115: with Glorot's weights the vertical stack, which has no residual, would soon be silent.
+GAIN = 4.0
 
 
 @checked
@@ -105,10 +108,16 @@ def build_gated_pixelcnn(
         size, mask = (first_kernel_size, "A") if first else (kernel_size, "B")
         dilation = 1 if first else dilations[(number - 2) % len(dilations)]
         vertical = VerticalConv2D(
-            2 * filters, size, above_only=first, dilation_rate=dilation, name=f"{part}_vertical"
+            2 * filters, size, above_only=first, dilation_rate=dilation, kernel_initializer=_initializer(),
+            name=f"{part}_vertical",
         )(above)  # fmt: skip
-        down = layers.Conv2D(2 * filters, 1, use_bias=False, name=f"{part}_down")(vertical)
-        horizontal = masked(2 * filters, (1, size), f"{part}_horizontal", mask, parts=2, dilation_rate=dilation)(left)
+        down = layers.Conv2D(
+            2 * filters, 1, use_bias=False, kernel_initializer=_initializer(1 / 2), name=f"{part}_down"
+        )(vertical)  # fmt: skip
+        horizontal = masked(
+            2 * filters, (1, size), f"{part}_horizontal", mask, parts=2, dilation_rate=dilation,
+            kernel_initializer=_initializer(1 / 2, of_weights=size / (size // 2 + 1)),
+        )(left)  # fmt: skip
         horizontal = add(f"{part}_sum", horizontal, down, *biases(2 * filters, f"{part}_horizontal_context"))
         g = GatedUnit(name=f"{part}_gate")(horizontal)
         if not last:  # nothing reads the vertical stack's last features
@@ -130,6 +139,16 @@ def gated_pixelcnn_space(hp):
         "num_layers": hp.Choice("num_layers", [5, 8, 12, 20], default=20),
         "filters": hp.Choice("filters", [32, 64, 128, 384], default=384),
     }
+
+
+def _initializer(share=1.0, of_weights=1.0):
+    """Initial weights of what enters a gate.
+
+    Args:
+        share: of the gate's variance, which it has from several sums.
+        of_weights: a kernel's weights divided by those that are not masked.
+    """
+    return keras.initializers.VarianceScaling(GAIN * share * of_weights, "fan_in", "untruncated_normal")
 
 
 def _context(image, num_classes, condition_dim, map_channels):

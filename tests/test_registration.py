@@ -27,6 +27,8 @@ SMALL = {  # builder -> arguments of a small model; a builder that is not named 
     "attention_seq2seq": {**SENTENCES, "units": 4, "attention_units": 3, "output_units": 4},
     "transformer": {"vocabulary_size": 9, "num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
     "transformer_lm": {"num_layers": 1, "hidden_dim": 4, "intermediate_dim": 4, "num_heads": 2},
+    "gan": {"input_shape": (5, 4, 1), "units": (3,), "maxout_units": (2,)},
+    "dcgan": {"input_shape": (8, 8, 1), "filters": 2},
     "vae": {"input_shape": (5, 4, 1), "latent_dim": 2, "units": (3,)},
 }
 BUILDERS = [architecture.name for architecture in models.catalogue()]
@@ -66,12 +68,11 @@ def saved(tmp_path_factory):
     folder, logits = tmp_path_factory.mktemp("saved"), {}
     for name in BUILDERS:
         model = getattr(models, f"build_{name}")(**SMALL.get(name, {}))
-        adam = optimizers.Adam(optimizers.Noam(1e-3, 10))
         if isinstance(model, parts.ModelWithParts):
-            model.compile(adam)
+            model.compile({part: optimizers.Adam(optimizers.Noam(1e-3, 10)) for part in model.parts})
         else:
             loss, metrics = objectives.SequenceLoss("categorical"), [objectives.Perplexity()]
-            model.compile(adam, loss=loss, weighted_metrics=metrics)
+            model.compile(optimizers.Adam(optimizers.Noam(1e-3, 10)), loss=loss, weighted_metrics=metrics)
         model.save(folder / f"{name}.keras")
         inputs = example(model)
         np.savez(folder / f"{name}.npz", **inputs)

@@ -795,7 +795,14 @@ CASES = {
     # generator (6 + 1) * 10 + (10 + 1) * 12; discriminator (12 + 1) * 4 * 3 + (4 + 1), with 3 pieces of a maxout unit
     "gan": Case(
         models.build_gan,
-        {"units": (10,), "maxout_units": (4,), "pieces": 3, "initializer": "glorot_uniform"},
+        {
+            "units": (10,),
+            "maxout_units": (4,),
+            "pieces": 3,
+            "input_dropout": 0.2,
+            "dropout": 0.5,
+            "initializer": "glorot_uniform",
+        },
         Noise(4, 3, 1, 6),
         (1,),
         70 + 132 + 156 + 5,

@@ -91,7 +91,7 @@ def test_ones_own_pictures_can_be_judged_by_an_export_of_the_image_app(tmp_path,
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--dataset", "digts"], 'no image set or folder "digts"; nearest: digits'),
+        (["--dataset", "digts"], 'no data set or folder "digts"; nearest: digits'),
         (["--image-size", "7"], "--image-size: must be a whole number from 8 to 512"),
         (["--set", "loss=hinge"], "build_dcgan: loss must be one of 'non_saturating', 'minimax', 'wgan_gp'"),
         (["--set", "loss=wgan_gp", "--set", "discriminator_norm=batch"], "discriminator_norm must not be 'batch'"),

@@ -219,12 +219,10 @@ class GAN(parts.ModelWithParts):
         return tf.reduce_mean(tf.square(norms - 1.0))
 
     def _fake(self, noise, label, training):
-        fake = self.generator(self._with_label({"noise": noise}, label), training=training)
-        return ops.cast(fake, "float32")
+        return self.generator(self._with_label({"noise": noise}, label), training=training)
 
     def _scores(self, pictures, label, training):
-        scores = self.discriminator(self._with_label({"image": pictures}, label), training=training)
-        return ops.cast(scores, "float32")
+        return self.discriminator(self._with_label({"image": pictures}, label), training=training)
 
     def _with_label(self, inputs, label):
         """The inputs of a network, a dict of one tensor, with the label of a conditional model."""

@@ -99,8 +99,8 @@ def _kills(name, app):
 
 KILLS = (_kills("kills_gan", "gan_images"), _kills("kills_images", "model_images"))  # rows of the table reliability
 SAFETY = (  # rows of the table safety: endpoints of the three apps
-    "density_image_bytes", "density_log_prob", "density_sample", "density_complete", "code_image_bytes", "code_encode",
-    "code_decode", "code_sample", "code_reconstruct", "code_log_prob", "gan_sample",
+    "density_image_bytes", "density_log_prob", "density_sample", "density_complete", "latent_image_bytes", "latent_encode",
+    "latent_decode", "latent_sample", "latent_reconstruct", "latent_log_prob", "gan_sample",
 )  # fmt: skip
 
 PIXELRNN = "van den Oord et al. 2016, table 4"

@@ -30,6 +30,8 @@ APP = "gan_images"
 ROWS, COLUMNS = 10, 10  # of a grid of samples
 MOST_ROWS = 20  # of a grid with a row for each class
 WAYS = 6  # from one noise to another, that are drawn
+# Arguments of the builder unless --set changes them: without it, the discriminator knows a few pictures by heart.
+ARGUMENTS = {"gan": {}, "dcgan": {"dropout": 0.3}}
 CRITIC_STEPS = 5  # of "wgan_gp", as in its paper
 CLASSIFIER = {"filters": (16, 32), "units": (64,), "pooling": "max", "activation": "relu"}
 
@@ -51,8 +53,8 @@ class Config(settings.Training):
     classifier: str = ""  # judge the samples by this export of classify_images; "": train a classifier first
     measured: Annotated[int, Whole(1, 10_000)] = 2000  # samples and validation pictures that are compared, at most
     trials: settings.CountOrZeroOrAuto = 0  # number of trials of the search; 0: no search
-    epochs: settings.CountOrAuto = 120  # epochs of the final training; own data: auto, from the number of pictures
-    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-4, beta_1=0.5)  # of both networks
+    epochs: settings.CountOrAuto = 250  # epochs of the final training; own data: auto, from the number of pictures
+    optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=5e-4, beta_1=0.5)  # of both networks
 
 
 def main(argv=None):
@@ -80,7 +82,7 @@ def main(argv=None):
     settings.check(
         labelled or not config.conditional, f"--conditional: needs pictures of at least 2 classes; {info.name} has one."
     )
-    judge = dl.judging.exported(config.classifier) if config.classifier else None
+    judge = dl.judging.exported(config.classifier, preprocess.input_shape[2]) if config.classifier else None
     features = judge.width if judge else CLASSIFIER["units"][-1]
     comparable = (labelled or judge is not None) and len(splits.validation) > features
     notes = []
@@ -95,7 +97,11 @@ def main(argv=None):
         hardware.settings = config
     classes = info.classes if config.conditional else ()
 
-    build, space = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+    build, of_model = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
+
+    def space(hp):
+        return of_model(hp) | ARGUMENTS[config.model]
+
     arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
     loss = arguments(dl.tuning.defaults()).get("loss")
     critic_steps = config.critic_steps or (CRITIC_STEPS if loss == "wgan_gp" else 1)
@@ -131,7 +137,8 @@ def main(argv=None):
         return lambda: draw(min(config.measured, len(splits.validation)), config.seed)
 
     if judge is None and labelled:
-        classifier = functools.partial(models.build_convnet, **CLASSIFIER)
+        small = min(preprocess.input_shape[:2]) < 12  # for kernels of 5 x 5 pixels
+        classifier = functools.partial(models.build_convnet, kernel_size=3 if small else 5, **CLASSIFIER)
         judge = dl.judging.trained(classifier, splits, run.path / "classifier.keras", config.seed)
     measures, callbacks = None, []
     if judge is not None:
@@ -184,12 +191,12 @@ def main(argv=None):
     )  # the test split is read here, once
     for sentence in result.sentences:
         run.say(sentence)
-    grids_of = {
-        "samples": (grids.grid(grid_of(model)(), COLUMNS, headings=headings), "Samples of the exported model."),
-        "interpolation": (grids.grid(way_of(model)(), COLUMNS), "Each row: from one noise to another."),
+    written = {
+        run.samples / "samples.png": (grid_of(model), headings, "Samples of the exported model."),
+        run.samples / "interpolation.png": (way_of(model), (), "Each row: from one noise to another."),
     }
-    for name, (grid, _) in grids_of.items():
-        write_png(grid, run.samples / f"{name}.png")
+    for path, (make, of_rows, _) in written.items():
+        write_png(grids.grid(make(), COLUMNS, headings=of_rows), path)
     sample = ["--endpoint", "sample", "--set", "seed=1", "--out", "pictures.png"]
     return dl.course.end(
         run,
@@ -198,7 +205,10 @@ def main(argv=None):
         model,
         splits,
         metrics=result.metrics,
-        sections=[dl.reports.Generated(grids_of, result.shares, result.parzen, result.sentences)],
+        sections=[
+            dl.reports.Pictures({path: caption for path, (_, _, caption) in written.items()}),
+            dl.reports.Generated(result.shares, result.parzen, result.sentences),
+        ],
         endpoints=endpoints_of(model),
         arguments=arguments,
         best=best,

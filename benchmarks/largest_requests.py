@@ -160,8 +160,8 @@ REQUESTS = {
     "translation_sample": translation_sample, "translation_score": translation_score,
     "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob,
     "density_sample": drawn, "density_complete": density_complete, "latent_image_bytes": image_bytes,
-    "latent_encode": latent_encode, "latent_decode": latent_decode, "latent_sample": drawn, "latent_reconstruct": latent_reconstruct,
-    "latent_log_prob": latent_log_prob, "gan_sample": drawn,
+    "latent_encode": latent_encode, "latent_decode": latent_decode, "latent_sample": drawn,
+    "latent_reconstruct": latent_reconstruct, "latent_log_prob": latent_log_prob, "gan_sample": drawn,
 }  # fmt: skip
 
 

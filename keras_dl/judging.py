@@ -136,9 +136,7 @@ def trained(build, splits, path, seed=0):
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             steps_per_execution=8,
         )
-        classifier.fit(
-            train.dataset(epochs=epochs), steps_per_epoch=train.steps(), epochs=epochs, shuffle=False, verbose=0
-        )
+        classifier.fit(train.dataset(epochs=epochs), shuffle=False, verbose=0)
         aside = path.with_name(f".{path.name}")  # a kill leaves no half of it under its name
         classifier.save(aside, include_optimizer=False)
         os.replace(aside, path)
@@ -148,11 +146,17 @@ def trained(build, splits, path, seed=0):
     return judge
 
 
-def exported(folder, *, trust=False):
-    """The Judge of an export of classify_images: a folder, or a name as `predict` takes it.
+def exported(folder, channels, *, trust=False):
+    """The Judge of an export of classify_images.
+
+    Args:
+        folder: as `predict` takes it.
+        channels: C of the pictures that it is to judge.
+        trust: whether to load an export that another user has written.
 
     Raises:
-        UserError: it is no export of a classifier of pictures, was changed, or was not written by this user.
+        UserError: it is no export of a classifier of pictures with as many channels, was changed, or was not written by
+            this user.
     """
     place, card = cards.find(folder)
     inputs = cards.features_of(card, next(iter(card["endpoints"])), "inputs")
@@ -161,8 +165,10 @@ def exported(folder, *, trust=False):
     )
     if feature is None or card.get("app") != "classify_images":
         raise UserError(f"--classifier: must be an export of classify_images; got {folder}.")
-    if not trust:
-        verification.check(place, card)
+    if feature.preprocess.input_shape[2] != channels:
+        kinds = {1: "grey pictures", 3: "pictures in colour"}
+        raise UserError(f"--classifier: must be of {kinds.get(channels, 'such pictures')}; {folder} is of others.")
+    verification.check(place, card, trusted=trust)
     classifier = keras.saving.load_model(place / "model.keras", compile=False)
     classes = card["data"]["features"]["label"]["classes"]
     return Judge(classifier, feature.preprocess, classes, f"the classifier {os.path.basename(str(folder))}")

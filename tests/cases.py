@@ -149,6 +149,37 @@ class Raster(Images):
 
 
 @dataclasses.dataclass(frozen=True)
+class Noise(Images):
+    """Noise (B, latent_dim) of which pictures are made, with classes also a class each, and what they are taken for:
+    0 or 1, of a logit."""
+
+    latent_dim: int
+    num_classes: int | None = None
+
+    @property
+    def shapes(self):
+        return {"noise": (self.latent_dim,)} | ({"label": ()} if self.num_classes else {})
+
+    @property
+    def arguments(self):
+        shape = (self.height, self.width, self.channels)
+        return {"input_shape": shape, "latent_dim": self.latent_dim, "num_classes": self.num_classes}
+
+    def example(self, batch, rng):
+        noise = rng.normal(size=(batch, self.latent_dim)).astype("float32")
+        if not self.num_classes:
+            return noise
+        return {"noise": noise, "label": rng.integers(0, self.num_classes, batch).astype("int32")}
+
+    def labels(self, example, output, rng):
+        noise = example["noise"] if self.num_classes else example
+        return (noise[:, :1] > 0).astype("float32")
+
+    loss = staticmethod(Bits.loss)
+    right = staticmethod(Bits.right)
+
+
+@dataclasses.dataclass(frozen=True)
 class Sequences:
     """Vectors over time (B, steps, features) float32, and a class a step, or one of the whole."""
 
@@ -335,6 +366,7 @@ def first_rows():
 RECURRENT = ("autoregressive", "recurrent")
 TRANSLATES = ("translates",)
 LATENT = ("latent",)
+SEVERAL = ("several parts",)
 ATTENTIVE = {
     "units": 4,
     "embedding_dim": 3,
@@ -760,6 +792,69 @@ CASES = {
         (4, 5, 2, 3),
         152 + 2 * 280 + 40 + 54 + 42,
     ),
+    # generator (6 + 1) * 10 + (10 + 1) * 12; discriminator (12 + 1) * 4 * 3 + (4 + 1), with 3 pieces of a maxout unit
+    "gan": Case(
+        models.build_gan,
+        {
+            "units": (10,),
+            "maxout_units": (4,),
+            "pieces": 3,
+            "input_dropout": 0.2,
+            "dropout": 0.5,
+            "initializer": "glorot_uniform",
+        },
+        Noise(4, 3, 1, 6),
+        (1,),
+        70 + 132 + 156 + 5,
+        SEVERAL,
+    ),
+    # 3 * 2 each for the class; (6 + 2 + 1) * 10 + (10 + 1) * 12; (12 + 2 + 1) * 4 * 2 + (4 + 1) * 4 * 2 + (4 + 1)
+    "gan-conditional": Case(
+        models.build_gan,
+        {
+            "units": (10,),
+            "maxout_units": (4, 4),
+            "pieces": 2,
+            "label_dim": 2,
+            "initializer": "glorot_uniform",
+            "loss": "minimax",
+            "noise": "uniform",
+            "input_dropout": 0.0,
+            "dropout": 0.1,
+        },
+        Noise(4, 3, 1, 6, 3),
+        (1,),
+        6 + 90 + 132 + 6 + 120 + 40 + 5,
+        SEVERAL,
+    ),
+    # 5 x 5 maps, cut to 9 x 10: 5 * 75 + 2 * 3 + 9 * 3 * 2 + 2; 9 * 2 * 3 + 3 + 75 + 1
+    "dcgan": Case(
+        models.build_dcgan,
+        {"filters": 3, "kernel_size": 3, "initializer": "glorot_uniform"},
+        Noise(9, 10, 2, 5),
+        (1,),
+        375 + 6 + 56 + 57 + 76,
+        SEVERAL,
+    ),
+    # class 3 * 2 and 3 * 256; (4 + 2) * 64 + 2 * 4 + 9 * 4 * 2 + 2 * 2 + 9 * 2 + 1
+    # 9 * 2 * 2 + 2 + 9 * 2 * 4 + 2 * 4 + 64 + 1
+    "dcgan-conditional": Case(
+        models.build_dcgan,
+        {"filters": 2, "kernel_size": 3, "label_dim": 2, "dropout": 0.1, "initializer": "glorot_uniform"},
+        Noise(16, 16, 1, 4, 3),
+        (1,),
+        6 + 768 + 384 + 8 + 72 + 4 + 19 + 38 + 72 + 8 + 65,
+        SEVERAL,
+    ),
+    # 4 * 64 + 2 * 4 + 9 * 4 * 2 + 2 * 2 + 9 * 2 + 1; 9 * 1 * 2 + 2 + 9 * 2 * 4 + 2 * 4 + 64 + 1
+    "dcgan-wgan_gp": Case(
+        models.build_dcgan,
+        {"filters": 2, "kernel_size": 3, "loss": "wgan_gp", "initializer": "glorot_uniform"},
+        Noise(16, 16, 1, 4),
+        (1,),
+        256 + 8 + 72 + 4 + 19 + 20 + 72 + 8 + 65,
+        SEVERAL,
+    ),
 }
 
 WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
@@ -860,4 +955,10 @@ PAPER_COUNTS = {
     ("vae", ()): 392_500 + 20_040 + 10_500 + 392_784,
     # Burda et al. 2015, one stochastic layer: 785 * 200 + 201 * 200 + 201 * 100; 51 * 200 + 201 * 200 + 201 * 784
     ("vae", (("latent_dim", 50), ("units", (200, 200)))): 157_000 + 40_200 + 20_100 + 10_200 + 40_200 + 157_584,
+    # 101 * 1200 + 1201 * 1200 + 1201 * 784; 785 * 1200 + 241 * 1200 + 241: 240 units of 5 pieces
+    ("gan", ()): 121_200 + 1_441_200 + 941_584 + 942_000 + 289_200 + 241,
+    # 100 * 49 * 64 + 128 + 25 * 64 * 32 + 64 + 25 * 32 + 1; 25 * 32 + 32 + 25 * 32 * 64 + 128 + 49 * 64 + 1
+    ("dcgan", ()): 365_793 + 55_297,
+    # Radford et al., figure 1: 1024, 512, 256 and 128 maps from 4 x 4 to 32 x 32 pixels
+    ("dcgan", (("input_shape", (64, 64, 3)), ("filters", 128))): 18_855_043 + 17_232_897,
 }

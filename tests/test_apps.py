@@ -22,6 +22,7 @@ SETS = {
     "autoencode_images": "units=(16,)",
     "classify_images": "filters=(4, 8)",
     "model_images": "num_layers=2",
+    "gan_images": "filters=4",
     "model_music": "units=(16,)",
     "model_text": "units=(32,)",
     "translate": "num_layers=1",
@@ -42,6 +43,8 @@ def rebuilt(card, exported):
         return getattr(models, f"build_{name}")(size, levels, output=output, **arguments)
     if card["app"] == "autoencode_images":
         return models.build_vae(exported.image_shape, levels=exported.levels, **arguments)
+    if card["app"] == "gan_images":
+        return getattr(models, f"build_{name}")(exported.image_shape, exported.num_classes, **arguments)
     outputs = exported.output_shape[-1]
     if card["app"] == "translate":  # one vocabulary for both sides
         return getattr(models, f"build_{name}")(outputs, **arguments)

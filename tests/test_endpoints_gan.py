@@ -1,4 +1,4 @@
-"""Laws of pictures from seeds: what is refused, one seed and one picture, and that the export draws what Python draws."""
+"""Laws of pictures from seeds: what is refused, one seed and one picture, and an export that draws as Python."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from keras_dl import hyperparameters, models, settings, tuning
+from keras_dl import hyperparameters, models, parts, settings, tuning
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -91,6 +91,7 @@ CASES = [
     ("model_text", ["--model", "gru", "--set", "units=(8,)"]),
     ("translate", ["--model", "attention_seq2seq", "--set", "units=8", "--own"]),
     ("autoencode_images", ["--set", "units=(7,)"]),
+    ("gan_images", ["--model", "gan", "--set", "units=(7,)"]),
 ]
 MORE_CASES = [
     ("classify_images", ["--model", "convnet", "--set", "filters=(3, 4)"]),
@@ -99,6 +100,7 @@ MORE_CASES = [
     ("classify_images", ["--model", "linear", "--weight-decay", "0.001"]),
     ("model_images", ["--model", "gated_pixelcnn", "--set", "num_layers=2", "--condition", "label"]),
     ("model_images", ["--model", "pixelrnn", "--set", "num_layers=1", "--levels", "256", "--image-size", "4"]),
+    ("gan_images", ["--model", "dcgan", "--set", "loss=wgan_gp"]),
     ("model_music", ["--model", "lstm"]),
     ("model_music", ["--model", "gru", "--set", "dropout=0.125"]),
     ("model_text", ["--model", "transformer_lm", "--sequence-length", "8"]),
@@ -143,8 +145,9 @@ def described(model):
     """All that training depends on: configurations of the network, of its optimizer and of its loss."""
     network = getattr(model, "network", model)
     loss = getattr(model.loss, "get_config", dict)()  # none of a model that has losses of its own
-    parts = network.get_config(), keras.optimizers.serialize(model.optimizer), loss
-    return [json.dumps(part, default=str, sort_keys=True) for part in parts]
+    optimizers = [keras.optimizers.serialize(part.optimizer) for part in parts.of(model)]
+    described = network.get_config(), optimizers, loss
+    return [json.dumps(part, default=str, sort_keys=True) for part in described]
 
 
 @pytest.mark.parametrize(

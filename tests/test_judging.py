@@ -131,8 +131,8 @@ def test_the_test_compares_as_many_samples_as_pictures_and_says_so(judge):
 
 
 def test_what_is_no_classifiers_export_is_refused(tmp_path):
-    with pytest.raises(errors.UserError):
-        judging.exported(tmp_path / "nothing")
+    with pytest.raises(errors.UserError, match="nothing"):
+        judging.exported(tmp_path / "nothing", 1)
 
 
 def test_the_features_go_through_the_classifiers_own_pre_processing():

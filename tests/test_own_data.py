@@ -19,12 +19,13 @@ CASES = ROOT.parent / "shared" / "cases"
 RULES = {
     "classify_images": own_data.PICTURES,
     "model_images": own_data.DENSITIES,
+    "gan_images": own_data.ADVERSARIAL,
     "autoencode_images": own_data.AUTOENCODERS,
     "model_music": own_data.MUSIC,
     "model_text": own_data.TEXT,
     "translate": own_data.PAIRS,
 }
-IMAGES = ("classify_images", "autoencode_images")
+IMAGES = ("classify_images", "gan_images", "autoencode_images")
 SIZES = np.unique(np.geomspace(3, 1e9, 300).astype(int))
 
 

@@ -31,6 +31,8 @@ SMALL = {  # builder -> arguments of a small model; a builder that is not named 
     "pixelcnn": {**PIXELS, "num_blocks": 1, "filters": 2, "top_filters": (3,)},
     "gated_pixelcnn": {**PIXELS, "num_layers": 2, "filters": 2, "kernel_size": 3, "top_filters": (3,)},
     "pixelrnn": {**PIXELS, "num_layers": 1, "units": 2, "top_filters": (3,)},
+    "gan": {"input_shape": (5, 4, 1), "units": (3,), "maxout_units": (2,)},
+    "dcgan": {"input_shape": (8, 8, 1), "filters": 2},
     "vae": {"input_shape": (5, 4, 1), "latent_dim": 2, "units": (3,)},
 }
 BUILDERS = [architecture.name for architecture in models.catalogue()]
@@ -70,12 +72,11 @@ def saved(tmp_path_factory):
     folder, logits = tmp_path_factory.mktemp("saved"), {}
     for name in BUILDERS:
         model = getattr(models, f"build_{name}")(**SMALL.get(name, {}))
-        adam = optimizers.Adam(optimizers.Noam(1e-3, 10))
         if isinstance(model, parts.ModelWithParts):
-            model.compile(adam)
+            model.compile({part: optimizers.Adam(optimizers.Noam(1e-3, 10)) for part in model.parts})
         else:
             loss, metrics = objectives.SequenceLoss("categorical"), [objectives.Perplexity()]
-            model.compile(adam, loss=loss, weighted_metrics=metrics)
+            model.compile(optimizers.Adam(optimizers.Noam(1e-3, 10)), loss=loss, weighted_metrics=metrics)
         model.save(folder / f"{name}.keras")
         inputs = example(model)
         np.savez(folder / f"{name}.npz", **inputs)

@@ -254,12 +254,7 @@ class EncodedImage(Image):
 def write_png(image, path):
     """Write uint8 (h, w, C) to a PNG file, which is replaced when it is whole."""
     with atomic_file(path) as file:
-        file.write(png_of(image))
-
-
-def png_of(image):
-    """uint8 (h, w, C) as the bytes of a PNG file."""
-    return tf.io.encode_png(np.asarray(image, np.uint8)).numpy()
+        file.write(tf.io.encode_png(np.asarray(image, np.uint8)).numpy())
 
 
 def _bytes(path):

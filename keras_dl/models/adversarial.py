@@ -40,7 +40,8 @@ class GAN(parts.ModelWithParts):
 
     A batch has the pictures (B, H, W, C) in grey levels from 0 to 255, for a conditional model {"image", "label"} with
     the labels (B,); targets beside them, as data.levels gives them, are not used. The networks see and make pictures in
-    `pixel_range`. Called with noise (with classes: with {"noise", "label"}) the model gives the generator's pictures.
+    `pixel_range`. Called with noise (with classes: with {"noise", "label"}) the model gives the discriminator's scores
+    of the pictures that the generator makes of it; `generate` gives the pictures.
 
     Args:
         generator: keras.Model from "noise" (B, Z), with classes also "label" (B,) int32, to pictures (B, H, W, C).
@@ -104,8 +105,17 @@ class GAN(parts.ModelWithParts):
             "generator": self.generator.trainable_variables,
         }
 
+    @property
+    def inputs(self):
+        return self.generator.inputs
+
+    @property
+    def input(self):
+        return self.generator.input
+
     def call(self, inputs, training=False):
-        return self.generator(inputs, training=training)
+        noise, label = (inputs["noise"], inputs["label"]) if self.num_classes else (inputs, None)
+        return self._scores(self._fake(noise, label, training), label, training)
 
     def scaled(self, levels):
         """Grey levels from 0 to 255 -> pixel_range, float32."""
@@ -209,12 +219,10 @@ class GAN(parts.ModelWithParts):
         return tf.reduce_mean(tf.square(norms - 1.0))
 
     def _fake(self, noise, label, training):
-        fake = self.generator(self._with_label({"noise": noise}, label), training=training)
-        return ops.cast(fake, "float32")
+        return self.generator(self._with_label({"noise": noise}, label), training=training)
 
     def _scores(self, pictures, label, training):
-        scores = self.discriminator(self._with_label({"image": pictures}, label), training=training)
-        return ops.cast(scores, "float32")
+        return self.discriminator(self._with_label({"image": pictures}, label), training=training)
 
     def _with_label(self, inputs, label):
         """The inputs of a network, a dict of one tensor, with the label of a conditional model."""

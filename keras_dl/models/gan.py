@@ -34,6 +34,7 @@ def build_gan(
     input_dropout: Share = 0.2,
     dropout: Share = 0.5,
     label_dim: Width = 32,
+    initializer: OneOf("paper", "glorot_uniform") = "paper",
     loss: OneOf(*LOSSES) = "non_saturating",
     gradient_penalty: GradientPenalty = 10.0,
     noise: OneOf(*NOISES) = "normal",
@@ -52,6 +53,8 @@ def build_gan(
         input_dropout: share of the pixels that training hides from the discriminator.
         dropout: share of each of its hidden layers' outputs that training sets to zero.
         label_dim: width of a class's vector, one for each network; only with num_classes.
+        initializer: of the kernels: "paper": uniform between -0.05 and 0.05 in the generator, between -0.005 and 0.005
+            in the discriminator; or "glorot_uniform".
         loss: "non_saturating", "minimax", or "wgan_gp", a Wasserstein critic with a gradient penalty.
         gradient_penalty: factor of the penalty of "wgan_gp".
         noise: "normal", or "uniform" between -1 and 1.
@@ -72,8 +75,11 @@ def build_gan(
     widths = [pixels + seen, *maxout_units]
     linear = sum(inputs * pieces * outputs for inputs, outputs in zip(widths, [*maxout_units, 1], strict=True))
     check_weights("build_gan", dense(latent_dim + seen, *units, pixels) + linear + 2 * (num_classes or 0) * seen)
-    generator = _generator(input_shape, num_classes, latent_dim, units, label_dim)
-    discriminator = _discriminator(input_shape, num_classes, maxout_units, pieces, input_dropout, dropout, label_dim)
+    drawn = {"paper": (_uniform(0.05), _uniform(0.005))}.get(initializer, (keras.initializers.GlorotUniform,) * 2)
+    generator = _generator(input_shape, num_classes, latent_dim, units, label_dim, drawn[0])
+    discriminator = _discriminator(
+        input_shape, num_classes, maxout_units, pieces, input_dropout, dropout, label_dim, drawn[1]
+    )
     return GAN(
         generator,
         discriminator,
@@ -97,20 +103,20 @@ def gan_space(hp):
     }
 
 
-def _generator(input_shape, num_classes, latent_dim, units, label_dim):
+def _generator(input_shape, num_classes, latent_dim, units, label_dim, kernel):
     noise = keras.Input((latent_dim,), name="noise")
     inputs, x = noise, noise
     if num_classes:
         label, embedding = embedded_label(num_classes, label_dim, "label_embedding")
         inputs, x = {"noise": noise, "label": label}, layers.Concatenate(name="noise_and_label")([noise, embedding])
     for number, width in enumerate(units, start=1):
-        x = layers.Dense(width, "relu", kernel_initializer=_uniform(0.05), name=f"hidden{number}")(x)
-    x = layers.Dense(math.prod(input_shape), kernel_initializer=_uniform(0.05), name="pixels")(x)
+        x = layers.Dense(width, "relu", kernel_initializer=kernel(), name=f"hidden{number}")(x)
+    x = layers.Dense(math.prod(input_shape), kernel_initializer=kernel(), name="pixels")(x)
     x = layers.Activation("sigmoid", dtype="float32", name="sigmoid")(x)
     return keras.Model(inputs, layers.Reshape(input_shape, dtype="float32", name="picture")(x), name="generator")
 
 
-def _discriminator(input_shape, num_classes, maxout_units, pieces, input_dropout, dropout, label_dim):
+def _discriminator(input_shape, num_classes, maxout_units, pieces, input_dropout, dropout, label_dim, kernel):
     image = keras.Input(input_shape, name="image")
     inputs, x = image, layers.Flatten(name="flatten")(image)
     if input_dropout:
@@ -119,13 +125,13 @@ def _discriminator(input_shape, num_classes, maxout_units, pieces, input_dropout
         label, embedding = embedded_label(num_classes, label_dim, "label_embedding")
         inputs, x = {"image": image, "label": label}, layers.Concatenate(name="image_and_label")([x, embedding])
     for number, width in enumerate(maxout_units, start=1):
-        x = Maxout(width, pieces, kernel_initializer=_uniform(0.005), name=f"maxout{number}")(x)
+        x = Maxout(width, pieces, kernel_initializer=kernel(), name=f"maxout{number}")(x)
         if dropout:
             x = layers.Dropout(dropout, name=f"maxout{number}_dropout")(x)
-    logits = layers.Dense(1, kernel_initializer=_uniform(0.005), dtype="float32", name="logits")(x)
+    logits = layers.Dense(1, kernel_initializer=kernel(), dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="discriminator")
 
 
 def _uniform(half):
-    """A new initializer for each kernel: one that is used twice draws the same numbers twice."""
-    return keras.initializers.RandomUniform(-half, half)
+    """A function that makes a new initializer for each kernel: one that is used twice draws the same numbers twice."""
+    return lambda: keras.initializers.RandomUniform(-half, half)

@@ -130,9 +130,7 @@ def main(argv=None):
     endpoints = endpoints_of(model)
     nats, metrics = likelihood(model, test, config, measure, unit)  # the test split is read here, once
     meaning = endpoints["log_prob"].outputs[measure].meaning()
-    meaning += (
-        f" It was estimated with {config.importance_samples:,} importance samples a picture, which gives a bound."
-    )
+    meaning += f" Estimated with {config.importance_samples:,} importance samples a picture, it is an upper bound."
     run.say(f"test: {', '.join(f'{name} {value:.4f}' for name, value in metrics.items())}. {meaning}")
 
     pictures = Pictures(endpoints, splits.validation, preprocess, config.seed)
@@ -212,10 +210,9 @@ class Pictures:
         units = np.argsort(-codes["kl"], kind="stable")[:2].tolist() if size > 2 else range(size)
         manifold = latent.manifold(self.decode, size, units, SIDE)
         across = "the two units of the code" if size == 2 else "the units of the code with the largest KL divergence"
-        order = np.argsort(self.labels, kind="stable")  # ways from the first classes to the last
-        pairs = min(WAYS, len(order) // 2)
-        starts, ends = (codes["mean"][rows] for rows in (order[:: max(1, len(order) // pairs)][:pairs], order[::-1]))
-        ways = latent.between(self.decode, starts, ends[:: max(1, len(order) // pairs)][:pairs], COLUMNS)
+        order = np.argsort(self.labels, kind="stable")
+        order = order[:: max(1, len(order) // WAYS)][:WAYS]  # of all classes
+        ways = latent.between(self.decode, codes["mean"][order], codes["mean"][np.roll(order, -3)], COLUMNS)
         return [
             ("samples", grids.grid(self.samples()), "Pictures decoded from codes that the prior gave."),
             (

@@ -20,7 +20,7 @@ import numpy as np
 
 import keras_dl as dl
 from keras_dl import commands, data, machine, models, own_data, runs, settings
-from keras_dl.arguments import AUTO, OneOf, OrAuto, Whole
+from keras_dl.arguments import OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
 from keras_dl.imports import keras  # imported when it is first used
@@ -29,6 +29,7 @@ APP = "model_images"
 
 DRAWN, OF_CLASS = 64, 8  # pictures that are drawn: in all, or of each class
 COMPLETED, TIMES = 8, 3  # pictures of the test split that are completed, and how often each
+AUTO_MOST = 32  # pixels a side of a folder's pictures unless more are asked for: every one is a step of sampling
 GREY = 128  # of pixels that are not given, in the picture of completions
 # Sizes unless --set changes them: the papers' are for days on several GPUs.
 SIZES = {
@@ -58,7 +59,7 @@ class Config(settings.Training):
     # distribution of a value; auto: bernoulli for 2 levels, categorical for 256
     output: Literal["auto", "bernoulli", "categorical", "logistic_mixture"] = "auto"
     condition: Literal["none", "label"] = "none"  # what the images depend on: label makes a density of each class
-    # pixels: height and width to which pictures are resized; auto: the published ones, a folder's at most 64
+    # pixels: height and width to which pictures are resized; auto: the published ones, a folder's own, at most 32
     image_size: Annotated[int | Literal["auto"], OrAuto(Whole(4, 256))] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"  # of pictures that are not square: cut, add black bars, or distort
     skip_unreadable: bool = False  # leave out a folder's unreadable files
@@ -91,7 +92,8 @@ def main(argv=None):
         config.seed,
         levels=config.levels,
         binarization=config.binarization,
-        image_size=config.image_size or AUTO,
+        image_size=config.image_size,
+        auto_most=AUTO_MOST,
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
     )

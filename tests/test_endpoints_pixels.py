@@ -172,10 +172,13 @@ def test_without_a_label_a_picture_is_completed_as_of_the_class_of_its_given_pix
     by_class = np.stack([_of_first_row(model, k) for k in range(3)])
     best = by_class.argmax(0)
     assert len(set(best)) > 1
-    completed = ask["complete"](image=EVERY, mask=given, seed=2)["image"]
-    for k in range(3):
-        alone = ask["complete"](image=EVERY, mask=given, seed=2, label=k)["image"]
-        np.testing.assert_array_equal(completed[best == k], alone[best == k])
+    with_a_later_one = given.copy()
+    with_a_later_one[:, 1, 2] = 1  # after a missing pixel: it says nothing of the class
+    for mask in (given, with_a_later_one):
+        completed = ask["complete"](image=EVERY, mask=mask, seed=2)["image"]
+        for k in range(3):
+            alone = ask["complete"](image=EVERY, mask=mask, seed=2, label=k)["image"]
+            np.testing.assert_array_equal(completed[best == k], alone[best == k])
 
 
 def _of_first_row(model, label):

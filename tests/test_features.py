@@ -19,6 +19,7 @@ from keras_dl.features import Feature, Source
 from keras_dl.features.classes import BestLabels, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.latent import Latent
+from keras_dl.features.likelihoods import PictureBits, PictureNats
 from keras_dl.features.mask import Mask
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.features.piano_roll import PianoRoll, Roll
@@ -42,6 +43,8 @@ SAID = {
     "sentence_target": TargetSentence(subwords=SUBWORDS),
     "roll": Roll(4, 90.0),
     "number": Number("int32", 7),
+    "nats_per_image": PictureNats("fixed"),
+    "bits_per_dimension": PictureBits("resampled"),
 }
 
 

@@ -377,6 +377,6 @@ def test_a_logistic_of_one_component_is_the_mixtures():
     np.testing.assert_allclose(np.exp(every).sum(0), 1, rtol=1e-5)
     np.testing.assert_allclose(single.log_prob(values), np.take_along_axis(every, values[None], 0)[0], rtol=1e-6)
     np.testing.assert_allclose(single.mean(), (np.exp(every) * np.arange(256)[:, None, None]).sum(0), rtol=1e-4)
-    assert (np.abs(np.asarray(single.mode()) - every.argmax(0)) <= 1).all()
+    assert (np.abs(np.asarray(single.mode()) - every.argmax(0)) < 0.51).all()
     draws = np.stack([single.sample([seed, 0]) for seed in range(300)])
     assert_mean(draws, np.asarray(single.mean()))

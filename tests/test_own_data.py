@@ -197,8 +197,8 @@ def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
 
 @pytest.mark.parametrize("app", RULES)
 def test_what_is_left_open_does_not_contradict_what_is_given(app):
-    # The default schedule of translate is another, which must be changed by hand.
-    for schedule in ([], ["--schedule", "auto"])[app == "translate" :]:
+    # The default schedule of these apps is another, which must be changed by hand.
+    for schedule in ([], ["--schedule", "auto"])[app in ("translate", "model_images", "autoencode_images") :]:
         assert fitted(app, "--reduce-on-plateau", "3", *schedule)[0].optimizer.schedule == "constant"
     for keep in ("auto", "last"):
         config, said = fitted(app, "--average-last", "3", "--keep", keep)

@@ -28,17 +28,18 @@ IN_MEMORY = 2 * 2**30  # bytes; beyond it the resized pixels stay in a file
 LARGEST = 4096  # pixels per side
 NO_PICTURE = "no picture inside"
 WITHOUT_LABELS = ("model_images", "autoencode_images", "gan_images")  # the apps that take pictures without labels
-USUAL = (16, 64)  # the least and the most of usual_size
+USUAL = (16, 64)  # the least of usual_size, and the most unless the caller says another
 SAMPLE = 100  # files whose headers usual_size reads
 
 
-def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True):
+def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True, most=USUAL[1]):
     """Load the folder `name`.
 
     Args:
         image_size: S, side of the resized images in pixels; None: usual_size.
         preprocess: function (S, S, 3) -> the pre-processing of that input shape, which decodes and resizes.
         labelled: whether the folder must have classes. If not, pictures without sub-folders are one class.
+        most: the most of usual_size.
 
     Returns:
         ({split: Examples}, the folder's name without its parents, class names, notes, warnings, sizes: int (N, 2),
@@ -49,7 +50,7 @@ def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True):
         sets = sorted(image_sets.LABELLED if labelled else image_sets.SETS)
         raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, sets)}. Sets: {", ".join(sets)}.')
     own = _find(root, labelled)
-    image_size = image_size or usual_size(own)
+    image_size = image_size or usual_size(own, most)
     pixels, kept, sizes = _read(own, image_size, preprocess((image_size, image_size, 3)), skip_unreadable)
     parts = {}
     for part in own.files:
@@ -77,11 +78,11 @@ def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True):
     return splits, root.resolve().name or "pictures", own.classes or image_sets.ONE_CLASS, notes, warnings, sizes
 
 
-def usual_size(own):
+def usual_size(own, most=USUAL[1]):
     """The side in pixels to which a folder's pictures are resized unless the user says another, a multiple of 4.
 
-    That of a square with as many pixels as the median of up to SAMPLE of the training pictures, within USUAL: pictures
-    are not enlarged, and of larger ones 64 pixels are enough for a first baseline on a processor.
+    That of a square with as many pixels as the median of up to SAMPLE of the training pictures, from USUAL[0] to
+    `most`: pictures are not enlarged, and of larger ones so many pixels are enough for a first baseline on a processor.
     """
     import tensorflow as tf
 
@@ -91,8 +92,8 @@ def usual_size(own):
     for path in files[:: math.ceil(len(files) / SAMPLE)]:
         with contextlib.suppress(OSError, tf.errors.OpError, UserError):  # _read will report it
             counts.append(int(pictures.pixels(tf.constant(pictures.read(path)))))
-    side = math.sqrt(np.median(counts)) if counts else USUAL[1]
-    return int(np.clip(4 * round(side / 4), *USUAL))
+    side = math.sqrt(np.median(counts)) if counts else most
+    return int(np.clip(4 * round(side / 4), USUAL[0], most))
 
 
 def hold_out(examples, seed, share):

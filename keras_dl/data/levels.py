@@ -37,6 +37,7 @@ def load(
     levels: OneOf(2, GREY_LEVELS) = 2,
     binarization: OneOf(*BINARIZATIONS) = "threshold",
     image_size: OrAuto(Whole(4, folders.LARGEST)) | None = AUTO,
+    auto_most: Whole(16, folders.LARGEST) = folders.USUAL[1],
     fit: OneOf(*FITS) = "crop",
     skip_unreadable: YesOrNo = False,
 ):
@@ -49,7 +50,8 @@ def load(
         levels: 2 or 256.
         binarization: "threshold", "fixed" or "resampled"; of no effect on 256 levels and on "binarized_mnist".
         image_size: side in pixels to which the pictures are resized; "auto" or None: the published one, and for a
-            folder that of most of its pictures, at most 64 (folders.usual_size).
+            folder that of most of its pictures, at most `auto_most` (folders.usual_size).
+        auto_most: the largest side in pixels that "auto" gives a folder's pictures.
         fit: "crop", "pad" or "stretch": how a picture becomes square.
         skip_unreadable: leave out a folder's unreadable files instead of refusing them.
 
@@ -76,7 +78,7 @@ def load(
     else:
         blank = functools.partial(Levels, fit=fit)
         splits, name, classes, notes, warnings, sizes = folders.load(
-            name, seed, size, blank, skip_unreadable, labelled=False
+            name, seed, size, blank, skip_unreadable, labelled=False, most=auto_most
         )
         details["original_sizes"] = images.original_sizes(sizes)
         flip, source, licence = True, f"folder {name}", OWN

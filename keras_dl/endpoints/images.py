@@ -97,8 +97,8 @@ def _steps(preprocess):
     mean, std = (", ".join(f"{value:.6g}" for value in values) for values in (preprocess.mean, preprocess.std))
     return {
         "inside": (
-            f"{pictures.resized_inside(preprocess)}; then each channel c becomes (c - mean) / std, with mean {mean} and "
-            f"std {std}"
+            f"{pictures.resized_inside(preprocess)}; then each channel c becomes (c - mean) / std, with mean {mean} "
+            f"and std {std}"
         ),
         "outside": pictures.decoded_outside(preprocess),
     }

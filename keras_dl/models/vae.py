@@ -29,7 +29,7 @@ LARGEST_LOG_VARIANCE = 30.0  # a standard deviation of 3e6; -30: one of 3e-7
 KERNEL = 5  # of the convolutions
 STRIDE = 2
 LEAST_MEAN = 0.001  # of a pixel, for the initial bias: a pixel that is always 0 would have the logit -infinity
-FLOATS = 2**23  # pixels of codes that are decoded at once when a likelihood is estimated
+FLOATS = 2**20  # pixels of codes that are decoded at once when a likelihood is estimated: few enough for a cache
 PARAMETERS = 815_824  # trainable, at the defaults
 
 

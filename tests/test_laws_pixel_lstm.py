@@ -197,6 +197,14 @@ def test_the_fused_steps_compute_what_the_plain_ones_do_and_the_same_gradients(k
         np.testing.assert_allclose(value, reference, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_images_have_no_outputs_and_no_gradient(kind):
+    layer = layer_for(kind, dtype="float32")
+    y, *gradients = differentiate(layer, maps(4, 5)[:0])
+    assert y.shape == (0, 4, 5, U)
+    assert all(not np.asarray(gradient).any() for gradient in gradients)
+
+
 def test_both_directions_as_one_batch_are_two_passes():
     layer = layer_for("diagonal_bilstm")
     weights = [tf.stack(part) for part in zip(layer.weights_of(0), layer.weights_of(1), strict=True)]

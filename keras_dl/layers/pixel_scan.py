@@ -160,7 +160,7 @@ def _fused(steps, x, kernel, recurrent, bias, first):
             dx, *d_weights, d_first = back(d, x, *weights[:2], saved)
             return (dx, *map(_house_order, d_weights), d_first)
 
-        return tf.concat(saved["h"], 1), gradient
+        return tf.concat(saved["h"], 1)[: tf.shape(x)[0]], gradient
 
     return run(x, kernel, recurrent, bias, first)
 
@@ -185,6 +185,7 @@ def _functions(steps, inputs, taps, units):
 
 def _forward(steps, x, kernel, recurrent, bias, first):
     """{name: a value for each step}, what `_back` needs; gates in the order of the block."""
+    x = _not_empty(x)
     units, batch, centre = first.shape[-1], tf.shape(x)[0], steps.steps[0].centre
     h_0, c_0 = (tf.tile(first[None, n, None], [batch, 1, 1]) for n in (0, 1))  # (B, 1, U)
     h, c = (tf.tile(state, [1, steps.start, 1]) for state in (h_0, c_0))
@@ -210,6 +211,8 @@ def _forward(steps, x, kernel, recurrent, bias, first):
 
 def _back(steps, d_outputs, x, kernel, recurrent, saved):
     """Gradients of x, kernel, recurrent, bias and first."""
+    images = tf.shape(x)[0]
+    x, d_outputs = _not_empty(x), _not_empty(d_outputs)
     units = d_outputs.shape[-1]
     transposed, peephole = tf.transpose(recurrent), tf.zeros([units], x.dtype)
     unused = tf.zeros([2 * units, 4 * units], x.dtype)  # the block's gradient reads no weights, only their shape
@@ -227,8 +230,8 @@ def _back(steps, d_outputs, x, kernel, recurrent, saved):
             use_peephole=False, **{name: old[name] for name in ("i", "cs", "f", "o", "ci", "co")},
         )  # fmt: skip
         ds.append(tf.reshape(block.dicfo, [-1, step.pixels, 4 * units]))
-        d_taps = tf.split(tf.reshape(tf.matmul(block.dicfo, transposed), [-1, step.pixels, recurrent.shape[0]]),
-                          recurrent.shape[0] // units, -1)  # fmt: skip
+        d_taps = tf.reshape(tf.matmul(block.dicfo, transposed), [-1, step.pixels, recurrent.shape[0]])
+        d_taps = tf.split(d_taps, recurrent.shape[0] // units, -1)
         last = len(d_taps) - 1
         d_around = tf.add_n([tf.pad(d, [[0, 0], [k, last - k], [0, 0]]) for k, d in enumerate(d_taps)])
         dh, dh_0 = step.around_back(d_around)
@@ -240,12 +243,17 @@ def _back(steps, d_outputs, x, kernel, recurrent, saved):
     rows = _rows(d)
     taps = tf.concat([_taps(h, step) for h, step in zip(saved["around"], steps.steps, strict=True)], 1)
     return (
-        tf.reshape(tf.matmul(rows, kernel, transpose_b=True), tf.shape(x)),
+        tf.reshape(tf.matmul(rows, kernel, transpose_b=True), tf.shape(x))[:images],
         tf.matmul(_rows(x), rows, transpose_a=True),
         tf.matmul(_rows(taps), rows, transpose_a=True),
         tf.reduce_sum(rows, 0),
         tf.add_n(d_first),
     )
+
+
+def _not_empty(x):
+    """x (B, ...), or one image of zeros for none: the block refuses empty tensors."""
+    return tf.cond(tf.shape(x)[0] > 0, lambda: x, lambda: tf.zeros([1, *x.shape[1:]], x.dtype))
 
 
 def _tap_list(around, step):

@@ -181,6 +181,17 @@ def test_two_calls_leave_all_variables_equal(row):
     assert all(np.array_equal(old, new) for old, new in zip(before, case.model.variables, strict=True))
 
 
+@pytest.mark.parametrize("row", ROWS)
+def test_no_images_have_no_log_probabilities(row):
+    """In a graph whose number of images is not known, as in an export."""
+    case = PIXEL_CASES[row]
+    inputs = case.model.with_context(case.images(2), case.context(2))
+    signature = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), inputs)
+    log_probs = tf.function(case.model.log_probs, input_signature=[signature], autograph=False)
+    assert log_probs(tf.nest.map_structure(lambda x: x[:0], inputs)).shape == (0, *case.model.image_shape)
+    np.testing.assert_allclose(log_probs(inputs), case.model.log_probs(inputs), rtol=1e-4, atol=1e-5)
+
+
 # Sampling
 
 

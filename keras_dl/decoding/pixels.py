@@ -109,7 +109,7 @@ def complete(model, images, mask, seed, temperature=1.0, context=None):
     rows = images.shape[0] or tf.shape(images)[0]
     given = tf.broadcast_to(mask, tf.shape(images))
     flat = [-1, math.prod(model.image_shape)]
-    values, given = (tf.reshape(_one_at_least(x), flat) for x in (images, given))
+    values, given = (tf.reshape(one_at_least(x), flat) for x in (images, given))
     return _drawn(model, rows, Given(PixelDraw(model.distribution, seed, temperature), values, given), context)
 
 
@@ -117,14 +117,14 @@ def _drawn(model, rows, draw, context):
     height, width, channels = model.image_shape
     # No network reads an empty batch: where no image is asked for, one is drawn and left out.
     some = rows if isinstance(rows, int) and rows else tf.maximum(rows, 1)
-    context = None if context is None else _one_at_least(context)
+    context = None if context is None else one_at_least(context)
     memory, state = model.begin(context, rows=some)
     first = tf.zeros_like(state["count"])
     values, scores, _ = generate(step_function(model, memory), state, first, height * width * channels, draw)
     return tf.reshape(values, [-1, height, width, channels])[:rows], tf.reduce_sum(scores, 1)[:rows]
 
 
-def _one_at_least(x):
+def one_at_least(x):
     """Tensors of B rows; if B is 0, one row of zeros."""
     x = tf.convert_to_tensor(x)
     more = tf.cast(tf.equal(tf.shape(x)[0], 0), tf.int32)

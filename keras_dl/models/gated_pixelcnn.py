@@ -164,7 +164,7 @@ def _context(image, num_classes, condition_dim, map_channels):
 
     def biases(units, name):
         if map_channels:
-            return [layers.Conv2D(units, 1, use_bias=False, name=name)(context)]
+            return [MaskedConv2D(units, 1, mask="B", use_bias=False, name=name)(context)]  # one channel: no mask
         if num_classes:  # V h with a one-hot h
             x = layers.Embedding(num_classes, units, name=name)(context)
         else:

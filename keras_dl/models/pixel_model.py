@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from keras_dl import distributions
+from keras_dl.decoding.pixels import one_at_least
 from keras_dl.models._pixels import Memory
 
 CONTEXTS = {"label": "int32", "condition": "float32", "map": "float32"}  # inputs beside "image", and their dtypes
@@ -63,11 +64,20 @@ class PixelModel(keras.Model):
         """The distributions.DiscreteLevel of values (...) with parameters (..., P)."""
         return distributions.DiscreteLevel(self.output_kind, parameters, self.levels)
 
-    def log_prob(self, inputs):
-        """log p(image), given the context if there is one, in nats: (B,). `inputs` as in a call of the model."""
+    def log_probs(self, inputs):
+        """log p of every value given those before it, and the context if there is one, in nats: (B, H, W, C).
+
+        `inputs` as in a call of the model; but here B may be 0, of which TensorFlow's convolutions make an error.
+        """
         image = inputs["image"] if isinstance(inputs, dict) else inputs
-        logs = self.distribution(self(inputs, training=False)).log_prob(image)
-        return tf.reduce_sum(logs, [1, 2, 3])
+        some = tf.nest.map_structure(one_at_least, inputs)
+        parameters = self(some, training=False)
+        logs = self.distribution(parameters).log_prob(some["image"] if isinstance(inputs, dict) else some)
+        return logs[: tf.shape(image)[0]]
+
+    def log_prob(self, inputs):
+        """log p of images, the sum of their log_probs: (B,) nats."""
+        return tf.reduce_sum(self.log_probs(inputs), [1, 2, 3])
 
     def with_context(self, image, context=None):
         """The inputs of a call: the image alone, or {"image": image, name of the context: context}."""

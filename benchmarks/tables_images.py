@@ -15,7 +15,7 @@ GATED = {  # arguments of build_gated_pixelcnn: with dilated kernels, every pixe
 }  # fmt: skip
 SIZES = " ".join(f'--set "{name}={value}"' for name, value in GATED.items())
 AUTOENCODER = (
-    "--dataset mnist --binarization resampled --batch-size 100 --optimizer adam --learning-rate 0.001 "
+    "--dataset mnist --binarization resampled --batch-size 100 --optimizer adam --learning-rate 0.002 "
     "--epsilon 0.0001 --schedule cosine --bound-samples 0 --keep last"
 )
 IWAE = '--set latent_dim=50 --set "units=(200, 200)"'  # the paper's network with one stochastic layer
@@ -31,7 +31,7 @@ RECIPES = {
     "gated_pixelcnn_long": f"{SIZES} --batch-size 16 --epochs 24 {HALF}",
     "cifar10": f"{SIZES} --levels 256 --output logistic_mixture --batch-size 16 --epochs 7 {HALF}",
     "vae_k1": f"{AUTOENCODER} {IWAE} --set samples=1 --epochs 900",
-    "iwae_k5": f"{AUTOENCODER} {IWAE} --set samples=5 --epochs 500",
+    "iwae_k5": f"{AUTOENCODER} {IWAE} --set samples=5 --epochs 450",
     "vae_2d": f"{AUTOENCODER} --set latent_dim=2 --epochs 60",
 }
 MODEL = "apps/model_images.py --trials 0 --seed 0"

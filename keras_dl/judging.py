@@ -127,7 +127,12 @@ def trained(build, splits, path, seed=0):
         classifier = keras.saving.load_model(path, compile=False)
     else:
         keras.utils.set_random_seed(seed)
-        classifier = build(tuple(shape), len(classes))
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("float32")  # half precision is for the model that is judged
+        try:
+            classifier = build(tuple(shape), len(classes))
+        finally:
+            keras.config.set_dtype_policy(policy)
         train = data.batches(splits.train, BATCH, collate=collate, seed=seed, shuffle=True)
         epochs = max(1, min(EPOCHS, UPDATES // train.steps()))
         rate = keras.optimizers.schedules.CosineDecay(RATE, epochs * train.steps())
@@ -136,7 +141,8 @@ def trained(build, splits, path, seed=0):
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             steps_per_execution=8,
         )
-        classifier.fit(train.dataset(epochs=epochs), shuffle=False, verbose=0)
+        with waiting("training the classifier that will judge the samples ..."):
+            classifier.fit(train.dataset(epochs=epochs), shuffle=False, verbose=0)
         aside = path.with_name(f".{path.name}")  # a kill leaves no half of it under its name
         classifier.save(aside, include_optimizer=False)
         os.replace(aside, path)

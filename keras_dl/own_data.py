@@ -342,7 +342,10 @@ PAIRS = Rule(
     ranks=2000,
 )
 
-# To be measured.
+# Measured on 1,295 binary digits of 28 x 28 pixels in batches of 64, nats an image of 142 validation pictures: 64.9
+# after 336 of 840 updates, 63.7 after 441 of 630. Of 16 x 16 pixels a network with more than twice as many weights is
+# best after 315 updates (36.4 nats), and knows the training pictures by heart after 500 (36.8; 31.0 in training). How
+# the number should grow with the data was not measured.
 DENSITIES = Rule(
     unit="pictures",
     size=lambda splits, config: len(splits.train),
@@ -350,10 +353,10 @@ DENSITIES = Rule(
     batches=(16, 64),
     steps=16,
     few=500,
-    updates=(1000, 20_000),
+    updates=(500, 20_000),
     settings={
         "optimizer.name": "adam",
-        "optimizer.learning_rate": 2e-3,
+        "optimizer.learning_rate": 4e-3,
         "optimizer.schedule": "cosine",
         "optimizer.weight_decay": 0.0,
     },

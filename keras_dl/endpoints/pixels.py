@@ -126,23 +126,22 @@ class _Density:
         ]
         label = self._checked(label)
         with tf.control_dependencies(bounds):
-            rows = tf.maximum(n, 1)  # no network reads an empty batch
+            rows = tf.identity(n)
         labels = None
         if self.num_classes:
             labels = tf.where(label < 0, tf.range(rows) % self.num_classes, tf.fill([rows], label))
         levels, log_likelihood = drawing.sample(self.model, rows, seed, temperature, labels)
-        return {"image": self.preprocess.inverse(levels)[:n], "log_likelihood": log_likelihood[:n]}
+        return {"image": self.preprocess.inverse(levels), "log_likelihood": log_likelihood}
 
     def complete(self, image, mask, temperature, seed, label=None):
         label = self._checked(label)
         grey = pictures.from_pixels(image, self.preprocess, self.most["completed"])
-        count = tf.shape(grey)[0]
         with tf.control_dependencies([within(temperature, 0, HOTTEST, "temperature")]):
-            mask = _one_at_least(self._mask(mask, count))
-        levels = _one_at_least(self.preprocess.of_grey(grey))
+            mask = self._mask(mask, tf.shape(grey)[0])
+        levels = self.preprocess.of_grey(grey)
         labels = self._labels_of_given(levels, mask, label) if self.num_classes else None
         completed = drawing.complete(self.model, levels, mask, seed, temperature, labels)[0]
-        return {"image": self.preprocess.inverse(completed)[:count]}
+        return {"image": self.preprocess.inverse(completed)}
 
     def _checked(self, label):
         """The scalar label, with an assertion that there is such a class; None without classes."""
@@ -153,7 +152,7 @@ class _Density:
 
     def _likelihood(self, grey, label):
         """The answer of `log_prob` for grey levels (B, H, W, C)."""
-        count, levels = tf.shape(grey)[0], _one_at_least(self.preprocess.of_grey(grey))
+        levels = self.preprocess.of_grey(grey)
         if not self.num_classes:
             total = self._log_prob(levels, None)
         else:
@@ -164,7 +163,7 @@ class _Density:
                 ),
                 lambda: self._log_prob(levels, label),
             )
-        return answer(total[:count], self.measure, math.prod(self.model.image_shape))
+        return answer(total, self.measure, math.prod(self.model.image_shape))
 
     def _log_prob(self, levels, label):
         """log p of whole pictures of one class: (B,)."""
@@ -173,8 +172,7 @@ class _Density:
     def _log_probs(self, levels, label):
         """log p of every value given those before it, of pictures of one class: (B, H, W, C)."""
         labels = None if label is None else tf.fill([tf.shape(levels)[0]], label)
-        parameters = self.model(self.model.with_context(levels, labels), training=False)
-        return self.model.distribution(parameters).log_prob(levels)
+        return self.model.log_probs(self.model.with_context(levels, labels))
 
     def _of_every_class(self, log_prob, levels):
         """log_prob(levels, label) of one class after the other: (K, B)."""
@@ -207,12 +205,6 @@ class _Density:
         with tf.control_dependencies(must_be):
             mask = tf.identity(mask)  # a cast with these dependencies would be moved before them
         return tf.cast(mask, tf.int32)
-
-
-def _one_at_least(rows):
-    """Tensors (B, ...); if B is 0, one row of zeros, since no network reads an empty batch; answers leave it out."""
-    more = tf.cast(tf.equal(tf.shape(rows)[0], 0), tf.int32)
-    return tf.concat([rows, tf.zeros([more, *rows.shape[1:]], rows.dtype)], 0)
 
 
 def answer(log_likelihood, measure, dimensions):

@@ -35,17 +35,17 @@ def test_every_picture_stands_in_its_place(channels, enlarge):
 
 
 def test_headings_and_captions_leave_the_grid_as_it_is():
-    images, headings = pictures(6, side=20), ("ant", "\u4e2d", "a name that is much too long for a heading")
+    images, headings = pictures(6, side=40), ("ant", "\u4e2d", "a name that is much too long for a heading")
     plain = grids.grid(images, 2, enlarge=1)
     whole = grids.grid(images, 2, headings=headings, caption="epoch 3", enlarge=1)
     np.testing.assert_array_equal(whole[-len(plain) :, -plain.shape[1] :], plain)
     beside, above = whole[-len(plain) :, : -plain.shape[1]], whole[: -len(plain)]
     assert (above < 128).any() and beside.shape[1] < 250
     for row in range(3):  # each heading in its own row
-        band = beside[GAP + row * (20 + GAP) : GAP + row * (20 + GAP) + 20]
+        band = beside[GAP + row * (40 + GAP) : GAP + row * (40 + GAP) + 40]
         inked = np.flatnonzero((band < 128).any((1, 2)))
-        assert len(inked) and abs(inked.mean() - 9.5) < 4  # beside the middle of its pictures
-    assert (beside[[0, 1, 22, 23, 44, 45]] == BACKGROUND).all()
+        assert len(inked) and abs(inked.mean() - 19.5) < 4  # beside the middle of its pictures
+    assert (beside[[0, 1, 42, 43, 84, 85]] == BACKGROUND).all()
 
 
 def test_small_pictures_are_enlarged_and_the_grid_is_about_square():

@@ -186,7 +186,6 @@ class GatedPixelCNN(PixelModel):
     def __init__(self, *args, num_layers=None, **kwargs):
         super().__init__(*args, **kwargs)
         self.num_layers, self._head = num_layers, _pixels.Head(self)
-        self._named = {layer.name: layer for layer in self.layers}
 
     def first_state(self, rows):
         width = self.image_shape[1]
@@ -254,8 +253,9 @@ class GatedPixelCNN(PixelModel):
 
     def _stack(self, which):
         """The layers of a name, such as "vertical", from the first to the last."""
+        named = {layer.name: layer for layer in self.layers}
         names = [f"layer{number}_{which}" for number in range(1, self.num_layers + 1)]
-        return [self._named[name] for name in names if name in self._named]
+        return [named[name] for name in names if name in named]
 
     def get_config(self):
         return super().get_config() | {"num_layers": self.num_layers}

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from tables import TABLES
+from tables_images import GENERATORS, LONG
 
 from keras_dl import settings
 from keras_dl.errors import UserError
@@ -37,16 +38,22 @@ def main(argv=None):
     parser.add_argument("--more", default="", help="flags that are added to the row's command")
     asked = parser.parse_args(argv)
     settings.check(asked.measured >= 2, f"--measured: must be at least 2; got {asked.measured}.")
-    command = next((row.command for row in TABLES[asked.table].rows if row.name == asked.row), None)
-    settings.check(
-        command is not None and command.startswith("apps/"), f"budget: {asked.table} {asked.row} is no row of an app."
-    )
+    command = app_of(asked.table, asked.row)
+    settings.check(command is not None, f"budget: {asked.table} {asked.row} is no row for which an app trains.")
     ends = epoch_ends([*shlex.split(command), *shlex.split(asked.more)], asked.measured)
     once, epoch, count = plan(ends, 60 * asked.minutes)
     print(
         f"{asked.table} {asked.row}: {once:.0f} s once, {epoch:.1f} s an epoch; {count} epochs fit into "
         f"{asked.minutes:g} minutes. The command: python {command}"
     )
+
+
+def app_of(table, row):
+    """The app's command of a row, its own or the one that its script runs; None if there is none."""
+    commands = [each.command for each in TABLES[table].rows if each.name == row]
+    if commands and commands[0].startswith("apps/"):
+        return commands[0]
+    return {"gan": GENERATORS, "binarized_mnist": LONG}.get(table, {}).get(row)
 
 
 def plan(ends, seconds):

@@ -50,7 +50,7 @@ JOBS = {  # app: its flags
 }
 CHECKPOINTS = 6  # at least so many are written by a job: one an epoch
 TIMED = {"examples_per_second", "seconds", "created", "command", "run"}  # what a clock or a folder's name decides
-PATIENCE = 600  # seconds after which a run counts as hung
+PATIENCE = 1800  # seconds after which a run counts as hung
 
 
 def main():

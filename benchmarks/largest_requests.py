@@ -51,22 +51,22 @@ def density_log_prob(card):
     return {case: _defaults(card, "log_prob") | request for case, request in image(card, "log_prob").items()}
 
 
-def code_encode(card):
+def latent_encode(card):
     return image(card, "encode")
 
 
-def code_reconstruct(card):
+def latent_reconstruct(card):
     return image(card, "reconstruct")
 
 
-def code_decode(card):
+def latent_decode(card):
     """The most codes."""
     decode = card["endpoints"]["decode"]
     most, numbers = decode["limits"]["codes"], decode["inputs"]["latent"]["shape"][1]
     return {f"{most} codes": {"latent": np.zeros((most, numbers), np.float32)}}
 
 
-def code_log_prob(card):
+def latent_log_prob(card):
     """The largest picture with the most samples; the most pictures, each with as many samples as there may be then."""
     limits, cases = card["endpoints"]["log_prob"]["limits"], {}
     for case, request in image(card, "log_prob").items():
@@ -159,9 +159,9 @@ REQUESTS = {
     "text_score": text_score, "text_generate": text_generate, "translate": translate,
     "translation_sample": translation_sample, "translation_score": translation_score,
     "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob,
-    "density_sample": drawn, "density_complete": density_complete, "code_image_bytes": image_bytes,
-    "code_encode": code_encode, "code_decode": code_decode, "code_sample": drawn, "code_reconstruct": code_reconstruct,
-    "code_log_prob": code_log_prob, "gan_sample": drawn,
+    "density_sample": drawn, "density_complete": density_complete, "latent_image_bytes": image_bytes,
+    "latent_encode": latent_encode, "latent_decode": latent_decode, "latent_sample": drawn,
+    "latent_reconstruct": latent_reconstruct, "latent_log_prob": latent_log_prob, "gan_sample": drawn,
 }  # fmt: skip
 
 

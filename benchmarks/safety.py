@@ -50,12 +50,12 @@ ENDPOINTS = {  # row: (app, endpoint)
     "density_log_prob": ("model_images", "log_prob"),
     "density_sample": ("model_images", "sample"),
     "density_complete": ("model_images", "complete"),
-    "code_image_bytes": ("autoencode_images", "serving_default"),
-    "code_encode": ("autoencode_images", "encode"),
-    "code_decode": ("autoencode_images", "decode"),
-    "code_sample": ("autoencode_images", "sample"),
-    "code_reconstruct": ("autoencode_images", "reconstruct"),
-    "code_log_prob": ("autoencode_images", "log_prob"),
+    "latent_image_bytes": ("autoencode_images", "serving_default"),
+    "latent_encode": ("autoencode_images", "encode"),
+    "latent_decode": ("autoencode_images", "decode"),
+    "latent_sample": ("autoencode_images", "sample"),
+    "latent_reconstruct": ("autoencode_images", "reconstruct"),
+    "latent_log_prob": ("autoencode_images", "log_prob"),
     "gan_sample": ("gan_images", "sample"),
 }
 ROWS = (*BOMBS, *ENDPOINTS)

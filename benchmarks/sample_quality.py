@@ -2,12 +2,13 @@
 
     python benchmarks/sample_quality.py --json FILE
 
-Both are trained on Fashion-MNIST by their apps, for as many epochs as fit into 30 minutes, and exported; the exports'
-endpoint `sample` draws 10,000 images of each. The judge is the classifier that apps/gan_images.py trained on the same
-training images (judging.py). Of each set of 10,000 images, its Fréchet distance from the 10,000 test images in the
-classifier's features is measured, and the share of each class that the classifier finds. The row `real` is that of
-10,000 training images, drawn at random: what a perfect generator would have. The distance is of this classifier and of
-10,000 images: no FID, and not to be compared with other papers' figures or with other numbers of images.
+Both are trained on Fashion-MNIST by their apps, for as many epochs as fit into 30 minutes, and exported: the DCGAN of
+the epoch whose samples are closest to the validation images, the VAE of the last epoch. The exports' endpoint `sample`
+draws 10,000 images of each. The judge is the classifier that apps/gan_images.py trained on the same training images
+(judging.py). Of each set of 10,000 images, its Fréchet distance from the 10,000 test images in the classifier's
+features is measured, and the share of each class that the classifier finds. The row `real` is that of 10,000 training
+images, drawn at random: what a perfect generator would have. The distance is of this classifier and of 10,000 images:
+no FID, and not to be compared with other papers' figures or with other numbers of images.
 """
 
 import argparse

@@ -249,6 +249,9 @@ def test_the_epochs_that_fit_follow_from_the_ends_of_the_first():
 
     assert budget.plan([50.0, 80.0, 110.0], 600) == (20.0, 30.0, 18)  # 20 + 18 * 30 = 560 of 582
     assert budget.plan([50.0, 80.0, 110.0], 10) == (20.0, 30.0, 0)
+    assert budget.app_of("gan", "dcgan").startswith("apps/gan_images.py")
+    assert budget.app_of("binarized_mnist", "gated_pixelcnn_long").startswith("apps/model_images.py")
+    assert budget.app_of("gan", "real") is budget.app_of("step_time", "vae") is None
 
 
 def test_classes_count_from_three_percent_on():

@@ -15,6 +15,7 @@ from keras_dl import commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import OrAuto, Whole
 from keras_dl.features.image import Image
 from keras_dl.imports import keras  # imported when it is first used
+from keras_dl.wording import counted
 
 APP = "classify_images"
 
@@ -88,7 +89,8 @@ def main(argv=None):
     run = dl.course.begin(config, hardware, APP, splits, train, tried, labels=info.classes)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
-    run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
+    size, examples = counted(model.count_params(), "parameters"), counted(len(splits.train), "training examples")
+    run.say(f"{model.name}: {size}; {examples}")
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
         dl.summaries.Pictures(run, splits.validation, preprocess, info.classes),

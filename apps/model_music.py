@@ -20,6 +20,7 @@ from keras_dl.data import plans
 from keras_dl.extras import needs
 from keras_dl.features import sound
 from keras_dl.features.piano_roll import Roll
+from keras_dl.wording import counted
 
 APP = "model_music"
 
@@ -104,8 +105,8 @@ def main(argv=None):
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
     model = run.build(compiled, best)
-    pieces = f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
-    run.say(f"{model.name}: {model.network.count_params():,} parameters; {pieces}")
+    size, pieces = counted(model.network.count_params(), "parameters"), counted(len(splits.train), "training pieces")
+    run.say(f"{model.name}: {size}; {pieces} of {lengths.min()} to {counted(lengths.max(), 'steps')}")
 
     endpoints = endpoints_of(model.network)
     generate = endpoints["generate"].traced()

@@ -24,6 +24,7 @@ from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
 from keras_dl.features.text import Text
 from keras_dl.imports import tensorflow as tf  # imported when it is first used
+from keras_dl.wording import counted
 
 APP = "model_text"
 
@@ -139,7 +140,8 @@ def main(argv=None):
     )
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
-    run.say(f"{model.name}: {model.network.count_params():,} parameters; {tokens.level}s: {counts}")
+    size = counted(model.network.count_params(), "parameters")
+    run.say(f"{model.name}: {size}; {tokens.level}s: {counts}")
     endpoints = endpoints_of(model.network, length)
     generate = endpoints["generate"].traced()
 
@@ -166,7 +168,7 @@ def main(argv=None):
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
-        f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
+        f"{gap['real']:.3f} for the text's ({counted(gap['sequences'], 'sequences')} of the validation split)"
     )
     written = {f"begins with {prime!r}, temperature {temperature}": sample(temperature) for temperature in TEMPERATURES}
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")

@@ -26,6 +26,7 @@ from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
 from keras_dl.imports import tensorflow as tf  # imported when it is first used
+from keras_dl.wording import counted
 
 APP = "translate"
 
@@ -160,7 +161,8 @@ def main(argv=None):
     )
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
-    run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
+    size, pieces = counted(model.count_params(), "parameters"), counted(len(subwords.pieces), "sub-words")
+    run.say(f"{model.name}: {size}; {pieces}; pairs: {counts}")
     _, translate = of_model(model)
     attention = dl.samples.attention_function(model, subwords)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from keras_dl import (
     cards,
+    console,
     evidence,
     models,
     past_runs,
@@ -65,7 +66,7 @@ def list_everything(asked):
         columns = ["name", "laws", "figure", "ours", "published"]
         tables.show("Laws and figures: python -m keras_dl list <name>", columns, [_evidence(m) for m in catalogue])
     else:
-        print(NO_CHECKOUT)
+        console.say(NO_CHECKOUT)
     apps = sorted(path for path in APPS.glob("*.py") if not path.name.startswith("_"))
     if apps:
         tables.show("Apps: python <file> --help", ["file", "task"], [[os.path.relpath(a), _task(a)] for a in apps])
@@ -81,7 +82,7 @@ def list_everything(asked):
         columns = ["folder", "app", "metric", "parameters", "created"]
         tables.show("Exports: python -m keras_dl predict <folder>", columns, rows)
     else:
-        print(printable(f"Exports: none in {asked.saved_models}."))
+        console.say(f"Exports: none in {asked.saved_models}.")
 
 
 def list_architecture(name):
@@ -100,7 +101,7 @@ def list_architecture(name):
     rows = [["file", model.file], ["source", model.source], ["parameters", f"{model.parameters:,} at these arguments"]]
     tables.show(f"keras_dl.build_{name}", ["", ""], [*rows, ["arguments", arguments]])
     if not evidence.in_checkout():
-        print(NO_CHECKOUT)
+        console.say(NO_CHECKOUT)
         return
     laws = [[file, test, text] for file, tests in evidence.laws(model).items() for test, text in tests.items()]
     tables.show("Laws: python -m pytest tests/<file> -k <test>", ["file", "test", ""], laws)
@@ -112,7 +113,7 @@ def list_architecture(name):
         columns = ["table", "row", "metric", "ours", "published", "bar"]
         tables.show("Figures: docs/results.md, python benchmarks/reproduce.py <table> <row>", columns, rows)
     else:
-        print("Figures: none yet.")
+        console.say("Figures: none yet.")
 
 
 class _Parser(argparse.ArgumentParser):

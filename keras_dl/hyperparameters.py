@@ -77,7 +77,9 @@ class Arguments:
         untouched = self(type(hp)())
         values = {name: v for name, v in self(hp).items() if own or name in self.chosen or v != untouched[name]}
         values |= {"learning_rate": optimizers.arguments(hp, self.config.optimizer)["learning_rate"], "trials": 0}
-        config = dataclasses.replace(self.config, resume="", smoke=False)
+        config = dataclasses.replace(self.config, resume="", smoke=False, trials=0)
+        usual = settings.defaults_of(config)
+        config = settings.replaced(config, {name: usual[name] for name in settings.without_effect(config)})
         return shlex.split(settings.flags(config, values, always=own_data.SETTINGS if own else ()))
 
     def _combined(self, hp):

@@ -20,7 +20,7 @@ import numpy as np
 
 from keras_dl import settings
 from keras_dl.arguments import AUTO, OPEN
-from keras_dl.data.facts import counted
+from keras_dl.wording import counted
 
 # The settings that are worked out from a user's own data unless they are given, for settings.parse; an app has some.
 SETTINGS = (
@@ -105,6 +105,9 @@ def fitted(config, hardware, splits, rule):
     if not config.resume:
         config, chosen = _completed(config, splits, rule)
         config.validate()
+        usual = settings.defaults_of(config)
+        given = [name for name, value in settings.values_of(config).items() if value != usual[name]]
+        settings.check_effects(config, given)  # beside what was chosen
     hardware.settings, hardware.chosen = config, chosen
     return config
 
@@ -114,12 +117,15 @@ def _completed(config, splits, rule):
     asked, recipe = settings.values_of(config), settings.defaults_of(config)
     left_open = [name for name in SETTINGS if name in asked and asked[name] in OPEN]
     of_rule = [name for name in left_open if splits.info.own or (asked[name] == AUTO and recipe[name] != AUTO)]
+    if "optimizer.name" in of_rule:  # with which its rate comes, since that of the recipe is another optimizer's
+        of_rule = [name for name in left_open if name in (*of_rule, *OF_AN_OPTIMIZER)]
     config = settings.replaced(config, {name: recipe[name] for name in left_open})
     if not of_rule:
         return config.shortened(), None
     choice = _Choice(config, of_rule)
     reasons = _choose(choice, splits, rule)
-    choice.choose({name: recipe[name] for name in of_rule if name not in choice.values})  # the rule has no better value
+    rest = [name for name in of_rule if name not in choice.values]  # the rule has no better value than the recipe
+    choice.choose({name: recipe[name] for name in rest if recipe[name] != AUTO})
     short = choice.config.shortened()
     values = choice.values | {name: value for name, value in settings.values_of(short).items() if name in choice.values}
     values |= {"set": choice.arguments} if choice.arguments else {}
@@ -190,7 +196,7 @@ def _choose(choice, splits, rule):
 
 def _sentence(splits, rule, values, reasons):
     """What was chosen, as flags, and why."""
-    classes = f" of {splits.info.num_classes} classes" if splits.info.num_classes else ""
+    classes = f" of {counted(splits.info.num_classes, 'classes')}" if splits.info.num_classes else ""
     words = []
     for name, value in values.items():
         if name == "set":
@@ -198,7 +204,8 @@ def _sentence(splits, rule, values, reasons):
         else:
             words.append(f"{settings.flag_of(*reversed(name.split('.')))} {value}")
     why = "; ".join(reasons)
-    return f"Chosen for {len(splits.train):,} training {rule.unit}{classes}: {' '.join(words)} ({why}). Any flag wins."
+    examples = counted(len(splits.train), f"training {rule.unit}")
+    return f"Chosen for {examples}{classes}: {' '.join(words)} ({why}). Any flag wins."
 
 
 def _of_pictures(choice, splits):

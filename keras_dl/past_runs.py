@@ -16,7 +16,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from keras_dl import arguments, histories, lock, paths, records, runs, settings
+from keras_dl import arguments, histories, json_files, lock, paths, records, runs, settings
 from keras_dl.errors import UserError, printable
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
@@ -134,7 +134,7 @@ class PastRun:
             UserError: the report is damaged.
         """
         report = self.path / "report.json"
-        return records.read(report, Report).get("intervals", {}) if os.path.lexists(report) else {}
+        return json_files.read(report, Report).get("intervals", {}) if os.path.lexists(report) else {}
 
 
 def read(folder):
@@ -149,18 +149,18 @@ def read(folder):
         if lock.held(folder):
             raise UserError(f"{folder} is no run yet: a process is about to start it.")
         raise UserError(f"{folder} is no run: it has no config.json.")
-    config = records.read(file, records.Config)
+    config = json_files.read(file, records.Config)
     if "settings" not in config:
         raise UserError(f"{file} is damaged: it has no settings.")
     finished, journal = folder / "finished.json", folder / "tuner" / "trials.json"
     best = folder / "tuner" / "best.json"
-    done = records.read(finished, records.Finished) if os.path.lexists(finished) else None
+    done = json_files.read(finished, records.Finished) if os.path.lexists(finished) else None
     return PastRun(
         path=folder,
         app=folder.absolute().parent.name,
         state=UNFINISHED if done is None and not lock.held(folder) else RUNNING if done is None else FINISHED,
         config=config,
-        history=histories.read(folder / "history.csv"),
+        history=histories.read(folder),
         metrics={} if done is None else done["metrics"],
         trials=len(records.trials(journal)) if os.path.lexists(journal) else None,
         searched=records.drawn(records.best(best)["values"]) if os.path.lexists(best) else {},

@@ -13,9 +13,10 @@ import re
 import sys
 from pathlib import Path
 
-from keras_dl import atomic, cards, imports, inputs, paths, settings, tables
+from keras_dl import atomic, cards, console, imports, inputs, paths, settings, tables
 from keras_dl.errors import Refused, UserError, printable
 from keras_dl.features import words
+from keras_dl.wording import counted
 
 LONGEST_PLACE = 300  # longest description of an INPUT in a message, in characters
 
@@ -281,7 +282,7 @@ def _end(failures, answers):
     for error in failures:
         print(error, file=sys.stderr, flush=True)
     if not answers:
-        raise UserError(f"predict: none of {len(failures)} inputs could be answered.")
+        raise UserError(f"predict: none of {counted(len(failures), 'inputs')} could be answered.")
     raise SystemExit(1)
 
 
@@ -399,7 +400,7 @@ def _say_written(write, path):
     """Call `write`, and print the paths that it returns, those of the files it wrote."""
     try:
         for place in write():
-            print(printable(f"written: {place}"))
+            console.say(f"written: {place}")
     except OSError as error:
         raise UserError(f"--out: {path} cannot be written: {error.strerror}.") from error
 

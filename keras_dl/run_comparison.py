@@ -5,8 +5,8 @@ import math
 import string
 import time
 
-from keras_dl import arguments, figures, pages, past_runs, paths, resuming, tables
-from keras_dl.errors import UserError, printable
+from keras_dl import arguments, console, figures, pages, past_runs, paths, resuming, tables
+from keras_dl.errors import UserError
 
 PAGE = "comparison.html"
 SUFFIXES = (".html", ".htm")
@@ -45,8 +45,8 @@ def compare(asked):
     if rows:
         tables.show("What differs", columns, rows)
     for sentence in comparison.warnings():
-        print(printable(sentence))
-    print(printable(f"Page: {place}"))
+        console.say(sentence)
+    console.say(f"Page: {place}")
 
 
 class Comparison:

@@ -8,8 +8,9 @@ import math
 import re
 import sys
 
-from keras_dl import arguments, past_runs, paths, settings, tables
+from keras_dl import arguments, console, past_runs, paths, settings, tables
 from keras_dl.errors import UserError, printable
+from keras_dl.wording import counted
 
 AGE, NAME = "age", "name"  # what runs can be sorted by, besides metrics
 LARGE_IS_BETTER = re.compile("accuracy|bleu|chrf|match|auc|f1|precision|recall", re.IGNORECASE)
@@ -34,7 +35,7 @@ def list_runs(asked):
     if past:
         _show(past, asked.sort, root)
     else:
-        print(printable(f"Runs: none in {root / 'runs'}."))
+        console.say(f"Runs: none in {root / 'runs'}.")
     for line in others:
         print(line, file=sys.stderr)
 
@@ -106,9 +107,10 @@ def _show(past, sort, root):
         tables.show("", PIPED, [row for app, group in groups for row in _piped(app, group, sort)])
         return
     for app, group in groups:
-        title = f"{len(group)} runs" if len(group) > 1 else "1 run"
         columns, rows, note = _table(group, sort)
-        tables.show(f"{title} in {root / 'runs' / app}{note}", columns, rows, multiline=columns[:1])
+        tables.show(
+            f"{counted(len(group), 'runs')} in {root / 'runs' / app}{note}", columns, rows, multiline=columns[:1]
+        )
 
 
 def _piped(app, group, sort):

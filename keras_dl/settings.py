@@ -19,7 +19,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
-from keras_dl import arguments, console, errors, paths, records, runs
+from keras_dl import arguments, console, errors, json_files, paths, runs
 from keras_dl.arguments import AUTO, OPEN, Number, OneOf, OrAuto, Seed, Whole
 
 LONGEST = 300  # longest message of tyro, in characters
@@ -101,6 +101,19 @@ class Optimizer(Checked):
 SHORT = "optimizer"  # the group whose flags have short names too: --learning-rate, and --optimizer for its name
 ABOUT = "each of these has a short name too, such as --optimizer sgd or --learning-rate 0.1"
 OptimizerFlags = Annotated[Optimizer, tyro.conf.arg(help=ABOUT)]
+
+
+# What a setting needs to have an effect: (the other setting, which values of that one, what must be given).
+NEEDS = {
+    "init_rate_factor": ("init", bool, "--init"),
+    "tuner": ("trials", bool, "--trials of at least 1"),
+    "trial_epochs": ("trials", bool, "--trials of at least 1"),
+    "optimizer.decay_after": ("optimizer.schedule", ("decay",).__contains__, "--schedule decay"),
+    "optimizer.decay_factor": ("optimizer.schedule", ("decay",).__contains__, "--schedule decay"),
+    "optimizer.warmup": ("optimizer.schedule", ("noam",).__contains__, "--schedule noam"),
+    "optimizer.beta_2": ("optimizer.name", ("adam", "adamw").__contains__, "--optimizer adam or adamw"),
+    "optimizer.epsilon": ("optimizer.name", ("adam", "adamw").__contains__, "--optimizer adam or adamw"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +200,9 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
     argv = _in_full(_bare_resume(list(sys.argv[1:] if argv is None else argv)), config_class)
     config = _parse(config_class, argv)
     said = {word.split("=")[0].replace("_", "-") for word in argv}
+    for name, value, default in _flat(config):  # --init "$EXPORT" without EXPORT is a mistake, not a run without --init
+        empty = value == default == "" and f"--{name}".replace("_", "-") in said
+        check(not empty, f"{flag_of(*reversed(name.split('.')))}: must not be empty; leave it out instead.")
     paths.out(config.out)
     if config.resume:
         folder = runs.run_to_resume(config.out, app, config.resume)
@@ -196,7 +212,7 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
             raise errors.UserError(
                 f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
             )
-        records.convert(before, config_class, where)  # checks the types
+        json_files.convert(before, config_class, where)  # checks the types
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in before.items()}
         # Tuples that are given again replace the old ones; tyro would append to them.
         values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
@@ -212,7 +228,7 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
         config = replaced(config, {name: values_of(saved)[name] for name in again})
         if "--set" in said:
             chosen = runs.chosen(folder).get("values", {}).get("set", {})
-            records.convert(chosen, dict, f"{folder / 'config.json'}: chosen.values.set")
+            json_files.convert(chosen, dict, f"{folder / 'config.json'}: chosen.values.set")
             kept = [pair for pair in before["set"] if _argument(pair) in {*chosen} - {*map(_argument, config.set)}]
             config = dataclasses.replace(config, set=(*config.set, *kept))
     if free_arguments is not None:
@@ -221,7 +237,32 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
             assignments(config.set, free_arguments(config.model), f"build_{config.model}")
     if not config.resume:
         config = _with_open_ones(config, left_open, said)
+    check_effects(config, [name for name in NEEDS if f"--{name}".replace("_", "-") in said])
     return config.shortened() if isinstance(config, Training) else config
+
+
+def without_effect(config):
+    """The settings of NEEDS that change nothing, given the others; a setting that is still open may be any value."""
+    values = values_of(config)
+    for name, (other, holds, _) in NEEDS.items():
+        if name in values and values[other] not in OPEN and not holds(values[other]):
+            yield name
+
+
+def check_effects(config, given):
+    """Raise UserError if a setting that was given changes nothing.
+
+    Args:
+        config: the settings.
+        given: names of the settings that were given.
+    """
+    values = values_of(config)
+    for name in without_effect(config):
+        if name in given:
+            other, _, needed = NEEDS[name]
+            flag, got = (flag_of(*reversed(each.split("."))) for each in (name, other))
+            instead = f"{got} {values[other]}" if values[other] != "" else "it alone"
+            raise errors.UserError(f"{flag}: must be given with {needed}, else it has no effect; got {instead}.")
 
 
 def values_of(config):

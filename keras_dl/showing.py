@@ -2,8 +2,9 @@
 
 import json
 
-from keras_dl import card_sentences, cards, tables, verification
+from keras_dl import card_sentences, cards, console, tables, verification
 from keras_dl.errors import printable
+from keras_dl.wording import counted
 
 ELSEWHERE = {  # fields that the first table, the endpoints and the calls show
     "name", "version", "trained_on", "metrics", "intervals", "report", "not_for", "licence", "chosen", "app", "created",
@@ -27,7 +28,7 @@ def show(asked):
     for way, how in calls:
         text = how if isinstance(how, str) else json.dumps(how, indent=2, ensure_ascii=False)
         where = LANGUAGES.get(way, f"the file of the format {way}")
-        print(printable(f"\nHow to call it, {where}:\n{text}", keep="\n"))
+        console.say(f"\nHow to call it, {where}:\n{text}")
     for name, endpoint in card["endpoints"].items():
         print()
         tables.show(f"Endpoint {name}", ["", "name", "type", "kind"], list(of_endpoint(endpoint)))
@@ -40,7 +41,7 @@ def summary(card):
     """[name, text] of what a person needs to know of an export, from its card; cards of earlier versions have less."""
     strange = verification.not_ours(card)
     parameters = card.get("parameters", {}).get("trainable")
-    origin = [card.get("app"), card.get("created", "")[:10], f"{parameters:,} parameters" if parameters else ""]
+    origin = [card.get("app"), card.get("created", "")[:10], counted(parameters, "parameters") if parameters else ""]
     texts = {
         "trained on": [card.get("trained_on") or card_sentences.trained_on(_data(card))],
         "test": metrics(card),

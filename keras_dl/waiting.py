@@ -3,7 +3,7 @@
 import contextlib
 import threading
 
-from keras_dl.errors import printable
+from keras_dl import console
 
 PATIENCE = 2.5  # seconds of silence
 
@@ -14,7 +14,7 @@ def waiting(sentence, patience=PATIENCE):
 
     Its value is the timer; after its cancel() nothing is printed.
     """
-    timer = threading.Timer(patience, lambda: print(printable(sentence), flush=True))
+    timer = threading.Timer(patience, console.say, [sentence])
     timer.daemon = True
     timer.start()
     try:

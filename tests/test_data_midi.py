@@ -248,9 +248,9 @@ def test_the_same_piece_in_two_splits_is_said(tmp_path):
         for key in keys:
             (tmp_path / part / f"{key}.mid").write_bytes(midi_file(tempo(10_000 * key) + note(key)))
     assert music.load(str(tmp_path)).warnings == (
-        "of the 2 pieces of validation, 1 stand in train too, note for note",
+        "of the 2 pieces of validation, 1 stands in train too, note for note",
         "of the 3 pieces of test, 2 stand in train too, note for note",
-        "of the 3 pieces of test, 1 stand in validation too, note for note",
+        "of the 3 pieces of test, 1 stands in validation too, note for note",
     )
 
 

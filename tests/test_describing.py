@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl import data, describing, objectives, records, training
+from keras_dl import data, describing, json_files, objectives, records, training
 from keras_dl.data import images, music, pairs, plans, text
 from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.features.image import Preprocess
@@ -256,7 +256,7 @@ def test_sizes_are_those_of_the_examples():
 def test_the_summary_is_noted_printed_and_on_a_resume_one_line(run, capsys):
     splits = pictures(classes=("cat", "d\x1b[31mog", "[red]cow"), notes=("left out: 2",))
     shown = describing.show(run, splits, batches(splits))
-    noted = records.read(run.path / "config.json", records.Config)["summary"]
+    noted = json_files.read(run.path / "config.json", records.Config)["summary"]
     assert noted == json.loads(json.dumps(shown)) and noted["left_out"] == ["left out: 2"]
     assert noted["counts"] == {"train": 120, "validation": 60, "test": 60} and noted["steps_per_epoch"] == 30
     assert noted["licence"] is None and noted["unit"] == "pictures"

@@ -49,7 +49,7 @@ class Feature:
             `of_batch(array)` for a batch.
         written_as: suffixes of the files that `write` writes.
         unreadable: the message about a file on which TensorFlow itself fails.
-        CONFIG: the schema of config(), for records.check.
+        CONFIG: the schema of config(), for json_files.check.
     """
 
     kind = "tensor"

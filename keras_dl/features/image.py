@@ -14,6 +14,7 @@ from keras_dl.atomic import atomic_file
 from keras_dl.errors import UserError
 from keras_dl.features.base import Feature, Source
 from keras_dl.imports import tensorflow as tf
+from keras_dl.wording import counted
 
 WHITE = 255.0
 FITS = ("crop", "pad", "stretch")
@@ -257,7 +258,7 @@ class EncodedImage(Image):
             file.write(value)
 
     def show(self, value):
-        return f"{len(value)} bytes"
+        return counted(len(value), "bytes")
 
     def pictures(self, values, titles=()):
         return super().pictures([self._pixels(value) for value in values], titles)

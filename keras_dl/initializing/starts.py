@@ -9,6 +9,7 @@ from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 from keras_dl.initializing import sources
 from keras_dl.weight_names import named_weights, network_of, owners
+from keras_dl.wording import counted
 
 with quiet_tensorflow():
     import keras
@@ -168,7 +169,8 @@ def _sentence(start, model):
             "--model, --set and sizes as for the earlier one."
         )
     whole = [weight for weight in weights if not weight.reason]
-    said = f"--init: {len(whole)} of the {len(weights)} weights are those of {source.place}{source.remark}"
+    those = "is that" if len(whole) == 1 else "are those"
+    said = f"--init: {len(whole)} of the {counted(len(weights), 'weights')} {those} of {source.place}{source.remark}"
     groups = {}
     for weight in weights:
         if weight.reason:
@@ -194,7 +196,9 @@ def _listed(layers):
 
 
 def _size(arrays):
-    return f"{len(arrays)} weights, {sum(int(np.prod(array.shape)) for array in arrays):,} numbers"
+    return (
+        f"{counted(len(arrays), 'weights')}, {counted(sum(int(np.prod(array.shape)) for array in arrays), 'numbers')}"
+    )
 
 
 def _label_axis(layer, is_head, variable, count):

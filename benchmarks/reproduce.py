@@ -28,7 +28,7 @@ from recorded import RESULTS, bar, beside_its_bar, figure, headline, newest, of_
 from recorded import number as recorded_number
 from tables import DERIVED, TABLES
 
-from keras_dl import atomic, provenance, settings
+from keras_dl import atomic, command_line, provenance, wording
 from keras_dl.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,13 +81,13 @@ def list_tables():
 def measure(name, names=()):
     """Run the commands of a table's rows, of all or of those named, and append what they report."""
     if name not in TABLES:
-        raise UserError(f"reproduce: no table {name!r}.{settings.nearest(name, TABLES)} Tables: {', '.join(TABLES)}.")
+        raise UserError(f"reproduce: no table {name!r}.{wording.nearest(name, TABLES)} Tables: {', '.join(TABLES)}.")
     table = TABLES[name]
     known = list(dict.fromkeys(row.name for row in table.rows))
     for row in names:
         if row not in known:
             raise UserError(
-                f"reproduce: {name} has no row {row!r}.{settings.nearest(row, known)} Rows: {', '.join(known)}."
+                f"reproduce: {name} has no row {row!r}.{wording.nearest(row, known)} Rows: {', '.join(known)}."
             )
     rows = [row for row in table.rows if not names or row.name in names]
     for command in dict.fromkeys(row.command for row in rows):
@@ -224,7 +224,7 @@ def _marked_text(page):
     known = [*SPECIAL, *TABLES]
     for _, name, _ in MARKED.findall(text):
         if name not in known:
-            raise UserError(f"reproduce: {page} marks a table {name!r}.{settings.nearest(name, known)}")
+            raise UserError(f"reproduce: {page} marks a table {name!r}.{wording.nearest(name, known)}")
     return text
 
 
@@ -393,4 +393,4 @@ def _parser():
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

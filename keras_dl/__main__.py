@@ -20,6 +20,7 @@ from pathlib import Path
 
 from keras_dl import (
     cards,
+    command_line,
     console,
     evidence,
     models,
@@ -27,9 +28,9 @@ from keras_dl import (
     predicting,
     run_comparison,
     run_lists,
-    settings,
     showing,
     tables,
+    wording,
 )
 from keras_dl.errors import UserError, printable
 
@@ -94,7 +95,7 @@ def list_architecture(name):
     known = {m.name: m for m in models.catalogue()}
     if name not in known:
         raise UserError(
-            f"list: no architecture {printable(name)!r}.{settings.nearest(name, known)} There are: {', '.join(known)}."
+            f"list: no architecture {printable(name)!r}.{wording.nearest(name, known)} There are: {', '.join(known)}."
         )
     model = known[name]
     arguments = ", ".join(f"{argument}={value!r}" for argument, value in model.arguments.items())
@@ -137,7 +138,7 @@ class _Parser(argparse.ArgumentParser):
         near = ""
         if word:
             known = re.findall(r"--[\w-]+", self.format_help()) if word[1] else re.findall(r"\w+", word[3])
-            near = settings.nearest(word[1] or word[2], known)
+            near = wording.nearest(word[1] or word[2], known)
         raise UserError(f"{self.prog}: {message}.{near}")
 
 
@@ -204,4 +205,4 @@ def _metric(card):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -18,11 +18,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_dl import settings
+from keras_dl import command_line, settings
 from keras_dl.arguments import AUTO, OPEN
 from keras_dl.wording import counted
 
-# The settings that are worked out from a user's own data unless they are given, for settings.parse; an app has some.
+# The settings that are worked out from a user's own data unless they are given, for command_line.parse; an app has
+# some of them.
 SETTINGS = (
     "model", "image_size", "augment", "optimizer.name", "optimizer.learning_rate", "optimizer.schedule",
     "optimizer.weight_decay", "batch_size", "batch_tokens", "epochs", "trials", "keep", "patience",
@@ -92,7 +93,7 @@ def fitted(config, hardware, splits, rule):
     and for "auto", they are those of the rule. On a resume nothing is left open: all settings are the run's.
 
     Args:
-        config: the settings.Training that settings.parse returned; what was not given is None.
+        config: the settings.Training that command_line.parse returned; what was not given is None.
         hardware: the machine.Machine. Its `settings` become the result, so that the run is made with them, and its
             `chosen` what the rule chose, {"sentence", "values"}, which runs.start notes and prints.
         splits: data.Splits.
@@ -154,7 +155,7 @@ class _Choice:
         """Take those of `values`, {argument of the builder: value}, that --set does not name."""
         named = {pair.partition("=")[0] for pair in self.config.set}
         self.arguments = {name: value for name, value in values.items() if name not in named}
-        self.config = dataclasses.replace(self.config, set=settings.with_arguments(self.config.set, self.arguments))
+        self.config = dataclasses.replace(self.config, set=command_line.with_arguments(self.config.set, self.arguments))
 
 
 def _choose(choice, splits, rule):
@@ -200,7 +201,7 @@ def _sentence(splits, rule, values, reasons):
     words = []
     for name, value in values.items():
         if name == "set":
-            words += [f"--set {pair}" for pair in settings.with_arguments((), value)]
+            words += [f"--set {pair}" for pair in command_line.with_arguments((), value)]
         else:
             words.append(f"{settings.flag_of(*reversed(name.split('.')))} {value}")
     why = "; ".join(reasons)

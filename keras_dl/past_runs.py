@@ -16,14 +16,13 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from keras_dl import arguments, histories, json_files, lock, paths, records, runs, settings
+from keras_dl import arguments, histories, json_files, lock, paths, records, runs, settings, wording
 from keras_dl.errors import UserError, printable
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
 MONITOR = {"name": "val_loss", "mode": "min"}  # of runs that do not say by what their epochs are compared
 VALIDATION = "val_"  # prefix of validation's numbers in history.csv
 NOT_COMPARED = {"out", "resume", "save_minutes"}  # settings that do not change what a run computes
-OF_SEARCH = ("tuner", "trial_epochs")  # settings that have no effect without trials
 NAMED = 5  # runs that a message lists
 LONGEST_VALUE = 40  # characters of a setting's value
 
@@ -84,14 +83,16 @@ class PastRun:
 
     @property
     def settings(self):
-        """{name: value} of what was asked for, or chosen instead, without groups; --set depth=20 is {"depth": "20"}."""
-        chosen = self.config.get("chosen", {}).get("values", {})
-        flat = runs.flat_settings(self.config["settings"]) | runs.flat_settings(chosen)
-        if flat.get("trials") == 0:
-            flat = {name: value for name, value in flat.items() if name not in OF_SEARCH}
+        """{name: value} of what was asked for, or chosen instead, without groups; --set depth=20 is {"depth": "20"}.
+
+        Those that change nothing beside the others are left out, such as the method of a search that there is not.
+        """
+        values = runs.named_settings(self.config["settings"]) | self.config.get("chosen", {}).get("values", {})
+        idle = [name for name, _ in settings.without_effect(values)]
+        flat = {runs.flat_name(name): value for name, value in values.items() if name not in idle}
         flat |= {name: value for name, value in self.searched.items() if name in flat}
-        assignments = flat.pop("set", None)
-        return flat | self.assignments if isinstance(assignments, list) else flat
+        flat.pop("set", None)
+        return flat | self.assignments
 
     @property
     def assignments(self):
@@ -286,7 +287,7 @@ def _find(word, root):
     names = [run.name for folder in folders for run in _folders(folder) if os.path.isfile(run / "config.json")]
     listed = ", ".join(map(printable, names[:NAMED])) or "none"
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    near = settings.nearest(word, names)
+    near = wording.nearest(word, names)
     raise UserError(f"compare: no run {arguments.shown(word)} in {of_runs}.{near} Runs there: {listed}{more}.")
 
 

@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from keras_dl import atomic, cards, console, imports, inputs, paths, settings, tables
+from keras_dl import atomic, cards, command_line, console, imports, inputs, paths, tables, wording
 from keras_dl.errors import Refused, UserError, printable
 from keras_dl.features import words
 from keras_dl.wording import counted
@@ -101,7 +101,7 @@ def _question(asked, folder, card):
     """
     name = asked.endpoint or next(iter(card["endpoints"]))
     if name not in card["endpoints"]:
-        near = settings.nearest(name, card["endpoints"])
+        near = wording.nearest(name, card["endpoints"])
         raise UserError(f"--endpoint: {folder} has no {name!r}.{near} It has: {', '.join(card['endpoints'])}.")
     shapes = {output: tensor["shape"] for output, tensor in card["endpoints"][name]["outputs"].items()}
     features, outputs = (cards.features_of(card, name, way) for way in ("inputs", "outputs"))
@@ -115,7 +115,7 @@ def _scalars(pairs, features, endpoint):
     if pairs and not scalars:
         raise UserError(f"--set: endpoint {endpoint} has no scalar inputs; it takes {', '.join(features)}.")
     values = {name: feature.default for name, feature in scalars.items() if feature.default is not None}
-    values |= settings.assignments(pairs, set(scalars), f"endpoint {endpoint}")
+    values |= command_line.assignments(pairs, set(scalars), f"endpoint {endpoint}")
     for name, value in values.items():
         scalars[name].check_value(name, value)
     missing = [name for name in scalars if name not in values]

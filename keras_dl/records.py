@@ -136,7 +136,7 @@ class Fingerprint(TypedDict):
 
 
 class Settings(TypedDict):
-    """The settings of a run that `resuming` reads; settings.parse checks the others."""
+    """The settings of a run that `resuming` reads; command_line.parse checks the others."""
 
     epochs: NotRequired[Count]
     formats: NotRequired[list[str]]

@@ -88,8 +88,12 @@ def go_on(path, settings):
     config = json_files.read(path / "config.json", records.Config)
     more = asks_for_more(path, settings)
     now = {name: settings[name] for name in KEPT_UP_TO_DATE if name in settings}
-    if now != {name: config["settings"].get(name) for name in now}:
-        write_atomic(path / "config.json", json.dumps(config | {"settings": config["settings"] | now}, indent=2))
+    changed = {name for name in now if now[name] != config["settings"].get(name)}
+    if changed:
+        config["settings"] |= now
+        if chosen := config.get("chosen"):  # what is given now was not chosen
+            chosen["values"] = {name: value for name, value in chosen["values"].items() if name not in changed}
+        write_atomic(path / "config.json", json.dumps(config, indent=2))
     if more:
         (path / "finished.json").unlink(missing_ok=True)
 

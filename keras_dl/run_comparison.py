@@ -29,7 +29,7 @@ def compare(asked):
     """
     if len(asked.inputs) < 2:
         raise UserError(f"compare: must have at least two runs; got {arguments.shown(asked.inputs[0])} alone.")
-    if asked.out and not asked.out.endswith(SUFFIXES):
+    if asked.out is not None and not asked.out.endswith(SUFFIXES):
         near = f"{asked.out.rstrip('/')}.html"
         raise UserError(f"--out: must end in .html; got {arguments.shown(asked.out)}. Nearest: {near}.")
     comparison = Comparison(past_runs.find(asked.inputs, paths.out(asked.root)))
@@ -239,7 +239,7 @@ def curve_figure(name, of_runs, comparison):
         lines.append(line)
     if _wide(of_runs):
         axes.set_yscale("log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    figures.whole_ticks(axes.xaxis)
     axes.grid(alpha=0.3)
     figure.legend(handles=lines, loc="outside lower left", ncols=2, frameon=False)
     return figure

@@ -8,7 +8,7 @@ import math
 import re
 import sys
 
-from keras_dl import arguments, console, past_runs, paths, settings, tables
+from keras_dl import arguments, console, past_runs, paths, tables, wording
 from keras_dl.errors import UserError, printable
 from keras_dl.wording import counted
 
@@ -71,7 +71,7 @@ def _check_app(app, root):
     apps = past_runs.apps(root)
     if app and apps and app not in apps:
         raise UserError(
-            f"--app: must be a folder in {root / 'runs'}; got {arguments.shown(app)}.{settings.nearest(app, apps)} "
+            f"--app: must be a folder in {root / 'runs'}; got {arguments.shown(app)}.{wording.nearest(app, apps)} "
             f"There are: {', '.join(map(printable, apps))}."
         )
 
@@ -83,7 +83,7 @@ def _check_sort(sort, past):
     known = [AGE, NAME, *names]
     if past and sort not in known:
         raise UserError(
-            f"--sort: must be one of {', '.join(known)}; got {arguments.shown(sort)}.{settings.nearest(sort, known)}"
+            f"--sort: must be one of {', '.join(known)}; got {arguments.shown(sort)}.{wording.nearest(sort, known)}"
         )
 
 
@@ -172,7 +172,8 @@ def _differing(group):
     told = SHOWN_BESIDE | ({"model", "dataset"} if all(map(_named_after_its_settings, group)) else set())
     texts = []
     for i in range(len(group)):
-        values = {name: values[i] for name, values in differ.items() if name not in told and values[i] is not None}
+        values = {name: values[i] for name, values in differ.items() if name not in told}
+        values = {name: value for name, value in values.items() if value not in (None, "")}  # not given
         texts.append(", ".join(f"{name}={past_runs.shown(value)}" for name, value in values.items()))
     return texts
 

@@ -338,7 +338,28 @@ def flat_settings(settings):
     >>> flat_settings({"seed": 0, "optimizer": {"name": "adam", "learning_rate": 0.1}})
     {'seed': 0, 'optimizer': 'adam', 'learning_rate': 0.1}
     """
-    return _flat(_grouped(settings))
+    return {flat_name(name): value for name, value in named_settings(settings).items()}
+
+
+def named_settings(settings):
+    """The settings in a config.json as {setting: value}, in today's form, those of a group as "optimizer.name"."""
+    named = {}
+    for name, value in _grouped(settings).items():
+        inner = {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+        named |= inner
+    return named
+
+
+def flat_name(setting):
+    """The name of a setting without its group, where that is clear.
+
+    >>> flat_name("seed"), flat_name("optimizer.name"), flat_name("optimizer.warmup"), flat_name("critic.warmup")
+    ('seed', 'optimizer', 'warmup', 'critic.warmup')
+    """
+    group, _, name = setting.rpartition(".")
+    if name == "name" and group:
+        return group
+    return name if group == "optimizer" else setting
 
 
 def chosen(path):
@@ -356,25 +377,10 @@ def _grouped(settings):
     return {name: value for name, value in settings.items() if name not in group} | {"optimizer": group}
 
 
-def _flat(settings):
-    """{name: value} without groups: {"optimizer": {"name": "sgd"}} is {"optimizer": "sgd"}."""
-    flat = {}
-    for name, value in settings.items():
-        inner = value if isinstance(value, dict) else {"name": value}
-        flat |= {_short(name, key): inner[key] for key in inner}
-    return flat
-
-
-def _short(group, name):
-    if name == "name":
-        return group
-    return name if group == "optimizer" else f"{group}.{name}"
-
-
 def _same_settings(path, asked):
     from keras_dl import resuming
 
-    before, asked = _flat(settings_of(path)), _flat(asked)
+    before, asked = flat_settings(settings_of(path)), flat_settings(asked)
     free, schedule = set(FREE_ON_RESUME), before.get("schedule", "constant")
     if schedule not in ("constant", "decay", "noam"):
         free.discard("epochs")  # the schedule depends on the number of epochs

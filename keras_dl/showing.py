@@ -1,6 +1,7 @@
 """`python -m keras_dl show`: the card of an export, what a person needs first. Nothing here imports TensorFlow."""
 
 import json
+import re
 
 from keras_dl import card_sentences, cards, console, tables, verification
 from keras_dl.errors import printable
@@ -26,7 +27,7 @@ def show(asked):
     tables.show(f"Export {folder}", ["", ""], summary(card), multiline=("",))
     calls = sorted(card.get("call", {}).items(), key=lambda call: call[0] == "rest")  # it is the longest
     for way, how in calls:
-        text = how if isinstance(how, str) else json.dumps(how, indent=2, ensure_ascii=False)
+        text = how if isinstance(how, str) else _as_json(how)
         where = LANGUAGES.get(way, f"the file of the format {way}")
         console.say(f"\nHow to call it, {where}:\n{text}")
     for name, endpoint in card["endpoints"].items():
@@ -35,6 +36,12 @@ def show(asked):
     details = [[name, tables.few(value)] for name, value in card.items() if name not in ELSEWHERE]
     print()
     tables.show("Details", ["", ""], details)
+
+
+def _as_json(value):
+    """A JSON value with line breaks, but lists of numbers, such as the 88 keys of a time step, in one line each."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return re.sub(r"\[[\s\d.,eE+-]*\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
 
 
 def summary(card):

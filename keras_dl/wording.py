@@ -1,4 +1,6 @@
-"""Numbers in sentences: a count with its noun, a share in percent."""
+"""Words of sentences: a count with its noun, a share in percent, the nearest of known names."""
+
+import difflib
 
 
 def counted(number, plural):
@@ -23,16 +25,16 @@ def noun(number, plural):
     return plural
 
 
-def percent(share):
-    """A share as a whole percentage; one that is nearly all, or nearly nothing, does not become all or nothing.
+def percent(share, digits=0):
+    """A share as a percentage; one that is nearly all, or nearly nothing, does not become all or nothing.
 
-    >>> percent(0.333), percent(0.996), percent(1.0), percent(0.9999), percent(0.004), percent(0.0001)
-    ('33%', '99.6%', '100%', '>99.9%', '0.4%', '<0.1%')
+    >>> percent(0.333), percent(0.2, 1), percent(0.996), percent(1.0), percent(0.9999), percent(0.0001)
+    ('33%', '20.0%', '99.6%', '100%', '>99.9%', '<0.1%')
     """
-    if share in (0, 1) or 0.005 <= share < 0.995:
-        return f"{share:.0%}"
-    if 0.0005 <= share < 0.9995:
-        return f"{share:.1%}"
+    for figures in sorted({digits, 1}):
+        half = 0.5 / 10 ** (figures + 2)
+        if share in (0, 1) or half <= share < 1 - half:
+            return f"{share:.{figures}%}"
     return ">99.9%" if share > 0.5 else "<0.1%"
 
 
@@ -43,3 +45,13 @@ def verb(number, plural):
     ('is', 'has', 'stands', 'are')
     """
     return plural if number != 1 else {"are": "is", "were": "was", "have": "has"}.get(plural, f"{plural}s")
+
+
+def nearest(word, known):
+    """' Nearest: x.' with the known word most similar to `word`, or '' if none is similar.
+
+    >>> nearest("--epoch", ["--epochs", "--seed"])
+    ' Nearest: --epochs.'
+    """
+    alike = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Nearest: {alike[0]}." if alike else ""

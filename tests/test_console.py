@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A run that prints a table and class names that few terminals have, and then writes its result to a new file.
 RUN = """
 import sys
-from keras_dl import settings
+from keras_dl import command_line
 
 def main():
     import rich.console, rich.table
@@ -29,7 +29,7 @@ def main():
     with open(sys.argv[1], "w") as file:
         file.write(f"{file.fileno()} {sys.stdout.isatty()}")
 
-settings.run(main)
+command_line.run(main)
 """
 SHELLS = {  # how a shell starts `"$@"`
     "letters that the terminal lacks": 'PYTHONIOENCODING=ascii "$@" > /dev/null',
@@ -66,7 +66,7 @@ def test_a_command_whose_reader_is_gone_ends_without_a_traceback(words):
 
 
 def test_letters_that_a_terminal_lacks_are_written_as_their_codes():
-    program = "from keras_dl import settings; settings.run(lambda: print('Gänse \\udcff'))"
+    program = "from keras_dl import command_line; command_line.run(lambda: print('Gänse \\udcff'))"
     assert shell('PYTHONIOENCODING=ascii "$@"', "-c", program).stdout == "G\\xe4nse \\udcff\n"
     assert shell('PYTHONIOENCODING=utf-8 "$@"', "-c", program).stdout == "Gänse \\udcff\n"
 
@@ -77,7 +77,7 @@ def test_a_mistake_is_said_in_letters_that_the_terminal_has():
 
 
 def test_a_terminal_stays_one():
-    program = "import sys; from keras_dl import settings; settings.run(lambda: print(sys.stdout.isatty()))"
+    program = "import sys; from keras_dl import command_line; command_line.run(lambda: print(sys.stdout.isatty()))"
     reader, terminal = os.openpty()
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=terminal, check=True)
     assert os.read(reader, 100).split() == [b"True"]

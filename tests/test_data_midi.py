@@ -299,7 +299,7 @@ def test_a_split_that_is_missing_is_held_out_of_train_and_said(tmp_path, given, 
     train, validation, test = lengths(splits)
     held, kept = (test, validation) if missing == "test" else (validation, test)
     assert kept == [6, 7] and len(held) == 1 and sorted(train + held) == [1, 2, 3, 4, 5]
-    assert splits.notes == (f"no {missing} split in {tmp_path}: 1 of the pieces of train are held out for it",)
+    assert splits.notes == (f"no {missing} split in {tmp_path}: 1 of the pieces of train is held out for it",)
 
 
 def test_links_are_followed_and_all_that_is_left_out_is_said(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl import atomic, runs, settings
+from keras_dl import atomic, command_line, runs
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "apps" / "classify_images.py"
@@ -38,7 +38,7 @@ def in_process(tmp_path, capsys):
 
     def call_main(*argv):
         with pytest.raises(SystemExit) as stop:
-            settings.run(lambda: main([*map(str, argv), "--out", str(tmp_path / "out")]))
+            command_line.run(lambda: main([*map(str, argv), "--out", str(tmp_path / "out")]))
         return subprocess.CompletedProcess(argv, stop.value.code, *capsys.readouterr())
 
     return call_main

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from keras_dl import __main__ as command
-from keras_dl import commands, data, errors, machine, runs, settings, signals, training, tuning
+from keras_dl import command_line, commands, data, errors, machine, runs, settings, signals, training, tuning
 from keras_dl.features import words
 from keras_dl.resuming import differences
 
@@ -168,7 +168,9 @@ def test_a_run_that_goes_on_is_not_finished_until_it_is(tmp_path):
     run, _ = train(tmp_path)
     assert start(tmp_path, resume=run.path.name).finished == {"metrics": {"loss": 1.0}, "epochs": 2}
     assert not start(tmp_path, resume=run.path.name, epochs=3).finished
-    config = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="app")  # the newest unfinished
+    config = command_line.parse(
+        settings.Training, ["--resume", "--out", str(tmp_path)], app="app"
+    )  # the newest unfinished
     assert config.epochs == 3
 
 

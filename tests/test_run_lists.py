@@ -97,6 +97,31 @@ def test_settings_of_a_search_differ_only_where_one_is(capsys, tmp_path):
     assert [row["settings that differ"] for row in rows(capsys, tmp_path)] == ["", "trial_epochs=1", "trial_epochs=2"]
 
 
+def test_settings_without_effect_do_not_differ(capsys, tmp_path):
+    """The warm-up of another schedule, the rate below a head that is not new, the second moments of plain SGD."""
+    sgd = {"name": "sgd", "learning_rate": 0.001, "schedule": "cosine"}
+    a_run(tmp_path, "net-set-1", init="", init_rate_factor=0.1, optimizer=sgd | {"warmup": 4, "beta_2": 0.9})
+    a_run(tmp_path, "net-set-2", init="", init_rate_factor=0.5, optimizer=sgd | {"warmup": 5, "beta_2": 0.99}, hours=2)
+    assert [row["settings that differ"] for row in rows(capsys, tmp_path)] == ["", ""]
+    noam = {"name": "adam", "learning_rate": 0.001, "schedule": "noam", "warmup": 7, "beta_2": 0.9}
+    a_run(tmp_path, "net-set-3", init="net-set-1", init_rate_factor=0.5, optimizer=noam, hours=3)
+    differ = [row["settings that differ"] for row in rows(capsys, tmp_path)]
+    assert differ[:2] == ["optimizer=sgd, schedule=cosine"] * 2
+    assert differ[2] == "init=net-set-1, optimizer=adam, schedule=noam"
+
+
+def test_what_was_chosen_is_named_as_what_was_asked_for(capsys, tmp_path):
+    """It is noted with the groups of its flags: "optimizer.learning_rate"."""
+    values = {"optimizer.name": "sgd", "optimizer.learning_rate": 0.05, "set": {"depth": 14}}
+    optimizer = {"name": "sgd", "learning_rate": 0.05}
+    chosen = {"chosen": {"sentence": "few data", "values": values}}
+    a_run(tmp_path, "net-set-1", optimizer=optimizer, set=["depth=14"], config=chosen)
+    a_run(tmp_path, "net-set-2", hours=2)
+    first, second = (row["settings that differ"] for row in rows(capsys, tmp_path))
+    assert first == "optimizer=sgd, learning_rate=0.05, depth=14"
+    assert second == "optimizer=adam, learning_rate=0.001"
+
+
 def test_what_a_search_chose_stands_in_place_of_what_was_asked_for(capsys, tmp_path):
     best = {"values": {"learning_rate": 0.25, "width": 3}, "trial": 0, "score": 1.0, "monitor": "val_loss"}
     folder = a_run(tmp_path, "net-set-1") / "tuner"

@@ -135,9 +135,10 @@ class Stream(Facts):
         for part in ("validation", "test"):
             share = np.mean(splits.parts[part].features["tokens"] == tokens.unknown)
             if share >= UNKNOWNS:
+                unknown_ones = f"{percent(share, 1)} of the {tokens.level}s of {part} are {UNKNOWN[tokens.level]}"
                 sentences.append(
-                    f"{percent(share)} of the {tokens.level}s of {part} are {UNKNOWN[tokens.level]}: its nats are of a "
-                    "simpler text than the one that is written there; take a larger --vocabulary-size or a longer text"
+                    f"{unknown_ones}: its nats are of a simpler text than the one that is written there; take a larger "
+                    "--vocabulary-size or a longer text"
                 )
         return sentences
 

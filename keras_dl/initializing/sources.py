@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, cards, checkpoint, json_files, paths, records, restoring, verification
+from keras_dl import atomic, cards, checkpoint, json_files, paths, records, restoring, verification, wording
 from keras_dl.arguments import OPEN, shown
 from keras_dl.data.fingerprints import digest_of
 from keras_dl.errors import UserError
@@ -138,11 +138,12 @@ def _folder(which, root, app):
         if _is_run(folder) or os.path.isfile(folder / cards.SAVED_MODEL) or cards.versions(folder):
             return folder
     places = [place for place in (exports, of_app) if os.path.isdir(place)]
-    known = [entry.name for place in places for entry in sorted(os.scandir(place), key=str) if entry.is_dir()]
-    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    entries = [Path(entry) for place in places for entry in sorted(os.scandir(place), key=str) if entry.is_dir()]
+    known = [entry.name for entry in entries if entry.parent == of_app or cards.versions(entry)]
+    more, near = f" and {len(known) - LISTED} more" if len(known) > LISTED else "", wording.nearest(which, known)
     raise UserError(
-        f"--init: must be an export or a run of your own; got {shown(which)}. In {exports} and {of_app} there are: "
-        f"{', '.join(known[:LISTED]) or 'none'}{more}."
+        f"--init: must be an export or a run of your own; got {shown(which)}.{near} In {exports} and {of_app} "
+        f"there are: {', '.join(known[:LISTED]) or 'none'}{more}."
     )
 
 

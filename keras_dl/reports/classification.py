@@ -82,7 +82,9 @@ class Classification(Section):
         matrix, wrong = self.result["confusion"], len(self.result["misclassified"]["index"])
         page.heading("Classes")
         examples = counted(matrix.sum(), "examples")
-        caption = f"Confusion matrix of the test split: {wrong:,} of {examples} {verb(wrong, 'are')} wrong."
+        caption = (
+            f"Confusion matrix of the test split: {wrong:,} of {examples} {verb(wrong or matrix.sum(), 'are')} wrong."
+        )
         title = f"test: {wrong:,} of {matrix.sum():,} wrong"
         figure = summaries.confusion_matrix_figure(matrix, self.classes, title)
         page.picture(png(figure), f"{caption} A row is a true class, a column a predicted one.", "confusion_matrix")

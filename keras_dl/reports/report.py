@@ -57,7 +57,7 @@ class Report:
         return {"intervals": self.intervals, "report": self.sentences()}
 
     def sentences(self):
-        """The first metric of which there is an interval, the figure to beat, the sections' sentences, the weights."""
+        """The main metric with its interval, the figure to beat, the sections' sentences, the weights."""
         return [*self._figures(), *(s for section in self.sections for s in section.sentences()), self.which]
 
     def write(self, commands=()):
@@ -139,10 +139,11 @@ class Report:
         """{setting: value} of those that were asked for: other than the defaults, and not left to be chosen."""
         usual = dataclasses.asdict(type(self.config)())
         asked, usual = runs.flat_settings(self.run.settings), runs.flat_settings(usual)
-        usual = json.loads(json.dumps(usual))
-        chosen = runs.flat_settings((self.noted.get("chosen") or {}).get("values", {}))
-        unsaid = {"out", "resume", "smoke", *chosen} - {"set"}  # of the builder's arguments some may be asked for
-        return {n: v for n, v in asked.items() if v not in (usual.get(n), "auto") and n not in unsaid}
+        usual, chosen = json.loads(json.dumps(usual)), self.noted.get("chosen") or {}
+        values = chosen.get("values", {})
+        unsaid, arguments = {"out", "resume", "smoke", *map(runs.flat_name, values)} - {"set"}, values.get("set", {})
+        asked["set"] = [pair for pair in asked.get("set", ()) if pair.partition("=")[0] not in arguments]
+        return {n: v for n, v in asked.items() if v not in (usual.get(n, []), "auto") and n not in unsaid}
 
     def _of_model(self):
         name = getattr(self.config, "model", self.model.name)
@@ -151,6 +152,8 @@ class Report:
 
     def _figures(self):
         sentences = []
+        if not self.intervals:  # of a single example, such as a piece of music, nothing can be resampled
+            sentences += [f"Test {name}: {_number(value)}." for name, value in list(self.metrics.items())[:1]]
         for name, interval in list(self.intervals.items())[:1]:
             low, high = map(_number, interval)
             value, of = _number(self.metrics[name]), f"{bootstrap.RESAMPLES:,} bootstrap resamples of"

@@ -39,7 +39,7 @@ class Translation(Section):
         if not self.each:
             return []
         exact, sentences = int(self.exact.sum()), counted(len(self.each), "test sentences")
-        return [f"{exact:,} of {sentences} {verb(exact, 'are')} translated exactly as the reference."]
+        return [f"{exact:,} of {sentences} {verb(exact or len(self.each), 'are')} translated exactly as the reference."]
 
     def facts(self):
         return {"samples": {"first": self._rows(self.first), "worst": self._rows(self.worst)}}

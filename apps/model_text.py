@@ -135,7 +135,16 @@ def main(argv=None):
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
     notes = [*filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
     run = dl.course.begin(
-        config, hardware, APP, splits, train, tried, labels=tokens.vocabulary, called="tokens", notes=notes
+        config,
+        hardware,
+        APP,
+        splits,
+        train,
+        tried,
+        labels=tokens.vocabulary,
+        called="tokens",
+        level=tokens.level,
+        notes=notes,
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()

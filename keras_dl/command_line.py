@@ -54,7 +54,8 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
         free_arguments: function model name -> {argument: default} of the builder's arguments that --set may change.
         left_open: names of settings that are None in the result if the command line does not give them, for
             own_data.fitted; those in a group are "optimizer.name" and the like. Only settings that may be "auto" are
-            left open, and on a resume none is: each has the value of the run, also if "auto" is given again.
+            left open, and on a resume none is: each has the value of the run, also if "auto" is given again. With
+            --init the model is left open, too, for initializing.adopted.
 
     Returns:
         An instance of `config_class`.
@@ -90,6 +91,9 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
         except errors.UserError as error:
             raise errors.UserError(f"{where} is damaged: {error}") from error
         config = dataclasses.replace(_parse(config_class, argv, default=saved), resume=folder.name)
+        check(
+            saved.smoke or not config.smoke, f"--smoke: is for a new run; {folder.name} keeps its length. Leave it out."
+        )
         again = {name: value for name, value in values_of(config).items() if name in left_open and value == AUTO}
         config = replaced(config, {name: values_of(saved)[name] for name in again})
         if "--set" in said:
@@ -97,12 +101,14 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
             json_files.convert(chosen, dict, f"{folder / 'config.json'}: chosen.values.set")
             kept = [pair for pair in before["set"] if _argument(pair) in {*chosen} - {*map(_argument, config.set)}]
             config = dataclasses.replace(config, set=(*config.set, *kept))
-    if free_arguments is not None:
+    adopts = hasattr(config, "model") and config.init and not config.resume and "--model" not in said
+    if free_arguments is not None and not adopts:
         check(config.model != AUTO or not config.set, "--set: needs the --model whose arguments it sets; got auto.")
         if config.model != AUTO:
             assignments(config.set, free_arguments(config.model), f"build_{config.model}")
     if not config.resume:
         config = with_open_ones(config, left_open, said)
+        config = dataclasses.replace(config, model=None) if adopts else config
     check_effects(config, [name for name in values_of(config) if f"--{name}".replace("_", "-") in said])
     return config.shortened() if isinstance(config, Training) else config
 

@@ -41,7 +41,8 @@ def show(asked):
 def _as_json(value):
     """A JSON value with line breaks, but lists of numbers, such as the 88 keys of a time step, in one line each."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    return re.sub(r"\[[\s\d.,eE+-]*\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
+    numbers = re.compile(r"\[\n([\d.,eE+\s-]+)\]")  # a text has no line breaks of its own
+    return numbers.sub(lambda match: f"[{' '.join(match[1].split())}]", text)
 
 
 def summary(card):

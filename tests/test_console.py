@@ -1,5 +1,6 @@
 """What is printed may lose characters; it never ends a run."""
 
+import ast
 import io
 import os
 import subprocess
@@ -105,6 +106,40 @@ def test_an_app_exports_whatever_becomes_of_its_output(tmp_path, line):
     done = shell(line, *app, *flags)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert list(tmp_path.glob("saved_models/*/1/card.json"))
+
+
+FLAGS = (
+    "Chosen for 180 pictures: " + " ".join(f"--learning-rate{k} 0.00{k}" for k in range(9)) + " /a/path-with-hyphens"
+)
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_on_a_terminal_a_sentence_is_broken_at_spaces_and_nowhere_else(width, capsys, monkeypatch):
+    """A flag that is broken after one of its hyphens could not be pasted."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    console.say(FLAGS)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1 and " ".join(line.strip() for line in lines) == FLAGS
+    assert max(map(len, lines)) < max(width, console.NARROWEST + 1)
+    table = "| class | precision |\n" + "| a very long row |" * 20
+    console.say(table)
+    assert capsys.readouterr().out == f"{table}\n"
+
+
+def test_in_a_pipe_a_sentence_is_one_line(capsys):
+    console.say(FLAGS)
+    assert capsys.readouterr().out == f"{FLAGS}\n"
+
+
+def test_there_is_one_way_to_print_a_sentence():
+    """Whatever is escaped by hand and printed to standard output should go through `say`."""
+    for path in (ROOT / "keras_dl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print" and path.name != "console.py":
+                words = " ".join(map(ast.unparse, node.args))
+                elsewhere = any(word.arg == "file" for word in node.keywords)
+                assert elsewhere or "printable(" not in words, f"{path.name}:{node.lineno}: say it with console.say"
 
 
 def test_what_a_run_says_commands_no_terminal(run, capsys):

@@ -236,6 +236,21 @@ def test_a_run_of_before_a_flag_was_added_is_resumed_with_its_default(tmp_path):
     assert again.formats == ("onnx",)
 
 
+def test_a_run_is_not_made_a_smoke_test_when_it_is_resumed(tmp_path):
+    before = tmp_path / "runs" / "job" / "net-set-1"
+    before.mkdir(parents=True)
+    argv = ["--resume", "--out", str(tmp_path)]
+    for smoke in (False, True):
+        (before / "config.json").write_text(
+            json.dumps({"settings": dataclasses.asdict(settings.Training(smoke=smoke))})
+        )
+        assert command_line.parse(settings.Training, argv, app="job").smoke is smoke
+    assert command_line.parse(settings.Training, [*argv, "--smoke"], app="job").smoke
+    (before / "config.json").write_text(json.dumps({"settings": dataclasses.asdict(settings.Training())}))
+    with pytest.raises(errors.UserError, match="--smoke: is for a new run; net-set-1 keeps its length. Leave it out."):
+        command_line.parse(settings.Training, [*argv, "--smoke"], app="job")
+
+
 def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     made = tmp_path / "runs" / "job" / "net-set-1"
     made.mkdir(parents=True)
@@ -298,7 +313,7 @@ def test_a_flag_that_changes_nothing_is_refused(argv, needed, got):
 
 def test_a_group_of_its_own_has_settings_without_effect_of_its_own():
     argv = ["--generator-optimizer.beta-2", "0.5"]
-    with pytest.raises(errors.UserError, match="must be given with --generator-optimizer adam or adamw, else"):
+    with pytest.raises(errors.UserError, match="must be given with --generator-optimizer.name adam or adamw, else"):
         command_line.parse(TwoOptimizers, argv, app="job")
     assert command_line.parse(TwoOptimizers, [*argv, "--generator-optimizer.name", "adam"], app="job")
 
@@ -318,6 +333,25 @@ def test_an_empty_word_is_no_way_to_leave_a_flag_out(flag):
     for argv in ([flag, ""], [f"{flag}="]):
         with pytest.raises(errors.UserError, match=f"^{flag}: must not be empty; leave it out instead.$"):
             command_line.parse(settings.Training, argv, app="job")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfTexts(settings.Training):
+    """An app whose architecture is not worked out from the data."""
+
+    model: Literal["lstm", "gru"] = "lstm"
+
+
+def test_with_init_an_architecture_that_is_not_given_is_the_earlier_models():
+    """initializing.adopted fills it in, and knows which arguments --set may name."""
+    free = {"lstm": {"peephole": True}, "gru": {"reset_after": True}}.get
+    parse = lambda *argv: command_line.parse(OfTexts, list(argv), app="job", free_arguments=free)  # noqa: E731
+    assert parse("--init", "x").model is None and parse().model == "lstm"
+    assert parse("--init", "x", "--model", "lstm").model == "lstm"
+    taken = parse("--init", "x", "--set", "reset_after=False")
+    assert (taken.model, taken.set) == (None, ("reset_after=False",))
+    with pytest.raises(errors.UserError, match="an argument of build_lstm"):
+        parse("--init", "x", "--model", "lstm", "--set", "reset_after=False")
 
 
 def test_what_training_can_be_told():

@@ -37,6 +37,7 @@ class Source:
         names: of the weights (weight_names.named_weights).
         arrays: their values.
         labels: names of its classes, tokens or sub-words, by index; None if unknown.
+        level: of tokens "character" or "word": the word "a" is another token than the character; None if unknown.
         digests: digests (data.fingerprints) of lists of labels that are known by these alone.
         standardised: whether its inputs are pictures, standardised by their mean and deviation.
         remark: what else is to be said of these weights, in parentheses; or "".
@@ -46,6 +47,7 @@ class Source:
     names: list
     arrays: list
     labels: tuple | None = None
+    level: str | None = None
     digests: tuple = ()
     standardised: bool = False
     remark: str = ""
@@ -192,6 +194,7 @@ def _of_export(folder, root):
         [name for name, _ in named],
         [keras.ops.convert_to_numpy(variable) for _, variable in named],
         labels=None if labels is None else tuple(map(str, labels)),
+        level=next((config["level"] for config in configs if "level" in config), None),
         standardised=any("mean" in config for config in configs),
     )
 

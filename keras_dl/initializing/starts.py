@@ -49,6 +49,7 @@ class Start:
         source: the sources.Source.
         labels: names of the new run's classes, tokens or sub-words, by index; () if its outputs have no names.
         called: what these are called, "classes".
+        level: of tokens "character" or "word", as in Source; None if they have none.
         factor: share of the learning rate for what was taken over as a whole, if other weights are new.
         sentence: what was taken over and what is new, and why.
     """
@@ -57,6 +58,7 @@ class Start:
     labels: tuple
     called: str
     factor: float
+    level: str | None = None
     sentence: str = ""
 
     @property
@@ -118,7 +120,8 @@ class Start:
             return {"value": earlier}
         if axis is None or same:
             return {"reason": "another shape"}
-        known = {label: i for i, label in enumerate(self.source.labels or ())}
+        of_this_level = self.source.level in (None, self.level)
+        known = {label: i for i, label in enumerate(self.source.labels or ()) if of_this_level}
         rows = [(i, known[label]) for i, label in enumerate(self.labels) if label in known]
         value = np.moveaxis(keras.ops.convert_to_numpy(variable).copy(), axis, 0)
         turned = np.moveaxis(earlier, axis, 0) if axis < earlier.ndim else earlier
@@ -130,7 +133,7 @@ class Start:
         return {"value": np.moveaxis(value, 0, axis), "carried": len(rows), "reason": reason}
 
 
-def start_from(config, app, model, *, labels=(), called="classes"):
+def start_from(config, app, model, *, labels=(), called="classes", level=None):
     """What the models of a run begin with, by its --init. Nothing is written.
 
     Args:
@@ -139,6 +142,7 @@ def start_from(config, app, model, *, labels=(), called="classes"):
         model: a model as the run will build it.
         labels: names of its classes, tokens or sub-words, by index: what differs from the earlier ones is new.
         called: what these are called.
+        level: of tokens "character" or "word".
 
     Returns:
         Start; None without --init.
@@ -153,7 +157,7 @@ def start_from(config, app, model, *, labels=(), called="classes"):
         source = sources.kept(runs.run_to_resume(config.out, app, config.resume))
     else:
         source = sources.read(config.init, paths.out(config.out), app)
-    start = Start(source, tuple(map(str, labels)), called, config.init_rate_factor)
+    start = Start(source, tuple(map(str, labels)), called, config.init_rate_factor, level)
     return dataclasses.replace(start, sentence=_sentence(start, model))
 
 

@@ -18,6 +18,7 @@ from keras_dl.imports import keras  # imported when it is first used
 from keras_dl.wording import counted
 
 APP = "classify_images"
+OF_FOLDERS = ("image_size", "fit", "skip_unreadable")  # settings that only a folder's pictures need
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,7 @@ def main(argv=None):
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
     )
+    settings.check_effect(config, OF_FOLDERS, splits.info.own, "a folder as --dataset")
     splits = splits.few(256 if config.smoke else None, config.seed)
     config = own_data.fitted(config, hardware, splits, own_data.PICTURES)
     info, preprocess = splits.info, splits.preprocess

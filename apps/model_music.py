@@ -63,6 +63,7 @@ def main(argv=None):
         skip_unreadable=config.skip_unreadable,
         pieces=16 if config.smoke else None,
     )
+    settings.check_effect(config, ("steps_per_beat", "skip_unreadable"), splits.info.own, "a folder as --dataset")
     config = own_data.fitted(config, hardware, splits, own_data.MUSIC)
     info, preprocess = splits.info, splits.preprocess
     lengths = splits.train.features["roll"].lengths

@@ -44,8 +44,9 @@ class Config(settings.Training):
 
     model: Literal["rnn", "lstm", "gru", "transformer_lm"] = "lstm"  # architecture
     dataset: str = "python"  # python (its standard library), ptb, tiny_shakespeare, or a text file or folder
-    level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as in the published data set
-    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # number of words; all others are <unk>
+    # what a token is; auto: as in the published data set, own data: character
+    level: Literal["auto", "character", "word"] = "auto"
+    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # of words: number of them; all others are <unk>
     # tokens per sequence, through which the gradient is computed; the state is carried over to the next sequence
     sequence_length: Annotated[int, Whole(1, 100_000)] = 64
     # steps: mean over all tokens of a batch; sequences: sum over the steps, mean over the sequences
@@ -76,6 +77,7 @@ def main(argv=None):
 
     splits = data.text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
     tokens = splits.preprocess
+    settings.check_effect(config, ["vocabulary_size"], tokens.level == "word", "--level word")
     prime = data.text.beginning(splits) if config.prime is None else data.text.checked_prime(config.prime)
     splits = splits.few(3000 if config.smoke else None)
     config = own_data.fitted(config, hardware, splits, own_data.TEXT)

@@ -58,7 +58,7 @@ class Config(settings.Training):
     """Train a translation model, score it, and export it."""
 
     model: Literal["transformer", "attention_seq2seq", "seq2seq"] = "transformer"  # architecture
-    dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; ignored with --source
+    dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; or give --source and --target
     source: str = ""  # your own text file, a sentence per line
     target: str = ""  # its translations, line by line
     # dates: lowest and highest number of dates in a source
@@ -93,12 +93,14 @@ def main(argv=None):
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
+    of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
+    settings.check_effect(config, ["dataset"], not config.source, "neither --source nor --target")
+    settings.check_effect(config, ["chained"], of_dates, "--dataset dates")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
     config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
-    of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
     dates = {"chained": config.chained, "examples": 1000 if config.smoke else DATES} if of_dates else {}
     splits = data.pairs.load(
         config.source or config.dataset,

@@ -66,9 +66,11 @@ Epsilon = Annotated[float, Number("[1e-20, 1]")]
 class Optimizer(Checked):
     """An optimizer and the schedule of its learning rate. An app may have several such groups of flags."""
 
-    name: Literal["auto", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"] = "adam"  # momentum is 0.9
-    learning_rate: Rate = 1e-3  # the largest learning rate of the schedule
-    # of the learning rate
+    # momentum is 0.9; own data: auto
+    name: Literal["auto", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"] = "adam"
+    learning_rate: Rate = 1e-3  # the largest learning rate of the schedule; own data: auto, if the optimizer is
+    # of the learning rate: cosine and onecycle end at 0 with the last epoch, steps divides it by 10 after half of the
+    # epochs and after three quarters; own data: auto
     schedule: Literal["auto", "constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"
     decay_after: CountOrZero = 4  # decay: number of epochs before the learning rate falls
     # decay: factor of the learning rate in each epoch from then on
@@ -76,7 +78,8 @@ class Optimizer(Checked):
     warmup: Count = 4000  # noam: number of updates up to the largest learning rate
     beta_2: Beta = 0.999  # adam, adamw: decay rate of the mean square of the gradient
     epsilon: Epsilon = 1e-7  # adam, adamw: added to the root of the mean square
-    # factor of the L2 term in the gradient; decoupled for adam and adamw. auto: 0.01 for adamw, 0 for the others
+    # factor of the L2 term in the gradient; decoupled for adam and adamw. auto: 0.01 for adamw, 0 for the others; own
+    # data: worked out, if the optimizer is
     weight_decay: Decay = "auto"
     clipnorm: Norm = 0.0  # largest global norm of the gradient; 0: no clipping
 
@@ -244,6 +247,22 @@ def check_effects(config, given):
             got = f"{needed} {values[other]}" if values[other] != "" else "it alone"
             needed = f"{needed} {NEEDS[name.rpartition('.')[2]][2]}".strip()
             raise errors.UserError(f"{flag}: must be given with {needed}, else it has no effect; got {got}.")
+
+
+def check_effect(config, names, holds, needed):
+    """Raise UserError if a setting of `names` was given though it changes nothing; on a resume nothing is checked.
+
+    Args:
+        config: the settings; what is not the default was given.
+        names: of settings without a group.
+        holds: whether they have an effect.
+        needed: what must be given for that, such as "--level word".
+    """
+    usual, values = defaults_of(config), values_of(config)
+    for name in names:
+        if not holds and not config.resume and values[name] not in (usual[name], *OPEN):
+            flag = flag_of(name)
+            raise errors.UserError(f"{flag}: must be given with {needed}, else it has no effect; got it without.")
 
 
 def flag_of(name, group=""):

@@ -228,7 +228,9 @@ def test_what_the_loader_noticed_comes_first_and_the_other_writers_are_said():
 
 def test_unknown_words_are_said_with_their_share():
     (sentence,) = said(a_text("word", validation="cab abba cab zebra\n" * 30))
-    assert "20.0% of the words of validation are <unk>" in sentence
+    assert "20.0% of the words of validation are <unk>" in sentence and "--vocabulary-size" in sentence
+    (sentence,) = said(a_text(validation="cab abba cab zebra\n" * 30))
+    assert "of the characters of validation are" in sentence and "--vocabulary-size" not in sentence
 
 
 def test_pairs_that_are_too_long_are_counted():

@@ -73,6 +73,11 @@ def test_a_run_is_listed_with_its_state_and_its_metric(capsys, tmp_path):
     assert rows(capsys, tmp_path)[0]["state"] == "unfinished"
 
 
+def test_a_time_has_one_unit_and_is_rounded_down():
+    seconds = [0, 59.9, 60, 3599, 3600, 47.9 * HOUR, 48 * HOUR, 100.5 * 24 * HOUR]
+    assert [past_runs.duration(s) for s in seconds] == ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 d", "100 d"]
+
+
 def test_the_best_epoch_is_that_of_the_number_that_the_run_monitors(capsys, tmp_path):
     monitor = {"monitor": {"name": "val_accuracy", "mode": "max"}}
     a_run(tmp_path, config=monitor, history=HISTORY | {"val_accuracy": ["nan", 0.75, 0.8]})

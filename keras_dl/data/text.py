@@ -136,9 +136,10 @@ class Stream(Facts):
             share = np.mean(splits.parts[part].features["tokens"] == tokens.unknown)
             if share >= UNKNOWNS:
                 unknown_ones = f"{percent(share, 1)} of the {tokens.level}s of {part} are {UNKNOWN[tokens.level]}"
+                larger = "a larger --vocabulary-size or " if tokens.level == "word" else ""  # all characters are known
                 sentences.append(
-                    f"{unknown_ones}: its nats are of a simpler text than the one that is written there; take a larger "
-                    "--vocabulary-size or a longer text"
+                    f"{unknown_ones}: its nats are of a simpler text than the one that is written there; take {larger}"
+                    "a longer text"
                 )
         return sentences
 

@@ -94,7 +94,10 @@ def main(argv=None):
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
     of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
-    settings.check_effect(config, ["dataset"], not config.source, "neither --source nor --target")
+    settings.check(
+        config.dataset == Config.dataset or not config.source or config.resume,
+        "--dataset and --source: one of them says what to train on; got both.",
+    )
     settings.check_effect(config, ["chained"], of_dates, "--dataset dates")
     if (finished := runs.finished(config, APP)) is not None:
         return finished

@@ -204,8 +204,8 @@ def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1,
     stream = examples.features["tokens"]
     if len(stream) <= batch_size:
         raise UserError(
-            f"text.windows: a batch of {counted(batch_size, 'rows')} needs at least {batch_size + 1:,} tokens; "
-            f"got {len(stream):,}. Take a smaller batch or a longer text."
+            f"text.windows: a batch of {counted(batch_size, 'rows')} needs at least {batch_size + 1} tokens; "
+            f"got {len(stream)}. Take a smaller batch or a longer text."
         )
     ends = np.arange(1, batch_size + 1) * (len(stream) - 1) // batch_size  # the last target of each row
     starts = np.concatenate([[0], ends[:-1]])  # its first input, which is the last target of the row before

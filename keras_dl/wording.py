@@ -13,15 +13,16 @@ def counted(number, plural):
 
 
 def noun(number, plural):
-    """The form of a noun that belongs to a number; of several words the last one changes.
+    """The form of a noun that belongs to a number; of several words the last one before an "of" changes.
 
-    >>> noun(1, "classes"), noun(0, "readable images"), noun(1, "batches"), noun(1, "entries")
-    ('class', 'readable images', 'batch', 'entry')
+    >>> noun(1, "classes"), noun(0, "readable images"), noun(1, "batches"), noun(1, "blocks of 100 tokens")
+    ('class', 'readable images', 'batch', 'block of 100 tokens')
     """
     if number == 1:
+        things, of, more = plural.partition(" of ")
         for ending, singular in (("sses", "ss"), ("ches", "ch"), ("ies", "y"), ("s", "")):
-            if plural.endswith(ending):
-                return plural.removesuffix(ending) + singular
+            if things.endswith(ending):
+                return things.removesuffix(ending) + singular + of + more
     return plural
 
 

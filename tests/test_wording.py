@@ -29,13 +29,19 @@ NEVER_ONE = {
     "model.parameters": "arguments follow",
     "len(comparison.runs)": "at least two",
     "run.resumed": "'once' is said of one",
+    "', '.join(counts)": "counts of several splits",
+    "most": "a bound of an endpoint",
+    "seconds // length": "min and h have no plural",
     "split": "the name of a split",
     "batch_size + 1": "at least two",
 }  # fmt: skip
 
 
 def plain_counts(source):
-    """(line, expression, noun) of each number in an f-string that stands before a plural and is not `counted`."""
+    """(line, expression, noun) of each number in an f-string that stands before a plural and is not `counted`.
+
+    The plural may also be the value of a variable, {len(rows)} {unit}.
+    """
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.JoinedStr):
             continue
@@ -49,11 +55,22 @@ def plain_counts(source):
             constant = re.fullmatch(r"(\w+\.)?[A-Z_]+|len\((\w+\.)?[A-Z_]+\)", said)
             if match and match[1] in NOUNS and not constant and not a_float and not said.startswith("counted("):
                 yield node.lineno, said, match[1]
+        for value, text, after in zip(node.values, node.values[1:], node.values[2:], strict=False):
+            if isinstance(value, ast.FormattedValue) and isinstance(after, ast.FormattedValue):
+                unit = ast.unparse(after.value)
+                if getattr(text, "value", "") == " " and re.search(r"(^|\.)(units?|parts|plural)$", unit):
+                    yield node.lineno, ast.unparse(value.value), unit
 
 
 def test_the_scan_sees_what_it_must():
     """The law below would hold of anything if the scan saw nothing."""
-    wrong = ['f"{n} epochs"', 'f"{len(x):,} training examples"', 'f"of the {n} bad weights are"', 'f"{a}-{b} steps"']
+    wrong = [
+        'f"{n} {self.unit}"',
+        'f"{n} epochs"',
+        'f"{len(x):,} training examples"',
+        'f"of the {n} bad weights are"',
+        'f"{a}-{b} steps"',
+    ]
     assert [len(list(plain_counts(source))) for source in wrong] == [1] * len(wrong)
     right = ["f\"{counted(n, 'epochs')}\"", 'f"{MOST} steps"', 'f"{nats:.3f} seconds"', 'f"{name} is"', 'f"{n}"']
     assert not any(list(plain_counts(source)) for source in right)
@@ -76,6 +93,7 @@ def test_there_is_one_way_to_choose_a_form():
 
 def test_forms_belong_to_their_numbers():
     plurals = ("classes", "batches", "entries", "pieces", "sub-words", "pictures", "test examples", "images", "losses")
+    assert noun(1, "blocks of 100 tokens") == "block of 100 tokens" and noun(1, "sheep of cats") == "sheep of cats"
     singular = ["class", "batch", "entry", "piece", "sub-word", "picture", "test example", "image", "loss"]
     assert [noun(1, plural) for plural in plurals] == singular
     for number in (0, 2, 1000):

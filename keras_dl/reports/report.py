@@ -232,7 +232,8 @@ class Report:
     def _results(self, page):
         page.heading("Test split")
         rows = [[name, value, *self.intervals.get(name, (None, None))] for name, value in self.metrics.items()]
-        page.table(["metric", "test", "low", "high"], rows)
+        width = 4 if self.intervals else 2
+        page.table(["metric", "test", "low", "high"][:width], [row[:width] for row in rows])
         whose = {}
         for name, of in self.resampled.items():
             whose.setdefault(of, []).append(name)

@@ -10,6 +10,7 @@ from keras_dl import bootstrap
 from keras_dl.features.base import Feature
 from keras_dl.features.sentences import Alignment
 from keras_dl.reports import charts
+from keras_dl.wording import counted
 
 
 class Section:
@@ -129,5 +130,5 @@ class Likelihood(Section):
         chart = charts.histogram(
             self.sums / self.counts, f"nats a {self.step}", f"{self.parts} of the test split", mean
         )
-        caption = f"Test split: nats a {self.step} of {len(self.sums):,} {self.parts}."
+        caption = f"Test split: nats a {self.step} of {counted(len(self.sums), self.parts)}."
         page.picture(chart, f"{caption} The line is the mean over all {self.step}s.", "likelihood")

@@ -128,13 +128,15 @@ def test_what_was_chosen_is_named_as_what_was_asked_for(capsys, tmp_path):
 
 
 def test_what_a_search_chose_stands_in_place_of_what_was_asked_for(capsys, tmp_path):
-    best = {"values": {"learning_rate": 0.25, "width": 3}, "trial": 0, "score": 1.0, "monitor": "val_loss"}
-    folder = a_run(tmp_path, "net-set-1") / "tuner"
-    folder.mkdir()
-    (folder / "best.json").write_text(json.dumps(best))
-    a_run(tmp_path, "net-set-2", hours=2)
+    """What the search drew besides the settings, such as a width, is no setting."""
+    for number, rate in ((1, 0.25), (2, 0.5)):
+        best = {"values": {"learning_rate": rate, "width": number}, "trial": 0, "score": 1.0, "monitor": "val_loss"}
+        folder = a_run(tmp_path, f"net-set-{number}", hours=number) / "tuner"
+        folder.mkdir()
+        (folder / "best.json").write_text(json.dumps(best))
+    a_run(tmp_path, "net-set-3", hours=3)
     differing = [row["settings that differ"] for row in rows(capsys, tmp_path)]
-    assert differing == ["learning_rate=0.25", "learning_rate=0.001"]
+    assert differing == ["learning_rate=0.25", "learning_rate=0.5", "learning_rate=0.001"]
 
 
 def test_settings_of_apps_are_not_mixed(capsys, tmp_path):

@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import command_line, commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import AUTO, OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
@@ -61,7 +61,9 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
+    config = command_line.parse(
+        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
+    )
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
@@ -234,4 +236,4 @@ class Pictures:
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -11,12 +11,14 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import command_line, commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import OrAuto, Whole
 from keras_dl.features.image import Image
 from keras_dl.imports import keras  # imported when it is first used
+from keras_dl.wording import counted
 
 APP = "classify_images"
+OF_FOLDERS = ("image_size", "fit", "skip_unreadable")  # settings that only a folder's pictures need
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
+    config = command_line.parse(
+        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
+    )
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
@@ -51,6 +55,7 @@ def main(argv=None):
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
     )
+    settings.check_effect(config, OF_FOLDERS, splits.info.own, "a folder as --dataset")
     splits = splits.few(256 if config.smoke else None, config.seed)
     config = own_data.fitted(config, hardware, splits, own_data.PICTURES)
     info, preprocess = splits.info, splits.preprocess
@@ -88,7 +93,8 @@ def main(argv=None):
     run = dl.course.begin(config, hardware, APP, splits, train, tried, labels=info.classes)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **config.of_search())
     model = run.build(compiled, best)
-    run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training examples")
+    size, examples = counted(model.count_params(), "parameters"), counted(len(splits.train), "training examples")
+    run.say(f"{model.name}: {size}; {examples}")
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
         dl.summaries.Pictures(run, splits.validation, preprocess, info.classes),
@@ -116,4 +122,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

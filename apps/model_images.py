@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import command_line, commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
@@ -71,7 +71,9 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
+    config = command_line.parse(
+        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
+    )
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     output = OUTPUTS[config.levels][0] if config.output == "auto" else config.output
     settings.check(
@@ -247,4 +249,4 @@ def completions(complete, originals, seed):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -14,12 +14,13 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, models, own_data, runs, settings
+from keras_dl import command_line, commands, data, machine, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.data import plans
 from keras_dl.extras import needs
 from keras_dl.features import sound
 from keras_dl.features.piano_roll import Roll
+from keras_dl.wording import counted
 
 APP = "model_music"
 
@@ -45,7 +46,9 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
+    config = command_line.parse(
+        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
+    )
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
@@ -60,6 +63,7 @@ def main(argv=None):
         skip_unreadable=config.skip_unreadable,
         pieces=16 if config.smoke else None,
     )
+    settings.check_effect(config, ("steps_per_beat", "skip_unreadable"), splits.info.own, "a folder as --dataset")
     config = own_data.fitted(config, hardware, splits, own_data.MUSIC)
     info, preprocess = splits.info, splits.preprocess
     lengths = splits.train.features["roll"].lengths
@@ -104,8 +108,8 @@ def main(argv=None):
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
     model = run.build(compiled, best)
-    pieces = f"{len(splits.train):,} training pieces of {lengths.min()} to {lengths.max()} steps"
-    run.say(f"{model.name}: {model.network.count_params():,} parameters; {pieces}")
+    size, pieces = counted(model.network.count_params(), "parameters"), counted(len(splits.train), "training pieces")
+    run.say(f"{model.name}: {size}; {pieces} of {lengths.min()} to {counted(lengths.max(), 'steps')}")
 
     endpoints = endpoints_of(model.network)
     generate = endpoints["generate"].traced()
@@ -154,4 +158,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -19,11 +19,12 @@ import dataclasses
 from typing import Annotated, Literal
 
 import keras_dl as dl
-from keras_dl import commands, data, machine, markdown, models, own_data, runs, settings
+from keras_dl import command_line, commands, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Whole
 from keras_dl.features import words
 from keras_dl.features.text import Text
 from keras_dl.imports import tensorflow as tf  # imported when it is first used
+from keras_dl.wording import counted
 
 APP = "model_text"
 
@@ -43,8 +44,9 @@ class Config(settings.Training):
 
     model: Literal["rnn", "lstm", "gru", "transformer_lm"] = "lstm"  # architecture
     dataset: str = "python"  # python (its standard library), ptb, tiny_shakespeare, or a text file or folder
-    level: Literal["auto", "character", "word"] = "auto"  # what a token is; auto: as in the published data set
-    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # number of words; all others are <unk>
+    # what a token is; auto: as in the published data set, own data: character
+    level: Literal["auto", "character", "word"] = "auto"
+    vocabulary_size: Annotated[int, Whole(3, 1_000_000)] = 10_000  # of words: number of them; all others are <unk>
     # tokens per sequence, through which the gradient is computed; the state is carried over to the next sequence
     sequence_length: Annotated[int, Whole(1, 100_000)] = 64
     # steps: mean over all tokens of a batch; sequences: sum over the steps, mean over the sequences
@@ -63,7 +65,9 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
+    config = command_line.parse(
+        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
+    )
     settings.check(config.dataset, "--dataset: must be a name, a file or a folder; got nothing.")
     settings.check(config.strategy == "none", "--strategy: a state that is carried over has one device; take none.")
     if (finished := runs.finished(config, APP)) is not None:
@@ -73,6 +77,7 @@ def main(argv=None):
 
     splits = data.text.load(config.dataset, config.seed, level=config.level, vocabulary_size=config.vocabulary_size)
     tokens = splits.preprocess
+    settings.check_effect(config, ["vocabulary_size"], tokens.level == "word", "--level word")
     prime = data.text.beginning(splits) if config.prime is None else data.text.checked_prime(config.prime)
     splits = splits.few(3000 if config.smoke else None)
     config = own_data.fitted(config, hardware, splits, own_data.TEXT)
@@ -132,14 +137,24 @@ def main(argv=None):
     length, notes = dl.export.sample_length(config.sample_length, Config.sample_length, most, given)
     notes = [*filter(None, [data.text.unknown_in(tokens, prime, "--prime")]), *notes]
     run = dl.course.begin(
-        config, hardware, APP, splits, train, tried, labels=tokens.vocabulary, called="tokens", notes=notes
+        config,
+        hardware,
+        APP,
+        splits,
+        train,
+        tried,
+        labels=tokens.vocabulary,
+        called="tokens",
+        level=tokens.level,
+        notes=notes,
     )
     best = dl.tuning.search(
         compiled, train, validation, run, monitor="val_nats", arguments=arguments, **config.of_search()
     )
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
-    run.say(f"{model.name}: {model.network.count_params():,} parameters; {tokens.level}s: {counts}")
+    size = counted(model.network.count_params(), "parameters")
+    run.say(f"{model.name}: {size}; {tokens.level}s: {counts}")
     endpoints = endpoints_of(model.network, length)
     generate = endpoints["generate"].traced()
 
@@ -166,7 +181,7 @@ def main(argv=None):
     run.say("test: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     run.say(
         f"exposure gap: {gap['own']:.3f} nats a token for its own {gap['steps']}-token continuations, "
-        f"{gap['real']:.3f} for the text's ({gap['sequences']} of the validation split)"
+        f"{gap['real']:.3f} for the text's ({counted(gap['sequences'], 'sequences')} of the validation split)"
     )
     written = {f"begins with {prime!r}, temperature {temperature}": sample(temperature) for temperature in TEMPERATURES}
     run.samples.joinpath("sample.txt").write_text(sample(0.7), encoding="utf-8")
@@ -200,4 +215,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

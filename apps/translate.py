@@ -21,11 +21,12 @@ from typing import Annotated, Literal
 import numpy as np
 
 import keras_dl as dl
-from keras_dl import data, machine, markdown, models, own_data, runs, settings
+from keras_dl import command_line, data, machine, markdown, models, own_data, runs, settings
 from keras_dl.arguments import Number, Share, Tuple, Whole
 from keras_dl.data import plans
 from keras_dl.features import sentences, words
 from keras_dl.imports import tensorflow as tf  # imported when it is first used
+from keras_dl.wording import counted
 
 APP = "translate"
 
@@ -57,7 +58,7 @@ class Config(settings.Training):
     """Train a translation model, score it, and export it."""
 
     model: Literal["transformer", "attention_seq2seq", "seq2seq"] = "transformer"  # architecture
-    dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; ignored with --source
+    dataset: str = "dates"  # dates, multi30k, or multi30k/en-fr and the like; or give --source and --target
     source: str = ""  # your own text file, a sentence per line
     target: str = ""  # its translations, line by line
     # dates: lowest and highest number of dates in a source
@@ -85,17 +86,24 @@ class Config(settings.Training):
 
 def main(argv=None):
     """Run the task; return the test metrics as {name: float}."""
-    config = settings.parse(Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS)
+    config = command_line.parse(
+        Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
+    )
     settings.check(bool(config.source) == bool(config.target), "--source and --target: must be given together.")
     settings.check(
         config.chained[0] <= config.chained[1], f"--chained: the lowest number must come first; got {config.chained}."
     )
+    of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
+    settings.check(
+        config.dataset == Config.dataset or not config.source or config.resume,
+        "--dataset and --source: one of them says what to train on; got both.",
+    )
+    settings.check_effect(config, ["chained"], of_dates, "--dataset dates")
     if (finished := runs.finished(config, APP)) is not None:
         return finished
     config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
-    of_dates = config.dataset.partition("/")[0] == "dates" and not config.source
     dates = {"chained": config.chained, "examples": 1000 if config.smoke else DATES} if of_dates else {}
     splits = data.pairs.load(
         config.source or config.dataset,
@@ -160,7 +168,8 @@ def main(argv=None):
     )
     model = run.build(compiled, best)
     counts = ", ".join(f"{count:,} {part}" for part, count in info.counts.items())
-    run.say(f"{model.name}: {model.count_params():,} parameters; {len(subwords.pieces):,} sub-words; pairs: {counts}")
+    size, pieces = counted(model.count_params(), "parameters"), counted(len(subwords.pieces), "sub-words")
+    run.say(f"{model.name}: {size}; {pieces}; pairs: {counts}")
     _, translate = of_model(model)
     attention = dl.samples.attention_function(model, subwords)
 
@@ -226,4 +235,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

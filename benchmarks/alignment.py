@@ -15,7 +15,7 @@ from pathlib import Path
 import lengths
 import numpy as np
 
-from keras_dl import imports, settings
+from keras_dl import command_line, imports
 
 ROWS = ("transformer", "attention_gru")
 PAIRS = 200
@@ -87,4 +87,4 @@ def draw(curves, path):
 PICTURES = {"alignment": draw}
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -1,6 +1,6 @@
 """Bad inputs for bad_inputs.py: command lines of the apps and of `python -m keras_dl`, and files given to predict.
 
-A command line runs in this process, through settings.run as from a shell. An app runs until its training, where two
+A command line runs in this process, through command_line.run as from a shell. An app runs until its training, where two
 steps on the first batches must give a finite loss. After a refusal no file may be left behind.
 """
 
@@ -18,7 +18,7 @@ import bad_inputs_fixtures as fixtures
 from bad_inputs import BadInput, Fault
 
 from keras_dl import __main__ as command
-from keras_dl import imports, settings
+from keras_dl import command_line, imports
 from keras_dl.arguments import AUTO
 
 with imports.quiet_tensorflow():
@@ -156,7 +156,7 @@ def through_run(main):
 
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            settings.run(noting)
+            command_line.run(noting)
     except SystemExit as stop:
         if stop.code not in (0, None, 2):
             raise

@@ -22,7 +22,7 @@ from pathlib import Path
 from tables import TABLES
 from tables_images import GENERATORS, LONG
 
-from keras_dl import settings
+from keras_dl import command_line, settings
 from keras_dl.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,4 +93,4 @@ def _watched(child, folder, count):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

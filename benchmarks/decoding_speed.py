@@ -319,6 +319,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         serve(lambda: contender(*sys.argv[2:4], smoke="smoke" in sys.argv[4:]))
     else:
-        from keras_dl import settings
+        from keras_dl import command_line
 
-        settings.run(main)
+        command_line.run(main)

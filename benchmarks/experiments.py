@@ -20,7 +20,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from keras_dl import imports, runs, settings
+from keras_dl import command_line, imports, runs, settings
 
 SEED = 0
 DEGRADATION = {
@@ -206,4 +206,4 @@ EXPERIMENTS = {"degradation": (degradation, NETS), "batchnorm": (batchnorm, NORM
 PICTURES = {"degradation": draw_degradation, "batchnorm": draw_batchnorm}
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

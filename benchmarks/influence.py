@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import imports, models, runs, settings
+from keras_dl import command_line, imports, models, runs
 
 SEED = 0
 PLAN = {"steps": 64, "batch_size": 32, "epochs": 4, "learning_rate": 2e-3, "clipnorm": 1.0}
@@ -172,4 +172,4 @@ class _Alone:
 PICTURES = {"influence": draw}
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

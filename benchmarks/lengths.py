@@ -23,7 +23,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from keras_dl import imports, settings
+from keras_dl import command_line, imports
 from keras_dl.errors import Refused, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -208,4 +208,4 @@ def _mean(values):
 PICTURES = {"lengths": draw}
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

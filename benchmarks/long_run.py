@@ -20,7 +20,7 @@ from pathlib import Path
 
 import tables_images
 
-from keras_dl import provenance, settings
+from keras_dl import command_line, provenance
 from keras_dl.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,4 +102,4 @@ def _note(folder):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

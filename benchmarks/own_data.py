@@ -38,7 +38,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import imports, settings
+from keras_dl import command_line, imports, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT.parent / "shared" / "cases"
@@ -372,4 +372,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import own_data
 
-from keras_dl import imports, settings
+from keras_dl import command_line, imports, settings
 
 MODEL = "--model resnet_cifar --set depth={depth}"
 # The earlier model: some twelve minutes on two cores.
@@ -110,4 +110,4 @@ def _run(out, flags):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -31,7 +31,7 @@ from step_time import (
     warn_of_load,
 )
 
-from keras_dl import imports, settings
+from keras_dl import command_line, imports
 from keras_dl.errors import UserError
 
 DATA = {"mnist": ("mnist", "none"), "cifar10_augmented": ("cifar10", "crop_flip")}  # row -> data set, augmentation
@@ -142,4 +142,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         serve(lambda: _contender(*sys.argv[2:]))
     else:
-        settings.run(main)
+        command_line.run(main)

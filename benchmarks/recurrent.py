@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import imports, models, runs, settings
+from keras_dl import command_line, imports, models, runs, settings
 
 SEED = 0
 CELLS = ("rnn", "lstm", "gru")
@@ -276,4 +276,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -28,7 +28,7 @@ from tables import DERIVED, TABLES
 from written_pages import MARKED, PAGES, ROOT, curves_file, drawn_picture
 from written_pages import write as write_pages
 
-from keras_dl import atomic, provenance, records, settings
+from keras_dl import atomic, command_line, json_files, provenance, records, wording
 from keras_dl.errors import UserError
 
 SEED = 0
@@ -78,13 +78,13 @@ def list_tables():
 def measure(name, names=()):
     """Run the commands of a table's rows, of all or of those named, and append what they report."""
     if name not in TABLES:
-        raise UserError(f"reproduce: no table {name!r}.{settings.nearest(name, TABLES)} Tables: {', '.join(TABLES)}.")
+        raise UserError(f"reproduce: no table {name!r}.{wording.nearest(name, TABLES)} Tables: {', '.join(TABLES)}.")
     table = TABLES[name]
     known = list(dict.fromkeys(row.name for row in table.rows))
     for row in names:
         if row not in known:
             raise UserError(
-                f"reproduce: {name} has no row {row!r}.{settings.nearest(row, known)} Rows: {', '.join(known)}."
+                f"reproduce: {name} has no row {row!r}.{wording.nearest(row, known)} Rows: {', '.join(known)}."
             )
     rows = [row for row in table.rows if not names or row.name in names]
     for command in dict.fromkeys(row.command for row in rows):
@@ -184,7 +184,7 @@ def _run(command, pictures):
 def _minutes(run):
     """{"training_minutes": time in training.fit} of an app's run; {} if it has trained nothing."""
     config = run / "config.json"
-    seconds = records.read(config, records.Config).get("training_seconds") if config.exists() else None
+    seconds = json_files.read(config, records.Config).get("training_seconds") if config.exists() else None
     return {} if seconds is None else {"training_minutes": seconds / 60}
 
 
@@ -277,4 +277,4 @@ def _parser():
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

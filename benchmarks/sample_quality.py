@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from tables_images import GENERATORS
 
-from keras_dl import imports, settings
+from keras_dl import command_line, imports
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
@@ -110,4 +110,4 @@ def drawn(run, count):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -39,7 +39,7 @@ from pathlib import Path
 import numpy as np
 import operations
 
-from keras_dl import imports, models, runs, settings
+from keras_dl import command_line, imports, models, runs
 from keras_dl.errors import UserError
 from keras_dl.features.image import Preprocess
 
@@ -515,4 +515,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         serve(lambda: _contender(*sys.argv[2:]))
     else:
-        settings.run(main)
+        command_line.run(main)

@@ -13,7 +13,7 @@ from recorded import RESULTS, bar, beside_its_bar, figure, headline, newest, of_
 from recorded import number as recorded_number
 from tables import TABLES
 
-from keras_dl import atomic, settings
+from keras_dl import atomic, wording
 from keras_dl.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def _marked_text(page):
     known = [*SPECIAL, *TABLES]
     for _, name, _ in MARKED.findall(text):
         if name not in known:
-            raise UserError(f"reproduce: {page} marks a table {name!r}.{settings.nearest(name, known)}")
+            raise UserError(f"reproduce: {page} marks a table {name!r}.{wording.nearest(name, known)}")
     return text
 
 

@@ -28,6 +28,7 @@ LIGHT = (
     "models",
     "own_data",
     "runs",
+    "command_line",
     "settings",
 )  # importable without TensorFlow
 HEAVY = (

@@ -20,15 +20,17 @@ from pathlib import Path
 
 from keras_dl import (
     cards,
+    command_line,
+    console,
     evidence,
     models,
     past_runs,
     predicting,
     run_comparison,
     run_lists,
-    settings,
     showing,
     tables,
+    wording,
 )
 from keras_dl.errors import UserError, printable
 
@@ -65,7 +67,7 @@ def list_everything(asked):
         columns = ["name", "laws", "figure", "ours", "published"]
         tables.show("Laws and figures: python -m keras_dl list <name>", columns, [_evidence(m) for m in catalogue])
     else:
-        print(NO_CHECKOUT)
+        console.say(NO_CHECKOUT)
     apps = sorted(path for path in APPS.glob("*.py") if not path.name.startswith("_"))
     if apps:
         tables.show("Apps: python <file> --help", ["file", "task"], [[os.path.relpath(a), _task(a)] for a in apps])
@@ -81,7 +83,7 @@ def list_everything(asked):
         columns = ["folder", "app", "metric", "parameters", "created"]
         tables.show("Exports: python -m keras_dl predict <folder>", columns, rows)
     else:
-        print(printable(f"Exports: none in {asked.saved_models}."))
+        console.say(f"Exports: none in {asked.saved_models}.")
 
 
 def list_architecture(name):
@@ -93,14 +95,14 @@ def list_architecture(name):
     known = {m.name: m for m in models.catalogue()}
     if name not in known:
         raise UserError(
-            f"list: no architecture {printable(name)!r}.{settings.nearest(name, known)} There are: {', '.join(known)}."
+            f"list: no architecture {printable(name)!r}.{wording.nearest(name, known)} There are: {', '.join(known)}."
         )
     model = known[name]
     arguments = ", ".join(f"{argument}={value!r}" for argument, value in model.arguments.items())
     rows = [["file", model.file], ["source", model.source], ["parameters", f"{model.parameters:,} at these arguments"]]
     tables.show(f"keras_dl.build_{name}", ["", ""], [*rows, ["arguments", arguments]])
     if not evidence.in_checkout():
-        print(NO_CHECKOUT)
+        console.say(NO_CHECKOUT)
         return
     laws = [[file, test, text] for file, tests in evidence.laws(model).items() for test, text in tests.items()]
     tables.show("Laws: python -m pytest tests/<file> -k <test>", ["file", "test", ""], laws)
@@ -112,7 +114,7 @@ def list_architecture(name):
         columns = ["table", "row", "metric", "ours", "published", "bar"]
         tables.show("Figures: docs/results.md, python benchmarks/reproduce.py <table> <row>", columns, rows)
     else:
-        print("Figures: none yet.")
+        console.say("Figures: none yet.")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -136,7 +138,7 @@ class _Parser(argparse.ArgumentParser):
         near = ""
         if word:
             known = re.findall(r"--[\w-]+", self.format_help()) if word[1] else re.findall(r"\w+", word[3])
-            near = settings.nearest(word[1] or word[2], known)
+            near = wording.nearest(word[1] or word[2], known)
         raise UserError(f"{self.prog}: {message}.{near}")
 
 
@@ -203,4 +205,4 @@ def _metric(card):
 
 
 if __name__ == "__main__":
-    settings.run(main)
+    command_line.run(main)

@@ -7,6 +7,7 @@ import numpy as np
 
 RESAMPLES = 1000  # of a bootstrap interval
 LEVEL = 95  # percent of the resampled values within an interval
+LEAST = 2  # examples of an interval: all resamples of a single one are itself, and say nothing of others
 
 
 def interval(score, count, seed):
@@ -30,14 +31,21 @@ def interval(score, count, seed):
 
 
 def of_mean(values, seed):
-    """The interval of the mean of `values`, (N,)."""
+    """The interval of the mean of `values`, (N,); None for fewer than LEAST."""
     values = np.asarray(values, np.float64)
+    if len(values) < LEAST:
+        return None
     return interval(lambda rows: values[rows].mean(), len(values), seed)
 
 
 def of_ratio(sums, counts, seed):
-    """The interval of sum(sums) / sum(counts) over resampled blocks, such as nats a token: sums, counts (N,)."""
+    """The interval of sum(sums) / sum(counts) over resampled blocks, such as nats a token: sums, counts (N,).
+
+    None for fewer than LEAST.
+    """
     sums, counts = np.asarray(sums, np.float64), np.asarray(counts, np.float64)
+    if len(sums) < LEAST:
+        return None
     return interval(lambda rows: sums[rows].sum() / counts[rows].sum(), len(sums), seed)
 
 

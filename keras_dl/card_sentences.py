@@ -3,6 +3,8 @@
 The sentences are made of the data set's description and of the endpoints' features. Nothing here imports TensorFlow.
 """
 
+from keras_dl.wording import counted, noun
+
 FEW = 1_000  # examples: with fewer, the card says that they are few
 UNKNOWN = "unknown: ask whoever published the data before you pass the model on"
 
@@ -32,12 +34,13 @@ def trained_on(data, unit="examples"):
         return ""
     source = f" ({data['source']})" if data.get("source") else ""
     counts = [f"{count:,} {part}" for part, count in data.get("counts", {}).items()]
-    return f"{data['name']}{source}" + (f": {', '.join(counts)} {unit}" if counts else "")
+    units = noun(list(data.get("counts", {}).values())[-1], unit) if counts else ""
+    return f"{data['name']}{source}" + (f": {', '.join(counts)} {units}" if counts else "")
 
 
 def few(counts, unit):
     """Sentences on splits that are small."""
     if counts.get("train", FEW) < FEW:
-        yield f"what is rare: it has learnt from {counts['train']:,} {unit} only"
+        yield f"what is rare: it has learnt from {counted(counts['train'], unit)} only"
     if counts.get("test", FEW) < FEW:
-        yield f"fine comparisons: its figures were measured on {counts['test']:,} {unit} only"
+        yield f"fine comparisons: its figures were measured on {counted(counts['test'], unit)} only"

@@ -12,7 +12,7 @@ import shlex
 import urllib.parse
 from pathlib import Path
 
-from keras_dl import features, paths, provenance, records
+from keras_dl import features, json_files, paths, provenance, records
 from keras_dl.errors import UserError
 
 CARD = "card.json"
@@ -63,7 +63,7 @@ def read(folder):
         UserError: there is none, or it does not fit records.Card, or a feature's config does not fit its kind.
     """
     place = Path(folder) / CARD
-    card = records.read(place, records.Card)
+    card = json_files.read(place, records.Card)
     for name in card["endpoints"]:
         for way in ("inputs", "outputs"):
             features_of(card, name, way, place)

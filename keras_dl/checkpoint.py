@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, errors, records
+from keras_dl import atomic, errors, json_files, records
 from keras_dl.errors import printable
 
 KEEP = 2  # checkpoints
@@ -149,7 +149,7 @@ def read_archive(path):
             text = arrays.pop(STATE).tobytes()
     except Exception as error:  # a damaged archive fails somewhere inside, in many ways
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    return arrays, records.parse(text, records.State, STATE)
+    return arrays, json_files.parse(text, records.State, STATE)
 
 
 def _files(folder):

@@ -1,13 +1,20 @@
-"""Standard streams whose failures cannot stop a run: output may be lost, but training goes on.
+"""What is printed for people: `say`, and standard streams whose failures cannot stop a run.
 
 A terminal that lacks the letters of a class name, a pipe whose reader has ended, a full disk behind standard output, a
 standard output that was closed before Python started: in each case print would end the training with an exception.
+With `steady` output may be lost, but training goes on.
 """
 
 import contextlib
 import io
 import os
+import shutil
 import sys
+import textwrap
+
+from keras_dl.errors import printable
+
+NARROWEST = 40  # columns of a terminal for which sentences are broken
 
 
 def steady():
@@ -28,6 +35,19 @@ def steady():
                 stream.flush()
             kept = _stream(file, stream.encoding, stream.line_buffering, stream.write_through)
             setattr(sys, name, kept)
+
+
+def say(text):
+    """Print what the program says, at once; control characters are escaped.
+
+    On a terminal a sentence that is longer than a line is broken at spaces, never within a flag or a path. A text of
+    several lines, such as a table or commands to paste, keeps them.
+    """
+    text = printable(text, keep="\n")
+    if "\n" not in text and sys.stdout.isatty():
+        width = max(NARROWEST, shutil.get_terminal_size().columns - 1)
+        text = textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    print(text, flush=True)
 
 
 def open_descriptors():

@@ -9,7 +9,7 @@ What lies between them is the app's own: the search, the training, and the metri
 from keras_dl import commands, data, describing, export, initializing, reports, runs
 
 
-def begin(config, hardware, app, splits, train, tried, *, labels=(), called="classes", notes=()):
+def begin(config, hardware, app, splits, train, tried, *, labels=(), called="classes", level=None, notes=()):
     """Start a run, or find the one to resume, and print the summary of its data.
 
     Args:
@@ -19,7 +19,8 @@ def begin(config, hardware, app, splits, train, tried, *, labels=(), called="cla
         splits: data.Splits.
         train: data.Batches of the training split.
         tried: a model as the run will build it, from tuning.try_out.
-        labels, called: names of the model's classes, tokens or sub-words, and what these are called, for --init.
+        labels, called, level: names of the model's classes, tokens or sub-words, what these are called, and of tokens
+            whether they are characters or words, for --init.
         notes: sentences to be printed besides those of the splits.
 
     Returns:
@@ -34,7 +35,7 @@ def begin(config, hardware, app, splits, train, tried, *, labels=(), called="cla
         name=f"{config.model}-{splits.info.name}",
         data=data.fingerprint(splits),
         notes=(*splits.notes, *notes),
-        origin=initializing.start_from(config, app, tried, labels=labels, called=called),
+        origin=initializing.start_from(config, app, tried, labels=labels, called=called, level=level),
     )
     describing.show(run, splits, train)
     return run

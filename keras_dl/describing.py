@@ -7,12 +7,8 @@
 What differs between kinds of data is said by the splits themselves (data/facts.py).
 """
 
-import shutil
-import sys
-import textwrap
-
-from keras_dl import records, tables
-from keras_dl.errors import printable
+from keras_dl import console, json_files, records, tables
+from keras_dl.wording import counted, verb
 
 FEW_STEPS = 10  # of an epoch
 LISTED = 20  # largest number of classes that are listed with their counts
@@ -63,7 +59,7 @@ def show(run, splits, train_batches):
         The summary, as of when the run was started.
     """
     config = run.path / "config.json"
-    if run.resumed and (noted := records.read(config, records.Config).get("summary")) is not None:
+    if run.resumed and (noted := json_files.read(config, records.Config).get("summary")) is not None:
         run.say(f"data: as before, {_counts(noted)}")
         return noted
     chosen = "epochs" in run.chosen.get("values", {})
@@ -74,7 +70,7 @@ def show(run, splits, train_batches):
         rows = [[name, *map(str, counts.values())] for name, counts in facts["classes"].items()]
         tables.show("", ["class", *facts["counts"]], rows)
     for sentence in facts["warnings"]:
-        _say(f"warning: {sentence}")
+        console.say(f"warning: {sentence}")
     return facts
 
 
@@ -88,9 +84,9 @@ def show_test(splits, metrics):
     baseline = splits.facts.baseline(splits)
     if baseline.get("metric") in metrics:
         name, value = baseline["metric"], baseline["value"]
-        _say(f"to compare: {name} {value:.4f} on validation for a constant answer ({baseline['what']})")
+        console.say(f"to compare: {name} {value:.4f} on validation for a constant answer ({baseline['what']})")
     if about_test := splits.info.details.get("test_split"):
-        _say(f"to know: {about_test}")
+        console.say(f"to know: {about_test}")
 
 
 def _rows(facts):
@@ -102,7 +98,10 @@ def _rows(facts):
         rows.append([facts["sizes"]["what"], f"{smallest}" if same else f"{smallest} to {largest}, median {median}"])
     if len(counts) > LISTED:
         least, most = min(counts, key=counts.get), max(counts, key=counts.get)
-        rows.append(["classes", f"{len(counts):,}, from '{least}' ({counts[least]:,}) to '{most}' ({counts[most]:,})"])
+        sizes = f"from '{least}' ({counts[least]:,}) to '{most}' ({counts[most]:,})"
+        if counts[least] == counts[most]:
+            sizes = f"{counted(counts[most], facts['unit'])} in each"
+        rows.append(["classes", f"{len(counts):,}, {sizes}"])
     rows.append(["steps of an epoch", f"{facts['steps_per_epoch']:,}"])
     if facts["baseline"]:
         metric, value, what = (facts["baseline"][name] for name in ("metric", "value", "what"))
@@ -118,17 +117,8 @@ def _counts(facts):
 
 def _few_steps(steps, epochs):
     if steps < FEW_STEPS:
-        count = f"{steps} step{'s' if steps > 1 else ''}"
-        updates = "" if epochs is None else f", so that {epochs:,} epochs are {steps * epochs:,} updates of the weights"
-        yield (
-            f"an epoch has only {count}{updates}: if the loss still falls at the end, take more --epochs or smaller "
-            "batches"
-        )
-
-
-def _say(text):
-    """Print a sentence; on a terminal, broken at spaces."""
-    text = printable(text)
-    if sys.stdout.isatty():
-        text = textwrap.fill(text, max(40, shutil.get_terminal_size().columns - 1), subsequent_indent="  ")
-    print(text, flush=True)
+        few = f"an epoch has only {counted(steps, 'steps')}"
+        if epochs is not None:
+            updates = f"{verb(epochs, 'are')} {counted(steps * epochs, 'updates')} of the weights"
+            few += f", so that {counted(epochs, 'epochs')} {updates}"
+        yield f"{few}: if the loss still falls at the end, take more --epochs or smaller batches"

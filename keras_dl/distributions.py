@@ -13,6 +13,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_dl.wording import counted
+
 TINY = float(np.finfo("float32").tiny)  # the smallest normal float32: no logarithm of zero
 LEAST_LOG_SCALE = -7.0  # of a discretised logistic distribution, as in the PixelCNN++ authors' code
 
@@ -307,8 +309,9 @@ class DiscretisedLogisticMixture:
         self.coefficients = None if coefficients is None else tf.cast(coefficients, self.logits.dtype)
         pairs = self.channels * (self.channels - 1) // 2
         if self.coefficients is not None and self.coefficients.shape[-2] != pairs:
+            channels = counted(self.channels, "channels")
             raise ValueError(
-                f"DiscretisedLogisticMixture: coefficients must be (..., {pairs}, K) for {self.channels} channels; "
+                f"DiscretisedLogisticMixture: coefficients must be (..., {pairs}, K) for {channels}; "
                 f"got {self.coefficients.shape}."
             )
         if not self.means.shape[-1:].is_compatible_with(self.logits.shape[-1:]):
@@ -333,9 +336,9 @@ class DiscretisedLogisticMixture:
         """
         wanted = cls.outputs_of(channels, components, coupled)
         if outputs.shape[-1] != wanted:
+            parts = f"{counted(channels, 'channels')} and {counted(components, 'components')}"
             raise ValueError(
-                f"DiscretisedLogisticMixture: {channels} channels and {components} components need {wanted} outputs; "
-                f"got {outputs.shape[-1]}."
+                f"DiscretisedLogisticMixture: {parts} need {counted(wanted, 'outputs')}; got {outputs.shape[-1]}."
             )
         outputs = _at_least_float32(outputs)
         groups = [1, channels, channels, channels * (channels - 1) // 2 if coupled else 0]

@@ -1,5 +1,6 @@
 """Errors that a user can correct, and the escaping of untrusted text for a terminal."""
 
+import contextlib
 import re
 
 # Control characters, line and paragraph separators, lone surrogates, and marks of the writing direction: a terminal
@@ -27,6 +28,19 @@ class Refused(UserError):
     def __init__(self, message, sentence):
         super().__init__(message)
         self.sentence = sentence
+
+
+@contextlib.contextmanager
+def user_input():
+    """A context that turns ValueError and the like into UserError, for code that runs with arguments of the user."""
+    try:
+        yield
+    except (TypeError, ValueError, MemoryError) as mistake:
+        raise UserError(" ".join(str(mistake).split())) from mistake
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's class, which is not imported here
+            raise
+        raise UserError("the model does not fit into this machine's memory; try smaller arguments.") from error
 
 
 def printable(text, keep=""):

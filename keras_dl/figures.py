@@ -21,9 +21,19 @@ def figure_of(width, height):
 
 
 def plain(text, most=LONGEST):
-    """An untrusted text, such as a class's name, for a figure: escaped, not read as mathematics, and not too long."""
+    """An untrusted text, such as a class's name, for a figure: escaped, not read as mathematics, and not too long.
+
+    A long one is cut in the middle, since many names differ only at their end, as class_17 and run-12 do.
+    """
     text = printable(str(text))
-    return (text if len(text) <= most else f"{text[: most - 1]}\u2026").replace("$", r"\$")
+    if len(text) > most:
+        text = f"{text[: most // 2]}\u2026{text[len(text) - (most - 1) // 2 :]}"
+    return text.replace("$", r"\$")
+
+
+def whole_ticks(axis):
+    """Let an axis have ticks at whole numbers only, such as epochs or counts, also if there is but one."""
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def png(figure):

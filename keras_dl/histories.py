@@ -1,19 +1,38 @@
-"""A training's history.csv: read and checked, its best epoch, and which epoch's weights were kept."""
+"""A training's history.csv: written, read and checked, its best epoch, and which epoch's weights were kept."""
 
 import csv
 import io
 import math
 import os
 
+from keras_dl.atomic import write_atomic
 from keras_dl.errors import UserError
+from keras_dl.wording import counted
+
+FILE = "history.csv"  # in a run's folder
 
 
-def read(path):
-    """{name: [float, one per epoch]} of a history.csv; {} if there is none.
+def write(folder, history):
+    """Write the history.csv in a run's folder, completely or not at all; `read` reads it back exactly.
+
+    Args:
+        folder: Path of the run.
+        history: {name: [float, one per epoch]}.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["epoch", *history])
+    table.writerows([epoch, *map(repr, row)] for epoch, row in enumerate(zip(*history.values(), strict=True), 1))
+    write_atomic(folder / FILE, text.getvalue())
+
+
+def read(folder):
+    """{name: [float, one per epoch]} of the history.csv in a run's folder; {} if there is none.
 
     Raises:
         UserError: it cannot be read, or is damaged.
     """
+    path = folder / FILE
     if not os.path.lexists(path):
         return {}
     if not path.is_file():
@@ -30,6 +49,12 @@ def read(path):
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
         raise UserError(f"{path} is damaged: {error}.") from error
+
+
+def epochs(folder):
+    """The number of epochs in the history.csv in a run's folder, which may be damaged; 0 if there is none."""
+    path = folder / FILE
+    return max(0, len(path.read_bytes().splitlines()) - 1) if path.exists() else 0
 
 
 def best(values, mode="min"):
@@ -64,5 +89,6 @@ def kept(history, monitor, mode, keep, average_last):
     beside = "" if number is None else f" The best by {watched} was epoch {number}."
     if average_last > 1:
         count = min(average_last, epochs)
-        return None, f"The weights are the mean of those after each of the last {count} of {epochs} epochs.{beside}"
+        last = f"the last {count} of {counted(epochs, 'epochs')}"
+        return None, f"The weights are the mean of those after each of {last}.{beside}"
     return epochs, f"The weights are those of the last epoch, {epochs}.{beside}"

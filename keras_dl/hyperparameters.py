@@ -10,7 +10,7 @@ arguments of the builder and the optimizer, not the raw values that the search h
 import dataclasses
 import shlex
 
-from keras_dl import optimizers, own_data, records, settings, summaries
+from keras_dl import command_line, optimizers, own_data, records, settings, summaries
 
 MOST_OUTCOMES = 10_000  # in a space with more combinations, values without effect are not detected
 
@@ -30,7 +30,7 @@ class Arguments:
 
     def __init__(self, config, space, defaults):
         self.config, self.space, self.defaults = config, space, defaults
-        self.chosen = settings.assignments(config.set, defaults, "the builder")
+        self.chosen = command_line.assignments(config.set, defaults, "the builder")
         self._outcomes = None
 
     def __call__(self, hp):
@@ -77,8 +77,11 @@ class Arguments:
         untouched = self(type(hp)())
         values = {name: v for name, v in self(hp).items() if own or name in self.chosen or v != untouched[name]}
         values |= {"learning_rate": optimizers.arguments(hp, self.config.optimizer)["learning_rate"], "trials": 0}
-        config = dataclasses.replace(self.config, resume="", smoke=False)
-        return shlex.split(settings.flags(config, values, always=own_data.SETTINGS if own else ()))
+        config = dataclasses.replace(self.config, resume="", smoke=False, trials=0)
+        usual = settings.defaults_of(config)
+        idle = [name for name, _ in settings.without_effect(settings.values_of(config))]
+        config = settings.replaced(config, {name: usual[name] for name in idle})
+        return shlex.split(command_line.flags(config, values, always=own_data.SETTINGS if own else ()))
 
     def _combined(self, hp):
         if self.config.init:

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from keras_dl import settings
+from keras_dl import wording
 from keras_dl.data import walking
 from keras_dl.errors import UserError, printable
 from keras_dl.features import Source, reading, words
@@ -101,7 +101,7 @@ def _of_file(name, fed, before):
         folder, there = Path(name).parent, []
         with contextlib.suppress(OSError):
             there = [str(folder / other) for other in os.listdir(folder)]
-        raise UserError(f"predict: no such file: {name}.{settings.nearest(name, there)}") from None
+        raise UserError(f"predict: no such file: {name}.{wording.nearest(name, there)}") from None
     except UserError as error:
         raise UserError(f"predict: {error}") from error
 

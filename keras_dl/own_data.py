@@ -18,11 +18,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_dl import settings
+from keras_dl import command_line, settings
 from keras_dl.arguments import AUTO, OPEN
-from keras_dl.data.facts import counted
+from keras_dl.wording import counted
 
-# The settings that are worked out from a user's own data unless they are given, for settings.parse; an app has some.
+# The settings that are worked out from a user's own data unless they are given, for command_line.parse; an app has
+# some of them.
 SETTINGS = (
     "model", "image_size", "augment", "optimizer.name", "optimizer.learning_rate", "optimizer.schedule",
     "optimizer.weight_decay", "batch_size", "batch_tokens", "epochs", "trials", "keep", "patience",
@@ -92,7 +93,7 @@ def fitted(config, hardware, splits, rule):
     and for "auto", they are those of the rule. On a resume nothing is left open: all settings are the run's.
 
     Args:
-        config: the settings.Training that settings.parse returned; what was not given is None.
+        config: the settings.Training that command_line.parse returned; what was not given is None.
         hardware: the machine.Machine. Its `settings` become the result, so that the run is made with them, and its
             `chosen` what the rule chose, {"sentence", "values"}, which runs.start notes and prints.
         splits: data.Splits.
@@ -105,6 +106,9 @@ def fitted(config, hardware, splits, rule):
     if not config.resume:
         config, chosen = _completed(config, splits, rule)
         config.validate()
+        usual = settings.defaults_of(config)
+        given = [name for name, value in settings.values_of(config).items() if value != usual[name]]
+        settings.check_effects(config, given)  # beside what was chosen
     hardware.settings, hardware.chosen = config, chosen
     return config
 
@@ -114,12 +118,15 @@ def _completed(config, splits, rule):
     asked, recipe = settings.values_of(config), settings.defaults_of(config)
     left_open = [name for name in SETTINGS if name in asked and asked[name] in OPEN]
     of_rule = [name for name in left_open if splits.info.own or (asked[name] == AUTO and recipe[name] != AUTO)]
+    if "optimizer.name" in of_rule:  # with which its rate comes, since that of the recipe is another optimizer's
+        of_rule = [name for name in left_open if name in (*of_rule, *OF_AN_OPTIMIZER)]
     config = settings.replaced(config, {name: recipe[name] for name in left_open})
     if not of_rule:
         return config.shortened(), None
     choice = _Choice(config, of_rule)
     reasons = _choose(choice, splits, rule)
-    choice.choose({name: recipe[name] for name in of_rule if name not in choice.values})  # the rule has no better value
+    rest = [name for name in of_rule if name not in choice.values]  # the rule has no better value than the recipe
+    choice.choose({name: recipe[name] for name in rest if recipe[name] != AUTO})
     short = choice.config.shortened()
     values = choice.values | {name: value for name, value in settings.values_of(short).items() if name in choice.values}
     values |= {"set": choice.arguments} if choice.arguments else {}
@@ -148,7 +155,7 @@ class _Choice:
         """Take those of `values`, {argument of the builder: value}, that --set does not name."""
         named = {pair.partition("=")[0] for pair in self.config.set}
         self.arguments = {name: value for name, value in values.items() if name not in named}
-        self.config = dataclasses.replace(self.config, set=settings.with_arguments(self.config.set, self.arguments))
+        self.config = dataclasses.replace(self.config, set=command_line.with_arguments(self.config.set, self.arguments))
 
 
 def _choose(choice, splits, rule):
@@ -190,15 +197,16 @@ def _choose(choice, splits, rule):
 
 def _sentence(splits, rule, values, reasons):
     """What was chosen, as flags, and why."""
-    classes = f" of {splits.info.num_classes} classes" if splits.info.num_classes else ""
+    classes = f" of {counted(splits.info.num_classes, 'classes')}" if splits.info.num_classes else ""
     words = []
     for name, value in values.items():
         if name == "set":
-            words += [f"--set {pair}" for pair in settings.with_arguments((), value)]
+            words += [f"--set {pair}" for pair in command_line.with_arguments((), value)]
         else:
             words.append(f"{settings.flag_of(*reversed(name.split('.')))} {value}")
     why = "; ".join(reasons)
-    return f"Chosen for {len(splits.train):,} training {rule.unit}{classes}: {' '.join(words)} ({why}). Any flag wins."
+    examples = counted(len(splits.train), f"training {rule.unit}")
+    return f"Chosen for {examples}{classes}: {' '.join(words)} ({why}). Any flag wins."
 
 
 def _of_pictures(choice, splits):

@@ -16,14 +16,13 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from keras_dl import arguments, histories, lock, paths, records, runs, settings
+from keras_dl import arguments, histories, json_files, lock, paths, records, runs, settings, wording
 from keras_dl.errors import UserError, printable
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
 MONITOR = {"name": "val_loss", "mode": "min"}  # of runs that do not say by what their epochs are compared
 VALIDATION = "val_"  # prefix of validation's numbers in history.csv
 NOT_COMPARED = {"out", "resume", "save_minutes"}  # settings that do not change what a run computes
-OF_SEARCH = ("tuner", "trial_epochs")  # settings that have no effect without trials
 NAMED = 5  # runs that a message lists
 LONGEST_VALUE = 40  # characters of a setting's value
 
@@ -84,14 +83,16 @@ class PastRun:
 
     @property
     def settings(self):
-        """{name: value} of what was asked for, or chosen instead, without groups; --set depth=20 is {"depth": "20"}."""
-        chosen = self.config.get("chosen", {}).get("values", {})
-        flat = runs.flat_settings(self.config["settings"]) | runs.flat_settings(chosen)
-        if flat.get("trials") == 0:
-            flat = {name: value for name, value in flat.items() if name not in OF_SEARCH}
+        """{name: value} of what was asked for, or chosen instead, without groups; --set depth=20 is {"depth": "20"}.
+
+        Those that change nothing beside the others are left out, such as the method of a search that there is not.
+        """
+        values = runs.named_settings(self.config["settings"]) | self.config.get("chosen", {}).get("values", {})
+        idle = [name for name, _ in settings.without_effect(values)]
+        flat = {runs.flat_name(name): value for name, value in values.items() if name not in idle}
         flat |= {name: value for name, value in self.searched.items() if name in flat}
-        assignments = flat.pop("set", None)
-        return flat | self.assignments if isinstance(assignments, list) else flat
+        flat.pop("set", None)
+        return flat | self.assignments
 
     @property
     def assignments(self):
@@ -134,7 +135,7 @@ class PastRun:
             UserError: the report is damaged.
         """
         report = self.path / "report.json"
-        return records.read(report, Report).get("intervals", {}) if os.path.lexists(report) else {}
+        return json_files.read(report, Report).get("intervals", {}) if os.path.lexists(report) else {}
 
 
 def read(folder):
@@ -149,18 +150,18 @@ def read(folder):
         if lock.held(folder):
             raise UserError(f"{folder} is no run yet: a process is about to start it.")
         raise UserError(f"{folder} is no run: it has no config.json.")
-    config = records.read(file, records.Config)
+    config = json_files.read(file, records.Config)
     if "settings" not in config:
         raise UserError(f"{file} is damaged: it has no settings.")
     finished, journal = folder / "finished.json", folder / "tuner" / "trials.json"
     best = folder / "tuner" / "best.json"
-    done = records.read(finished, records.Finished) if os.path.lexists(finished) else None
+    done = json_files.read(finished, records.Finished) if os.path.lexists(finished) else None
     return PastRun(
         path=folder,
         app=folder.absolute().parent.name,
         state=UNFINISHED if done is None and not lock.held(folder) else RUNNING if done is None else FINISHED,
         config=config,
-        history=histories.read(folder / "history.csv"),
+        history=histories.read(folder),
         metrics={} if done is None else done["metrics"],
         trials=len(records.trials(journal)) if os.path.lexists(journal) else None,
         searched=records.drawn(records.best(best)["values"]) if os.path.lexists(best) else {},
@@ -286,7 +287,7 @@ def _find(word, root):
     names = [run.name for folder in folders for run in _folders(folder) if os.path.isfile(run / "config.json")]
     listed = ", ".join(map(printable, names[:NAMED])) or "none"
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    near = settings.nearest(word, names)
+    near = wording.nearest(word, names)
     raise UserError(f"compare: no run {arguments.shown(word)} in {of_runs}.{near} Runs there: {listed}{more}.")
 
 

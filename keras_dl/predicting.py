@@ -13,10 +13,11 @@ import re
 import sys
 from pathlib import Path
 
-from keras_dl import atomic, cards, imports, inputs, paths, settings, tables
+from keras_dl import atomic, cards, command_line, console, imports, inputs, paths, tables, wording
 from keras_dl.errors import Refused, UserError, printable
 from keras_dl.features import words
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted
 
 LONGEST_PLACE = 300  # longest description of an INPUT in a message, in characters
 
@@ -105,7 +106,7 @@ def _question(asked, folder, card):
     """
     name = asked.endpoint or next(iter(card["endpoints"]))
     if name not in card["endpoints"]:
-        near = settings.nearest(name, card["endpoints"])
+        near = wording.nearest(name, card["endpoints"])
         raise UserError(f"--endpoint: {folder} has no {name!r}.{near} It has: {', '.join(card['endpoints'])}.")
     shapes = {output: tensor["shape"] for output, tensor in card["endpoints"][name]["outputs"].items()}
     features, outputs = (cards.features_of(card, name, way) for way in ("inputs", "outputs"))
@@ -119,7 +120,7 @@ def _scalars(pairs, features, endpoint):
     if pairs and not scalars:
         raise UserError(f"--set: endpoint {endpoint} has no scalar inputs; it takes {', '.join(features)}.")
     values = {name: feature.default for name, feature in scalars.items() if feature.default is not None}
-    values |= settings.assignments(pairs, set(scalars), f"endpoint {endpoint}")
+    values |= command_line.assignments(pairs, set(scalars), f"endpoint {endpoint}")
     for name, value in values.items():
         scalars[name].check_value(name, value)
     missing = [name for name in scalars if name not in values]
@@ -286,7 +287,7 @@ def _end(failures, answers):
     for error in failures:
         print(error, file=sys.stderr, flush=True)
     if not answers:
-        raise UserError(f"predict: none of {len(failures)} inputs could be answered.")
+        raise UserError(f"predict: none of {counted(len(failures), 'inputs')} could be answered.")
     raise SystemExit(1)
 
 
@@ -411,7 +412,7 @@ def _say_written(write, path):
     """Call `write`, and print the paths that it returns, those of the files it wrote."""
     try:
         for place in write():
-            print(printable(f"written: {place}"))
+            console.say(f"written: {place}")
     except OSError as error:
         raise UserError(f"--out: {path} cannot be written: {error.strerror}.") from error
 

@@ -8,6 +8,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from keras_dl.wording import counted
+
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-datasets", "tensorboard", "numpy")
 
 
@@ -43,4 +45,4 @@ def machine():
     if cpuinfo.exists() and (line := re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)):
         model = line[1].strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
+    return f"{model}, {counted(len(os.sched_getaffinity(0)), 'cores')}, {memory:.0f} GiB"

@@ -7,6 +7,8 @@ assigned.
 import numpy as np
 import tensorflow as tf
 
+from keras_dl.wording import counted
+
 
 def check(arrays, state, *, variables, weights, callbacks, steps):
     """Raise ValueError, which names the entry, unless a checkpoint's contents can be restored.
@@ -28,7 +30,7 @@ def check(arrays, state, *, variables, weights, callbacks, steps):
         raise ValueError(f"step: must be below {steps(state['epoch'])}; got {state['step']}")
     for name, values in state["history"].items():
         if len(values) != state["epoch"]:
-            raise ValueError(f"history.{name}: must have {state['epoch']} values; it has {len(values)}")
+            raise ValueError(f"history.{name}: must have {counted(state['epoch'], 'values')}; it has {len(values)}")
     if len(state["callbacks"]) < len(callbacks):
         raise ValueError(f"callbacks: must be {len(callbacks)}; there are {len(state['callbacks'])}")
     for i, callback in enumerate(callbacks):
@@ -79,7 +81,7 @@ def set_callback_state(callback, state, arrays):
 def check_values(name, variables, values):
     """Raise ValueError, which names the array, unless `values` can be assigned to `variables`."""
     if len(values) != len(variables):
-        raise ValueError(f"{name}: must have {len(variables)} arrays; it has {len(values)}")
+        raise ValueError(f"{name}: must have {counted(len(variables), 'arrays')}; it has {len(values)}")
     for i, (variable, value) in enumerate(zip(variables, values, strict=True)):
         wanted = tuple(variable.shape), np.dtype(tf.as_dtype(variable.dtype).as_numpy_dtype)
         # NumPy saves bfloat16 as raw bytes: both are of kind "V".

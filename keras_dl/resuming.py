@@ -5,9 +5,10 @@ With --resume, runs.start calls `check` before anything is written, and then `go
 
 import json
 
-from keras_dl import records
+from keras_dl import histories, json_files, records
 from keras_dl.atomic import write_atomic
 from keras_dl.errors import UserError
+from keras_dl.wording import counted
 
 KEPT_UP_TO_DATE = ("epochs", "save_minutes", "formats", "histograms", "patience")  # settings that a resume may change
 
@@ -27,7 +28,7 @@ def check(path, settings, data):
         UserError: the data are not those of the run, --epochs is below the number that a finished run has trained, or
             above it although the run had stopped early and is given no more patience, or its checkpoints are gone.
     """
-    config, notes = records.read(path / "config.json", records.Config), ()
+    config, notes = json_files.read(path / "config.json", records.Config), ()
     if data is not None and "data" not in config:
         notes = (f"{path.name} has no fingerprint of its data: whether they are the same cannot be checked.",)
     elif data is not None:
@@ -38,7 +39,7 @@ def check(path, settings, data):
                 "Start a new run, or put them back."
             )
     before = config.get("settings", {})
-    epochs, trained, done = settings.get("epochs"), _trained(path), _finished_epochs(path, config)
+    epochs, trained, done = settings.get("epochs"), histories.epochs(path), _finished_epochs(path, config)
     patient = more_patient(before.get("patience"), settings.get("patience"))
     if done is not None and _goes_further(epochs, trained, done, patient) and not any(path.glob("checkpoints/*.npz")):
         raise UserError(
@@ -48,7 +49,8 @@ def check(path, settings, data):
         return notes
     if done is None:
         if epochs < trained:
-            notes += (f"--epochs: {path.name} has trained {trained} epochs, more than {epochs}: it ends with those.",)
+            so_far = counted(trained, "epochs")
+            notes += (f"--epochs: {path.name} has trained {so_far}, more than {epochs}: it ends with those.",)
         return notes
     if epochs < trained:
         raise UserError(f"--epochs: must be at least {trained}, as many as {path.name} has trained; got {epochs}.")
@@ -56,8 +58,8 @@ def check(path, settings, data):
         patience = before.get("patience", 0)
         more = f"Give more --patience than {patience} with it (0: it never stops), or start" if patience else "Start"
         raise UserError(
-            f"--epochs: {path.name} stopped by itself after {trained} of {done} epochs; more would change nothing. "
-            f"{more} a new run from its weights with --init {path.name}."
+            f"--epochs: {path.name} stopped by itself after {trained} of {counted(done, 'epochs')}; more would change "
+            f"nothing. {more} a new run from its weights with --init {path.name}."
         )
     return notes
 
@@ -69,25 +71,29 @@ def more_patient(before, now):
 
 def as_trained(path, settings):
     """The settings with `epochs` at least as many as were trained, so that the card states the real number."""
-    return settings | {"epochs": max(settings["epochs"], _trained(path))} if "epochs" in settings else settings
+    return settings | {"epochs": max(settings["epochs"], histories.epochs(path))} if "epochs" in settings else settings
 
 
 def asks_for_more(path, settings):
     """Whether a finished run in `path` would train further with the settings, or they have further export formats."""
-    config = records.read(path / "config.json", records.Config)
+    config = json_files.read(path / "config.json", records.Config)
     done, patience = _finished_epochs(path, config), config["settings"].get("patience")
     patient = more_patient(patience, settings.get("patience"))
-    more_epochs = done is not None and _goes_further(settings.get("epochs"), _trained(path), done, patient)
+    more_epochs = done is not None and _goes_further(settings.get("epochs"), histories.epochs(path), done, patient)
     return more_epochs or not set(settings.get("formats", ())) <= set(config["settings"].get("formats", ()))
 
 
 def go_on(path, settings):
     """Write the changed settings to config.json; if a finished run has more to do, delete its finished.json."""
-    config = records.read(path / "config.json", records.Config)
+    config = json_files.read(path / "config.json", records.Config)
     more = asks_for_more(path, settings)
     now = {name: settings[name] for name in KEPT_UP_TO_DATE if name in settings}
-    if now != {name: config["settings"].get(name) for name in now}:
-        write_atomic(path / "config.json", json.dumps(config | {"settings": config["settings"] | now}, indent=2))
+    changed = {name for name in now if now[name] != config["settings"].get(name)}
+    if changed:
+        config["settings"] |= now
+        if chosen := config.get("chosen"):  # what is given now was not chosen
+            chosen["values"] = {name: value for name, value in chosen["values"].items() if name not in changed}
+        write_atomic(path / "config.json", json.dumps(config, indent=2))
     if more:
         (path / "finished.json").unlink(missing_ok=True)
 
@@ -98,9 +104,9 @@ def differences(before, now):
     for part in ("train", "validation", "test"):
         counts = before[part]["examples"], now[part]["examples"]
         if counts[0] != counts[1]:
-            changes.append(f"{part}: {counts[0]:,} -> {counts[1]:,} examples")
+            changes.append(f"{part}: {counts[0]:,} -> {counted(counts[1], 'examples')}")
         elif before[part]["digest"] != now[part]["digest"]:
-            changes.append(f"{part}: {counts[0]:,} examples, but not the same")
+            changes.append(f"{part}: {counted(counts[0], 'examples')}, but not the same")
     gone = [name for name in before["classes"] if name not in now["classes"]]
     new = [name for name in now["classes"] if name not in before["classes"]]
     if gone or new:
@@ -126,15 +132,9 @@ def _goes_further(epochs, trained, done, patient):
     return epochs > done or (patient and trained < min(done, epochs))
 
 
-def _trained(path):
-    """Number of epochs in history.csv."""
-    file = path / "history.csv"
-    return max(0, len(file.read_bytes().splitlines()) - 1) if file.exists() else 0
-
-
 def _finished_epochs(path, config):
     """Number of epochs that a finished run was given or has trained, the larger; None if not finished or unknown."""
     if not (path / "finished.json").exists():
         return None
-    epochs = records.read(path / "finished.json", records.Finished).get("epochs", config["settings"].get("epochs"))
-    return None if epochs is None else max(epochs, _trained(path))
+    epochs = json_files.read(path / "finished.json", records.Finished).get("epochs", config["settings"].get("epochs"))
+    return None if epochs is None else max(epochs, histories.epochs(path))

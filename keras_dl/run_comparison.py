@@ -5,8 +5,8 @@ import math
 import string
 import time
 
-from keras_dl import arguments, figures, pages, past_runs, paths, resuming, tables
-from keras_dl.errors import UserError, printable
+from keras_dl import arguments, console, figures, pages, past_runs, paths, resuming, tables
+from keras_dl.errors import UserError
 
 PAGE = "comparison.html"
 SUFFIXES = (".html", ".htm")
@@ -29,7 +29,7 @@ def compare(asked):
     """
     if len(asked.inputs) < 2:
         raise UserError(f"compare: must have at least two runs; got {arguments.shown(asked.inputs[0])} alone.")
-    if asked.out and not asked.out.endswith(SUFFIXES):
+    if asked.out is not None and not asked.out.endswith(SUFFIXES):
         near = f"{asked.out.rstrip('/')}.html"
         raise UserError(f"--out: must end in .html; got {arguments.shown(asked.out)}. Nearest: {near}.")
     comparison = Comparison(past_runs.find(asked.inputs, paths.out(asked.root)))
@@ -45,8 +45,8 @@ def compare(asked):
     if rows:
         tables.show("What differs", columns, rows)
     for sentence in comparison.warnings():
-        print(printable(sentence))
-    print(printable(f"Page: {place}"))
+        console.say(sentence)
+    console.say(f"Page: {place}")
 
 
 class Comparison:
@@ -239,7 +239,7 @@ def curve_figure(name, of_runs, comparison):
         lines.append(line)
     if _wide(of_runs):
         axes.set_yscale("log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    figures.whole_ticks(axes.xaxis)
     axes.grid(alpha=0.3)
     figure.legend(handles=lines, loc="outside lower left", ncols=2, frameon=False)
     return figure

@@ -8,8 +8,9 @@ import math
 import re
 import sys
 
-from keras_dl import arguments, past_runs, paths, settings, tables
+from keras_dl import arguments, console, past_runs, paths, tables, wording
 from keras_dl.errors import UserError, printable
+from keras_dl.wording import counted
 
 AGE, NAME = "age", "name"  # what runs can be sorted by, besides metrics
 LARGE_IS_BETTER = re.compile("accuracy|bleu|chrf|match|auc|f1|precision|recall", re.IGNORECASE)
@@ -34,7 +35,7 @@ def list_runs(asked):
     if past:
         _show(past, asked.sort, root)
     else:
-        print(printable(f"Runs: none in {root / 'runs'}."))
+        console.say(f"Runs: none in {root / 'runs'}.")
     for line in others:
         print(line, file=sys.stderr)
 
@@ -70,7 +71,7 @@ def _check_app(app, root):
     apps = past_runs.apps(root)
     if app and apps and app not in apps:
         raise UserError(
-            f"--app: must be a folder in {root / 'runs'}; got {arguments.shown(app)}.{settings.nearest(app, apps)} "
+            f"--app: must be a folder in {root / 'runs'}; got {arguments.shown(app)}.{wording.nearest(app, apps)} "
             f"There are: {', '.join(map(printable, apps))}."
         )
 
@@ -82,7 +83,7 @@ def _check_sort(sort, past):
     known = [AGE, NAME, *names]
     if past and sort not in known:
         raise UserError(
-            f"--sort: must be one of {', '.join(known)}; got {arguments.shown(sort)}.{settings.nearest(sort, known)}"
+            f"--sort: must be one of {', '.join(known)}; got {arguments.shown(sort)}.{wording.nearest(sort, known)}"
         )
 
 
@@ -106,9 +107,10 @@ def _show(past, sort, root):
         tables.show("", PIPED, [row for app, group in groups for row in _piped(app, group, sort)])
         return
     for app, group in groups:
-        title = f"{len(group)} runs" if len(group) > 1 else "1 run"
         columns, rows, note = _table(group, sort)
-        tables.show(f"{title} in {root / 'runs' / app}{note}", columns, rows, multiline=columns[:1])
+        tables.show(
+            f"{counted(len(group), 'runs')} in {root / 'runs' / app}{note}", columns, rows, multiline=columns[:1]
+        )
 
 
 def _piped(app, group, sort):
@@ -170,7 +172,8 @@ def _differing(group):
     told = SHOWN_BESIDE | ({"model", "dataset"} if all(map(_named_after_its_settings, group)) else set())
     texts = []
     for i in range(len(group)):
-        values = {name: values[i] for name, values in differ.items() if name not in told and values[i] is not None}
+        values = {name: values[i] for name, values in differ.items() if name not in told}
+        values = {name: value for name, value in values.items() if value not in (None, "")}  # not given
         texts.append(", ".join(f"{name}={past_runs.shown(value)}" for name, value in values.items()))
     return texts
 

@@ -13,10 +13,10 @@ import shutil
 import weakref
 from pathlib import Path
 
-from keras_dl import arguments, commands, console, paths, provenance, records
+from keras_dl import arguments, commands, console, json_files, paths, provenance, records
 from keras_dl import lock as locks
 from keras_dl.atomic import write_atomic
-from keras_dl.errors import UserError, printable
+from keras_dl.errors import UserError
 
 # Settings that are now in the group `optimizer`, and in older runs at the top level.
 OPTIMIZER_BEFORE = {
@@ -114,7 +114,7 @@ class Run:
     def note(self, name, value):
         """Set the field `name` of config.json to `value`."""
         config = self.path / "config.json"
-        known = records.read(config, records.Config) if config.exists() else {}
+        known = json_files.read(config, records.Config) if config.exists() else {}
         write_atomic(config, json.dumps(known | {name: value}, indent=2))
 
     def reseed(self):
@@ -124,7 +124,8 @@ class Run:
         keras.utils.set_random_seed(self.seed)
 
     def say(self, text):
-        print(printable(text, keep="\n"), flush=True)
+        """Print a sentence, or a text of several lines (console.say)."""
+        console.say(text)
 
     @property
     def chosen(self):
@@ -135,7 +136,7 @@ class Run:
     def finished(self):
         """The contents of finished.json (records.Finished), which `finish` wrote; None if the run is not finished."""
         file = self.path / "finished.json"
-        return records.read(file, records.Finished) if os.path.lexists(file) else None
+        return json_files.read(file, records.Finished) if os.path.lexists(file) else None
 
     def finish(self, metrics):
         """Write finished.json with the test metrics {name: float}, and release the lock."""
@@ -173,8 +174,8 @@ def finished(settings, app):
     resuming.check(path, asked, None)
     if resuming.asks_for_more(path, asked):
         return None
-    metrics = records.read(path / "finished.json", records.Finished)["metrics"]
-    print(printable(f"{path.name} is finished: {metrics}"), flush=True)
+    metrics = json_files.read(path / "finished.json", records.Finished)["metrics"]
+    console.say(f"{path.name} is finished: {metrics}")
     return metrics
 
 
@@ -218,7 +219,7 @@ def start(machine, *, app, name, data=None, notes=(), origin=None):
     )  # fmt: skip
     if settings.resume:
         resuming.go_on(path, asked)
-        before = records.read(path / "config.json", records.Config).get("started")
+        before = json_files.read(path / "config.json", records.Config).get("started")
         if before:  # runs of earlier versions do not say when they were started
             run.note("started", [*before, _now()])
     else:
@@ -337,13 +338,34 @@ def flat_settings(settings):
     >>> flat_settings({"seed": 0, "optimizer": {"name": "adam", "learning_rate": 0.1}})
     {'seed': 0, 'optimizer': 'adam', 'learning_rate': 0.1}
     """
-    return _flat(_grouped(settings))
+    return {flat_name(name): value for name, value in named_settings(settings).items()}
+
+
+def named_settings(settings):
+    """The settings in a config.json as {setting: value}, in today's form, those of a group as "optimizer.name"."""
+    named = {}
+    for name, value in _grouped(settings).items():
+        inner = {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+        named |= inner
+    return named
+
+
+def flat_name(setting):
+    """The name of a setting without its group, where that is clear.
+
+    >>> flat_name("seed"), flat_name("optimizer.name"), flat_name("optimizer.warmup"), flat_name("critic.warmup")
+    ('seed', 'optimizer', 'warmup', 'critic.warmup')
+    """
+    group, _, name = setting.rpartition(".")
+    if name == "name" and group:
+        return group
+    return name if group == "optimizer" else setting
 
 
 def chosen(path):
     """What own_data.fitted chose for the run in `path`: {"sentence", "values"}; {} if it chose nothing."""
     config = path / "config.json"
-    return records.read(config, records.Config).get("chosen", {}) if config.exists() else {}
+    return json_files.read(config, records.Config).get("chosen", {}) if config.exists() else {}
 
 
 def _grouped(settings):
@@ -355,25 +377,10 @@ def _grouped(settings):
     return {name: value for name, value in settings.items() if name not in group} | {"optimizer": group}
 
 
-def _flat(settings):
-    """{name: value} without groups: {"optimizer": {"name": "sgd"}} is {"optimizer": "sgd"}."""
-    flat = {}
-    for name, value in settings.items():
-        inner = value if isinstance(value, dict) else {"name": value}
-        flat |= {_short(name, key): inner[key] for key in inner}
-    return flat
-
-
-def _short(group, name):
-    if name == "name":
-        return group
-    return name if group == "optimizer" else f"{group}.{name}"
-
-
 def _same_settings(path, asked):
     from keras_dl import resuming
 
-    before, asked = _flat(settings_of(path)), _flat(asked)
+    before, asked = flat_settings(settings_of(path)), flat_settings(asked)
     free, schedule = set(FREE_ON_RESUME), before.get("schedule", "constant")
     if schedule not in ("constant", "decay", "noam"):
         free.discard("epochs")  # the schedule depends on the number of epochs

@@ -62,14 +62,14 @@ def intervals(hypotheses, references, names: Tuple(OneOf(*SCORES), 0), *, seed: 
         seed: of the resampling.
 
     Returns:
-        {name: [low, high]} of 95 % of the resampled scores.
+        {name: [low, high]} of 95 % of the resampled scores. Of a single sentence only "exact_match" has an interval.
     """
     hypotheses, references = _pairs("scores.intervals", hypotheses, references)
     results = {}
     for name in names:
         if name == "exact_match":
             results[name] = [100 * end for end in bootstrap.of_share(_same(hypotheses, references), seed)]
-        else:
+        elif len(hypotheses) >= bootstrap.LEAST:
             results[name] = bootstrap.interval(_corpus(name, hypotheses, references), len(hypotheses), seed)
     return results
 

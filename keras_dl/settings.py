@@ -1,32 +1,15 @@
-"""Command lines from frozen dataclasses, with errors of one line.
+"""Settings of a run, as frozen dataclasses whose values are checked; command_line.py makes them from flags.
 
-An app declares `class Config(Common)`; a field's comment is its help text (tyro reads it). `parse` returns an instance
-of it; `run` calls an app's main and turns a user's mistake into one line on stderr and exit status 2. Nothing here
-imports TensorFlow, so that `--help` and mistyped flags are answered at once.
+An app declares `class Config(settings.Training)`; a field's comment is its help text. Nothing here imports TensorFlow.
 """
 
-import ast
-import contextlib
 import dataclasses
-import difflib
-import errno
-import io
-import re
-import shlex
-import sys
-import warnings
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
-from keras_dl import arguments, console, errors, paths, records, runs
+from keras_dl import arguments, errors
 from keras_dl.arguments import AUTO, OPEN, Number, OneOf, OrAuto, Seed, Whole
-
-LONGEST = 300  # longest message of tyro, in characters
-LONGEST_WORD = 5000  # longest word of a command line that is searched in such a message
-NEWEST = "newest"  # what a bare --resume means
-ADDED = ("formats", "init", "init_rate_factor")  # fields that runs of earlier versions lack; they have their defaults
-OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Checked:
@@ -83,9 +66,11 @@ Epsilon = Annotated[float, Number("[1e-20, 1]")]
 class Optimizer(Checked):
     """An optimizer and the schedule of its learning rate. An app may have several such groups of flags."""
 
-    name: Literal["auto", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"] = "adam"  # momentum is 0.9
-    learning_rate: Rate = 1e-3  # the largest learning rate of the schedule
-    # of the learning rate
+    # momentum is 0.9; own data: auto
+    name: Literal["auto", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"] = "adam"
+    learning_rate: Rate = 1e-3  # the largest learning rate of the schedule; own data: auto, if the optimizer is
+    # of the learning rate: cosine and onecycle end at 0 with the last epoch, steps divides it by 10 after half of the
+    # epochs and after three quarters; own data: auto
     schedule: Literal["auto", "constant", "cosine", "onecycle", "steps", "decay", "noam"] = "constant"
     decay_after: CountOrZero = 4  # decay: number of epochs before the learning rate falls
     # decay: factor of the learning rate in each epoch from then on
@@ -94,7 +79,8 @@ class Optimizer(Checked):
     beta_1: Beta = 0.9  # adam, adamw: decay rate of the mean of the gradient
     beta_2: Beta = 0.999  # adam, adamw: decay rate of the mean square of the gradient
     epsilon: Epsilon = 1e-7  # adam, adamw: added to the root of the mean square
-    # factor of the L2 term in the gradient; decoupled for adam and adamw. auto: 0.01 for adamw, 0 for the others
+    # factor of the L2 term in the gradient; decoupled for adam and adamw. auto: 0.01 for adamw, 0 for the others; own
+    # data: worked out, if the optimizer is
     weight_decay: Decay = "auto"
     clipnorm: Norm = 0.0  # largest global norm of the gradient; 0: no clipping
 
@@ -102,6 +88,17 @@ class Optimizer(Checked):
 SHORT = "optimizer"  # the group whose flags have short names too: --learning-rate, and --optimizer for its name
 ABOUT = "each of these has a short name too, such as --optimizer sgd or --learning-rate 0.1"
 OptimizerFlags = Annotated[Optimizer, tyro.conf.arg(help=ABOUT)]
+# {setting: (another, whether it has an effect with a value of that one, in words)}; both in one group, or in none.
+NEEDS = {
+    "init_rate_factor": ("init", bool, ""),
+    "tuner": ("trials", bool, "of at least 1"),
+    "trial_epochs": ("trials", bool, "of at least 1"),
+    "decay_after": ("schedule", ("decay",).__contains__, "decay"),
+    "decay_factor": ("schedule", ("decay",).__contains__, "decay"),
+    "warmup": ("schedule", ("noam",).__contains__, "noam"),
+    "beta_2": ("name", ("adam", "adamw").__contains__, "adam or adamw"),
+    "epsilon": ("name", ("adam", "adamw").__contains__, "adam or adamw"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,73 +163,20 @@ class Training(Common):
         return dataclasses.replace(self, trial_epochs=1, **few)
 
 
-def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
-    """Parse a command line; with --resume, flags that are not given have the values of the resumed run.
-
-    Args:
-        config_class: a frozen dataclass, a Common.
-        argv: list of arguments; None: sys.argv[1:].
-        app: name of the app; its runs are in runs/<app>/.
-        free_arguments: function model name -> {argument: default} of the builder's arguments that --set may change.
-        left_open: names of settings that are None in the result if the command line does not give them, for
-            own_data.fitted; those in a group are "optimizer.name" and the like. Only settings that may be "auto" are
-            left open, and on a resume none is: each has the value of the run, also if "auto" is given again.
-
-    Returns:
-        An instance of `config_class`.
-
-    Raises:
-        errors.UserError: a flag or a value is wrong; the message is one line with the nearest valid one.
-        SystemExit: after --help (status 0).
-    """
-    argv = _in_full(_bare_resume(list(sys.argv[1:] if argv is None else argv)), config_class)
-    config = _parse(config_class, argv)
-    said = {word.split("=")[0].replace("_", "-") for word in argv}
-    paths.out(config.out)
-    if config.resume:
-        folder = runs.run_to_resume(config.out, app, config.resume)
-        before = runs.settings_of(folder)
-        known, where = [field.name for field in dataclasses.fields(config_class)], f"{folder / 'config.json'}: settings"
-        if missing := [name for name in known if name not in before and name not in ADDED]:
-            raise errors.UserError(
-                f"{where} is damaged: {missing[0]} is missing, or another version of the app made it. Start a new run."
-            )
-        records.convert(before, config_class, where)  # checks the types
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in before.items()}
-        # Tuples that are given again replace the old ones; tyro would append to them.
-        values = {k: v for k, v in values.items() if not (isinstance(v, tuple) and f"--{k.replace('_', '-')}" in said)}
-        types = get_type_hints(config_class)
-        values = {k: types[k](**v) if isinstance(v, dict) else v for k, v in values.items() if k in known}
-        saved = config_class(**values)
-        try:
-            saved.validate()
-        except errors.UserError as error:
-            raise errors.UserError(f"{where} is damaged: {error}") from error
-        config = dataclasses.replace(_parse(config_class, argv, default=saved), resume=folder.name)
-        again = {name: value for name, value in values_of(config).items() if name in left_open and value == AUTO}
-        config = replaced(config, {name: values_of(saved)[name] for name in again})
-        if "--set" in said:
-            chosen = runs.chosen(folder).get("values", {}).get("set", {})
-            records.convert(chosen, dict, f"{folder / 'config.json'}: chosen.values.set")
-            kept = [pair for pair in before["set"] if _argument(pair) in {*chosen} - {*map(_argument, config.set)}]
-            config = dataclasses.replace(config, set=(*config.set, *kept))
-    if free_arguments is not None:
-        check(config.model != AUTO or not config.set, "--set: needs the --model whose arguments it sets; got auto.")
-        if config.model != AUTO:
-            assignments(config.set, free_arguments(config.model), f"build_{config.model}")
-    if not config.resume:
-        config = _with_open_ones(config, left_open, said)
-    return config.shortened() if isinstance(config, Training) else config
+def check(holds, sentence):
+    """Raise UserError(sentence) unless `holds` is true."""
+    if not holds:
+        raise errors.UserError(sentence)
 
 
 def values_of(config):
     """{setting: value}, those of a group as "optimizer.name"."""
-    return {name: value for name, value, _ in _flat(config)}
+    return {name: value for name, value, _ in each(config)}
 
 
 def defaults_of(config):
     """{setting: its default}, those of a group as "optimizer.name"."""
-    return {name: default for name, _, default in _flat(config)}
+    return {name: default for name, _, default in each(config)}
 
 
 def replaced(config, values):
@@ -248,83 +192,19 @@ def replaced(config, values):
     return dataclasses.replace(config, **plain)
 
 
-def with_arguments(pairs, values):
-    """The value of --set, a tuple of "name=value", with `values` for arguments that it does not name.
-
-    >>> with_arguments(("units=8",), {"units": 16, "dropout": 0.5})
-    ('units=8', 'dropout=0.5')
-    """
-    named = set(map(_argument, pairs))
-    return (*pairs, *(f"{name}={_literal(value)}" for name, value in values.items() if name not in named))
-
-
-def _argument(pair):
-    """The name in "name=value"."""
-    return pair.partition("=")[0]
+def each(config):
+    """Yield (name, value, default) of every setting; one of a group is named "group.name"."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Checked):
+            for inner in dataclasses.fields(value):
+                default = getattr(field.default, inner.name)
+                yield f"{field.name}.{inner.name}", getattr(value, inner.name), default
+        else:
+            yield field.name, value, field.default
 
 
-def run(main):
-    """Call `main()`; a UserError becomes one line on stderr and exit status 2, a bug keeps its traceback.
-
-    Printing cannot raise meanwhile (console.steady).
-    """
-    console.steady()
-    try:
-        main()
-    except errors.UserError as mistake:
-        print(mistake, file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:
-        if error.errno not in OUT_OF_OUR_HANDS:
-            raise
-        where = f": {error.filename}" if error.filename else ""
-        print(f"cannot read or write{where}: {error.strerror}; what was complete before is kept.", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-
-
-@contextlib.contextmanager
-def user_input():
-    """A context that turns ValueError and the like into UserError, for code that runs with arguments of the user."""
-    try:
-        yield
-    except (TypeError, ValueError, MemoryError) as mistake:
-        raise errors.UserError(" ".join(str(mistake).split())) from mistake
-    except Exception as error:
-        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's class, which is not imported here
-            raise
-        raise errors.UserError("the model does not fit into this machine's memory; try smaller arguments.") from error
-
-
-def assignments(pairs, allowed, who):
-    """Turn ("depth=20", "shortcut=none") into {"depth": 20, "shortcut": "none"}.
-
-    Args:
-        pairs: strings name=value; a value that is a Python literal is converted, any other is a string.
-        allowed: the names that may be set.
-        who: the builder or endpoint with these arguments, for the message.
-
-    Raises:
-        errors.UserError: a pair has no "=", or a name is not allowed; the message lists the allowed names.
-
-    >>> assignments(("units=(8, 4)", "activation=relu"), {"units", "activation"}, "build_mlp")
-    {'units': (8, 4), 'activation': 'relu'}
-    """
-    values = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or name not in allowed:
-            near = nearest(name, allowed) if name not in allowed else f" Nearest: {name}=VALUE."
-            raise errors.UserError(
-                f"--set: must be name=value with an argument of {who} that the app leaves free; "
-                f"got {arguments.shown(pair)}.{near} Arguments: {', '.join(sorted(allowed)) or 'none'}."
-            )
-        values[name] = _read(text)
-    return values
-
-
-def _with_open_ones(config, left_open, said):
+def with_open_ones(config, left_open, said):
     """A copy in which the settings of `left_open` are None that may be "auto" and whose flags are not in `said`."""
     hints, open_ones = get_type_hints(type(config), include_extras=True), {}
     for name in left_open:
@@ -338,47 +218,52 @@ def _with_open_ones(config, left_open, said):
     return replaced(config, open_ones)
 
 
-def _may_be_auto(kind):
-    return isinstance(kind, OrAuto) or (isinstance(kind, OneOf) and AUTO in kind.choices)
+def without_effect(values):
+    """The names of settings that change nothing, given the others: a list of (name, name of that which it needs).
 
-
-def _kind(hint):
-    """The arguments.Kind of a field's annotation; None if it has none."""
-    if get_origin(hint) is Literal:
-        return OneOf(*get_args(hint))
-    kinds = {bool: arguments.YesOrNo, str: arguments.Text}
-    return next((k for k in getattr(hint, "__metadata__", ()) if isinstance(k, arguments.Kind)), kinds.get(hint))
-
-
-def _read(text):
-    """The value of a text that is a Python literal, else the text."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's warning about texts like "1or"
-            return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # {[]: 1}; nested brackets
-        return text
-
-
-def flags(config, values, always=()):
-    """The command line for `config` with `values`: fields of the Config as flags, other values with --set.
-
-    Defaults and the Config's own `set` are left out, but settings of `always` are named at their default too. parse and
-    assignments read it back exactly, if `always` has what parse would leave open.
-
-    >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
-    '--device cpu --seed 3 --set depth=20'
+    Args:
+        values: {setting: value}, as values_of returns them. One that is still open may become anything.
     """
-    words, fields = [], [field.name for field in dataclasses.fields(config)]
-    for name, value, default in _flat(config):
-        value = values.get(name.removeprefix(f"{SHORT}."), value)
-        if name != "set" and (value != default or name in always):
-            words += _flag(flag_of(*reversed(name.split("."))), value)
-    known = {*fields, *(field.name for field in dataclasses.fields(Optimizer))}
-    for name, value in values.items():
-        if name not in known:
-            words += _flag("--set", f"{name}={_literal(value)}")
-    return shlex.join(words)
+    idle = []
+    for name in values:
+        group, dot, inner = name.rpartition(".")
+        other, holds, _ = NEEDS.get(inner, ("", bool, ""))
+        other = f"{group}{dot}{other}"
+        if other in values and values[other] not in OPEN and not holds(values[other]):
+            idle.append((name, other))
+    return idle
+
+
+def check_effects(config, given):
+    """Raise UserError if a setting that was given changes nothing.
+
+    Args:
+        config: the settings.
+        given: names of the settings that were given.
+    """
+    values = values_of(config)
+    for name, other in without_effect(values):
+        if name in given:
+            flag, needed = (flag_of(*reversed(which.split("."))) for which in (name, other))
+            got = f"{needed} {values[other]}" if values[other] != "" else "it alone"
+            needed = f"{needed} {NEEDS[name.rpartition('.')[2]][2]}".strip()
+            raise errors.UserError(f"{flag}: must be given with {needed}, else it has no effect; got {got}.")
+
+
+def check_effect(config, names, holds, needed):
+    """Raise UserError if a setting of `names` was given though it changes nothing; on a resume nothing is checked.
+
+    Args:
+        config: the settings; what is not the default was given.
+        names: of settings without a group.
+        holds: whether they have an effect.
+        needed: what must be given for that, such as "--level word".
+    """
+    usual, values = defaults_of(config), values_of(config)
+    for name in names:
+        if not holds and not config.resume and values[name] not in (usual[name], *OPEN):
+            flag = flag_of(name)
+            raise errors.UserError(f"{flag}: must be given with {needed}, else it has no effect; got it without.")
 
 
 def flag_of(name, group=""):
@@ -394,128 +279,13 @@ def flag_of(name, group=""):
     return "--" + f"{group}.{name}".lstrip(".").replace("_", "-")
 
 
-def check(holds, sentence):
-    """Raise UserError(sentence) unless `holds` is true."""
-    if not holds:
-        raise errors.UserError(sentence)
+def _may_be_auto(kind):
+    return isinstance(kind, OrAuto) or (isinstance(kind, OneOf) and AUTO in kind.choices)
 
 
-def nearest(word, known):
-    """' Nearest: x.' with the known word most similar to `word`, or '' if none is similar."""
-    alike = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" Nearest: {alike[0]}." if alike else ""
-
-
-def _flag(flag, value):
-    """The words of a command line that set a flag to a value."""
-    if value is True:
-        return [flag]
-    if value is False:
-        return [flag.replace("--", "--no-", 1)]
-    if isinstance(value, tuple):
-        return [flag, *map(str, value)]
-    text = str(value)
-    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]  # a leading - would make it a flag
-
-
-def _literal(value):
-    """The text that `assignments` reads as `value`; a string gets quotes only if it would be read as something else."""
-    if not isinstance(value, str):
-        return repr(value)
-    ((_, same),) = assignments([f"x={value}"], {"x"}, "flags").items()
-    return value if same == value and value else repr(value)
-
-
-def _parse(config_class, argv, **default):
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            config = tyro.cli(config_class, args=argv, **default)
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-    else:
-        config.validate()
-        return config
-    raise errors.UserError(f"command line: {_one_line(complaint.getvalue(), config_class, argv)}")
-
-
-def _flat(config):
-    """Yield (name, value, default) of every field; names of fields in a group are "group.name"."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, Checked):
-            for inner in dataclasses.fields(value):
-                default = getattr(field.default, inner.name)
-                yield f"{field.name}.{inner.name}", getattr(value, inner.name), default
-        else:
-            yield field.name, value, field.default
-
-
-def _names(config_class):
-    """{flag: its full name} of all flags; flags with a short name have two entries."""
-    names = {}
-    for field in dataclasses.fields(config_class):
-        if isinstance(field.default, Checked):
-            for inner in dataclasses.fields(field.default):
-                full = "--" + f"{field.name}.{inner.name}".replace("_", "-")
-                names |= {full: full, flag_of(inner.name, field.name): full}
-        else:
-            names[flag_of(field.name)] = flag_of(field.name)
-    return names
-
-
-def _in_full(argv, config_class):
-    """The command line with short names of flags replaced by full ones, which tyro knows."""
-    names = _names(config_class)
-    words = []
-    for word in argv:
-        flag, equals, value = word.partition("=")
-        full = names.get(flag.replace("_", "-")) if flag.startswith("--") else None
-        words.append(word if full is None or full == flag else f"{full}{equals}{value}")
-    return words
-
-
-def _bare_resume(argv):
-    """The command line with a value for a bare --resume, since tyro has no flags with optional values."""
-    for at, word in enumerate(argv):
-        if word == "--resume" and (at + 1 == len(argv) or argv[at + 1].startswith("-")):
-            return argv[: at + 1] + [NEWEST] + argv[at + 1 :]
-    return argv
-
-
-def _one_line(panel, config_class, argv):
-    """tyro's error panel as one line, with the nearest flag or choice.
-
-    The panel's sections are separated by rules. The message is the first section, or the second if the title is not
-    part of a border.
-    """
-    sections = [[]]
-    for line in panel.splitlines():
-        text = line.strip("│╭╮╰╯ ")
-        if text and not text.strip("-─"):
-            sections.append([])
-        elif text and not line.startswith(("╭", "╰")):
-            sections[-1].append(text)
-    boxed = panel.startswith("╭")
-    message = " ".join(sections[0] if boxed or len(sections) == 1 else sections[1]) or "the arguments do not fit"
-    known = [*_names(config_class), "--help"]
-    for word in argv:
-        flag = word.split("=")[0].replace("_", "-")
-        if word.startswith("--") and flag not in known and not flag.startswith("--no-"):
-            return f"no flag {arguments.shown(word)[1:-1]}.{nearest(flag, known)} All of them: --help"
-        if "=" in word and get_type_hints(config_class).get(flag[2:].replace("-", "_")) is bool:
-            return f"{flag} takes no value; got {arguments.shown(word.partition('=')[2])}. Nearest: {flag}."
-    for word in argv:
-        value = word.partition("=")[2] if word.startswith("--") else word
-        if arguments.LONGEST_SHOWN < len(value) < LONGEST_WORD:  # the panel breaks long words at any place
-            broken = r"\s*".join(map(re.escape, value))
-            message = re.sub(f"'?{broken}'?", lambda alike, value=value: arguments.shown(value), message)
-    message = message.replace(f"--{SHORT}.name", f"--{SHORT}").replace(f"--{SHORT}.", "--")
-    choice = re.search(r"invalid choice '(.*?)'.*Expected one of \((.*)\)", message)
-    near = nearest(choice[1], re.findall(r"'(.*?)'", choice[2])) if choice else ""
-    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
-    own = message.split()[-1] in argv  # the dots belong to the user's word
-    if message.endswith("...") and not own:
-        return message + near
-    return (message if own else message.rstrip(".")) + "." + near
+def _kind(hint):
+    """The arguments.Kind of a field's annotation; None if it has none."""
+    if get_origin(hint) is Literal:
+        return OneOf(*get_args(hint))
+    kinds = {bool: arguments.YesOrNo, str: arguments.Text}
+    return next((k for k in getattr(hint, "__metadata__", ()) if isinstance(k, arguments.Kind)), kinds.get(hint))

@@ -1,9 +1,11 @@
 """`python -m keras_dl show`: the card of an export, what a person needs first. Nothing here imports TensorFlow."""
 
 import json
+import re
 
-from keras_dl import card_sentences, cards, tables, verification
+from keras_dl import card_sentences, cards, console, tables, verification
 from keras_dl.errors import printable
+from keras_dl.wording import counted
 
 ELSEWHERE = {  # fields that the first table, the endpoints and the calls show
     "name", "version", "trained_on", "metrics", "intervals", "report", "not_for", "licence", "chosen", "app", "created",
@@ -25,9 +27,9 @@ def show(asked):
     tables.show(f"Export {folder}", ["", ""], summary(card), multiline=("",))
     calls = sorted(card.get("call", {}).items(), key=lambda call: call[0] == "rest")  # it is the longest
     for way, how in calls:
-        text = how if isinstance(how, str) else json.dumps(how, indent=2, ensure_ascii=False)
+        text = how if isinstance(how, str) else _as_json(how)
         where = LANGUAGES.get(way, f"the file of the format {way}")
-        print(printable(f"\nHow to call it, {where}:\n{text}", keep="\n"))
+        console.say(f"\nHow to call it, {where}:\n{text}")
     for name, endpoint in card["endpoints"].items():
         print()
         tables.show(f"Endpoint {name}", ["", "name", "type", "kind"], list(of_endpoint(endpoint)))
@@ -36,11 +38,18 @@ def show(asked):
     tables.show("Details", ["", ""], details)
 
 
+def _as_json(value):
+    """A JSON value with line breaks, but lists of numbers, such as the 88 keys of a time step, in one line each."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    numbers = re.compile(r"\[\n([\d.,eE+\s-]+)\]")  # a text has no line breaks of its own
+    return numbers.sub(lambda match: f"[{' '.join(match[1].split())}]", text)
+
+
 def summary(card):
     """[name, text] of what a person needs to know of an export, from its card; cards of earlier versions have less."""
     strange = verification.not_ours(card)
     parameters = card.get("parameters", {}).get("trainable")
-    origin = [card.get("app"), card.get("created", "")[:10], f"{parameters:,} parameters" if parameters else ""]
+    origin = [card.get("app"), card.get("created", "")[:10], counted(parameters, "parameters") if parameters else ""]
     texts = {
         "trained on": [card.get("trained_on") or card_sentences.trained_on(_data(card))],
         "test": metrics(card),

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 
+from keras_dl import console
 from keras_dl.errors import printable
 
 PATIENCE = 2.5  # seconds of silence
@@ -17,7 +18,7 @@ def waiting(sentence, patience=PATIENCE):
 
     Its value is the timer; after its cancel() nothing is printed.
     """
-    timer = threading.Timer(patience, lambda: print(printable(sentence), flush=True))
+    timer = threading.Timer(patience, console.say, [sentence])
     timer.daemon = True
     timer.start()
     try:

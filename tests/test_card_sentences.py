@@ -127,6 +127,15 @@ def test_show_begins_with_what_a_person_needs(folder, capsys):
     assert cards.read(folder)["chosen"]["values"] == {"epochs": 60}
 
 
+def test_a_list_of_numbers_in_a_request_takes_one_line(folder, capsys):
+    """A time step of a piano-roll has 88."""
+    card, body = cards.read(folder), {"roll": [[0] * 88, [1.5, -2e-7]], "text": "[ 1,  2 ]", "none": []}
+    (folder / cards.CARD).write_text(cards.text(card | {"call": {"rest": {"url": "http", "body": body}}}))
+    said = shown(capsys, folder)
+    assert f"[{', '.join(['0'] * 88)}],\n" in said and "[1.5, -2e-07]\n" in said and '"none": []' in said
+    assert '"text": "[ 1,  2 ]"' in said
+
+
 def test_show_fits_into_80_columns(folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")

@@ -1,5 +1,6 @@
 """What is printed may lose characters; it never ends a run."""
 
+import ast
 import io
 import os
 import subprocess
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A run that prints a table and class names that few terminals have, and then writes its result to a new file.
 RUN = """
 import sys
-from keras_dl import settings
+from keras_dl import command_line
 
 def main():
     import rich.console, rich.table
@@ -29,7 +30,7 @@ def main():
     with open(sys.argv[1], "w") as file:
         file.write(f"{file.fileno()} {sys.stdout.isatty()}")
 
-settings.run(main)
+command_line.run(main)
 """
 SHELLS = {  # how a shell starts `"$@"`
     "letters that the terminal lacks": 'PYTHONIOENCODING=ascii "$@" > /dev/null',
@@ -66,7 +67,7 @@ def test_a_command_whose_reader_is_gone_ends_without_a_traceback(words):
 
 
 def test_letters_that_a_terminal_lacks_are_written_as_their_codes():
-    program = "from keras_dl import settings; settings.run(lambda: print('Gänse \\udcff'))"
+    program = "from keras_dl import command_line; command_line.run(lambda: print('Gänse \\udcff'))"
     assert shell('PYTHONIOENCODING=ascii "$@"', "-c", program).stdout == "G\\xe4nse \\udcff\n"
     assert shell('PYTHONIOENCODING=utf-8 "$@"', "-c", program).stdout == "Gänse \\udcff\n"
 
@@ -77,7 +78,7 @@ def test_a_mistake_is_said_in_letters_that_the_terminal_has():
 
 
 def test_a_terminal_stays_one():
-    program = "import sys; from keras_dl import settings; settings.run(lambda: print(sys.stdout.isatty()))"
+    program = "import sys; from keras_dl import command_line; command_line.run(lambda: print(sys.stdout.isatty()))"
     reader, terminal = os.openpty()
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=terminal, check=True)
     assert os.read(reader, 100).split() == [b"True"]
@@ -105,6 +106,40 @@ def test_an_app_exports_whatever_becomes_of_its_output(tmp_path, line):
     done = shell(line, *app, *flags)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert list(tmp_path.glob("saved_models/*/1/card.json"))
+
+
+FLAGS = (
+    "Chosen for 180 pictures: " + " ".join(f"--learning-rate{k} 0.00{k}" for k in range(9)) + " /a/path-with-hyphens"
+)
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_on_a_terminal_a_sentence_is_broken_at_spaces_and_nowhere_else(width, capsys, monkeypatch):
+    """A flag that is broken after one of its hyphens could not be pasted."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    console.say(FLAGS)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1 and " ".join(line.strip() for line in lines) == FLAGS
+    assert max(map(len, lines)) < max(width, console.NARROWEST + 1)
+    table = "| class | precision |\n" + "| a very long row |" * 20
+    console.say(table)
+    assert capsys.readouterr().out == f"{table}\n"
+
+
+def test_in_a_pipe_a_sentence_is_one_line(capsys):
+    console.say(FLAGS)
+    assert capsys.readouterr().out == f"{FLAGS}\n"
+
+
+def test_there_is_one_way_to_print_a_sentence():
+    """Whatever is escaped by hand and printed to standard output should go through `say`."""
+    for path in (ROOT / "keras_dl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print" and path.name != "console.py":
+                words = " ".join(map(ast.unparse, node.args))
+                elsewhere = any(word.arg == "file" for word in node.keywords)
+                assert elsewhere or "printable(" not in words, f"{path.name}:{node.lineno}: say it with console.say"
 
 
 def test_what_a_run_says_commands_no_terminal(run, capsys):

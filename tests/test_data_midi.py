@@ -248,9 +248,9 @@ def test_the_same_piece_in_two_splits_is_said(tmp_path):
         for key in keys:
             (tmp_path / part / f"{key}.mid").write_bytes(midi_file(tempo(10_000 * key) + note(key)))
     assert music.load(str(tmp_path)).warnings == (
-        "of the 2 pieces of validation, 1 stand in train too, note for note",
+        "of the 2 pieces of validation, 1 stands in train too, note for note",
         "of the 3 pieces of test, 2 stand in train too, note for note",
-        "of the 3 pieces of test, 1 stand in validation too, note for note",
+        "of the 3 pieces of test, 1 stands in validation too, note for note",
     )
 
 
@@ -299,7 +299,7 @@ def test_a_split_that_is_missing_is_held_out_of_train_and_said(tmp_path, given, 
     train, validation, test = lengths(splits)
     held, kept = (test, validation) if missing == "test" else (validation, test)
     assert kept == [6, 7] and len(held) == 1 and sorted(train + held) == [1, 2, 3, 4, 5]
-    assert splits.notes == (f"no {missing} split in {tmp_path}: 1 of the pieces of train are held out for it",)
+    assert splits.notes == (f"no {missing} split in {tmp_path}: 1 of the pieces of train is held out for it",)
 
 
 def test_links_are_followed_and_all_that_is_left_out_is_said(tmp_path):

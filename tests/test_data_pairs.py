@@ -246,7 +246,7 @@ SOME = ["a b", "b c", "c d", "d e"]
         (["a", "b", "b"], SOME[:3], {}, "must have at least 3 different sources; got 2."),
         ([], [], {}, "must have at least 3 different sources; got 0."),
         (SOME, SOME, {"vocabulary_size": 5}, "vocabulary_size must be at least"),
-        (SOME, SOME, {"longest": 1}, "no training pair of a.en has at most longest=1 sub-words a side."),
+        (SOME, SOME, {"longest": 1}, "no training pair of a.en has at most 1 sub-word a side, which"),
         (SOME, SOME, {"longest": 0}, "longest must be a whole number from 1 to 1,000,000; got 0. Nearest: 1."),
     ],
     ids=[

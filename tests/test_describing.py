@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl import data, describing, objectives, records, training
+from keras_dl import data, describing, json_files, objectives, records, training
 from keras_dl.data import images, music, pairs, plans, text
 from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.features.image import Preprocess
@@ -175,12 +175,16 @@ def test_a_split_of_few_examples_is_said_with_the_size_of_a_step():
     assert said(splits) == []  # 30 pieces, and nats are no matter of right or wrong
     (sentence,) = said(dataclasses.replace(splits, test=splits.test.take(slice(16))))
     assert "the test split has only 16 pieces: each of them is 6.2 % of its figures" in sentence
+    (sentence,) = said(dataclasses.replace(splits, test=splits.test.take(slice(1))))
+    assert "the test split has only 1 piece: its figures are those of this one alone" in sentence
 
 
 def test_classes_that_are_rare_missing_or_nearly_all_are_said():
     (sentence,) = said(pictures(labels((90, 10)), classes=("cat", "dog")))
     assert "90% of the training examples are of one class, 'cat'" in sentence
     assert said(pictures(labels((89, 11)), classes=("cat", "dog"))) == []
+    nearly_all = said(pictures(labels((299, 1)), classes=("cat", "dog")))[0]
+    assert "99.7% of the training examples are of one class" in nearly_all  # not all of them
     (sentence,) = said(pictures(labels((40, 9)), classes=("cat", "dog")))
     assert "1 class has fewer than 10 training examples: 'dog' (9)" in sentence
     splits = pictures(labels((40, 40, 0), test=(30, 30, 5)))
@@ -193,6 +197,8 @@ def test_few_steps_are_said_with_the_number_of_updates():
     (sentence,) = said(pictures(), steps=3, epochs=20)
     assert "an epoch has only 3 steps, so that 20 epochs are 60 updates of the weights" in sentence
     assert said(pictures(), steps=10, epochs=20) == []
+    (sentence,) = said(pictures(), steps=1, epochs=1)
+    assert "an epoch has only 1 step, so that 1 epoch is 1 update of the weights" in sentence
 
 
 def test_few_steps_are_no_news_to_who_worked_out_the_epochs_from_them(run):
@@ -222,7 +228,9 @@ def test_what_the_loader_noticed_comes_first_and_the_other_writers_are_said():
 
 def test_unknown_words_are_said_with_their_share():
     (sentence,) = said(a_text("word", validation="cab abba cab zebra\n" * 30))
-    assert "20.0% of the words of validation are <unk>" in sentence
+    assert "20.0% of the words of validation are <unk>" in sentence and "--vocabulary-size" in sentence
+    (sentence,) = said(a_text(validation="cab abba cab zebra\n" * 30))
+    assert "of the characters of validation are" in sentence and "--vocabulary-size" not in sentence
 
 
 def test_pairs_that_are_too_long_are_counted():
@@ -256,7 +264,7 @@ def test_sizes_are_those_of_the_examples():
 def test_the_summary_is_noted_printed_and_on_a_resume_one_line(run, capsys):
     splits = pictures(classes=("cat", "d\x1b[31mog", "[red]cow"), notes=("left out: 2",))
     shown = describing.show(run, splits, batches(splits))
-    noted = records.read(run.path / "config.json", records.Config)["summary"]
+    noted = json_files.read(run.path / "config.json", records.Config)["summary"]
     assert noted == json.loads(json.dumps(shown)) and noted["left_out"] == ["left out: 2"]
     assert noted["counts"] == {"train": 120, "validation": 60, "test": 60} and noted["steps_per_epoch"] == 30
     assert noted["licence"] is None and noted["unit"] == "pictures"
@@ -276,6 +284,9 @@ def test_many_classes_are_not_listed(run, capsys):
     describing.show(run, splits, batches(splits))
     text = capsys.readouterr().out
     assert "classes\t30, from 'class 1' (5) to 'class 0' (6)" in text and "class 2\t" not in text
+    splits = pictures({part: np.arange(60) % 30 for part in PARTS}, classes=classes)
+    describing.show(run, splits, batches(splits))
+    assert "classes\t30, 6 pictures in each\n" in capsys.readouterr().out
 
 
 def test_beside_the_test_figure_stands_what_it_must_be_compared_with(run, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl import atomic, runs, settings
+from keras_dl import atomic, command_line, runs
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "apps" / "classify_images.py"
@@ -38,7 +38,7 @@ def in_process(tmp_path, capsys):
 
     def call_main(*argv):
         with pytest.raises(SystemExit) as stop:
-            settings.run(lambda: main([*map(str, argv), "--out", str(tmp_path / "out")]))
+            command_line.run(lambda: main([*map(str, argv), "--out", str(tmp_path / "out")]))
         return subprocess.CompletedProcess(argv, stop.value.code, *capsys.readouterr())
 
     return call_main
@@ -69,6 +69,10 @@ def in_process(tmp_path, capsys):
         (["--trial-epochs", "0"], ["--trial-epochs: must be a whole number from 1"]),
         (["--seed", "-1"], ["--seed: must be a whole number from 0 to 2,147,483,647"]),
         (["--dataset", ""], ["--dataset"]),
+        (["--init", ""], ["--init: must not be empty; leave it out instead."]),
+        (["--init-rate-factor", "0.1"], ["--init-rate-factor: must be given with --init, else it has no effect"]),
+        (["--fit", "pad"], ["--fit: must be given with a folder as --dataset, else it has no effect"]),
+        (["--image-size", "32"], ["--image-size: must be given with a folder as --dataset"]),
         (["--model", "linear", "--set", "units=5"], ["Arguments: none"]),
         (["--epochs", "0"], ["--epochs"]),
         (["--batch-size", "0"], ["--batch-size: must be a whole number from 1"]),

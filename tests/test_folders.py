@@ -126,7 +126,7 @@ def test_a_picture_that_is_in_train_and_in_test_is_said_with_the_count(tmp_path)
     )
     shutil.copy(tmp_path / "train" / "dog" / "2.png", tmp_path / "train" / "cat" / "wrong.png")
     text = said(tmp_path)
-    assert "1 pictures stand in more than one class: train/cat/wrong.png is train/dog/2.png" in text
+    assert "1 picture stands in more than one class: train/cat/wrong.png is train/dog/2.png" in text
 
 
 # What is left out

@@ -9,7 +9,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from keras_dl import hyperparameters, models, parts, settings, tuning
+from keras_dl import command_line, hyperparameters, models, parts, settings, tuning
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -78,9 +78,9 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
         "schedule": "noam", "warmup": 4000, "weight_decay": 0.0, "clipnorm": 0.0,
     }  # fmt: skip
     assert arguments.varied(hp) == {"filters": 8, "learning_rate": 0.123456789012345}
-    again = settings.parse(settings.Training, arguments.words(hp), app="job")
+    again = command_line.parse(settings.Training, arguments.words(hp), app="job")
     assert (again.optimizer.learning_rate, again.trials, again.optimizer.name) == (0.123456789012345, 0, "sgd")
-    assert settings.assignments(again.set, models.free_arguments("resnet_cifar"), "x") == {"depth": 8, "filters": 8}
+    assert command_line.assignments(again.set, models.free_arguments("resnet_cifar"), "x") == {"depth": 8, "filters": 8}
 
 
 # Of every app: its architectures, and arguments by which its search is left with less to draw.

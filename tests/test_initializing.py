@@ -219,6 +219,21 @@ def test_embeddings_of_tokens_are_carried_over_by_token(architecture, before, tm
         assert "(other tokens, 2 of 3 carried over)" in start.sentence
 
 
+def test_a_word_is_another_token_than_the_character_that_is_spelt_alike(tmp_path):
+    vocabulary, arguments = ("<unk>", "a", "b"), OF_TOKENS["lstm"][0]
+    source = trained(lambda: models.build_lstm((None,), 3, **arguments))
+    card = {"text": {"level": "word", "vocabulary": list(vocabulary)}}
+    export_of(source, tmp_path / "e" / "1", features=card)
+    config, model = Config(init="e", out=str(tmp_path)), models.build_lstm((None,), 2, **arguments)
+    said = {}
+    for level in ("word", "character"):
+        start = initializing.start_from(config, "app", model, labels=("a", "z"), called="tokens", level=level)
+        said[level] = start.sentence
+        carried = [weight.name for weight in start.matched(model) if weight.carried]
+        assert bool(carried) == (level == "word")
+    assert "1 of 2 carried over" in said["word"] and "carried over" not in said["character"]
+
+
 NAMED = ["convnet", "resnet_cifar-8", "attention_seq2seq"]  # the fast ones; the last has layers that Keras names
 
 
@@ -260,6 +275,41 @@ def test_a_model_of_another_app_is_refused_also_where_the_architecture_is_left_o
         config = dataclasses.replace(OneOfTwo(init="e", out=str(tmp_path)), model=left_open)
         with pytest.raises(errors.UserError, match=r"--init: e is of another app than job\. --model: .*got 'net'"):
             initializing.adopted(config, "job", models.free_arguments)
+
+
+def test_a_model_of_another_app_is_refused_though_it_has_the_same_architecture(tmp_path):
+    """An LSTM of music and one of text share names and shapes, and have nothing in common."""
+    export_of(trained(), tmp_path / "saved_models" / "e" / "1", app="model_music")
+    run, model = run_of(tmp_path)
+    fit(run, model, epochs=1)
+    run.lock.release()
+    for which, of in (("e", "model_music"), (f"runs/app/{run.path.name}", "app")):
+        for left_open in ("net", None):
+            config = dataclasses.replace(Config(init=which, out=str(tmp_path)), model=left_open)
+            with pytest.raises(errors.UserError, match=f"--init: .* is of another app than model_text: of {of}.$"):
+                initializing.adopted(config, "model_text", models.free_arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class OfPictures(Config):
+    image_size: int | None = None
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_size_of_pictures_is_that_of_the_earlier_run(channels, tmp_path):
+    """A run does not say the shape of its input, but its digest; the setting has no effect on a named set."""
+    digest = data.fingerprints.digest_of
+    splits = {part: {"examples": 1, "digest": ""} for part in ("train", "validation", "test")}
+    for number, (shape, wanted) in enumerate([([24, 24, channels], 24), ([28, 28, channels], None)]):
+        folder = tmp_path / "runs" / "app" / f"net-set-{number}"
+        folder.mkdir(parents=True)
+        prints = splits | {"classes": [], "preprocess": {"input_shape": digest(shape)}}
+        config = {"settings": {"model": "net", "image_size": 24}, "data": prints}
+        (folder / "config.json").write_text(json.dumps(config))
+        asked = OfPictures(init=folder.name, out=str(tmp_path))
+        assert initializing.adopted(asked, "app", lambda name: {}).image_size == wanted
+        given = dataclasses.replace(asked, image_size=32)
+        assert initializing.adopted(given, "app", lambda name: {}).image_size == 32
 
 
 def test_a_run_that_began_without_init_is_not_resumed_with_it(tmp_path):

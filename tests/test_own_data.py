@@ -11,7 +11,7 @@ from typing import Literal, get_args, get_type_hints
 import numpy as np
 import pytest
 
-from keras_dl import arguments, data, errors, hyperparameters, machine, own_data, runs, settings, tuning
+from keras_dl import arguments, command_line, data, errors, hyperparameters, machine, own_data, runs, settings, tuning
 from keras_dl.data import mirroring
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ def splits_of(app, count=60, own=True):
 
 def fitted(app, *argv, splits=None, rule=None, left_open=own_data.SETTINGS):
     """(the completed settings, what was chosen) of a command line."""
-    config = settings.parse(config_of(app), list(argv), app=app, left_open=left_open)
+    config = command_line.parse(config_of(app), list(argv), app=app, left_open=left_open)
     config.validate()  # as machine.prepare does
     hardware = machine.Machine(config)
     config = own_data.fitted(config, hardware, splits or splits_of(app), rule or RULES[app])
@@ -78,7 +78,7 @@ def kind_of(config_class, name):
 
 def open_ones(app):
     """The settings of an app that are worked out: those that may be "auto"."""
-    config = settings.parse(config_of(app), [], app=app, left_open=own_data.SETTINGS)
+    config = command_line.parse(config_of(app), [], app=app, left_open=own_data.SETTINGS)
     plain = settings.defaults_of(config)
     return [name for name, value in settings.values_of(config).items() if value is None and plain[name] is not None]
 
@@ -127,7 +127,7 @@ def test_an_argument_of_the_builder_that_is_given_wins(app):
         for argument, value in chosen.items():
             config, said = fitted(app, "--model", model, "--set", f"{argument}=7")
             assert config.set[0] == f"{argument}=7" and argument not in said["values"].get("set", {})
-            assert set(settings.assignments(config.set, chosen, "a builder")) == set(chosen)
+            assert set(command_line.assignments(config.set, chosen, "a builder")) == set(chosen)
             assert value != 7
 
 
@@ -136,20 +136,60 @@ def test_a_named_set_keeps_the_recipe_of_the_app(app):
     named = splits_of(app, own=False)
     for argv in ([], ["--epochs", "7"], ["--optimizer", "sgd"], ["--set", "dropout=0.5"]):
         config, said = fitted(app, *argv, splits=named)
-        assert config == settings.parse(config_of(app), argv, app=app) and said is None
+        assert config == command_line.parse(config_of(app), argv, app=app) and said is None
 
 
 @pytest.mark.parametrize(("app", "name"), WORKED_OUT)
 def test_auto_may_be_written_for_a_named_set_too(app, name):
     named, flag = splits_of(app, own=False), settings.flag_of(*reversed(name.split(".")))
     config, said = fitted(app, flag, "auto", splits=named)
-    plain = settings.parse(config_of(app), [], app=app)
+    plain = command_line.parse(config_of(app), [], app=app)
     if settings.values_of(plain)[name] == "auto":  # it has a meaning of its own for the set
         assert config == plain and said is None
         return
-    assert set(said["values"]) == {name} and said["values"][name] == settings.values_of(config)[name] != "auto"
-    others = {other: value for other, value in settings.values_of(config).items() if other != name}
-    assert others == {other: value for other, value in settings.values_of(plain).items() if other != name}
+    with_it = {name, *(own_data.OF_AN_OPTIMIZER if name == "optimizer.name" else ())}
+    assert set(said["values"]) == with_it and said["values"][name] == settings.values_of(config)[name] != "auto"
+    others = {other: value for other, value in settings.values_of(config).items() if other not in with_it}
+    assert others == {other: value for other, value in settings.values_of(plain).items() if other not in with_it}
+
+
+@pytest.mark.parametrize("app", RULES)
+def test_an_optimizer_that_is_worked_out_for_a_named_set_has_its_own_rate(app):
+    named, rule = splits_of(app, own=False), RULES[app]
+    for model in (name for name in get_args(kind_of(config_of(app), "model")) if name != "auto"):
+        of_rule = rule.settings | rule.of_model.get(model, {})
+        config, said = fitted(app, "--model", model, "--optimizer", "auto", splits=named)
+        assert config.optimizer.name == of_rule["optimizer.name"]
+        for name in own_data.OF_AN_OPTIMIZER:
+            assert settings.values_of(config)[name] == said["values"][name] == of_rule[name]
+        given, said = fitted(app, "--model", model, "--optimizer", "auto", "--learning-rate", "0.5", splits=named)
+        assert given.optimizer.learning_rate == 0.5 and "optimizer.learning_rate" not in said["values"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "needed", "got"),
+    [
+        (["--warmup", "7"], "--schedule noam", "--schedule onecycle"),
+        (["--decay-factor", "0.25"], "--schedule decay", "--schedule onecycle"),
+        (["--trial-epochs", "2"], "--trials of at least 1", "--trials 0"),
+        (["--tuner", "grid"], "--trials of at least 1", "--trials 0"),
+        (["--beta-2", "0.5"], "--optimizer adam or adamw", "--optimizer nesterov"),
+    ],
+)
+def test_a_flag_that_changes_nothing_beside_what_was_chosen_is_refused(argv, needed, got):
+    """It cannot win, and must not be passed over in silence."""
+    with pytest.raises(errors.UserError) as refused:
+        fitted("classify_images", *argv, "--augment", "crop")
+    assert str(refused.value) == f"{argv[0]}: must be given with {needed}, else it has no effect; got {got}."
+    also = {"noam": ["--schedule", "noam"], "decay": ["--schedule", "decay"], "1": ["--trials", "2"]}
+    assert fitted("classify_images", *argv, *also.get(needed.split()[-1], ["--optimizer", "adam"]), "--augment", "crop")
+
+
+def test_what_is_left_to_the_optimizer_is_not_called_chosen():
+    """Without a rule for SGD its decay stays "auto", which is no value."""
+    config, said = fitted("classify_images", "--optimizer", "sgd", "--augment", "crop")
+    assert config.optimizer.weight_decay == "auto" and "optimizer.weight_decay" not in said["values"]
+    assert "auto" not in said["sentence"]
 
 
 @pytest.mark.parametrize("app", RULES)
@@ -214,7 +254,7 @@ def test_the_command_that_is_printed_after_a_search_leaves_nothing_to_the_rule(a
     arguments_of = hyperparameters.Arguments(config, lambda hp: found, found)
     again, said = fitted(app, *arguments_of.words(tuning.defaults(), own=True))
     assert dataclasses.replace(again, set=(), trials=3) == config and again.trials == 0 and said is None
-    assert settings.assignments(again.set, found, "a builder") == found
+    assert command_line.assignments(again.set, found, "a builder") == found
 
 
 @pytest.mark.parametrize("app", RULES)
@@ -285,7 +325,7 @@ def test_a_resume_has_the_values_of_the_run_whatever_the_rule_has_become(app, tm
 
 def test_set_needs_the_model_whose_arguments_it_sets():
     free = {"convnet": {"dropout": 0.0}, "resnet_cifar": {"depth": 20}}
-    parse = lambda *argv: settings.parse(  # noqa: E731
+    parse = lambda *argv: command_line.parse(  # noqa: E731
         config_of("classify_images"), list(argv), app="x", free_arguments=free.get, left_open=own_data.SETTINGS
     )
     assert parse("--set", "dropout=0.5").model == "convnet"  # as it was before a model could be chosen
@@ -306,7 +346,7 @@ def test_set_needs_the_model_whose_arguments_it_sets():
 )
 def test_what_is_neither_a_number_nor_auto_is_one_sentence(argv, said):
     with pytest.raises(errors.UserError) as caught:
-        settings.parse(settings.Training, argv, app="job")
+        command_line.parse(settings.Training, argv, app="job")
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -315,7 +355,7 @@ def test_only_what_may_be_auto_is_left_open(app):
     hints = get_type_hints(config_of(app), include_extras=True)
     kept = [name for name in hints if name not in own_data.SETTINGS and name != "optimizer"]
     config, plain = (
-        settings.parse(config_of(app), [], app=app, left_open=left_open) for left_open in (own_data.SETTINGS, ())
+        command_line.parse(config_of(app), [], app=app, left_open=left_open) for left_open in (own_data.SETTINGS, ())
     )
     assert [getattr(config, name) for name in kept] == [getattr(plain, name) for name in kept]
     config.validate()

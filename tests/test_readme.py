@@ -56,7 +56,7 @@ def test_the_commands_of_a_page_are_commands_of_the_project(page, monkeypatch):
             assert set(words[1:2]) <= set(targets), words
         elif Path(words[0]).name == "python" and words[1].startswith("apps/"):
             app = Path(words[1]).stem
-            settings.parse(importlib.import_module(app).Config, words[2:], app=app)
+            command_line.parse(importlib.import_module(app).Config, words[2:], app=app)
         elif Path(words[0]).name == "python" and words[1:3] == ["-m", "keras_dl"]:
             command_line._parser().parse_args(words[3:])
         elif Path(words[0]).name == "python" and words[1] != "-m":

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from keras_dl import __main__ as command
-from keras_dl import atomic, cards, errors, records, runs
+from keras_dl import atomic, cards, errors, json_files, records, runs
 from keras_dl.errors import UserError
 
 STRANGE = (
@@ -175,7 +175,7 @@ def test_what_is_no_file_is_said(tmp_path, what):
     elif what == "pipe":
         os.mkfifo(path)
     with pytest.raises(errors.UserError) as error:
-        records.read(path, records.Card)
+        json_files.read(path, records.Card)
     assert said(error.value, path) == f"{path} is no file."
 
 
@@ -230,7 +230,7 @@ def test_what_a_terminal_would_obey_is_written_out():
 )
 def test_a_text_that_is_no_utf8_is_damage(tmp_path, text, field):
     with pytest.raises(errors.UserError) as error:
-        records.parse(text.encode(), object, tmp_path / "card.json")
+        json_files.parse(text.encode(), object, tmp_path / "card.json")
     assert f"is damaged: {field}: a text ends within a character" in said(error.value, tmp_path / "card.json")
 
 

@@ -18,11 +18,25 @@ import tensorflow as tf
 from test_pages import HOSTILE, Reader
 from test_tensorboard import CHROMIUM, browser
 
-from keras_dl import bootstrap, data, histories, models, objectives, pages, reports, runs, scores, settings, summaries
+from keras_dl import (
+    bootstrap,
+    data,
+    histories,
+    json_files,
+    models,
+    objectives,
+    pages,
+    past_runs,
+    reports,
+    runs,
+    scores,
+    settings,
+    summaries,
+)
 from keras_dl.features import Feature
 from keras_dl.features.image import Image, Preprocess
 from keras_dl.features.piano_roll import Roll
-from keras_dl.figures import figure_of, png
+from keras_dl.figures import LONGEST, figure_of, plain, png, whole_ticks
 from keras_dl.reports import layers, statistics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +78,8 @@ def test_parts_count_by_their_steps():
 def test_nothing_has_no_interval_and_one_example_an_honest_one():
     assert bootstrap.of_share(np.zeros(0, bool), 0) is None and bootstrap.of_ratio([], [], 0) is None
     np.testing.assert_allclose(bootstrap.of_share([True], 0), [0.025, 1])
+    assert bootstrap.of_ratio([3.0], [2], 0) is None and bootstrap.of_mean([2.0], 0) is None  # all resamples are it
+    assert list(scores.intervals(["a b"], ["a c"], scores.SCORES, seed=1)) == ["exact_match"]
     assert bootstrap.of_mean([2.0, np.nan], 0) is None and bootstrap.of_mean([], 0) is None
 
 
@@ -261,8 +277,9 @@ def test_a_classifiers_report_has_everything(tmp_path):
         "left_out": ["one file"], "steps_per_epoch": 3, "baseline": baseline, "warnings": ["few pictures"],
     }  # fmt: skip
     curves = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.7], "learning_rate": [0.1] * 3}
-    chosen = {"sentence": "40 epochs for 5 pictures", "values": {"epochs": 40}}
-    config = Config(epochs=40, seed=3, set=("units=4",), optimizer=settings.Optimizer("sgd"))
+    values = {"epochs": 40, "optimizer.learning_rate": 0.5, "set": {"depth": 14}}
+    chosen = {"sentence": "40 epochs for 5 pictures", "values": values}
+    config = Config(epochs=40, seed=3, set=("units=4", "depth=14"), optimizer=settings.Optimizer("sgd", 0.5))
     origin = {"path": "saved_models/other/1", "weights": "0" * 64, "sentence": "The head is new."}
     noted = {"summary": summary, "chosen": chosen, "origin": origin}
     report = a_report(tmp_path, [section], result["metrics"], config, curves, **noted)
@@ -276,7 +293,10 @@ def test_a_classifiers_report_has_everything(tmp_path):
     assert facts["metrics"] == result["metrics"] and set(facts["intervals"]) == {"loss", "accuracy"}
     for name, (low, high) in facts["intervals"].items():
         assert low < facts["metrics"][name] < high
-    assert facts["confusion"] == result["confusion"].tolist() and facts["commands"] == ["python -m keras_dl predict x"]
+    names, confusion = ("ant", "bee", "cat"), facts["confusion"]
+    counts = [[confusion[true].get(predicted, 0) for predicted in names] for true in names]
+    assert counts == result["confusion"].tolist() and not any(0 in row.values() for row in confusion.values())
+    assert facts["commands"] == ["python -m keras_dl predict x"]
     assert {"confusion_matrix.png", "roc.png", "reliability.png", "curves.png", "test_mistake_1.png"} < set(files)
     assert len([name for name in files if name.startswith("test_mistake")]) == min(
         24, len(result["misclassified"]["index"])
@@ -341,6 +361,45 @@ def test_hostile_names_stay_text(tmp_path):
     assert not re.search("[\x1b\u202e]", report.html.read_text(encoding="utf-8"))
     assert all(value.startswith("data:image/png;base64,") for name, value in page.attributes if name in ("src", "href"))
     assert list(facts["classes"]) == list(NAMES)
+
+
+def test_long_names_stay_apart_in_a_figure():
+    """Names of classes often differ at their end alone."""
+    names = [f"a_class_with_a_very_long_name_number_{k:02}" for k in range(20)]
+    drawn = list(map(plain, names))
+    assert len(set(drawn)) == 20 and {len(name) for name in drawn} == {LONGEST}
+    assert all(a[:9] == b[:9] and a[-9:] == b[-9:] for a, b in zip(names, drawn, strict=True))
+    assert plain("x" * LONGEST) == "x" * LONGEST and [len(plain("y" * 50, most)) for most in (3, 8, 9)] == [3, 8, 9]
+
+
+def test_axes_of_whole_numbers_have_no_fractions():
+    for count in (1, 2, 30):
+        axes = figure_of(4, 3).add_subplot()
+        axes.plot(range(1, count + 1), np.ones(count))
+        whole_ticks(axes.xaxis)
+        ticks = axes.get_xticks()
+        assert len(ticks) and all(tick == round(tick) for tick in ticks)
+
+
+@pytest.mark.slow
+def test_a_report_of_thousands_of_classes_can_be_read_by_compare(tmp_path):
+    """A matrix with a row and a column for each class would be larger than what json_files reads."""
+    count = 6000
+    labels, names = np.arange(count), [f"class {k}" for k in range(count)]
+    logs = np.full((count, count), -20.0, np.float32)
+    logs[labels, (labels + 1) % count] = -1e-6
+    ones = {name: {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1} for name in names}
+    result = {
+        "metrics": {"loss": 20.0, "accuracy": 0.0}, "classes": ones, "labels": labels, "log_probabilities": logs,
+        "confusion": summaries.classification.confusion_matrix(labels, logs), "misclassified": {"index": labels},
+    }  # fmt: skip
+    section = reports.Classification.__new__(reports.Classification)  # without the curves of every class
+    section.result, section.classes, section.labels = result, names, labels
+    section.curves, section.bins = [None] * count, []
+    facts = {"intervals": {"accuracy": [0.0, 0.1]}, **section.facts()}
+    (tmp_path / "report.json").write_text(json.dumps(facts, indent=2))
+    assert json_files.read(tmp_path / "report.json", past_runs.Report)["intervals"] == {"accuracy": [0.0, 0.1]}
+    assert facts["confusion"]["class 7"] == {"class 8": 1}
 
 
 def test_names_that_look_like_mathematics_are_drawn_as_they_are():

@@ -153,7 +153,7 @@ def test_rows_are_unique_and_their_scripts_are_there():
 
 def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "apps"))
-    from keras_dl import settings
+    from keras_dl import command_line
 
     commands = {row.command for table in tables.TABLES.values() for row in table.rows}
     commands |= {*tables_images.LONG.values(), *tables_images.GENERATORS.values()}  # what scripts run
@@ -162,7 +162,7 @@ def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
         "classify_images", "model_text", "translate", "model_images", "autoencode_images", "gan_images",
     }  # fmt: skip
     for app, *flags in apps:
-        config = settings.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)
+        config = command_line.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)
         assert config.seed == 0 and config.trials == 0
 
 
@@ -170,7 +170,7 @@ def test_the_recipes_for_own_data_leave_nothing_to_the_rules(monkeypatch):
     import own_data
 
     monkeypatch.syspath_prepend(str(ROOT / "apps"))
-    from keras_dl import models, settings
+    from keras_dl import command_line, models, settings
     from keras_dl import own_data as rules
 
     assert {row.name for row in tables.TABLES["own_data"].rows} == {*own_data.ROWS, "cifar_folder_init"}
@@ -178,7 +178,7 @@ def test_the_recipes_for_own_data_leave_nothing_to_the_rules(monkeypatch):
         app = importlib.import_module(row.app)
         assert len(set(row.recipes)) == len(row.recipes) == 10
         for recipe in row.recipes:
-            config = settings.parse(
+            config = command_line.parse(
                 app.Config,
                 shlex.split(f"{own_data.BASES[row.app]} {recipe}"),
                 app=row.app,
@@ -188,7 +188,7 @@ def test_the_recipes_for_own_data_leave_nothing_to_the_rules(monkeypatch):
             values = settings.values_of(config)
             assert not [name for name in rules.SETTINGS if name in values and values[name] is None]
             rule = getattr(rules, RULES[row.app])
-            arguments = set(settings.assignments(config.set, models.free_arguments(config.model), "the builder"))
+            arguments = set(command_line.assignments(config.set, models.free_arguments(config.model), "the builder"))
             assert set(rule.arguments.get(config.model, {})) <= arguments and config.trials == 0
 
 

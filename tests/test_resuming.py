@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from keras_dl import __main__ as command
-from keras_dl import commands, data, errors, machine, runs, settings, signals, training, tuning
+from keras_dl import command_line, commands, data, errors, machine, past_runs, runs, settings, signals, training, tuning
 from keras_dl.features import words
 from keras_dl.resuming import differences
 
@@ -178,8 +178,20 @@ def test_a_run_that_goes_on_is_not_finished_until_it_is(tmp_path):
     run, _ = train(tmp_path)
     assert start(tmp_path, resume=run.path.name).finished == {"metrics": {"loss": 1.0}, "epochs": 2}
     assert not start(tmp_path, resume=run.path.name, epochs=3).finished
-    config = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="app")  # the newest unfinished
+    config = command_line.parse(
+        settings.Training, ["--resume", "--out", str(tmp_path)], app="app"
+    )  # the newest unfinished
     assert config.epochs == 3
+
+
+def test_what_is_given_on_a_resume_is_chosen_no_more(tmp_path):
+    """Else the list of runs would show the number of epochs that was chosen, not the one that was trained."""
+    run = start(tmp_path)
+    run.note("chosen", {"sentence": "Chosen.", "values": {"epochs": 2, "patience": 0, "batch_size": 8}})
+    run.finish({"loss": 1.0})
+    again = start(tmp_path, resume=run.path.name, epochs=3)
+    assert again.chosen == {"sentence": "Chosen.", "values": {"patience": 0, "batch_size": 8}}
+    assert past_runs.read(run.path).epochs_asked == 3
 
 
 def test_epochs_that_cannot_be_had_are_refused_in_one_line(tmp_path, capsys):

@@ -73,6 +73,11 @@ def test_a_run_is_listed_with_its_state_and_its_metric(capsys, tmp_path):
     assert rows(capsys, tmp_path)[0]["state"] == "unfinished"
 
 
+def test_a_time_has_one_unit_and_is_rounded_down():
+    seconds = [0, 59.9, 60, 3599, 3600, 47.9 * HOUR, 48 * HOUR, 100.5 * 24 * HOUR]
+    assert [past_runs.duration(s) for s in seconds] == ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 d", "100 d"]
+
+
 def test_the_best_epoch_is_that_of_the_number_that_the_run_monitors(capsys, tmp_path):
     monitor = {"monitor": {"name": "val_accuracy", "mode": "max"}}
     a_run(tmp_path, config=monitor, history=HISTORY | {"val_accuracy": ["nan", 0.75, 0.8]})
@@ -97,14 +102,41 @@ def test_settings_of_a_search_differ_only_where_one_is(capsys, tmp_path):
     assert [row["settings that differ"] for row in rows(capsys, tmp_path)] == ["", "trial_epochs=1", "trial_epochs=2"]
 
 
-def test_what_a_search_chose_stands_in_place_of_what_was_asked_for(capsys, tmp_path):
-    best = {"values": {"learning_rate": 0.25, "width": 3}, "trial": 0, "score": 1.0, "monitor": "val_loss"}
-    folder = a_run(tmp_path, "net-set-1") / "tuner"
-    folder.mkdir()
-    (folder / "best.json").write_text(json.dumps(best))
+def test_settings_without_effect_do_not_differ(capsys, tmp_path):
+    """The warm-up of another schedule, the rate below a head that is not new, the second moments of plain SGD."""
+    sgd = {"name": "sgd", "learning_rate": 0.001, "schedule": "cosine"}
+    a_run(tmp_path, "net-set-1", init="", init_rate_factor=0.1, optimizer=sgd | {"warmup": 4, "beta_2": 0.9})
+    a_run(tmp_path, "net-set-2", init="", init_rate_factor=0.5, optimizer=sgd | {"warmup": 5, "beta_2": 0.99}, hours=2)
+    assert [row["settings that differ"] for row in rows(capsys, tmp_path)] == ["", ""]
+    noam = {"name": "adam", "learning_rate": 0.001, "schedule": "noam", "warmup": 7, "beta_2": 0.9}
+    a_run(tmp_path, "net-set-3", init="net-set-1", init_rate_factor=0.5, optimizer=noam, hours=3)
+    differ = [row["settings that differ"] for row in rows(capsys, tmp_path)]
+    assert differ[:2] == ["optimizer=sgd, schedule=cosine"] * 2
+    assert set(differ[2].split(", ")) == {"init=net-set-1", "optimizer=adam", "schedule=noam"}
+
+
+def test_what_was_chosen_is_named_as_what_was_asked_for(capsys, tmp_path):
+    """It is noted with the groups of its flags: "optimizer.learning_rate"."""
+    values = {"optimizer.name": "sgd", "optimizer.learning_rate": 0.05, "set": {"depth": 14}}
+    optimizer = {"name": "sgd", "learning_rate": 0.05}
+    chosen = {"chosen": {"sentence": "few data", "values": values}}
+    a_run(tmp_path, "net-set-1", optimizer=optimizer, set=["depth=14"], config=chosen)
     a_run(tmp_path, "net-set-2", hours=2)
+    first, second = (row["settings that differ"] for row in rows(capsys, tmp_path))
+    assert first == "optimizer=sgd, learning_rate=0.05, depth=14"
+    assert second == "optimizer=adam, learning_rate=0.001"
+
+
+def test_what_a_search_chose_stands_in_place_of_what_was_asked_for(capsys, tmp_path):
+    """What the search drew besides the settings, such as a width, is no setting."""
+    for number, rate in ((1, 0.25), (2, 0.5)):
+        best = {"values": {"learning_rate": rate, "width": number}, "trial": 0, "score": 1.0, "monitor": "val_loss"}
+        folder = a_run(tmp_path, f"net-set-{number}", hours=number) / "tuner"
+        folder.mkdir()
+        (folder / "best.json").write_text(json.dumps(best))
+    a_run(tmp_path, "net-set-3", hours=3)
     differing = [row["settings that differ"] for row in rows(capsys, tmp_path)]
-    assert differing == ["learning_rate=0.25", "learning_rate=0.001"]
+    assert differing == ["learning_rate=0.25", "learning_rate=0.5", "learning_rate=0.001"]
 
 
 def test_settings_of_apps_are_not_mixed(capsys, tmp_path):
@@ -444,6 +476,7 @@ def test_what_a_run_is_called_stays_text(capsys, tmp_path):
                                      "{root}/runs/b/net-set-1. Name its folder."),
         (["a/net-set-1", "{root}"], "compare: {root} is no run: it has no config.json."),
         (["a/net-set-1", "b/net-set-1", "--out", "page.png"], "--out: must end in .html; got 'page.png'."),
+        (["a/net-set-1", "b/net-set-1", "--out", ""], "--out: must end in .html; got ''."),
         (["a/net-set-1", "b/net-set-1", "--out", "{root}/runs/a/net-set-1/config.json/x.html"], "cannot be written: "),
     ],
 )  # fmt: skip

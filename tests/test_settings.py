@@ -13,7 +13,7 @@ from typing import Literal, get_args, get_type_hints
 import numpy as np
 import pytest
 
-from keras_dl import arguments, errors, settings
+from keras_dl import arguments, command_line, errors, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = sorted((ROOT / "apps").glob("*.py"))
@@ -29,7 +29,7 @@ class Config(settings.Common):
 
 
 def parse(*argv):
-    return settings.parse(Config, list(argv), app="job")
+    return command_line.parse(Config, list(argv), app="job")
 
 
 def test_flags_take_dashes_and_underscores_and_keep_types():
@@ -59,13 +59,15 @@ def test_a_mistake_is_one_line_that_names_the_nearest(argv, said):
 
 
 def test_assignments_are_literals_and_an_unknown_one_lists_the_right_ones():
-    assert settings.assignments(["depth=20", "pooling=max", "units=(8, 8)"], {"depth", "pooling", "units"}, "b") == {
+    assert command_line.assignments(
+        ["depth=20", "pooling=max", "units=(8, 8)"], {"depth", "pooling", "units"}, "b"
+    ) == {
         "depth": 20,
         "pooling": "max",
         "units": (8, 8),
     }
     with pytest.raises(errors.UserError, match=r"'dpeth=20'. Nearest: depth. Arguments: depth, filters"):
-        settings.assignments(["dpeth=20"], {"depth", "filters"}, "build_x")
+        command_line.assignments(["dpeth=20"], {"depth", "filters"}, "build_x")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_assignments_are_literals_and_an_unknown_one_lists_the_right_ones():
     ids=lambda v: repr(v)[:12],
 )
 def test_what_is_no_literal_is_a_text(text, value, recwarn):
-    assert settings.assignments([f"units={text}"], {"units"}, "build_x") == {"units": value}
+    assert command_line.assignments([f"units={text}"], {"units"}, "build_x") == {"units": value}
     assert not recwarn
 
 
@@ -121,11 +123,11 @@ def test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it(app, mon
         for text in ("nan", "inf", "-inf", "1e20", "-1", "-1e-9", "9" * 400, "", "x", "True"):
             words = [flag, text, text] if hint == tuple[int, int] else [f"{flag}={text}"]
             with pytest.raises(errors.UserError, match=flag) as caught:
-                settings.parse(config, words, app="job")
+                command_line.parse(config, words, app="job")
             assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
         at_zero = [flag, "0", "0"] if hint == tuple[int, int] else [flag, "0"]
         try:
-            parsed = settings.parse(config, at_zero, app="job")
+            parsed = command_line.parse(config, at_zero, app="job")
             zero = getattr(parsed.optimizer if group else parsed, name)
         except errors.UserError as refused:
             assert str(refused).startswith(f"{flag}: must be ")
@@ -135,7 +137,7 @@ def test_every_number_of_every_app_has_a_range_and_is_refused_beyond_it(app, mon
 
 def test_flags_give_the_settings_back():
     config = Config(units=7, seed=3)
-    line = settings.flags(config, {"units": 9, "depth": (1, 2)})
+    line = command_line.flags(config, {"units": 9, "depth": (1, 2)})
     assert line == "--seed 3 --units 9 --set 'depth=(1, 2)'"
 
 
@@ -171,8 +173,8 @@ FLOATS = [0.1 + 0.2, 1 / 3, 1e-320, 123456789.123456, 2e20, 0.0021234567890123]
     ids=str,
 )
 def test_the_printed_flags_are_read_back_as_they_were(values):
-    line = settings.flags(Every(), values)
-    assert settings.parse(Every, shlex.split(line), app="job") == dataclasses.replace(Every(), **values)
+    line = command_line.flags(Every(), values)
+    assert command_line.parse(Every, shlex.split(line), app="job") == dataclasses.replace(Every(), **values)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +186,9 @@ def test_the_printed_flags_are_read_back_as_they_were(values):
     ids=repr,
 )  # fmt: skip
 def test_the_printed_arguments_are_read_back_as_they_were(value):
-    line = settings.flags(Every(), {"argument": value, "other": 1})
-    config = settings.parse(Every, shlex.split(line), app="job")
-    values = settings.assignments(config.set, {"argument", "other"}, "build_x")
+    line = command_line.flags(Every(), {"argument": value, "other": 1})
+    config = command_line.parse(Every, shlex.split(line), app="job")
+    values = command_line.assignments(config.set, {"argument", "other"}, "build_x")
     assert values == {"argument": value, "other": 1} and type(values["argument"]) is type(value)
 
 
@@ -218,7 +220,7 @@ def test_a_run_whose_config_lacks_a_setting_is_not_resumed_with_a_default(tmp_pa
     for settings_of, said in ((was, "epochs is missing"), (was | {"epochs": 2, "seed": "x"}, "seed: ")):
         (made / "config.json").write_text(json.dumps({"settings": settings_of}))
         with pytest.raises(errors.UserError, match=f"config.json: settings is damaged: {said}"):
-            settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+            command_line.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
 
 
 def test_a_run_of_before_a_flag_was_added_is_resumed_with_its_default(tmp_path):
@@ -228,10 +230,25 @@ def test_a_run_of_before_a_flag_was_added_is_resumed_with_its_default(tmp_path):
     for name in ("formats", "init", "init_rate_factor"):
         del was[name]
     (before / "config.json").write_text(json.dumps({"settings": was}))
-    again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+    again = command_line.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
     assert (again.epochs, again.formats, again.init) == (7, (), "")
-    again = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path), "--formats", "onnx"], app="job")
+    again = command_line.parse(settings.Training, ["--resume", "--out", str(tmp_path), "--formats", "onnx"], app="job")
     assert again.formats == ("onnx",)
+
+
+def test_a_run_is_not_made_a_smoke_test_when_it_is_resumed(tmp_path):
+    before = tmp_path / "runs" / "job" / "net-set-1"
+    before.mkdir(parents=True)
+    argv = ["--resume", "--out", str(tmp_path)]
+    for smoke in (False, True):
+        (before / "config.json").write_text(
+            json.dumps({"settings": dataclasses.asdict(settings.Training(smoke=smoke))})
+        )
+        assert command_line.parse(settings.Training, argv, app="job").smoke is smoke
+    assert command_line.parse(settings.Training, [*argv, "--smoke"], app="job").smoke
+    (before / "config.json").write_text(json.dumps({"settings": dataclasses.asdict(settings.Training())}))
+    with pytest.raises(errors.UserError, match="--smoke: is for a new run; net-set-1 keeps its length. Leave it out."):
+        command_line.parse(settings.Training, [*argv, "--smoke"], app="job")
 
 
 def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
@@ -240,7 +257,7 @@ def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
     was = dataclasses.asdict(settings.Training()) | {"epochs": 0}
     (made / "config.json").write_text(json.dumps({"settings": was}))
     with pytest.raises(errors.UserError) as caught:
-        settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+        command_line.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
     assert str(caught.value) == (
         f"{made / 'config.json'}: settings is damaged: --epochs: must be a whole number from 1 to 1,000,000, "
         'or "auto"; got 0. Nearest: 1.'
@@ -268,16 +285,81 @@ def test_a_value_out_of_range_in_a_runs_config_is_damage_of_that_file(tmp_path):
 )
 def test_what_training_cannot_be_told_is_one_sentence(argv, said):
     with pytest.raises(errors.UserError) as caught:
-        settings.parse(settings.Training, argv, app="job")
+        command_line.parse(settings.Training, argv, app="job")
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("argv", "needed", "got"),
+    [
+        (["--init-rate-factor", "0.5"], "--init", "it alone"),
+        (["--init-rate-factor", "0.1"], "--init", "it alone"),  # also where it is the default
+        (["--trials", "0", "--trial-epochs", "3"], "--trials of at least 1", "--trials 0"),
+        (["--tuner", "grid", "--trials=0"], "--trials of at least 1", "--trials 0"),
+        (["--decay-after", "3"], "--schedule decay", "--schedule constant"),
+        (["--optimizer.warmup", "3", "--schedule", "cosine"], "--schedule noam", "--schedule cosine"),
+        (["--epsilon", "1e-3", "--optimizer", "sgd"], "--optimizer adam or adamw", "--optimizer sgd"),
+    ],
+)
+def test_a_flag_that_changes_nothing_is_refused(argv, needed, got):
+    flag = next(
+        word for word in argv if word.startswith(("--init", "--trial-", "--tuner", "--decay", "--opt", "--eps"))
+    )
+    with pytest.raises(errors.UserError) as caught:
+        command_line.parse(settings.Training, argv, app="job")
+    flag = flag.replace("optimizer.", "")
+    assert str(caught.value) == f"{flag}: must be given with {needed}, else it has no effect; got {got}."
+
+
+def test_a_group_of_its_own_has_settings_without_effect_of_its_own():
+    argv = ["--generator-optimizer.beta-2", "0.5"]
+    with pytest.raises(errors.UserError, match="must be given with --generator-optimizer.name adam or adamw, else"):
+        command_line.parse(TwoOptimizers, argv, app="job")
+    assert command_line.parse(TwoOptimizers, [*argv, "--generator-optimizer.name", "adam"], app="job")
+
+
+def test_what_has_an_effect_or_may_still_have_one_is_taken():
+    for argv in (["--init", "x", "--init-rate-factor", "0.5"], ["--trials", "2", "--trial-epochs", "3"],
+                 ["--trials", "auto", "--tuner", "grid"], ["--schedule", "auto", "--warmup", "3"],
+                 ["--schedule=noam", "--warmup=3"], ["--optimizer", "adamw", "--beta-2", "0.5"]):  # fmt: skip
+        assert command_line.parse(settings.Training, argv, app="job")
+    opened = command_line.parse(settings.Training, ["--trial-epochs", "3"], app="job", left_open=("trials",))
+    assert opened.trials is None and opened.trial_epochs == 3
+
+
+@pytest.mark.parametrize("flag", ["--init", "--resume"])
+def test_an_empty_word_is_no_way_to_leave_a_flag_out(flag):
+    """It comes from a variable of the shell that is not set; a run without --init would be another one."""
+    for argv in ([flag, ""], [f"{flag}="]):
+        with pytest.raises(errors.UserError, match=f"^{flag}: must not be empty; leave it out instead.$"):
+            command_line.parse(settings.Training, argv, app="job")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfTexts(settings.Training):
+    """An app whose architecture is not worked out from the data."""
+
+    model: Literal["lstm", "gru"] = "lstm"
+
+
+def test_with_init_an_architecture_that_is_not_given_is_the_earlier_models():
+    """initializing.adopted fills it in, and knows which arguments --set may name."""
+    free = {"lstm": {"peephole": True}, "gru": {"reset_after": True}}.get
+    parse = lambda *argv: command_line.parse(OfTexts, list(argv), app="job", free_arguments=free)  # noqa: E731
+    assert parse("--init", "x").model is None and parse().model == "lstm"
+    assert parse("--init", "x", "--model", "lstm").model == "lstm"
+    taken = parse("--init", "x", "--set", "reset_after=False")
+    assert (taken.model, taken.set) == (None, ("reset_after=False",))
+    with pytest.raises(errors.UserError, match="an argument of build_lstm"):
+        parse("--init", "x", "--model", "lstm", "--set", "reset_after=False")
 
 
 def test_what_training_can_be_told():
     argv = ["--average-last=5", "--keep=last", "--schedule=noam", "--warmup=40", "--beta-2=0.98", "--epsilon=1e-9"]
-    said = settings.parse(settings.Training, argv, app="job")
+    said = command_line.parse(settings.Training, argv, app="job")
     asked = said.optimizer
     assert (said.average_last, asked.warmup, asked.beta_2, asked.epsilon) == (5, 40, 0.98, 1e-9)
-    assert settings.parse(settings.Training, ["--average-last", "0"], app="job").keep == "best"
+    assert command_line.parse(settings.Training, ["--average-last", "0"], app="job").keep == "best"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,22 +374,22 @@ def test_the_optimizers_flags_have_a_name_in_full_and_a_short_one():
         ["--optimizer", "sgd", "--learning-rate=0.5"],
         ["--optimizer.name", "sgd", "--optimizer.learning_rate", "0.5"],
     ):
-        said = settings.parse(settings.Training, argv, app="job")
+        said = command_line.parse(settings.Training, argv, app="job")
         assert said.optimizer == settings.Optimizer("sgd", 0.5)
-        assert settings.flags(said, {}) == "--optimizer sgd --learning-rate 0.5"
+        assert command_line.flags(said, {}) == "--optimizer sgd --learning-rate 0.5"
 
 
 def test_an_app_may_have_two_optimizers():
     argv = ["--generator-optimizer.learning-rate", "0.25", "--learning-rate", "0.5", "--generator_optimizer.name=adam"]
-    said = settings.parse(TwoOptimizers, argv, app="job")
+    said = command_line.parse(TwoOptimizers, argv, app="job")
     assert said.optimizer == settings.Optimizer(learning_rate=0.5)
     assert said.generator_optimizer == settings.Optimizer("adam", 0.25, beta_2=0.9)
-    line = settings.flags(said, {})
-    assert settings.parse(TwoOptimizers, shlex.split(line), app="job") == said
+    line = command_line.flags(said, {})
+    assert command_line.parse(TwoOptimizers, shlex.split(line), app="job") == said
     with pytest.raises(errors.UserError, match="--generator-optimizer.learning-rate: must be a number"):
-        settings.parse(TwoOptimizers, ["--generator-optimizer.learning-rate", "nan"], app="job")
+        command_line.parse(TwoOptimizers, ["--generator-optimizer.learning-rate", "nan"], app="job")
     with pytest.raises(errors.UserError, match="no flag --generator-optimizer.rate. Nearest: --generator-optimizer"):
-        settings.parse(TwoOptimizers, ["--generator-optimizer.rate", "1"], app="job")
+        command_line.parse(TwoOptimizers, ["--generator-optimizer.rate", "1"], app="job")
 
 
 def test_a_run_of_before_the_optimizers_group_is_resumed_as_it_was(tmp_path):
@@ -317,7 +399,7 @@ def test_a_run_of_before_the_optimizers_group_is_resumed_as_it_was(tmp_path):
     group = now.pop("optimizer")
     before = now | {"optimizer": group.pop("name"), **group}
     (made / "config.json").write_text(json.dumps({"settings": before}))
-    said = settings.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
+    said = command_line.parse(settings.Training, ["--resume", "--out", str(tmp_path)], app="job")
     assert said.optimizer == settings.Optimizer("sgd", 0.125, "noam", warmup=7)
 
 
@@ -326,7 +408,7 @@ def test_a_defect_keeps_its_traceback_and_a_full_disk_is_one_line(capsys):
         raise OSError(28, "No space left on device", "runs/x")
 
     with pytest.raises(SystemExit) as stop:
-        settings.run(full)
+        command_line.run(full)
     assert stop.value.code == 2
     assert "runs/x: No space left on device" in capsys.readouterr().err
 
@@ -334,7 +416,7 @@ def test_a_defect_keeps_its_traceback_and_a_full_disk_is_one_line(capsys):
         raise ValueError("ours")
 
     with pytest.raises(ValueError, match="ours"):
-        settings.run(defect)
+        command_line.run(defect)
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda p: p.stem)

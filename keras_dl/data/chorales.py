@@ -11,7 +11,9 @@ import re
 import numpy as np
 import tensorflow_datasets as tfds
 
+from keras_dl import console
 from keras_dl.extras import needs
+from keras_dl.wording import counted
 
 STEPS_PER_BEAT = 2
 HELD_OUT = 0.1  # share of the pieces for validation, and for test
@@ -44,7 +46,8 @@ class BachChorales(tfds.core.GeneratorBasedBuilder):
         import joblib  # music21 depends on it; unlike multiprocessing, its processes do not run the user's script again
         from joblib.externals.loky import get_reusable_executor
 
-        print(f"bach_chorales: the scores of {len(paths)} chorales are read once and kept.", flush=True)
+        scores = counted(len(paths), "scores")
+        console.say(f"bach_chorales: {scores}, which are read once and kept ...")
         rolls = joblib.Parallel(n_jobs=WORKERS)(joblib.delayed(read)(path) for path in paths)
         get_reusable_executor().shutdown()
         pieces = {path.stem: roll for path, roll in zip(paths, rolls, strict=True)}

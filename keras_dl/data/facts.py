@@ -7,6 +7,8 @@ a model that scores no better has learnt nothing from its inputs.
 
 import numpy as np
 
+from keras_dl.wording import counted, percent, verb
+
 FEW_EXAMPLES = 10  # of a class in training
 MOST_OF_ALL = 0.9  # share of the training examples that are of one class
 STEP = 0.02  # share of a split that one example may be, if each is right or wrong
@@ -68,7 +70,9 @@ class Facts:
             if count * most >= 1:
                 continue
             step = f"{100 / count:.1f}"
-            moves = f"each of them is {step} % of its figures"
+            moves = (
+                f"each of them is {step} % of its figures" if count > 1 else "its figures are those of this one alone"
+            )
             if splits.info.classes:
                 moves = f"its accuracy moves in steps of {step} points"
             yield (
@@ -84,10 +88,8 @@ class Facts:
             values = splits.parts[part].features[field]
             count = sum(_digest(value) in known for value in values)
             if count:
-                yield (
-                    f"{count:,} of the {counted(len(values), self.unit)} of {part} stand in train too, byte for byte: "
-                    "what is right there may be known by heart"
-                )
+                repeated = f"{count:,} of the {counted(len(values), self.unit)} of {part} {verb(count, 'stand')}"
+                yield f"{repeated} in train too, byte for byte: what is right there may be known by heart"
 
 
 def on_classes(classes):
@@ -96,13 +98,13 @@ def on_classes(classes):
     total, most = sum(train.values()), max(train, key=train.get)
     if train[most] >= MOST_OF_ALL * total:
         yield (
-            f"{train[most] / total:.0%} of the training examples are of one class, '{most}': an accuracy of that size "
-            "shows nothing; look at each class's recall, and weigh classes alike (--class-weight balanced)"
+            f"{percent(train[most] / total)} of the training examples are of one class, '{most}': an accuracy of that "
+            "size shows nothing; look at each class's recall, and weigh classes alike (--class-weight balanced)"
         )
     rare = {name: count for name, count in train.items() if 0 < count < FEW_EXAMPLES}
     if rare:
         yield (
-            f"{counted(len(rare), 'classes')} {'has' if len(rare) == 1 else 'have'} fewer than {FEW_EXAMPLES} training "
+            f"{counted(len(rare), 'classes')} {verb(len(rare), 'have')} fewer than {FEW_EXAMPLES} training "
             f"examples: {_listed(rare)}; expect little of them, add examples, or leave them out"
         )
     for part in ("validation", "test"):
@@ -112,16 +114,6 @@ def on_classes(classes):
                 f"the {part} split has {counted(len(unseen), 'classes')} of which the training split has no example: "
                 f"{_listed(unseen)}; no model can be right there"
             )
-
-
-def counted(number, plural):
-    """A number with its noun.
-
-    >>> counted(1, "classes"), counted(1, "pieces"), counted(1200, "pairs")
-    ('1 class', '1 piece', '1,200 pairs')
-    """
-    singular = {"classes": "class"}.get(plural, plural.removesuffix("s"))
-    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def sizes(what, lengths):

@@ -9,6 +9,7 @@ from keras_dl.arguments import Seed, Text, YesOrNo, checked
 from keras_dl.data import own_files
 from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
 from keras_dl.errors import UserError
+from keras_dl.wording import verb
 
 WHO = "files.load"  # the name of `load` in messages
 HELD_OUT = 0.1  # share of the files (of every class, if labelled) for each split that a folder does not have
@@ -64,7 +65,7 @@ def load(
             parts["train"] = [of_train[row] for row in rest]
             parts[split] = [of_train[row] for row in part]
         if own.has_splits:
-            notes.append(own.held_out(split, f"{len(part)} of the {feature.plural} of train are"))
+            notes.append(own.held_out(split, f"{len(part)} of the {feature.plural} of train {verb(len(part), 'are')}"))
     splits = {split: _examples(field, values[split], labels[split], labelled) for split in PARTS}
     about = {field: feature} | ({"label": {"classes": own.classes}} if labelled else {})
     label = root.resolve().name or feature.plural

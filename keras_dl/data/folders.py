@@ -16,11 +16,11 @@ import numpy as np
 
 from keras_dl.data import image_sets, own_files
 from keras_dl.data.examples import PARTS, Examples
-from keras_dl.data.facts import counted
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features.image import SUFFIXES
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted, verb
 
 WHO = "images.load"  # the name of `load` in messages
 HELD_OUT = {"test": 0.15, "validation": 0.1}  # share of every class, for a split that the folder does not have
@@ -206,7 +206,8 @@ def _check_class_sizes(labels, own, part):
         if count < own.least(part):
             rest = "".join(f"; {sentence}" for sentence in own.left_out())
             who = "every class" if own.classes else "every split" if own.has_splits else "a folder"
-            raise UserError(f"{WHO}: {who} needs {own.least(part)} readable images; got {count} in {place}{rest}.")
+            least = counted(own.least(part), "readable images")
+            raise UserError(f"{WHO}: {who} needs {least}; got {count} in {place}{rest}.")
 
 
 def _sentences_on_repeated_pictures(pixels, kept, rows, own):
@@ -221,7 +222,8 @@ def _sentences_on_repeated_pictures(pixels, kept, rows, own):
         again = [row for row in rows[part] if digests[row] in first]
         if again and before:
             pair = f"{name(again[0])} is {name(first[digests[again[0]]])}"
-            notes.append(f"{len(again)} of {len(rows[part])} pictures of the {part} split are in {before} too: {pair}")
+            repeated = f"{len(again):,} of {counted(len(rows[part]), 'pictures')} of the {part} split"
+            notes.append(f"{repeated} {verb(len(again), 'are')} in {before} too: {pair}")
         for row in rows[part]:
             first.setdefault(digests[row], row)
     labels = {}
@@ -230,5 +232,7 @@ def _sentences_on_repeated_pictures(pixels, kept, rows, own):
     several = [list(by_label.values()) for by_label in labels.values() if len(by_label) > 1]
     if several:
         pair = f"{name(several[0][0])} is {name(several[0][1])}"
-        notes.append(f"{len(several)} pictures stand in more than one class: {pair}")
+        notes.append(
+            f"{counted(len(several), 'pictures')} {verb(len(several), 'stand')} in more than one class: {pair}"
+        )
     return tuple(notes)

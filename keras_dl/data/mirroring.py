@@ -8,6 +8,7 @@ mirroring changes classes, or the pictures of a class all look to one side, it r
 import numpy as np
 
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.wording import percent
 
 SIDE = 16  # pixels to which pictures are reduced for the classifier
 MOST = 2000  # pictures that are looked at
@@ -43,9 +44,13 @@ def keeps_classes(images, labels, seed):
     right, mirrored_right = _recognised(_reduced(images, rows), labels, rng)
     frequent = np.bincount(labels).max() / len(labels)
     known, kept = right.mean() - frequent, mirrored_right.mean() - frequent
-    says = f"a linear classifier recognises {right.mean():.0%} of the pictures and {mirrored_right.mean():.0%} mirrored"
+    says = (
+        f"a linear classifier recognises {percent(right.mean())} of the pictures and {percent(mirrored_right.mean())} "
+        "mirrored"
+    )
     if known < CERTAIN * np.sqrt(frequent * (1 - frequent) / len(labels)):
-        return False, f"{says}, too few to see whether mirrored pictures keep their classes"
+        most = f"where always the most frequent class would be {percent(frequent)}"
+        return False, f"{says}, {most}: too few to see whether mirrored pictures keep their classes"
     lost, gained = right & ~mirrored_right, mirrored_right & ~right
     for label in np.unique(labels):
         less, more, known_of_it = (np.count_nonzero(which[labels == label]) for which in (lost, gained, right))

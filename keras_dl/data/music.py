@@ -12,13 +12,14 @@ import numpy as np
 from keras_dl.arguments import Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import own_files, prepared
 from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
-from keras_dl.data.facts import Facts, counted, sizes
+from keras_dl.data.facts import Facts, sizes
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import midi
 from keras_dl.features.midi import LOWEST, NOTES
 from keras_dl.features.piano_roll import PianoRoll, Roll
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted, verb
 
 WHO = "music.load"  # the name of `load` in messages
 HELD_OUT = 0.1  # share of a folder's pieces for validation, and as much for test
@@ -180,7 +181,7 @@ def _folder(name, seed, steps_per_beat, skip_unreadable):
         rest, held = own_files.hold_out(len(pieces), HELD_OUT, rng)
         parts["train"], parts[part] = [pieces[i] for i in rest], [pieces[i] for i in held]
         if own.has_splits:
-            notes.append(own.held_out(part, f"{len(held)} of the pieces of train are"))
+            notes.append(own.held_out(part, f"{len(held):,} of the pieces of train {verb(len(held), 'are')}"))
     return parts, root.resolve().name or "music", tuple(notes)
 
 
@@ -200,13 +201,15 @@ def _read(own, steps_per_beat, skip_unreadable):
                 remarks.setdefault(what, []).append(count)
             steps += len(piece.roll)
             if steps > MOST_STEPS:
+                first = f"its first {counted(len(parts[part]), 'pieces')} {verb(len(parts[part]), 'have')} more"
                 raise UserError(
-                    f"{WHO}: {own.root} may have at most {MOST_STEPS:,} time steps; its first {len(parts[part]):,} "
-                    f"pieces have more, at {steps_per_beat} a quarter note. Take fewer files or steps."
+                    f"{WHO}: {own.root} may have at most {MOST_STEPS:,} time steps; {first}, at {steps_per_beat} a "
+                    "quarter note. Take fewer files or steps."
                 )
     own.refuse(unreadable, "cannot be taken as music", skip_unreadable, WHO)
     total = sum(map(len, own.files.values()))
-    return parts, [f"{what}: {sum(counts):,}, in {len(counts)} of {total} files" for what, counts in remarks.items()]
+    files = counted(total, "files")
+    return parts, [f"{what}: {sum(counts):,}, in {len(counts):,} of {files}" for what, counts in remarks.items()]
 
 
 def _sentences_on_shared_pieces(rolls):
@@ -216,4 +219,5 @@ def _sentences_on_shared_pieces(rolls):
         known = set(contents[other])
         shared = sum(content in known for content in contents[part])
         if shared:
-            yield f"of the {len(contents[part])} pieces of {part}, {shared} stand in {other} too, note for note"
+            pieces = counted(len(contents[part]), "pieces")
+            yield f"of the {pieces} of {part}, {shared:,} {verb(shared, 'stand')} in {other} too, note for note"

@@ -17,6 +17,7 @@ from keras_dl.data import walking
 from keras_dl.data.split_names import NAMES, split_of
 from keras_dl.errors import UserError, printable
 from keras_dl.features import reading
+from keras_dl.wording import counted
 
 WHOLE = ""  # the only "split" of a folder that has no splits of its own
 NO_SPLIT = "of no split"
@@ -84,12 +85,12 @@ class OwnFiles:
         for path, reason in unreadable:
             reasons[reason].append(self.below(path))
         if reasons and not skip:
-            total = sum(map(len, self.files.values()))
+            files = counted(sum(map(len, self.files.values())), "files")
             named = "; ".join(walking.counted(reason, names) for reason, names in reasons.items())
             advice = "Remove them, or go on without them with --skip-unreadable."
             if not self._enough_without({path for path, _ in unreadable}):
                 advice = "Replace them: without them, too few files are left."
-            raise UserError(f"{who}: {len(unreadable)} of {total} files in {self.root} {must}: {named}. {advice}")
+            raise UserError(f"{who}: {len(unreadable):,} of {files} in {self.root} {must}: {named}. {advice}")
         for reason, names in reasons.items():
             self.passed[f"not readable, {reason}"] = names
 

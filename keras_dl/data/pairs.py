@@ -16,13 +16,14 @@ import numpy as np
 from keras_dl.arguments import OneOf, Seed, Text, Tuple, Whole, checked
 from keras_dl.data import dates, prepared
 from keras_dl.data.examples import OWN, PARTS, Examples, Info, Ragged, Splits, counts
-from keras_dl.data.facts import Facts, counted, sizes, unigram_nats
+from keras_dl.data.facts import Facts, sizes, unigram_nats
 from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.subwords import EOS, SPECIAL, UNK, Subwords, normalised
 from keras_dl.imports import quiet_tensorflow
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted, percent, verb
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -110,11 +111,12 @@ def load(
     lengths = {part: _lengths(pairs) for part, pairs in splits.items()}
     keep = np.flatnonzero(lengths["train"].max(1) <= longest)
     if not len(keep):
-        raise UserError(f"{WHO}: no training pair of {name} has at most longest={longest} sub-words a side.")
+        most = counted(longest, "sub-words")
+        raise UserError(f"{WHO}: no training pair of {name} has at most {most} a side, which is what --longest allows.")
     dropped, splits["train"] = len(splits["train"]) - len(keep), splits["train"].take(keep)
     lengths["train"] = lengths["train"][keep]
     if dropped:
-        notes.append(f"left out of train, longer than {longest} sub-words: {_pairs(dropped)}")
+        notes.append(f"left out of train, longer than {counted(longest, 'sub-words')}: {counted(dropped, 'pairs')}")
     warnings = tuple(_warnings(texts, subwords))
     features = {
         side: {"language": language, "vocabulary_size": len(subwords.pieces), "longest": longest_of_all}
@@ -158,23 +160,22 @@ class Pairs(Facts):
         dropped = splits.info.details["dropped"]
         share = dropped / max(1, dropped + len(splits.train))
         if share >= DROPPED:
+            longest = counted(self.longest, "sub-words")
             sentences.append(
-                f"{share:.0%} of the training pairs are left out, longer than {self.longest} sub-words: take a larger "
-                "--longest, or cut long lines into sentences"
+                f"{percent(share)} of the training pairs are left out, longer than {longest}: take a larger --longest, "
+                " or cut long lines into sentences"
             )
         longest = _lengths(splits.train).max()
         for part in ("validation", "test"):
             longer = int((_lengths(splits.parts[part]).max(1) > longest).sum())
             if longer:
                 sentences.append(
-                    f"{counted(longer, 'pairs')} of {len(splits.parts[part]):,} of {part} are longer than all of train "
-                    f"({longest} sub-words): translations of longer sentences than those learnt from are often bad"
+                    f"{counted(longer, 'pairs')} of {len(splits.parts[part]):,} of {part} {verb(longer, 'are')} longer "
+                    "than all of train "
+                    f"({counted(longest, 'sub-words')}): translations of longer sentences than those learnt from are "
+                    "often bad"
                 )
         return sentences
-
-
-def _pairs(count):
-    return f"{count:,} pair{'' if count == 1 else 's'}"
 
 
 def _warnings(texts, subwords):
@@ -183,7 +184,8 @@ def _warnings(texts, subwords):
     for part in ("validation", "test"):
         count = sum(pair in train for pair in zip(*texts[part], strict=True))
         if count:
-            yield f"{part}: {_pairs(count)} of {len(texts[part][0]):,} stand in train too, word for word"
+            said = f"{counted(count, 'pairs')} of {len(texts[part][0]):,} {verb(count, 'stand')} in train too"
+            yield f"{part}: {said}, word for word"
         unknowns = subwords.unknowns("\n".join(itertools.chain(*texts[part])))
         if unknowns:
             yield unknown.sentence(part, unknowns, "character", SPECIAL[UNK])
@@ -229,10 +231,11 @@ def _of_files(source, target, seed):
     both, one = np.flatnonzero(empty.all(0)), np.flatnonzero(empty[0] != empty[1])
     notes = []
     if len(both):
-        notes.append(f"left out, empty on both sides: {_pairs(len(both))}")
+        notes.append(f"left out, empty on both sides: {counted(len(both), 'pairs')}")
     if len(one):
         where = (source, target)[int(empty[1, one[0]])]
-        notes.append(f"left out, empty on one side: {_pairs(len(one))}, the first is line {one[0] + 1} of {where.name}")
+        pairs = counted(len(one), "pairs")
+        notes.append(f"left out, empty on one side: {pairs}, the first is line {one[0] + 1} of {where.name}")
     sides = [[line for line, no in zip(lines, empty.any(0), strict=True) if not no] for lines in sides]
     parts = _drawn(sides[0], seed, f"{source} and {target}")
     texts = {part: [[lines[i] for i in rows] for lines in sides] for part, rows in parts.items()}

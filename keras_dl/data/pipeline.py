@@ -12,6 +12,7 @@ from keras_dl.data import plans
 from keras_dl.data.examples import Examples, Ragged
 from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.wording import counted
 
 Count = Whole(1, 1_000_000_000)
 PARALLEL = 2  # an explicit number: tf.data's autotuner stalls whenever an iterator is deleted
@@ -65,8 +66,8 @@ def batches(
     if examples.rows and (shuffle or plan or batch_size != examples.rows):
         given = "shuffle=True" if shuffle else "a plan" if plan else f"batch_size={batch_size}"
         raise UserError(
-            f"data.batches: windows of {examples.rows} rows of a text go on from batch to batch: they must be taken in "
-            f"order, {examples.rows} at once; got {given}."
+            f"data.batches: windows of {counted(examples.rows, 'rows')} of a text go on from batch to batch: they must "
+            f"be taken in order, {examples.rows} at once; got {given}."
         )
     plan = plan or (plans.shuffled if shuffle else plans.in_order)(len(examples), batch_size)
     weights = None if class_weight is None else _weights(class_weight, examples)

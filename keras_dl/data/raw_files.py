@@ -14,6 +14,7 @@ from pathlib import Path
 from keras_dl.atomic import write_atomic
 from keras_dl.data import prepared
 from keras_dl.errors import UserError
+from keras_dl.wording import verb
 
 PATIENCE = 30.0  # seconds without data after which a download is given up
 UNPACK = {".gz": ("gzip", gzip.decompress), ".xz": ("xz", lzma.decompress)}
@@ -111,8 +112,8 @@ class RawFiles:
         names = ", ".join(file + self.published for file in files)
         other = self.packing.removeprefix(self.published)
         also = f" (or {other})" if other else " (or unpacked)" if self.packing else ""
-        verb, them = ("is", "it") if len(files) == 1 else ("are", "them")
+        missing, them = verb(len(files), "are"), "it" if len(files) == 1 else "them"
         raise UserError(
-            f"{self.who}: {self.name} is not prepared, {names}{also} {verb} not in {', '.join(map(str, folders))}, and "
-            f"could not be downloaded from {self.url} ({why}); put {them} into {folders[0]}."
+            f"{self.who}: {self.name} is not prepared, {names}{also} {missing} not in {', '.join(map(str, folders))}, "
+            f"and could not be downloaded from {self.url} ({why}); put {them} into {folders[0]}."
         )

@@ -21,6 +21,7 @@ from keras_dl.errors import UserError
 from keras_dl.features import reading, unknown
 from keras_dl.features.tokens import LEVELS, UNKNOWN, Tokens
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted, percent
 
 WHO = "text.load"  # the name of `load` in messages
 CHUNK = 4_000_000  # characters that are encoded at once
@@ -134,9 +135,11 @@ class Stream(Facts):
         for part in ("validation", "test"):
             share = np.mean(splits.parts[part].features["tokens"] == tokens.unknown)
             if share >= UNKNOWNS:
+                unknown_ones = f"{percent(share, 1)} of the {tokens.level}s of {part} are {UNKNOWN[tokens.level]}"
+                larger = "a larger --vocabulary-size or " if tokens.level == "word" else ""  # all characters are known
                 sentences.append(
-                    f"{share:.1%} of the {tokens.level}s of {part} are {UNKNOWN[tokens.level]}: its nats are of a "
-                    "simpler text than the one that is written there; take a larger --vocabulary-size or a longer text"
+                    f"{unknown_ones}: its nats are of a simpler text than the one that is written there; take {larger}"
+                    "a longer text"
                 )
         return sentences
 
@@ -201,8 +204,8 @@ def windows(examples, batch_size: Whole(1, 1_000_000), sequence_length: Whole(1,
     stream = examples.features["tokens"]
     if len(stream) <= batch_size:
         raise UserError(
-            f"text.windows: a batch of {batch_size} rows needs at least {batch_size + 1} tokens; got {len(stream)}. "
-            f"Take a smaller batch or a longer text."
+            f"text.windows: a batch of {counted(batch_size, 'rows')} needs at least {batch_size + 1} tokens; "
+            f"got {len(stream)}. Take a smaller batch or a longer text."
         )
     ends = np.arange(1, batch_size + 1) * (len(stream) - 1) // batch_size  # the last target of each row
     starts = np.concatenate([[0], ends[:-1]])  # its first input, which is the last target of the row before

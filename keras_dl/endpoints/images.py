@@ -9,6 +9,7 @@ from keras_dl.features.classes import BestLabels, BestProbabilities, Label, Prob
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.numbers import Logits
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.wording import counted
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -36,8 +37,8 @@ def classifier(model, preprocess, classes, examples=None):
     """
     if model.output_shape[-1] != len(classes):
         raise ValueError(
-            f"export.classifier: the model must have one logit a class; got {model.output_shape[-1]} logits "
-            f"and {len(classes)} classes."
+            f"export.classifier: the model must have one logit a class; got "
+            f"{counted(model.output_shape[-1], 'logits')} and {counted(len(classes), 'classes')}."
         )
     names = [str(name) for name in classes]
     plain = portable(model, preprocess, names, examples)

@@ -21,6 +21,7 @@ from keras_dl.features.numbers import Count, Nats, Number
 from keras_dl.features.text import Text
 from keras_dl.features.tokens import EOS
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.wording import counted
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -106,13 +107,15 @@ def sample_length(asked, default, most, prime):
         UserError: the prime is too long, or a --sample-length that is not the default is.
     """
     if prime >= most:
-        raise UserError(f"--prime: must have at most {most - 1} tokens for this model; got {prime}.")
+        raise UserError(f"--prime: must have at most {counted(most - 1, 'tokens')} for this model; got {prime}.")
     length = min(asked, most - prime)
     if length == asked:
         return length, ()
     if asked != default:
         raise UserError(f"--sample-length: must be at most {length} for this model; got {asked}.")
-    return length, (f"samples have {length} tokens: with the prime, this model's requests may have at most {most}.",)
+    return length, (
+        f"samples have {counted(length, 'tokens')}: with the prime, this model's requests may have at most {most}.",
+    )
 
 
 def scorer(model, tokens):
@@ -209,7 +212,7 @@ def _portable(model, tokens, texts):
         f"a text is cut into {of_what}, which are looked up in the vocabulary",
         "the first id is that of begin",
         "texts are generated in a loop that appends a token and calls the file again",
-        *([f"at most {longest:,} tokens are read at once"] if longest else []),
+        *([f"not more than {counted(longest, 'tokens')} can be read at once"] if longest else []),
     ]
     return Portable(
         lambda tokens: {"logits": plainly(model, tokens)},

@@ -26,6 +26,7 @@ from keras_dl.features.sentences import Alignment, Sentence, SourceTokens, Targe
 from keras_dl.features.text import Text, Texts
 from keras_dl.imports import quiet_tensorflow
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -132,7 +133,11 @@ class Translator:
             lengths: (N,) number of sub-words of each, without the end token.
         """
         translations = {}
-        many = waiting(f"translating {len(texts):,} sentences ...") if len(texts) >= MANY else contextlib.nullcontext()
+        many = (
+            waiting(f"translating {counted(len(texts), 'sentences')} ...")
+            if len(texts) >= MANY
+            else contextlib.nullcontext()
+        )
         with many:
             for rows in requests(lengths + 1, self.most):
                 best = self.ask(source=texts[rows])["translation"]
@@ -143,10 +148,10 @@ class Translator:
         """Raise UserError if a sentence of the data set `name` is too long to be translated."""
         for text, length in zip(texts, lengths, strict=True):
             if length >= self.most["tokens"] or len(text) > self.most["bytes"]:
+                most = f"{counted(self.most['tokens'] - 1, 'sub-words')} and {counted(self.most['bytes'], 'bytes')}"
                 raise UserError(
-                    f"--source: a sentence of {name} is too long to be translated: at most {self.most['tokens'] - 1} "
-                    f"sub-words and {self.most['bytes']} bytes; split the one that begins "
-                    f"{text[:40].decode(errors='replace')!r}."
+                    f"--source: a sentence of {name} is too long to be translated: at most {most}; split the one that "
+                    f"begins {text[:40].decode(errors='replace')!r}."
                 )
 
     def in_one_request(self, lengths):

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, card_sentences, cards, commands, fresh_process, paths, records, summaries, verification
+from keras_dl import (
+    atomic,
+    card_sentences,
+    cards,
+    commands,
+    fresh_process,
+    json_files,
+    paths,
+    records,
+    summaries,
+    verification,
+)
 from keras_dl import formats as other_formats
 from keras_dl.errors import UserError
 from keras_dl.export.comparing import compare
@@ -156,7 +167,7 @@ def _publish(folder, base, card, run, programs):
 
 def signed(card, run):
     """The card as it will be read, with this user's signature; without one, and with a message, if there is no key."""
-    card = records.parse(cards.text(card).encode(), records.Card, "export.save: the card")
+    card = json_files.parse(cards.text(card).encode(), records.Card, "export.save: the card")
     try:
         return card | {"signature": verification.signature(card)}
     except verification.NoKey as error:

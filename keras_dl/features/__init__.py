@@ -11,7 +11,7 @@ TensorFlow before something is computed.
 
 import importlib
 
-from keras_dl import records
+from keras_dl import json_files
 from keras_dl.errors import UserError
 from keras_dl.features.base import Feature, Source
 
@@ -66,7 +66,7 @@ def from_config(kind, config, where):
         UserError: the config does not fit the kind; the message names the field.
     """
     cls = feature_class(kind)
-    config = records.check(config, cls.CONFIG, where)
+    config = json_files.check(config, cls.CONFIG, where)
     try:
         return cls.from_config(config)
     except KeyError as error:

@@ -50,7 +50,7 @@ class Feature:
         summarised: whether `show` only says what a value is like, such as the size of a picture.
         written_as: suffixes of the files that `write` writes.
         unreadable: the message about a file on which TensorFlow itself fails.
-        CONFIG: the schema of config(), for records.check.
+        CONFIG: the schema of config(), for json_files.check.
     """
 
     kind = "tensor"

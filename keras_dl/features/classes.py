@@ -4,6 +4,7 @@ import dataclasses
 from typing import NotRequired, TypedDict
 
 from keras_dl.features.base import Feature
+from keras_dl.wording import counted
 
 BESIDE = 4  # classes that a table lists after the best one
 
@@ -34,7 +35,7 @@ class Label(Feature):
         return cls(tuple(config.get("classes", ())))
 
     def not_for(self, data):
-        known = f"its {len(self.classes)} classes"
+        known = f"its {counted(len(self.classes), 'classes')}"
         return [f"anything that is none of {known}: the answer is one of them, whatever it is asked"]
 
 

@@ -16,6 +16,7 @@ from keras_dl.features.base import Feature, Source
 from keras_dl.features.levels import GREY_LEVELS, Levels
 from keras_dl.features.resizing import WHITE, Resized
 from keras_dl.imports import tensorflow as tf
+from keras_dl.wording import counted
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 UNREADABLE = "is no readable JPEG, PNG, GIF, BMP or WebP picture"
@@ -230,7 +231,7 @@ class EncodedImage(Image):
             file.write(value)
 
     def show(self, value):
-        return f"{len(value)} bytes"
+        return counted(len(value), "bytes")
 
     def pictures(self, values, titles=()):
         return super().pictures([self._pixels(value) for value in values], titles)

@@ -15,6 +15,7 @@ from keras_dl.features.base import Feature
 from keras_dl.features.midi import LOWEST, NOTES
 from keras_dl.figures import figure_of, plain, png
 from keras_dl.imports import tensorflow as tf
+from keras_dl.wording import counted
 
 RATE = 16_000  # samples per second of the sound on TensorBoard
 
@@ -122,7 +123,7 @@ class Roll(Feature):
         sound.write_midi(roll, path, steps_per_beat=self._grid(), beats_per_minute=tempo)
 
     def show(self, value):
-        return f"{len(value)} steps, {int(np.sum(value))} keys on"
+        return f"{counted(len(value), 'steps')}, {counted(int(np.sum(value)), 'keys')} on"
 
     def pictures(self, values, titles=()):
         """One picture of the rolls, one below the other."""

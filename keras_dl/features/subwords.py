@@ -19,6 +19,7 @@ import numpy as np
 from keras_dl.errors import UserError
 from keras_dl.extras import needs
 from keras_dl.imports import tensorflow as tf
+from keras_dl.wording import counted
 
 PAD, BOS, EOS, UNK = range(4)
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
@@ -232,7 +233,7 @@ def _learnt(texts, vocabulary_size):
     if vocabulary_size < least:
         raise UserError(
             f"pairs.load: vocabulary_size must be at least {least} ({len(SPECIAL)} special tokens, the begin of a word "
-            f"and the text's {len(characters)} characters); got {vocabulary_size}."
+            f"and the text's {counted(len(characters), 'characters')}); got {vocabulary_size}."
         )
     model = io.BytesIO()
     # SentencePiece does not learn from a word with one of these names, so they must be ones that no text has.

@@ -1,5 +1,7 @@
 """Messages about tokens that a vocabulary does not have."""
 
+from keras_dl.wording import counted, verb
+
 NAMED = 5  # tokens that a sentence lists
 
 
@@ -18,12 +20,14 @@ def sentence(place, counts, unit, read_as):
     if not counts:
         return ""
     most = sorted(counts, key=lambda token: (-counts[token], token))
-    named = [_shown(token) + (f" ({counts[token]:,} times)" if counts[token] > 1 else "") for token in most[:NAMED]]
+    named = [
+        _shown(token) + (f" ({counted(counts[token], 'times')})" if counts[token] > 1 else "") for token in most[:NAMED]
+    ]
     more = f" and {len(most) - NAMED:,} more" if len(most) > NAMED else ""
     total = sum(counts.values())
-    units, verb, read = (unit, "is", "is read") if total == 1 else (f"{unit}s", "are", "are read")
-    how_many = f"{total:,} {units}" + (f" ({len(most):,} different)" if total > 1 else "")
-    return f"{place}: {how_many} {verb} not in the vocabulary and {read} as {read_as}: {', '.join(named)}{more}"
+    how_many = counted(total, f"{unit}s") + (f" ({len(most):,} different)" if total > 1 else "")
+    are = verb(total, "are")
+    return f"{place}: {how_many} {are} not in the vocabulary and {are} read as {read_as}: {', '.join(named)}{more}"
 
 
 def _shown(token):

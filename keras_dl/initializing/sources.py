@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl import atomic, cards, checkpoint, paths, records, restoring, verification
+from keras_dl import atomic, cards, checkpoint, json_files, paths, records, restoring, verification, wording
 from keras_dl.arguments import OPEN, shown
 from keras_dl.data.fingerprints import digest_of
 from keras_dl.errors import UserError
@@ -37,6 +37,7 @@ class Source:
         names: of the weights (weight_names.named_weights).
         arrays: their values.
         labels: names of its classes, tokens or sub-words, by index; None if unknown.
+        level: of tokens "character" or "word": the word "a" is another token than the character; None if unknown.
         digests: digests (data.fingerprints) of lists of labels that are known by these alone.
         standardised: whether its inputs are pictures, standardised by their mean and deviation.
         remark: what else is to be said of these weights, in parentheses; or "".
@@ -46,6 +47,7 @@ class Source:
     names: list
     arrays: list
     labels: tuple | None = None
+    level: str | None = None
     digests: tuple = ()
     standardised: bool = False
     remark: str = ""
@@ -92,6 +94,9 @@ def adopted(config, app, free_arguments):
     root = paths.out(config.out)
     folder = _folder(config.init, root, app)
     described = records.run(folder) if _is_run(folder) else cards.find(folder)[1]
+    of_app = folder.resolve().parent.name if _is_run(folder) else described.get("app", app)
+    if of_app != app:
+        raise UserError(f"--init: {_place(folder, root)} is of another app than {app}: of {of_app}.")
     earlier = described.get("settings", {}).get("model") or config.model
     if earlier in OPEN:
         raise UserError(f"--init: {_place(folder, root)} does not say which architecture it is of; give its --model.")
@@ -105,9 +110,8 @@ def adopted(config, app, free_arguments):
     except UserError as error:
         raise UserError(f"--init: {_place(folder, root)} is of another app than {app}. {error}") from error
     values, free = {"model": earlier}, free_arguments(earlier)
-    shapes = [feature["input_shape"] for feature in described.get("features", {}).values() if "input_shape" in feature]
-    if shapes and getattr(config, "image_size", 0) in OPEN:
-        values["image_size"] = shapes[0][0]
+    if getattr(config, "image_size", 0) in OPEN and (side := _side(described)) is not None:
+        values["image_size"] = side
     named = {pair.partition("=")[0] for pair in config.set} | set(OF_THE_DATA)
     arguments = {name: value for name, value in described.get("hyperparameters", {}).items() if name in free}
     pairs = [f"{name}={_with_tuples(value)!r}" for name, value in arguments.items() if name not in named]
@@ -136,12 +140,26 @@ def _folder(which, root, app):
         if _is_run(folder) or os.path.isfile(folder / cards.SAVED_MODEL) or cards.versions(folder):
             return folder
     places = [place for place in (exports, of_app) if os.path.isdir(place)]
-    known = [entry.name for place in places for entry in sorted(os.scandir(place), key=str) if entry.is_dir()]
-    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    entries = [Path(entry) for place in places for entry in sorted(os.scandir(place), key=str) if entry.is_dir()]
+    known = [entry.name for entry in entries if entry.parent == of_app or cards.versions(entry)]
+    more, near = f" and {len(known) - LISTED} more" if len(known) > LISTED else "", wording.nearest(which, known)
     raise UserError(
-        f"--init: must be an export or a run of your own; got {shown(which)}. In {exports} and {of_app} there are: "
-        f"{', '.join(known[:LISTED]) or 'none'}{more}."
+        f"--init: must be an export or a run of your own; got {shown(which)}.{near} In {exports} and {of_app} "
+        f"there are: {', '.join(known[:LISTED]) or 'none'}{more}."
     )
+
+
+def _side(described):
+    """The height of the pictures of an export or run, from its card or config.json; None if it does not say it.
+
+    A run has the digest of its input's shape, with which the setting is compared: it has no effect on a named set.
+    """
+    shapes = [feature["input_shape"] for feature in described.get("features", {}).values() if "input_shape" in feature]
+    if shapes:
+        return shapes[0][0]
+    side = described.get("settings", {}).get("image_size")
+    digest = described.get("data", {}).get("preprocess", {}).get("input_shape")
+    return side if digest in [digest_of([side, side, channels]) for channels in (1, 3)] else None
 
 
 def _is_run(folder):
@@ -176,6 +194,7 @@ def _of_export(folder, root):
         [name for name, _ in named],
         [keras.ops.convert_to_numpy(variable) for _, variable in named],
         labels=None if labels is None else tuple(map(str, labels)),
+        level=next((config["level"] for config in configs if "level" in config), None),
         standardised=any("mean" in config for config in configs),
     )
 
@@ -219,7 +238,7 @@ def kept(folder):
         data = path.read_bytes()
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             checkpoint.check_sizes(file, len(data))
-            about = records.parse(file[ABOUT].tobytes(), dict, ABOUT)
+            about = json_files.parse(file[ABOUT].tobytes(), dict, ABOUT)
             arrays = [file[str(i)] for i in range(len(file.files) - 1)]
         about |= {"digests": tuple(about["digests"]), "arrays": arrays}
         about["labels"] = None if about["labels"] is None else tuple(about["labels"])

@@ -9,6 +9,7 @@ from keras_dl.errors import UserError
 from keras_dl.imports import quiet_tensorflow
 from keras_dl.initializing import sources
 from keras_dl.weight_names import named_weights, network_of, owners
+from keras_dl.wording import counted
 
 with quiet_tensorflow():
     import keras
@@ -48,6 +49,7 @@ class Start:
         source: the sources.Source.
         labels: names of the new run's classes, tokens or sub-words, by index; () if its outputs have no names.
         called: what these are called, "classes".
+        level: of tokens "character" or "word", as in Source; None if they have none.
         factor: share of the learning rate for what was taken over as a whole, if other weights are new.
         sentence: what was taken over and what is new, and why.
     """
@@ -56,6 +58,7 @@ class Start:
     labels: tuple
     called: str
     factor: float
+    level: str | None = None
     sentence: str = ""
 
     @property
@@ -117,7 +120,8 @@ class Start:
             return {"value": earlier}
         if axis is None or same:
             return {"reason": "another shape"}
-        known = {label: i for i, label in enumerate(self.source.labels or ())}
+        of_this_level = self.source.level in (None, self.level)
+        known = {label: i for i, label in enumerate(self.source.labels or ()) if of_this_level}
         rows = [(i, known[label]) for i, label in enumerate(self.labels) if label in known]
         value = np.moveaxis(keras.ops.convert_to_numpy(variable).copy(), axis, 0)
         turned = np.moveaxis(earlier, axis, 0) if axis < earlier.ndim else earlier
@@ -129,7 +133,7 @@ class Start:
         return {"value": np.moveaxis(value, 0, axis), "carried": len(rows), "reason": reason}
 
 
-def start_from(config, app, model, *, labels=(), called="classes"):
+def start_from(config, app, model, *, labels=(), called="classes", level=None):
     """What the models of a run begin with, by its --init. Nothing is written.
 
     Args:
@@ -138,6 +142,7 @@ def start_from(config, app, model, *, labels=(), called="classes"):
         model: a model as the run will build it.
         labels: names of its classes, tokens or sub-words, by index: what differs from the earlier ones is new.
         called: what these are called.
+        level: of tokens "character" or "word".
 
     Returns:
         Start; None without --init.
@@ -152,7 +157,7 @@ def start_from(config, app, model, *, labels=(), called="classes"):
         source = sources.kept(runs.run_to_resume(config.out, app, config.resume))
     else:
         source = sources.read(config.init, paths.out(config.out), app)
-    start = Start(source, tuple(map(str, labels)), called, config.init_rate_factor)
+    start = Start(source, tuple(map(str, labels)), called, config.init_rate_factor, level)
     return dataclasses.replace(start, sentence=_sentence(start, model))
 
 
@@ -168,7 +173,8 @@ def _sentence(start, model):
             "--model, --set and sizes as for the earlier one."
         )
     whole = [weight for weight in weights if not weight.reason]
-    said = f"--init: {len(whole)} of the {len(weights)} weights are those of {source.place}{source.remark}"
+    those = "is that" if len(whole) == 1 else "are those"
+    said = f"--init: {len(whole)} of the {counted(len(weights), 'weights')} {those} of {source.place}{source.remark}"
     groups = {}
     for weight in weights:
         if weight.reason:
@@ -194,7 +200,9 @@ def _listed(layers):
 
 
 def _size(arrays):
-    return f"{len(arrays)} weights, {sum(int(np.prod(array.shape)) for array in arrays):,} numbers"
+    return (
+        f"{counted(len(arrays), 'weights')}, {counted(sum(int(np.prod(array.shape)) for array in arrays), 'numbers')}"
+    )
 
 
 def _label_axis(layer, is_head, variable, count):

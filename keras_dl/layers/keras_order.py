@@ -3,6 +3,8 @@
 import functools
 import inspect
 
+from keras_dl.wording import counted
+
 
 def in_the_order_of(keras_layer):
     """A decorator for __init__: its arguments can be passed by position too, in the order of `keras_layer`'s.
@@ -20,7 +22,7 @@ def in_the_order_of(keras_layer):
         def by_position(self, *args, **kwargs):
             who = type(self).__name__
             if len(args) > len(names):
-                raise TypeError(f"{who} takes at most {len(names)} arguments by position; got {len(args)}.")
+                raise TypeError(f"{who} takes at most {counted(len(names), 'arguments')} by position; got {len(args)}.")
             given = dict(zip(names, args, strict=False))
             if twice := sorted(given.keys() & kwargs.keys()):
                 raise TypeError(f"{who}: {', '.join(twice)} must be given once; got it by position and by name.")

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_dl.layers import cells, scan
 from keras_dl.layers.initialization import DrawsApart
+from keras_dl.wording import counted
 
 IMPLEMENTATIONS = ("auto", "plain", "scan", "xla", "fused")
 FUSED_UNITS = 128
@@ -174,7 +175,7 @@ class Recurrent(DrawsApart, keras.layers.Layer):
         given = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
         if len(given) != len(self.state_size):
             raise ValueError(
-                f"{self.name}: initial_state must have {len(self.state_size)} tensors (B, {self.units}); "
+                f"{self.name}: initial_state must have {counted(len(self.state_size), 'tensors')} (B, {self.units}); "
                 f"got {len(given)}."
             )
         return tuple(ops.cast(s, self.compute_dtype) for s in given)

@@ -10,6 +10,7 @@ from keras_dl.layers.maxout import Maxout
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.models._sizes import check_weights, dense
 from keras_dl.models.recurrent_network import RecurrentNetwork
+from keras_dl.wording import counted
 
 OUTPUT_ACTIVATIONS = ("tanh", "relu", "maxout")
 
@@ -81,8 +82,8 @@ def _check(who, weights, input_shape, num_classes, units, vocabulary_size, embed
         )
     if tied and width != last:
         raise ArgumentError(
-            f"{who}: tied needs an embedding as wide as the last layer; got embedding_dim={width} and {last} units. "
-            f"Nearest: embedding_dim={last}."
+            f"{who}: tied needs an embedding as wide as the last layer; got embedding_dim={width} and "
+            f"{counted(last, 'units')}. Nearest: embedding_dim={last}."
         )
     stack = sum(weights(inputs, outputs) for inputs, outputs in itertools.pairwise((width, *units)))
     output = dense(units[-1], *output_units, 0 if tied else num_classes)

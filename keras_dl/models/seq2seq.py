@@ -22,6 +22,7 @@ from keras_dl.arguments import ArgumentError, ModelName, OneOf, Share, YesOrNo, 
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import IMPLEMENTATIONS, LSTM
 from keras_dl.models._sizes import Bias, InitScale, Vocabulary, Width, Widths, check_weights
+from keras_dl.wording import counted
 
 PARAMETERS = 384_112_000  # trainable, at the defaults; the paper's 384M and the biases
 PAD, EOS = 0, 2
@@ -194,7 +195,7 @@ def _check(source_vocabulary_size, target_vocabulary_size, units, embedding_dim,
     if tied and embedding_dim != units[-1]:
         raise ArgumentError(
             f"{who}: tied needs an embedding as wide as the last layer; got embedding_dim={embedding_dim} and "
-            f"{units[-1]} units. Nearest: embedding_dim={units[-1]}."
+            f"{counted(units[-1], 'units')}. Nearest: embedding_dim={units[-1]}."
         )
     embeddings = (source_vocabulary_size + target_vocabulary_size) * embedding_dim
     stack = sum(4 * n * (inputs + n) for inputs, n in itertools.pairwise((embedding_dim, *units)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_dl.figures import COLOURS, figure_of, plain, png
+from keras_dl.figures import COLOURS, figure_of, plain, png, whole_ticks
 
 TRAIN, VALIDATION, GREY = "#2a6fbb", "#d9782d", "#8b95a3"
 PER_ROW = 2  # panels of the curves beside each other
@@ -31,7 +31,7 @@ def curves(history, kept):
             axes.lines[0].set_label("in training")
         if kept is not None:
             axes.axvline(kept, color=GREY, linestyle="--", linewidth=1, label=f"kept: epoch {kept}")
-        axes.locator_params(axis="x", integer=True)
+        whole_ticks(axes.xaxis)
         axes.grid(alpha=0.25)
         axes.legend(fontsize=8)
     return png(figure)
@@ -100,6 +100,7 @@ def histogram(values, quantity, parts, mean):
     finite = values[np.isfinite(values)]
     if len(finite):
         axes.hist(finite, bins=min(40, max(5, int(len(finite) ** 0.5) * 2)), color=TRAIN, alpha=0.75)
+    whole_ticks(axes.yaxis)
     if np.isfinite(mean):
         axes.axvline(mean, color=VALIDATION, linestyle="--", label=f"mean {mean:.4g}")
         axes.legend(fontsize=8)

@@ -6,6 +6,7 @@ from keras_dl import bootstrap, summaries
 from keras_dl.figures import png
 from keras_dl.reports import charts, statistics
 from keras_dl.reports.sections import Section
+from keras_dl.wording import counted, percent, verb
 
 SPLIT = "test split"
 MISTAKES = 24  # that are shown
@@ -53,9 +54,11 @@ class Classification(Section):
     def sentences(self):
         most = self.confusion()
         if most is None:
-            return [f"None of the {len(self.labels):,} test examples is misclassified."]
+            count = len(self.labels)
+            all_of_them = f"None of the {count:,} test examples is misclassified."
+            return ["The only test example is classified right." if count == 1 else all_of_them]
         true, predicted, count = most
-        return [f"The most frequent confusion: {true!r} taken for {predicted!r}, {count:,} times."]
+        return [f"The most frequent confusion: {true!r} taken for {predicted!r}, {counted(count, 'times')}."]
 
     def facts(self):
         rows = {}
@@ -64,14 +67,24 @@ class Classification(Section):
             rows[name] = scores | known
         return {
             "classes": rows,
-            "confusion": self.result["confusion"].tolist(),
+            "confusion": self._confusions(),
             "calibration": {"error": statistics.calibration_error(self.bins), "bins": self.bins},
         }
+
+    def _confusions(self):
+        """{true class: {predicted class: how often}} without zeros: of many classes most would be."""
+        matrix, counts = self.result["confusion"], {name: {} for name in self.classes}
+        for true, predicted in zip(*matrix.nonzero(), strict=True):
+            counts[self.classes[true]][self.classes[predicted]] = int(matrix[true, predicted])
+        return counts
 
     def put(self, page):
         matrix, wrong = self.result["confusion"], len(self.result["misclassified"]["index"])
         page.heading("Classes")
-        caption = f"Confusion matrix of the test split: {wrong:,} of {matrix.sum():,} examples are wrong."
+        examples = counted(matrix.sum(), "examples")
+        caption = (
+            f"Confusion matrix of the test split: {wrong:,} of {examples} {verb(wrong or matrix.sum(), 'are')} wrong."
+        )
         title = f"test: {wrong:,} of {matrix.sum():,} wrong"
         figure = summaries.confusion_matrix_figure(matrix, self.classes, title)
         page.picture(png(figure), f"{caption} A row is a true class, a column a predicted one.", "confusion_matrix")
@@ -97,7 +110,7 @@ class Classification(Section):
             figures = [_rounded(facts[key]) for key in ("precision", "recall", "f1", "auc", "average_precision")]
             rows.append([name, facts["support"], *figures, taken])
         columns = ["class", "test examples", "precision", "recall", "F1", "ROC area", "average precision"]
-        title = f"Figures of each of the {len(rows):,} classes" if len(rows) > LONG_TABLE else ""
+        title = f"Figures of each of the {counted(len(rows), 'classes')}" if len(rows) > LONG_TABLE else ""
         page.table([*columns, "most often taken for"], rows, folded=title)
         missing = [name for name, facts in self.result["classes"].items() if not facts["support"]]
         if missing:
@@ -120,9 +133,11 @@ class Classification(Section):
             return
         page.heading("The worst mistakes")
         count = len(self.result["misclassified"]["index"])
-        page.paragraph(f"Of the {count:,} misclassified examples of the test split, the most confidently wrong first.")
+        page.paragraph(
+            f"Of the {counted(count, 'misclassified examples')} of the test split, the most confidently wrong first."
+        )
         titles = [
-            f"{self.classes[label]} taken for {self.classes[predicted]}, probability {probability:.0%}"
+            f"{self.classes[label]} taken for {self.classes[predicted]}, probability {percent(probability)}"
             for label, predicted, probability in zip(
                 wrong["label"], wrong["predicted"], wrong["probability"], strict=True
             )

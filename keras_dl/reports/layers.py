@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 from keras_dl.figures import figure_of, plain, png
+from keras_dl.wording import counted
 
 PER_COLUMN = 9  # boxes of the picture below one another
 MOST = 63  # boxes of the picture: of a model with more only the table is shown
@@ -75,7 +76,7 @@ def picture(rows):
         style = {"boxstyle": "round,pad=0.35", "edgecolor": "#8b95a3", "linewidth": 0.8}
         style |= {"facecolor": "#dce9f7" if box.parameters else "#f1f3f5"}
         more = [f"{len(box.types) - TYPES} more"] if len(box.types) > TYPES else []
-        weights = f"; {box.parameters:,} weights" if box.parameters else ""
+        weights = f"; {counted(box.parameters, 'weights')}" if box.parameters else ""
         lines = [box.name, ", ".join([*box.types[:TYPES], *more]), f"{size(box.output)}{weights}"]
         text = "\n".join(plain(line, LONGEST) for line in lines)
         axes.text(x, y, text, ha="center", va="center", fontsize=6.5, bbox=style)

@@ -6,11 +6,12 @@ import json
 import math
 import shutil
 
-from keras_dl import bootstrap, histories, markdown, models, records, runs, summaries, tables
+from keras_dl import bootstrap, histories, json_files, markdown, models, records, runs, summaries, tables
 from keras_dl.atomic import write_atomic
 from keras_dl.imports import tensorflow as tf
 from keras_dl.reports import charts, layers
 from keras_dl.reports.page import ReportPage
+from keras_dl.wording import counted, verb
 
 TAGS = "report/"  # prefix of the tags on TensorBoard
 JSON, HTML, PICTURES = "report.json", "report.html", "report"  # in the run's folder
@@ -41,14 +42,14 @@ class Report:
         self.metrics, self.sections, self.monitor = metrics, sections, monitor
         self.html = run.path / HTML
         file = run.path / "config.json"
-        self.noted = records.read(file, records.Config) if file.exists() else {}
+        self.noted = json_files.read(file, records.Config) if file.exists() else {}
         self.intervals, self.resampled = {}, {}
         for section in sections:
             known = section.intervals(metrics, run.seed)
             known = {name: ends for name, ends in known.items() if all(map(math.isfinite, ends))}
             self.intervals |= known
             self.resampled |= dict.fromkeys(known, section.resampled())
-        self.history = histories.read(run.path / "history.csv")
+        self.history = histories.read(run.path)
         self.kept, self.which = histories.kept(self.history, monitor, mode, config.keep, config.average_last)
 
     def for_card(self):
@@ -56,7 +57,7 @@ class Report:
         return {"intervals": self.intervals, "report": self.sentences()}
 
     def sentences(self):
-        """The first metric of which there is an interval, the figure to beat, the sections' sentences, the weights."""
+        """The main metric with its interval, the figure to beat, the sections' sentences, the weights."""
         return [*self._figures(), *(s for section in self.sections for s in section.sentences()), self.which]
 
     def write(self, commands=()):
@@ -120,7 +121,7 @@ class Report:
             "resampled": {
                 "level": bootstrap.LEVEL,
                 "resamples": bootstrap.RESAMPLES,
-                "of": {n: _counted(of) for n, of in self.resampled.items()},
+                "of": {n: counted(*of) for n, of in self.resampled.items()},
             },
             "pictures": pictures,
             "commands": commands,
@@ -138,10 +139,11 @@ class Report:
         """{setting: value} of those that were asked for: other than the defaults, and not left to be chosen."""
         usual = dataclasses.asdict(type(self.config)())
         asked, usual = runs.flat_settings(self.run.settings), runs.flat_settings(usual)
-        usual = json.loads(json.dumps(usual))
-        chosen = runs.flat_settings((self.noted.get("chosen") or {}).get("values", {}))
-        unsaid = {"out", "resume", "smoke", *chosen} - {"set"}  # of the builder's arguments some may be asked for
-        return {n: v for n, v in asked.items() if v not in (usual.get(n), "auto") and n not in unsaid}
+        usual, chosen = json.loads(json.dumps(usual)), self.noted.get("chosen") or {}
+        values = chosen.get("values", {})
+        unsaid, arguments = {"out", "resume", "smoke", *map(runs.flat_name, values)} - {"set"}, values.get("set", {})
+        asked["set"] = [pair for pair in asked.get("set", ()) if pair.partition("=")[0] not in arguments]
+        return {n: v for n, v in asked.items() if v not in (usual.get(n, []), "auto") and n not in unsaid}
 
     def _of_model(self):
         name = getattr(self.config, "model", self.model.name)
@@ -150,10 +152,12 @@ class Report:
 
     def _figures(self):
         sentences = []
+        if not self.intervals:  # of a single example, such as a piece of music, nothing can be resampled
+            sentences += [f"Test {name}: {_number(value)}." for name, value in list(self.metrics.items())[:1]]
         for name, interval in list(self.intervals.items())[:1]:
             low, high = map(_number, interval)
             value, of = _number(self.metrics[name]), f"{bootstrap.RESAMPLES:,} bootstrap resamples of"
-            of = f"{of} {_counted(self.resampled[name])}"
+            of = f"{of} {counted(*self.resampled[name])}"
             within = f"between {low} and {high} with {bootstrap.LEVEL} % confidence ({of})"
             sentences.append(f"Test {name}: {value}, {within if low != high else f'the same in {of}'}.")
         if constant := (self.noted.get("summary") or {}).get("baseline"):  # {} for data without one
@@ -204,7 +208,7 @@ class Report:
     def _model(self, page, rows):
         facts = self._of_model()
         page.heading("Model")
-        page.paragraph(f"{facts['name']}: {facts['parameters']:,} parameters.")
+        page.paragraph(f"{facts['name']}: {counted(facts['parameters'], 'parameters')}.")
         if facts["source"]:
             page.paragraph(f"Source: {facts['source']}.")
         if (png := layers.picture(rows)) is not None:
@@ -215,7 +219,7 @@ class Report:
                 [row["name"], row["type"], layers.size(row["output"]), row["parameters"], ", ".join(row["inputs"])]
                 for row in rows
             ]
-            folded = f"All {len(rows)} layers" if len(rows) > LONG_TABLE else ""
+            folded = f"All {counted(len(rows), 'layers')}" if len(rows) > LONG_TABLE else ""
             page.table(columns, shown, folded=folded)
 
     def _training(self, page):
@@ -228,25 +232,24 @@ class Report:
     def _results(self, page):
         page.heading("Test split")
         rows = [[name, value, *self.intervals.get(name, (None, None))] for name, value in self.metrics.items()]
-        page.table(["metric", "test", "low", "high"], rows)
+        width = 4 if self.intervals else 2
+        page.table(["metric", "test", "low", "high"][:width], [row[:width] for row in rows])
         whose = {}
         for name, of in self.resampled.items():
             whose.setdefault(of, []).append(name)
         for of, names in whose.items():
             page.paragraph(
                 f"Low and high of {', '.join(names)}: the interval that holds {bootstrap.LEVEL} % of "
-                f"{bootstrap.RESAMPLES:,} bootstrap resamples of {_counted(of)}."
+                f"{bootstrap.RESAMPLES:,} bootstrap resamples of {counted(*of)}."
             )
             if of[0] < FEW:
-                page.warning(f"{_counted(of)} are few: the interval is a rough guide, and probably too narrow.")
+                page.warning(
+                    f"{counted(*of)} {verb(of[0], 'are')} few: the interval is a rough guide, and probably too narrow."
+                )
 
     def _commands(self, page, commands):
         page.heading("Use it, make it again")
         page.text("\n".join([*commands, "", "# this run:", self._command()] if commands else [self._command()]))
-
-
-def _counted(of):
-    return f"{of[0]:,} {of[1]}"
 
 
 def _number(value):

@@ -12,6 +12,7 @@ from keras_dl import bootstrap
 from keras_dl.features.base import Feature
 from keras_dl.features.sentences import Alignment
 from keras_dl.reports import charts
+from keras_dl.wording import counted
 
 
 class Section:
@@ -162,5 +163,5 @@ class Likelihood(Section):
         mean = in_unit(self.sums.sum() / self.counts.sum())
         means = in_unit(self.sums / self.counts)
         chart = charts.histogram(means, f"{self.unit} a {self.step}", f"{self.parts} of the test split", mean)
-        caption = f"Test split: {self.unit} a {self.step} of {len(self.sums):,} {self.parts}."
+        caption = f"Test split: {self.unit} a {self.step} of {counted(len(self.sums), self.parts)}."
         page.picture(chart, f"{caption} The line is the mean over all {self.step}s.", "likelihood")

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_dl import scores
 from keras_dl.reports.sections import Attention, Section
+from keras_dl.wording import counted, verb
 
 FIRST, WORST = 8, 8  # sentences of the test split that are shown
 LONGEST = 100  # characters of a sentence whose attention is drawn
@@ -37,7 +38,8 @@ class Translation(Section):
     def sentences(self):
         if not self.each:
             return []
-        return [f"{self.exact.sum():,} of {len(self.each):,} test sentences are translated exactly as the reference."]
+        exact, sentences = int(self.exact.sum()), counted(len(self.each), "test sentences")
+        return [f"{exact:,} of {sentences} {verb(exact or len(self.each), 'are')} translated exactly as the reference."]
 
     def facts(self):
         return {"samples": {"first": self._rows(self.first), "worst": self._rows(self.worst)}}

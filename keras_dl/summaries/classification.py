@@ -10,6 +10,7 @@ from keras_dl import tables
 from keras_dl.figures import figure_of, plain, png
 from keras_dl.summaries.events import purge, writing
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted, percent
 
 CHUNK = 500  # examples predicted at once
 PICTURES, ACROSS = 12, 3  # misclassified examples drawn, at most, and beside each other
@@ -86,7 +87,7 @@ def classification_report(model, batches, classes):
             labels.append(batch[1].numpy())
             yield batch[0]
 
-    with waiting(f"classifying {len(batches.examples):,} examples ..."):
+    with waiting(f"classifying {counted(len(batches.examples), 'examples')} ..."):
         logs = log_probabilities(model, images())
     labels, predicted = np.concatenate(labels), logs.argmax(1)
     every = list(range(len(classes)))
@@ -194,7 +195,7 @@ def misclassified_figure(images, errors, classes, title=""):
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None, vmin=0, vmax=255)
         true, taken = (plain(classes[errors[name][i]], NAME) for name in ("label", "predicted"))
-        axes.set_title(f"{true} taken for\n{taken} ({errors['probability'][i]:.0%})", fontsize=8)
+        axes.set_title(f"{true} taken for\n{taken} ({percent(errors['probability'][i])})", fontsize=8)
         axes.axis("off")
     return figure
 

@@ -5,6 +5,7 @@ import contextlib
 from keras_dl.training.steps import Steps, stream
 from keras_dl.training.variables import floats
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted
 
 
 def evaluate(model, batches, run=None):
@@ -18,7 +19,7 @@ def evaluate(model, batches, run=None):
     Returns:
         {name: float} of the model's loss and metrics.
     """
-    what = f"evaluating {batches.steps():,} batches ..."
+    what = f"evaluating {counted(batches.steps(), 'batches')} ..."
     with run.scope() if run else contextlib.nullcontext(), waiting(what):
         return Evaluation(model, batches)()
 

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 
 from keras_dl import checkpoint as checkpoints
-from keras_dl import errors, histories, records, restoring, signals
+from keras_dl import errors, histories, json_files, records, restoring, signals
 from keras_dl.arguments import ArgumentError, Function, Number, OneOf, Text, Whole, YesOrNo, checked, shown
 from keras_dl.training.callbacks import MONITOR, AverageLast, Count, CountOrZero, stopping
 from keras_dl.training.divergence import Diverged, divergence
 from keras_dl.training.evaluation import Evaluation
-from keras_dl.training.progress import Progress, TimeLeft, write_history
+from keras_dl.training.progress import Progress, TimeLeft
 from keras_dl.training.steps import Steps, stream
 from keras_dl.training.variables import assign, floats, learning_rates, values_of
 from keras_dl.waiting import waiting
@@ -232,7 +232,7 @@ class Loop:
         rate = len(self.train.examples) * share / max(seconds, 1e-9)
         self.callbacks.on_epoch_end(self.epoch - 1, logs | {"examples_per_second": rate})
         if self.checkpoint:
-            write_history(self.run, self.history)
+            histories.write(self.run.path, self.history)
             self._save()
         progress.time_left.end_epoch(time.monotonic() - after_steps)
         progress.end(logs, seconds)
@@ -305,7 +305,7 @@ class Loop:
             restoring.set_callback_state(callback, state["callbacks"][i], restoring.below(arrays, f"callback/{i}/"))
             if hasattr(callback, "purge"):
                 callback.purge(self.epoch)
-        write_history(self.run, self.history)
+        histories.write(self.run.path, self.history)
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch + 1}"
         self.model.stop_training = state["stopped"] and not self._has_more_patience(state["callbacks"])
         where = "does not go on: it stopped by itself" if self.model.stop_training else f"goes on at {where}"
@@ -335,5 +335,5 @@ def _noted(run, name, otherwise):
     """What a resumed run's config.json says; `otherwise` for a new run, or if it says nothing."""
     config = run.path / "config.json"
     if run.resumed and config.exists():
-        return records.read(config, records.Config).get(name, otherwise)
+        return json_files.read(config, records.Config).get(name, otherwise)
     return otherwise

@@ -1,13 +1,11 @@
-"""The output of training while it runs: a progress bar or a line per epoch, the time left, and history.csv."""
+"""The output of training while it runs: a progress bar or a line per epoch, and the time left."""
 
-import csv
-import io
 import shutil
 import statistics
 import time
 
-from keras_dl import atomic
 from keras_dl.training.variables import floats
+from keras_dl.wording import counted, verb
 
 REFRESH = 0.1  # seconds between two updates of the progress bar
 BAR = 16  # characters of the bar
@@ -77,7 +75,8 @@ class TimeLeft:
     def expected(self, left):
         """A sentence on the time for all epochs, of which `left` seconds are left."""
         total, more = time.monotonic() - self.began + left, self.epochs - self.first
-        epochs = f"{more} epochs" if not self.first else f"the {more} epochs that were left"
+        epochs = counted(more, "epochs")
+        epochs = f"the {epochs} that {verb(more, 'were')} left" if self.first else epochs
         return f"{'at most ' if self.at_most else ''}about {duration(total)} for {epochs}"
 
 
@@ -152,8 +151,8 @@ def duration(seconds):
     """
     if seconds < 100:
         number = max(1, round(seconds) if seconds < 10 else 5 * round(seconds / 5))
-        return f"{number} second{'' if number == 1 else 's'}"
-    return f"{round(seconds / 60)} minutes" if seconds < 100 * 60 else f"{seconds / 3600:.1f} hours"
+        return counted(number, "seconds")
+    return counted(round(seconds / 60), "minutes") if seconds < 100 * 60 else f"{seconds / 3600:.1f} hours"
 
 
 def _values(logs):
@@ -162,11 +161,3 @@ def _values(logs):
 
 def _entries(logs):
     return [f"{name} {value:.4g}" for name, value in logs.items()]
-
-
-def write_history(run, history):
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["epoch", *history])
-    table.writerows([epoch, *map(repr, row)] for epoch, row in enumerate(zip(*history.values(), strict=True), 1))
-    atomic.write_atomic(run.path / "history.csv", text.getvalue())

@@ -4,6 +4,7 @@ import rich.box
 import rich.table
 
 from keras_dl import tables
+from keras_dl.wording import counted
 
 SHOWN = 5  # trials in the table at the end
 
@@ -28,7 +29,7 @@ def trial_line(record, monitor, varied):
 def trials_table(ranked, failed, monitor, varied):
     rows = [varied(r) for r in ranked[:SHOWN]]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    title = f"The best of {len(ranked) + failed} trials" + (f", {failed} of which failed" if failed else "")
+    title = f"The best of {counted(len(ranked) + failed, 'trials')}" + (f", {failed} of which failed" if failed else "")
     table = rich.table.Table(title=title, title_justify="left", box=rich.box.MARKDOWN)
     for name in ("trial", monitor, *names):
         table.add_column(name, justify="right")

@@ -8,6 +8,7 @@ from keras_dl.tuning.oracles import ORACLES, Proposals
 from keras_dl.tuning.report import trials_table
 from keras_dl.tuning.trials import Trials, ranked_by_score
 from keras_dl.tuning.values import defaults, hyperparameters_of, space_of
+from keras_dl.wording import counted
 
 
 @checked(who="tuning.search")
@@ -74,7 +75,8 @@ def _searched(compiled, train, validation, run, trials, tuner, epochs, monitor, 
     attempts.go_on(Proposals(tuner, trials, epochs, monitor, mode, run.seed + 1, space), trials)
     journal = attempts.records
     if len(journal) < trials:
-        run.say(f"The {tuner} search ends after {len(journal)} of {trials} trials: there are no other values to try.")
+        ended = f"The {tuner} search ends after {len(journal)} of {counted(trials, 'trials')}"
+        run.say(f"{ended}: there are no other values to try.")
     ranked = ranked_by_score(journal, mode)
     if not ranked:
         raise errors.UserError(f"tuning.search: every trial failed; the first with: {journal[0]['message']}")

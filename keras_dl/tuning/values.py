@@ -30,9 +30,9 @@ def try_out(compiled, machine):
     Raises:
         UserError: the builder or the optimizer refuses an argument, or the model does not fit into memory.
     """
-    from keras_dl import settings
+    from keras_dl import errors
 
-    with settings.user_input(), machine.scope(), waiting("building the model ..."):
+    with errors.user_input(), machine.scope(), waiting("building the model ..."):
         return compiled(defaults())
 
 

@@ -311,7 +311,12 @@ def test_a_resume_has_the_values_of_the_run_whatever_the_rule_has_become(app, tm
     assert before.optimizer.weight_decay == "auto"
     resume = run_of(tmp_path, before, said, app)
     other = dataclasses.replace(
-        RULES[app], updates=(7, 7), batches=(1, 1), settings={"optimizer.name": "sgd"}, arguments={}
+        RULES[app],
+        updates=(7, 7),
+        batches=(1, 1),
+        arguments={},
+        of_model={},
+        settings={"optimizer.name": "rmsprop", "optimizer.weight_decay": 0.5},
     )
     everything = [word for name in open_ones(app) for word in (settings.flag_of(*reversed(name.split("."))), "auto")]
     given_again = [word for pair in before.set[:1] for word in ("--set", pair)]

@@ -213,6 +213,13 @@ def test_updates_grow_with_the_data_and_have_bounds(rule):
     batches = [rule.batch_of(size) for size in SIZES]
     assert updates == sorted(updates) and batches == sorted(batches)
     assert (updates[0], updates[-1]) == rule.updates and (batches[0], batches[-1]) == rule.batches
+    least, most = rule.updates
+    for times in (1, 4, 9):  # with the square root of the size
+        assert rule.updates_of(times**2 * rule.few) == min(most, times * least)
+    for size in SIZES.tolist():
+        batch = rule.batch_of(size)
+        assert batch == rule.batches[0] or rule.steps * batch <= size  # so many steps, if the least batch allows
+        assert batch == rule.batches[1] or rule.steps * 2 * batch > size  # and no more of them than needed
     for size in SIZES.tolist():
         for batch in {*rule.batches, rule.batch_of(size), 7}:
             epochs, wanted = rule.epochs_of(size, batch), rule.updates_of(size) * batch
@@ -303,10 +310,17 @@ def run_of(tmp_path, config, chosen, app):
 
 @pytest.mark.parametrize("app", RULES)
 def test_a_resume_has_the_values_of_the_run_whatever_the_rule_has_become(app, tmp_path):
-    before, said = fitted(app, "--out", str(tmp_path))
+    left_to_it = ["--optimizer", "rmsprop"]  # whose weight decay stays "auto"
+    before, said = fitted(app, "--out", str(tmp_path), *left_to_it)
+    assert before.optimizer.weight_decay == "auto"
     resume = run_of(tmp_path, before, said, app)
     other = dataclasses.replace(
-        RULES[app], updates=(7, 7), batches=(1, 1), settings={"optimizer.name": "sgd"}, arguments={}
+        RULES[app],
+        updates=(7, 7),
+        batches=(1, 1),
+        arguments={},
+        of_model={},
+        settings={"optimizer.name": "rmsprop", "optimizer.weight_decay": 0.5},
     )
     everything = [word for name in open_ones(app) for word in (settings.flag_of(*reversed(name.split("."))), "auto")]
     given_again = [word for pair in before.set[:1] for word in ("--set", pair)]

@@ -363,6 +363,7 @@ def test_a_comparison_says_what_differs(capsys, tmp_path):
     text, page = compared(capsys, tmp_path, "net-set-1", a.parent / "net-set-2")
     for line in ("seed\t0\t5", "depth\t\t20", "test accuracy\t0.91\t0.95", "searched learning_rate\t0.0125"):
         assert f"\n{line}\n" in text
+    assert "tuner/" not in text + page  # what Hyperband adds is no hyperparameter
     assert "examples" not in text and "cannot be compared" not in page and "All have the same data." in page
     read = Reader(page)
     assert {"0.91", "0.88 to 0.93", "0.95", "depth", "aaaaaaaaaa", "20 min"} <= set(read.texts)
@@ -452,7 +453,7 @@ def test_more_runs_than_colours_are_said(capsys, monkeypatch, tmp_path):
 
 def test_what_a_run_is_called_stays_text(capsys, tmp_path):
     names = [HOSTILE, "$\\frac{1}", "_hidden"]
-    history = {"$\\bad{": [1.0, 2.0], "val_$\\bad{": [1.0, 2.0]}
+    history = {"$\\bad{$": [1.0, 2.0], "val_$\\bad{$": [1.0, 2.0]}  # as mathematics it cannot be drawn
     for name in names:
         a_run(tmp_path, name, history=history, config={"command": HOSTILE, "commit": HOSTILE, "machine": HOSTILE})
     text, page = compared(capsys, tmp_path, *names)

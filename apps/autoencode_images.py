@@ -27,6 +27,7 @@ from keras_dl.arguments import AUTO, OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted
 
 APP = "autoencode_images"
 
@@ -118,7 +119,8 @@ def main(argv=None):
     run = dl.course.begin(config, hardware, APP, splits, train, tried)
     best = dl.tuning.search(compiled, train, validation, run, arguments=arguments, **monitored, **config.of_search())
     model = run.build(compiled, best)
-    run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training pictures")
+    size, examples = counted(model.count_params(), "parameters"), counted(len(splits.train), "training pictures")
+    run.say(f"{model.name}: {size}; {examples}")
     pictures = Pictures(endpoints_of(model), splits.validation, preprocess, config.seed)
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),
@@ -137,7 +139,7 @@ def main(argv=None):
 
     pictures = Pictures(endpoints, splits.validation, preprocess, config.seed)
     codes = dl.summaries.latent.units(dl.summaries.latent.posteriors_of(model), validation)
-    run.say(f"{int(codes['active'].sum())} of {model.latent_dim} units of the code are active.")
+    run.say(f"active units of the code: {int(codes['active'].sum())} of {model.latent_dim}")
     labels = [str(info.classes[label]) for label in splits.validation.features["label"]]
     dl.summaries.projector.write(run, codes["mean"], labels, pictures.originals, "codes")
     shown = {}
@@ -177,8 +179,8 @@ def main(argv=None):
 def likelihood(model, test, config, measure, unit):
     """(-log p(x) of every picture in nats, the test metrics: it, the bound with fewer samples, and that with one)."""
     samples = {"": config.importance_samples, "_bound": config.bound_samples, "_elbo": 1}
-    drawn = f"{config.importance_samples:,} codes for each of {len(test.examples):,} test pictures"
-    with waiting(f"drawing {drawn}, to estimate how likely they are ..."):
+    codes, pictures = counted(config.importance_samples, "codes"), counted(len(test.examples), "test pictures")
+    with waiting(f"drawing {codes} for each of {pictures}, to estimate how likely they are ..."):
         nats = {name: -dl.bounds.of_batches(model, test, k, config.seed) for name, k in samples.items() if k}
     return nats[""], {f"{measure}{name}": float(values.mean() / unit) for name, values in nats.items()}
 

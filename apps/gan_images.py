@@ -24,6 +24,7 @@ from keras_dl import command_line, commands, data, machine, models, own_data, ru
 from keras_dl.arguments import AUTO, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import write_png
+from keras_dl.wording import counted
 
 APP = "gan_images"
 
@@ -89,9 +90,8 @@ def main(argv=None):
     comparable = (labelled or judge is not None) and len(splits.validation) > features
     notes = []
     if not comparable:
-        why = (
-            f"{len(splits.validation):,} validation pictures are too few for a Fréchet distance in {features} features"
-        )
+        held_out = counted(len(splits.validation), "validation pictures")
+        why = f"{held_out}: too few for a Fréchet distance in {features} features"
         why = why if labelled or judge else "pictures without labels train no classifier that could judge the samples"
         notes.append(f"{why}: epochs are not compared, and the last one's weights are kept.")
         settings.check(not config.trials, f"--trials: {why}. Nearest: --trials 0.")
@@ -153,7 +153,8 @@ def main(argv=None):
         compiled, train, validation, run, monitor=monitor, measure=measure, arguments=arguments, **config.of_search()
     )
     model = run.build(compiled, best)
-    run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training pictures")
+    size, examples = counted(model.count_params(), "parameters"), counted(len(splits.train), "training pictures")
+    run.say(f"{model.name}: {size}; {examples}")
 
     shown = len(classes) if 1 < len(classes) <= MOST_ROWS else ROWS  # a row a class, if there are few
     headings = classes if shown == len(classes) else ()

@@ -24,6 +24,7 @@ from keras_dl.arguments import OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
 from keras_dl.imports import keras  # imported when it is first used
+from keras_dl.wording import counted
 
 APP = "model_images"
 
@@ -151,7 +152,8 @@ def main(argv=None):
         compiled, train, validation, run, monitor=monitor, arguments=arguments, **config.of_search()
     )
     model = run.build(compiled, best)
-    run.say(f"{model.name}: {model.count_params():,} parameters; {len(splits.train):,} training pictures")
+    size, examples = counted(model.count_params(), "parameters"), counted(len(splits.train), "training pictures")
+    run.say(f"{model.name}: {size}; {examples}")
     draw, arranged = drawing(endpoints_of(model)["sample"], classes, config.seed)
     callbacks = [
         dl.summaries.TensorBoard(run, train, validation, histograms=config.histograms),

@@ -177,6 +177,7 @@ def flags(config, values, always=()):
     Defaults and the Config's own `set` are left out, but settings of `always` are named at their default too. parse and
     assignments read it back exactly, if `always` has what parse would leave open.
 
+    >>> from keras_dl.settings import Common
     >>> flags(Common(seed=3), {"device": "cpu", "depth": 20})
     '--device cpu --seed 3 --set depth=20'
     """

@@ -41,8 +41,8 @@ class Moments:
         count, width = features.shape
         if count <= width:
             raise UserError(
-                f"frechet: a covariance of {width} features needs more than {width} examples; got {count}. Take more "
-                "examples, or fewer features."
+                f"frechet: the examples must be more than the features, {width}, so that their covariance has an "
+                f"inverse; got {count}. Take more examples, or fewer features."
             )
         if not np.isfinite(features).all():
             raise UserError("frechet: features must be finite; got nan or inf.")

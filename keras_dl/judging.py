@@ -19,6 +19,7 @@ from keras_dl import cards, data, frechet, parzen, verification
 from keras_dl.errors import UserError
 from keras_dl.features.image import Preprocess
 from keras_dl.waiting import waiting
+from keras_dl.wording import counted
 
 AT_ONCE = 500  # pictures
 FEWEST = 0.1  # of an equal share of the samples; a class with less counts as missing: 1 % of ten classes
@@ -212,7 +213,7 @@ class Measures(keras.callbacks.Callback):
             named = ", ".join(self.missing[:LISTED]) + (" ..." if len(self.missing) > LISTED else "")
             self.say(
                 f"warning: after epoch {epoch + 1} hardly any sample is of {len(self.missing)} of "
-                f"{len(self.judge.classes)} classes: {named}"
+                f"{counted(len(self.judge.classes), 'classes')}: {named}"
             )
         self.said = self.missing
 
@@ -265,15 +266,16 @@ def tested(judge, draw, splits, *, samples=10_000, seed=0):
             known = judge.verdict(train[some])
             if known.moments is not None:
                 metrics["frechet_real"] = frechet.distance(known.moments, real.moments)
-            floor = f"; {len(some):,} training pictures have {metrics['frechet_real']:.2f}" if known.moments else ""
+            trained_on = counted(len(some), "training pictures")
+            floor = f"; that of {trained_on} is {metrics['frechet_real']:.2f}" if known.moments else ""
             sentences.append(
                 f"Fréchet distance in classifier features (no FID): {metrics['frechet_classifier']:.2f} of "
-                f"{len(test):,} samples to {len(test):,} test pictures{floor} ({size})."
+                f"{counted(len(test), 'samples')} to as many test pictures{floor} ({size})."
             )
         least = min(shares, key=shares.get)
         sentences.append(
-            f"Of {len(shares)} classes {metrics['classes_covered']:.0f} are among the samples; the rarest is '{least}' "
-            f"with {shares[least]:.1%}."
+            f"Of {counted(len(shares), 'classes')} {metrics['classes_covered']:.0f} are among the samples; the rarest "
+            f"is '{least}' with {shares[least]:.1%}."
         )
     count = max(1, min(samples, NUMBERS // int(np.prod(test.shape[1:]))))
     windows = draw(count, seed + 1).astype(np.float32) / WHITE

@@ -107,7 +107,8 @@ def fitted(config, hardware, splits, rule):
         config, chosen = _completed(config, splits, rule)
         config.validate()
         usual = settings.defaults_of(config)
-        given = [name for name, value in settings.values_of(config).items() if value != usual[name]]
+        not_given = settings.SHORTENED if config.smoke else ()
+        given = [n for n, value in settings.values_of(config).items() if value != usual[n] and n not in not_given]
         settings.check_effects(config, given)  # beside what was chosen
     hardware.settings, hardware.chosen = config, chosen
     return config

@@ -232,9 +232,10 @@ def test_a_classifier_refuses_pictures_without_classes_and_says_who_takes_them(t
         images.load(str(tmp_path), image_size=8)
     text = str(error.value)
     assert "at least two of them; got 0 (none)" in text and "\n" not in text
-    assert text.endswith("Without classes, model_images, autoencode_images and gan_images take pictures.")
+    assert text.endswith("Without classes, pictures are taken by model_images, autoencode_images and gan_images.")
     with pytest.raises(
-        UserError, match="binarized_mnist has no labels; model_images, autoencode_images and gan_images"
+        UserError,
+        match="binarized_mnist has no labels; pictures are taken by model_images, autoencode_images and gan_images",
     ):
         images.load("binarized_mnist")
 

@@ -27,6 +27,8 @@ LAYERS = {  # name -> (class, arguments, shapes of the inputs, which initializer
         ((None, 5, N), (None, 4, N)), ("kernel", "recurrent", "attention", "score"),
     ),
     "MultiHeadAttention": (layers.MultiHeadAttention, {"num_heads": 2, "key_dim": 3}, SEQUENCES, ("kernel",)),
+    "RowLSTM": (layers.RowLSTM, {"units": N}, ((None, 4, 5, N),), ("kernel", "recurrent")),
+    "DiagonalBiLSTM": (layers.DiagonalBiLSTM, {"units": N}, ((None, 4, 5, N),), ("kernel", "recurrent")),
     "Maxout": (layers.Maxout, {"units": N}, ((None, N),), ("kernel",)),
 }  # fmt: skip
 

@@ -121,7 +121,7 @@ def test_the_test_compares_as_many_samples_as_pictures_and_says_so(judge):
     text = " ".join(result.sentences)
     for part in (
         "Fréchet distance in classifier features (no FID)",
-        "120 samples to 120 test pictures",
+        "120 samples to as many test pictures",
         "12 x 12 pixels",
     ):
         assert part in text

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_dl.layers import GRU, LSTM, Transition, recurrent, scan
+from keras_dl.wording import counted
 
 B, T, D, H = 4, 5, 2, 3
 
@@ -804,7 +805,7 @@ def test_recurrent_kernels_start_orthogonal_and_biases_at_zero(kind):
 def test_a_wrong_number_of_states_is_refused(kind, count, steps):
     layer = layer_for(kind)
     needed = len(layer.state_size)
-    message = rf"{layer.name}: initial_state must have {needed} tensors \(B, {H}\); got {count}\."
+    message = rf"{layer.name}: initial_state must have {counted(needed, 'tensors')} \(B, {H}\); got {count}\."
     with pytest.raises(ValueError, match=message):
         layer(np.zeros((1, steps, D)), initial_state=[np.zeros((1, H))] * count)
 

@@ -390,7 +390,7 @@ def test_one_optimizer_is_not_shared():
 @pytest.mark.parametrize(
     ("losses", "said"),
     [
-        ({"critic": 1.0}, "must return exactly critic, generator, gap; got critic."),
+        ({"critic": 1.0}, "must return exactly critic, gap; got critic."),
         ({"critic": 1.0, "generator": 1.0, "gap": 1.0, "x": 1.0}, "got critic, generator, gap, x."),
         ({"critic": np.ones(3), "generator": 1.0, "gap": 1.0}, "'critic' must be a scalar; got a tensor of shape (3,)"),
     ],

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_dl import __main__ as command_line
-from keras_dl import errors, export, machine, runs, settings, training
+from keras_dl import __main__ as entry
+from keras_dl import command_line, errors, export, machine, runs, settings, training
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,7 +58,7 @@ def test_the_commands_of_a_page_are_commands_of_the_project(page, monkeypatch):
             app = Path(words[1]).stem
             command_line.parse(importlib.import_module(app).Config, words[2:], app=app)
         elif Path(words[0]).name == "python" and words[1:3] == ["-m", "keras_dl"]:
-            command_line._parser().parse_args(words[3:])
+            entry._parser().parse_args(words[3:])
         elif Path(words[0]).name == "python" and words[1] != "-m":
             assert (ROOT / words[1]).is_file(), words
 

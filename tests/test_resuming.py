@@ -18,7 +18,20 @@ import numpy as np
 import pytest
 
 from keras_dl import __main__ as command
-from keras_dl import command_line, commands, data, errors, machine, past_runs, runs, settings, signals, training, tuning
+from keras_dl import (
+    command_line,
+    commands,
+    data,
+    errors,
+    histories,
+    machine,
+    past_runs,
+    runs,
+    settings,
+    signals,
+    training,
+    tuning,
+)  # fmt: skip
 from keras_dl.features import words
 from keras_dl.resuming import differences
 
@@ -188,6 +201,9 @@ def test_what_is_given_on_a_resume_is_chosen_no_more(tmp_path):
     """Else the list of runs would show the number of epochs that was chosen, not the one that was trained."""
     run = start(tmp_path)
     run.note("chosen", {"sentence": "Chosen.", "values": {"epochs": 2, "patience": 0, "batch_size": 8}})
+    run.checkpoints.mkdir(exist_ok=True)
+    (run.checkpoints / "000002-000000.npz").write_bytes(b"")
+    histories.write(run.path, {"loss": [2.0, 1.0]})
     run.finish({"loss": 1.0})
     again = start(tmp_path, resume=run.path.name, epochs=3)
     assert again.chosen == {"sentence": "Chosen.", "values": {"patience": 0, "batch_size": 8}}

@@ -105,7 +105,8 @@ def hold_out(examples, seed, share):
 
 def taken_without_labels():
     """Which apps take pictures without labels, for a message."""
-    return f"{', '.join(WITHOUT_LABELS[:-1])} and {WITHOUT_LABELS[-1]} take pictures"
+    *others, last = WITHOUT_LABELS
+    return f"pictures are taken by {', '.join(others)} and {last}"
 
 
 def _find(root, labelled):

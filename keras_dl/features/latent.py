@@ -9,6 +9,7 @@ from msgspec import Meta
 from keras_dl.atomic import atomic_file
 from keras_dl.errors import UserError
 from keras_dl.features.base import Feature
+from keras_dl.wording import counted
 
 UNREADABLE = "is no NumPy file (.npy) of numbers"
 
@@ -55,7 +56,9 @@ class Latent(Feature):
         except (ValueError, EOFError, TypeError, SyntaxError) as error:
             raise UserError(f"{source.place} {UNREADABLE}.") from error
         if shape not in ((self.size,), (1, self.size)) or kind not in "fiu":
-            raise UserError(f"{source.place} must hold a code of {self.size} numbers; it has shape {shape}.")
+            raise UserError(
+                f"{source.place} must hold a code of {counted(self.size, 'numbers')}; it has shape {shape}."
+            )
         code = np.asarray(code, np.float32).reshape(self.size)
         if not np.isfinite(code).all():
             raise UserError(f"{source.place} must hold finite numbers; it has nan or infinite ones.")

@@ -249,13 +249,6 @@ class GAN(parts.ModelWithParts):
         return cls(**config | {name: keras.saving.deserialize_keras_object(config[name]) for name in names})
 
 
-def embedded_label(num_classes, width, name):
-    """(the input "label", its embedding (B, width)): how a network sees the class."""
-    label = keras.Input((), name="label", dtype="int32")
-    embedding = keras.layers.Embedding(num_classes, width, embeddings_initializer="normal", name=name)
-    return label, embedding(label)
-
-
 def _check_networks(who, generator, discriminator, loss, num_classes):
     inputs = {"noise": generator, "image": discriminator}
     for name, network in inputs.items():
@@ -269,7 +262,7 @@ def _check_networks(who, generator, discriminator, loss, num_classes):
     if tuple(made) != tuple(seen) or math.prod(discriminator.output_shape[1:]) != 1:
         raise ArgumentError(
             f"{who}: the generator's pictures must have the shape that the discriminator sees, which gives one score; "
-            f"got {tuple(made)}, {tuple(seen)} and scores {tuple(discriminator.output_shape[1:])}."
+            f"got {tuple(made)}, {tuple(seen)} and, of scores, {tuple(discriminator.output_shape[1:])}."
         )
     if loss == "wgan_gp":
         for layer in discriminator._flatten_layers():

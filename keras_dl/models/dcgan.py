@@ -16,8 +16,9 @@ from keras import layers
 
 from keras_dl.arguments import ArgumentError, ModelName, OneOf, Seed, Share, Whole, checked
 from keras_dl.layers.normalization import BatchNormalization
+from keras_dl.models._labels import embedded_label
 from keras_dl.models._sizes import Classes, ImageShape, Width, check_weights
-from keras_dl.models.adversarial import GAN, LOSSES, NOISES, RANGES, GradientPenalty, embedded_label
+from keras_dl.models.adversarial import GAN, LOSSES, NOISES, RANGES, GradientPenalty
 
 PARAMETERS = 421_090  # trainable, at the defaults: 365,793 of the generator, 55,297 of the discriminator
 SMALLEST = 4  # side of the first maps of the generator, at least: as in the paper

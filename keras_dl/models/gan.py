@@ -16,8 +16,9 @@ from keras import layers
 
 from keras_dl.arguments import ModelName, OneOf, Seed, Share, Whole, checked
 from keras_dl.layers.maxout import Maxout
+from keras_dl.models._labels import embedded_label
 from keras_dl.models._sizes import Classes, ImageShape, Width, Widths, check_weights, dense
-from keras_dl.models.adversarial import GAN, LOSSES, NOISES, RANGES, GradientPenalty, embedded_label
+from keras_dl.models.adversarial import GAN, LOSSES, NOISES, RANGES, GradientPenalty
 
 PARAMETERS = 3_735_425  # trainable, at the defaults: 2,503,984 of the generator, 1,231,441 of the discriminator
 

@@ -82,7 +82,7 @@ def build_vae(
     check_weights("build_vae", sum(ends) + 2 * sum(maps))
     if pixel_means is not None and len(pixel_means) != math.prod(input_shape):
         raise ArgumentError(
-            f"build_vae: pixel_means must be {math.prod(input_shape):,} numbers, one for each value of a picture; got "
+            f"build_vae: pixel_means must have a number for each value of a picture, {math.prod(input_shape):,}; got "
             f"{len(pixel_means):,}."
         )
     encoder = _encoder(input_shape, filters, units, latent_dim, activation, levels)

@@ -106,7 +106,7 @@ def fitted(config, hardware, splits, rule):
     if not config.resume:
         config, chosen = _completed(config, splits, rule)
         config.validate()
-        usual = settings.defaults_of(config)
+        usual = settings.values_of(dataclasses.replace(type(config)(), smoke=config.smoke).shortened())
         given = [name for name, value in settings.values_of(config).items() if value != usual[name]]
         settings.check_effects(config, given)  # beside what was chosen
     hardware.settings, hardware.chosen = config, chosen

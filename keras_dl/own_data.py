@@ -106,9 +106,8 @@ def fitted(config, hardware, splits, rule):
     if not config.resume:
         config, chosen = _completed(config, splits, rule)
         config.validate()
-        usual = settings.defaults_of(config)
-        not_given = settings.SHORTENED if config.smoke else ()
-        given = [n for n, value in settings.values_of(config).items() if value != usual[n] and n not in not_given]
+        usual = settings.values_of(dataclasses.replace(type(config)(), smoke=config.smoke).shortened())
+        given = [name for name, value in settings.values_of(config).items() if value != usual[name]]
         settings.check_effects(config, given)  # beside what was chosen
     hardware.settings, hardware.chosen = config, chosen
     return config

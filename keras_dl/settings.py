@@ -88,7 +88,6 @@ class Optimizer(Checked):
 SHORT = "optimizer"  # the group whose flags have short names too: --learning-rate, and --optimizer for its name
 ABOUT = "each of these has a short name too, such as --optimizer sgd or --learning-rate 0.1"
 OptimizerFlags = Annotated[Optimizer, tyro.conf.arg(help=ABOUT)]
-SHORTENED = ("trials", "epochs", "trial_epochs")  # settings that --smoke changes
 # {setting: (another, whether it has an effect with a value of that one, in words)}; both in one group, or in none.
 NEEDS = {
     "init_rate_factor": ("init", bool, ""),

@@ -1,6 +1,7 @@
 """How many epochs of a row's recipe fit into a time budget on this machine.
 
-    python benchmarks/budget.py binarized_mnist gated_pixelcnn --minutes 60
+    python benchmarks/budget.py binarized_mnist gated_pixelcnn
+    python benchmarks/budget.py gan dcgan --minutes 30
 
 The row's command is run until it has trained `--measured` epochs, then stopped. The first epoch also pays for what is
 done once (loading, tracing, the first steps' timing); the others say what an epoch costs with its validation, pictures
@@ -20,7 +21,7 @@ import time
 from pathlib import Path
 
 from tables import TABLES
-from tables_images import GENERATORS, LONG
+from tables_images import GENERATORS, LONG, MINUTES
 
 from keras_dl import command_line, settings
 from keras_dl.errors import UserError
@@ -33,18 +34,19 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("table", choices=list(TABLES), metavar="TABLE")
     parser.add_argument("row", metavar="ROW")
-    parser.add_argument("--minutes", type=float, default=60.0, help="the budget of training.fit")
+    parser.add_argument("--minutes", type=float, help="the budget of training.fit; the table's if left out")
     parser.add_argument("--measured", type=int, default=3, help="epochs that are trained, at least 2")
     parser.add_argument("--more", default="", help="flags that are added to the row's command")
     asked = parser.parse_args(argv)
     settings.check(asked.measured >= 2, f"--measured: must be at least 2; got {asked.measured}.")
     command = app_of(asked.table, asked.row)
     settings.check(command is not None, f"budget: {asked.table} {asked.row} is no row for which an app trains.")
+    minutes = asked.minutes or MINUTES.get(asked.table, 60)
     ends = epoch_ends([*shlex.split(command), *shlex.split(asked.more)], asked.measured)
-    once, epoch, count = plan(ends, 60 * asked.minutes)
+    once, epoch, count = plan(ends, 60 * minutes)
     print(
         f"{asked.table} {asked.row}: {once:.0f} s once, {epoch:.1f} s an epoch; {count} epochs fit into "
-        f"{asked.minutes:g} minutes. The command: python {command}"
+        f"{minutes:g} minutes. The command: python {command}"
     )
 
 

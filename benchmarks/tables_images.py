@@ -26,7 +26,7 @@ RECIPES = {
     "gated_pixelcnn": f"{SIZES} --batch-size 16 --epochs 8 {HALF}",
     "diagonal_bilstm": (
         '--set layer=diagonal_bilstm --set num_layers=7 --set units=16 --set "top_filters=(32, 32)" --batch-size 32 '
-        f"--epochs 11 {DENSITY}"
+        "--epochs 11 --optimizer adam --learning-rate 0.004 --schedule cosine --clipnorm 1 --keep last"
     ),
     "gated_pixelcnn_long": f"{SIZES} --batch-size 16 --epochs 24 {HALF}",
     "cifar10": f"{SIZES} --levels 256 --output logistic_mixture --batch-size 16 --epochs 7 {HALF}",

@@ -87,7 +87,7 @@ def test_ones_own_pictures_from_folder_to_pictures(tmp_path):
         (["--importance-samples", "0"], "--importance-samples: must be a whole number from 1 to 1,000,000; got 0."),
         (["--set", "beta=-1"], "build_vae: beta must be a number in [0, 10000]; got -1. Nearest: 0."),
         (["--set", "levels=4"], "--set: must be name=value with an argument of build_vae that the app leaves free"),
-        (["--formats", "onnx"], "an autoencoder's bound and samples are random"),
+        (["--formats", "litert"], "an autoencoder's bound and samples are random"),
     ],
 )
 def test_mistakes_in_the_autoencoder_app_leave_nothing(flags, complaint, tmp_path):

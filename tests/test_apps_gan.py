@@ -99,7 +99,7 @@ def test_ones_own_pictures_can_be_judged_by_an_export_of_the_image_app(tmp_path,
         (["--dataset", "binarized_mnist", "--conditional"], "needs pictures of at least 2 classes"),
         (["--beta-1", "1"], "--beta-1: must be a number in [0, 0.999999]; got 1.0."),
         (["--classifier", "nothing"], "nothing: no such export folder"),
-        (["--formats", "onnx"], "pictures are drawn from a seed, and these formats draw no random numbers"),
+        (["--formats", "litert"], "pictures are drawn from a seed, and these formats draw no random numbers"),
     ],
 )
 def test_mistakes_in_the_gan_app_leave_nothing(flags, complaint, tmp_path):

@@ -164,7 +164,7 @@ def test_what_the_export_would_not_translate_is_said_before_the_training(tmp_pat
         (tmp_path / name).write_text("".join(f"{'ab cd ' * 700}{n}\n" for n in range(60)))
     own = ["--source", str(tmp_path / "my.xx"), "--target", str(tmp_path / "my.yy"), "--longest", "9999"]
     app = main_of(ROOT / "apps" / "translate.py")
-    with pytest.raises(UserError, match="too long to be translated: at most 511 sub-words and 4096 bytes"):
+    with pytest.raises(UserError, match="too long to be translated: at most 511 sub-words and 4,096 bytes"):
         app([*own, "--vocabulary-size", "40", "--out", str(tmp_path)])
     with pytest.raises(UserError, match="export.save: onnx: a translation model goes from strings to strings"):
         app([*own, "--vocabulary-size", "40", "--out", str(tmp_path), "--formats", "onnx"])

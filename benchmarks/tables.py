@@ -1,10 +1,11 @@
 """What is measured: tables of rows, each with its command, the published figure and the bar that ours must reach.
 
-rows.py says what a row is; tables_images.py has the tables of generative models of images. Nothing here imports
-TensorFlow.
+rows.py says what a row is; tables_images.py has the tables of generative models of images, tables_laboratory.py those
+of the lecture's figures. Nothing here imports TensorFlow.
 """
 
 import tables_images
+import tables_laboratory
 from rows import Headline, Row, Table
 
 # The recipes: flags of the apps; without --set the model is the paper's.
@@ -381,7 +382,7 @@ TABLES = {
         ),
         packages=("torch",),
     ),
-} | tables_images.TABLES  # fmt: skip
+} | tables_images.TABLES | tables_laboratory.TABLES  # fmt: skip
 
 # The figure of each architecture that README shows; resnet and transformer_lm have none yet.
 HEADLINES = {

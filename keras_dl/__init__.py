@@ -42,6 +42,7 @@ HEAVY = (
     "hyperparameters",
     "initializing",
     "judging",
+    "laboratory",
     "objectives",
     "optimizers",
     "parts",

@@ -48,7 +48,7 @@ def parse(config_class, argv=None, *, app, free_arguments=None, left_open=()):
     """Parse a command line; with --resume, flags that are not given have the values of the resumed run.
 
     Args:
-        config_class: a frozen dataclass, a Common.
+        config_class: a frozen dataclass, an Experiment.
         argv: list of arguments; None: sys.argv[1:].
         app: name of the app; its runs are in runs/<app>/.
         free_arguments: function model name -> {argument: default} of the builder's arguments that --set may change.

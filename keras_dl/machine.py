@@ -19,7 +19,7 @@ class Machine:
     """What `prepare` has set up.
 
     Attributes:
-        settings: the settings.Common that `prepare` was given, completed by own_data.fitted.
+        settings: the settings.Experiment that `prepare` was given, completed by own_data.fitted.
         strategy: the tf.distribute strategy, None for TensorFlow's default.
         chosen: what own_data.fitted chose, {"sentence", "values"}; None if it chose nothing.
     """
@@ -41,7 +41,8 @@ def prepare(settings):
     """Set the visible devices, the precision, determinism and the global seeds, before the first operation.
 
     Args:
-        settings: an instance of a settings.Common dataclass: device, strategy, precision, deterministic, seed.
+        settings: an instance of a settings.Experiment dataclass: device, deterministic, seed; of a settings.Common the
+            strategy and the precision, too, which else are TensorFlow's default and float32.
 
     Returns:
         A Machine.
@@ -55,13 +56,13 @@ def prepare(settings):
         import keras
         import tensorflow as tf
     try:
-        strategy = _strategy(settings.device, settings.strategy)
+        strategy = _strategy(settings.device, getattr(settings, "strategy", "none"))
     except RuntimeError as error:
         raise UserError(
             f"--device: {settings.device} must be chosen before TensorFlow's first operation in a process, and this "
             "process has already computed on other devices. Call machine.prepare right after the imports."
         ) from error
-    keras.mixed_precision.set_dtype_policy(settings.precision)
+    keras.mixed_precision.set_dtype_policy(getattr(settings, "precision", "float32"))
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(settings.seed)

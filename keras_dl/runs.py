@@ -153,7 +153,7 @@ def finished(settings, app):
     Neither TensorFlow nor the data are loaded.
 
     Args:
-        settings: the settings.Common of the command line.
+        settings: the settings.Experiment of the command line.
         app: name of the app.
 
     Returns:

@@ -36,18 +36,24 @@ class Checked:
 
 
 @dataclasses.dataclass(frozen=True)
-class Common(Checked):
-    """The flags of every app."""
+class Experiment(Checked):
+    """The flags of every app; those that train one model have the further ones of Common and Training."""
 
     device: str = "auto"  # auto, cpu, gpu or gpu:N; a device that does not exist is an error
-    strategy: Literal["none", "mirrored"] = "none"  # tf.distribute: mirrored uses all GPUs of this machine
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # Keras dtype policy
-    # of initial weights, order, augmentation, dropout, validation split and search
+    # of initial weights, order, augmentation, dropout, validation split, search and every other random number
     seed: Annotated[int, Seed] = 0
     deterministic: bool = False  # use only deterministic kernels (matters on a GPU)
     out: str = "."  # folder in which runs/ and saved_models/ are created
     resume: str = ""  # continue a run: its name, or no value for the newest unfinished run
     smoke: bool = False  # a test of the installation: a few examples, some seconds, in a temporary folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Common(Experiment):
+    """The flags of every app that trains a model and exports it."""
+
+    strategy: Literal["none", "mirrored"] = "none"  # tf.distribute: mirrored uses all GPUs of this machine
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # Keras dtype policy
 
 
 Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]

@@ -1,21 +1,12 @@
-"""Every app, found by itself: --smoke with a search, a resume, an export that answers."""
+"""Every app that exports a model, found by itself: --smoke with a search, a resume, an export that answers."""
 
 import json
 import math
-import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-APPS = sorted((ROOT / "apps").glob("*.py"))
-
-
-def main_of(app):
-    return runpy.run_path(str(app))["main"]
-
+from app_files import ROOT, WITH_EXPORT, main_of
 
 # An argument of each app's builder, so that the search has less to draw.
 SETS = {
@@ -98,7 +89,7 @@ def test_smoke_with_a_search_a_fresh_process_and_a_resume(tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("app", [app for app in APPS if app.stem != "classify_images"], ids=lambda p: p.stem)
+@pytest.mark.parametrize("app", [app for app in WITH_EXPORT if app.stem != "classify_images"], ids=lambda p: p.stem)
 def test_smoke_with_an_export_and_a_resume(app, tmp_path, capsys, one_process_answers):
     smoke(app, tmp_path, capsys, "--trials", "0")
 

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_apps import ROOT, main_of
+from app_files import ROOT, main_of
 
 APP = ROOT / "apps" / "autoencode_images.py"
 

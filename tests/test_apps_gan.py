@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_apps import ROOT, main_of
+from app_files import ROOT, main_of
 
 APP = ROOT / "apps" / "gan_images.py"
 JUDGED = {"frechet_classifier", "frechet_real", "classes_covered", "smallest_class", "parzen"}

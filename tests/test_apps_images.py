@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_apps import ROOT, main_of
+from app_files import ROOT, main_of
 
 MODEL_IMAGES = ROOT / "apps" / "model_images.py"
 

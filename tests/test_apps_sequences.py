@@ -8,7 +8,7 @@ import sys
 
 import keras
 import pytest
-from test_apps import ROOT, main_of
+from app_files import ROOT, main_of
 
 from keras_dl import cards
 

@@ -3,14 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from app_files import APPS, ROOT
 
 from keras_dl import errors, machine, settings
-
-ROOT = Path(__file__).resolve().parent.parent
-APPS = sorted((ROOT / "apps").glob("*.py"))
 
 # In a process of its own: two stand-ins for GPUs, and a note of what TensorFlow is told about them. The two logical
 # devices of the CPU take their place where something is computed.

@@ -465,7 +465,7 @@ def test_a_folder_s_pictures_keep_their_usual_size(tmp_path):
 
 @pytest.mark.slow
 def test_what_was_chosen_stands_in_the_run_and_in_the_card(tmp_path, capsys, monkeypatch):
-    from test_apps import main_of
+    from app_files import main_of
     from test_data import folder_of
 
     folder = folder_of(tmp_path / "pets", each=20)

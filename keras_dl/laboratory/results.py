@@ -1,0 +1,109 @@
+"""Pictures of an experiment with the numbers that they show: in the run's folder, and on TensorBoard.
+
+results.picture(run, "fits", figure, {"x": x, "order1": y1})    # figures/fits.png and figures/fits.npz
+results.picture(run, "errors", figure, rows)                    # figures/errors.png and figures/errors.csv
+results.animation(run, "paths", figures)                        # figures/paths.gif
+return results.finish(run, {"sse_order1": 2.2402})
+"""
+
+import csv
+import io
+
+import numpy as np
+import tensorflow as tf
+
+from keras_dl import commands, figures, summaries
+from keras_dl.atomic import atomic_file, write_atomic
+from keras_dl.features import grids
+
+TAGS = "figures/"  # prefix of the tags; what a run wrote under a tag before is replaced
+
+
+def picture(run, name, figure, numbers, *, svg=False):
+    """Write a matplotlib figure as figures/<name>.png of a run, its numbers beside it, and show it on TensorBoard.
+
+    Args:
+        run: the runs.Run.
+        name: of letters, digits and "_"; a picture of the same name is replaced.
+        figure: a matplotlib Figure, from figures.figure_of.
+        numbers: {name: array}, for <name>.npz; or a list of rows {column: value}, for <name>.csv. The rows have the
+            same columns.
+        svg: write <name>.svg, too.
+
+    Returns:
+        The path of the PNG file.
+    """
+    place = folder(run)
+    png = figures.png(figure)
+    if isinstance(numbers, dict):
+        with atomic_file(place / f"{name}.npz") as file:
+            np.savez_compressed(file, **numbers)
+    else:
+        write_atomic(place / f"{name}.csv", _csv(numbers))
+    if svg:
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+        write_atomic(place / f"{name}.svg", text.getvalue())
+    write_atomic(place / f"{name}.png", png)
+    _log(run, f"{name}.png", lambda tag: tf.summary.image(tag, tf.io.decode_png(png, channels=3)[None]))
+    return place / f"{name}.png"
+
+
+def animation(run, name, frames):
+    """Write matplotlib figures of the same size as figures/<name>.gif of a run, and show it on TensorBoard.
+
+    Args:
+        run: the runs.Run.
+        name: as in `picture`.
+        frames: a list of figures. Of more than grids.MOST_FRAMES some are left out, evenly.
+
+    Returns:
+        The path of the GIF file.
+    """
+    pictures = [tf.io.decode_png(figures.png(frame), channels=3).numpy() for frame in grids.evenly(frames)]
+    gif = grids.animation(pictures)
+    path = folder(run) / f"{name}.gif"
+    write_atomic(path, gif)
+    _log(run, path.name, lambda tag: summaries.animated(tag, gif))
+    return path
+
+
+def finish(run, app_file, metrics, *, other=()):
+    """Say where the pictures are, print the next commands, and finish the run.
+
+    Args:
+        run: the runs.Run.
+        app_file: path of the app's file, __file__.
+        metrics: {name: float}, the numbers of the experiment.
+        other: list of lists of flags with which the experiment is worth another look.
+
+    Returns:
+        `metrics`.
+    """
+    run.say(f"pictures and their numbers: {folder(run)}")
+    commands.following(run, app_file, data=other)
+    run.finish(metrics)
+    return metrics
+
+
+def folder(run):
+    """The folder of a run's pictures and numbers, which is created."""
+    place = run.path / "figures"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _log(run, file, write):
+    """Call write(tag) so that it writes to TensorBoard, under the file's name, instead of what was there."""
+    place, tag = run.tensorboard / "validation", TAGS + file
+    summaries.purge(place, -1, tag)
+    with summaries.writing(place, 0):
+        write(tag)
+
+
+def _csv(rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

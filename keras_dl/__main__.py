@@ -23,6 +23,7 @@ from keras_dl import (
     command_line,
     console,
     evidence,
+    lecture,
     models,
     past_runs,
     predicting,
@@ -71,6 +72,9 @@ def list_everything(asked):
     apps = sorted(path for path in APPS.glob("*.py") if not path.name.startswith("_"))
     if apps:
         tables.show("Apps: python <file> --help", ["file", "task"], [[os.path.relpath(a), _task(a)] for a in apps])
+        names = {app.stem: os.path.relpath(app) for app in apps}
+        rows = [[s.title, f"{names[s.app]} {s.flags}".strip(), s.figure] for s in lecture.SLIDES if s.app in names]
+        tables.show("The lecture in its order: python <app>", ["slide", "app", "look at"], rows)
     rows = []
     for folder, card in cards.exports_below(asked.saved_models):
         if isinstance(card, UserError):

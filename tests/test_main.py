@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import re
 import resource
 import shlex
 import shutil
@@ -17,7 +18,7 @@ import test_export as exports
 from PIL import Image
 
 from keras_dl import __main__ as command
-from keras_dl import cards, errors, export, fresh_process, models, verification
+from keras_dl import cards, errors, export, fresh_process, lecture, models, verification
 from keras_dl.features import pictures
 from keras_dl.features.image import EncodedImage
 
@@ -88,6 +89,25 @@ def test_list_needs_no_tensorflow(folder):
     assert f"{folder}\tclassify_images\taccuracy 0.5\t2,855\t20" in text
     for app in (ROOT / "apps").glob("*.py"):
         assert f"apps/{app.name}\t" in text
+
+
+def test_the_lecture_can_be_gone_through_with_the_list(monkeypatch):
+    """Every app has its slide; apps, flags and tables that a slide names exist, and the pictures where one can see."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import tables
+
+    apps = {app.stem: app.read_text(encoding="utf-8") for app in (ROOT / "apps").glob("*.py")}
+    assert {slide.app for slide in lecture.SLIDES} == set(apps)
+    text = light(["list"], 0)
+    for slide in lecture.SLIDES:
+        assert f"{slide.title}\tapps/{slide.app}.py {slide.flags}".rstrip() + f"\t{slide.figure}\n" in text
+        flag, _, value = slide.flags.partition(" ")
+        assert not flag or flag == "--set" or (flag[2:] + ": " in apps[slide.app] and f'"{value}"' in apps[slide.app])
+        of_tables = re.search(r"tables? ([\w, ]+)", slide.figure)
+        for table in of_tables[1].split(", ") if of_tables else []:
+            assert table in tables.TABLES, table
+        for name in re.findall(r"figures/(\w+)\.\w+", slide.figure):
+            assert name.split("_")[0] in apps[slide.app], name
 
 
 def test_list_of_one_architecture_needs_no_tensorflow():

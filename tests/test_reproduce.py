@@ -92,7 +92,8 @@ def project(tmp_path):
         (tmp_path / folder).mkdir()
     for file in (ROOT / "keras_dl").glob("*.py"):
         shutil.copy(file, tmp_path / "keras_dl")
-    for script in ("reproduce", "recorded", "written_pages", "kept_pictures", "rows", "tables_images"):
+    scripts = ("reproduce", "recorded", "written_pages", "kept_pictures", "rows", "tables_images", "tables_laboratory")
+    for script in scripts:
         shutil.copy(BENCHMARKS / f"{script}.py", tmp_path / "benchmarks")
     shutil.copy(BENCHMARKS / "tables.py", tmp_path / "benchmarks" / "tables_of_the_project.py")
     (tmp_path / "benchmarks" / "tables.py").write_text(FAKE_TABLES)

@@ -298,6 +298,6 @@ def test_regioncam_counts_as_many(widths):
         for kernel, bias in layers[:-1]:
             theirs.linear(np.ascontiguousarray(kernel), bias)
             theirs.relu()
-        corners = np.asarray(theirs.vertices)
+        corners = np.asarray(theirs.vertex_inputs)
         half_width = float(np.abs(corners).max())
         assert len(regions.polygons(layers, half_width=half_width)) == theirs.num_faces

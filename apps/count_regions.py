@@ -47,6 +47,7 @@ LARGEST = 20_000  # regions that the folding may have
 GRID = 30  # least number of points along a side of the square, to show what sampling would count
 FRAMES = 30  # of the animation
 STEPS = 1200  # of the trainings of depth and approximation
+NETWORKS = [(6,), (24,), (96,), (3, 3), (8, 8, 8), (24,) * 4]  # widths of those that are trained for approximation
 FLAGS = {  # of one figure alone
     "shallow": ("shallow_units",), "folding": ("fold_units", "fold_depth", "inputs"),
     "training": ("data", "units", "layers", "epochs"), "depth": ("total_units", "seeds"), "approximation": ("teeth",),
@@ -124,7 +125,7 @@ def shallow(config, run):
     run.say(
         f"A grid of {side} x {counted(side, 'points')} meets {sampled:,} of them: here regions are cut, not sampled."
     )
-    pictured(run, "shallow", [cut], [f"1 layer of {units}: {count}"])
+    pictured(run, "shallow", [cut, cut], [f"1 layer of {units}: {count}", "the middle"], zooms=(1, half_width))
     return {"regions": float(len(cut)), **compared(run, layers, cut)}
 
 
@@ -136,18 +137,16 @@ def folded(config, run):
         cut = intervals.pieces(layers)
         numbers = {"breaks": cut.breaks, "values": cut.values}
         dl.laboratory.results.picture(run, "folding", region_figures.of_pieces(cut, name), numbers, svg=True)
-        check = {}
     else:
         cut = regions.polygons(layers, center=(0.5, 0.5), half_width=0.5)
         pictured(run, "folding", [cut], [f"{name}: {counted(len(cut), 'regions')}"])
-        check = compared(run, layers, cut)
     shallow_most = region_bounds.zaslavsky(sum(widths), inputs)
     run.say(
         f"{name} that fold have {counted(len(cut), 'regions')}; the construction says "
         f"{region_bounds.montufar(widths, inputs):,} (Montúfar et al.), no network of these widths has more than "
         f"{region_bounds.most(widths, inputs):,}, and the same units in one layer have at most {shallow_most:,}."
     )
-    return {"regions": float(len(cut)), **check}
+    return {"regions": float(len(cut)), **(compared(run, layers, cut) if inputs == 2 else {})}
 
 
 def training(config, run):
@@ -218,7 +217,7 @@ def depth(config, run):
             config.total_units, depths, bias_std=config.bias_std, learning_rate=config.learning_rate, steps=steps,
             seeds=seeds, at=at,
         )  # fmt: skip
-    growth = lab.sizes((12, 24, 48, 96, 192), (1, 2, 4), bias_std=config.bias_std, seeds=seeds)
+    growth = lab.sizes(bias_std=config.bias_std, seeds=seeds)
     dl.laboratory.results.picture(run, "depth", region_figures.of_depths(rows, growth), rows)
     metrics = {}
     for number in depths:
@@ -237,19 +236,16 @@ def depth(config, run):
 
 def approximated(config, run):
     """x ** 2 and a sawtooth by width and by depth: with explicit weights, and with trained ones."""
-    teeth, small = config.teeth, [(6,), (3, 3)] if config.smoke else [(6,), (24,), (96,), (3, 3), (8, 8, 8), (24,) * 4]
-    saw, choices = approximation.teeth(teeth), {"steps": 20 if config.smoke else STEPS, "seed": config.seed}
-    squares, sides, lab = approximation.of_parabola(), approximation.of_sawtooth(teeth), dl.laboratory.region_training
-    wide, deep = (min(row["error"] for row in squares if row["network"].startswith(kind)) for kind in ("one", "depth"))
-    squares += lab.approximations(np.square, small, approximation.largest_error_of_parabola, **choices)
-    learned = lab.approximations(saw, small, lambda one: approximation.distance(one, saw), **choices)
-    figure = region_figures.of_approximation(squares, sides + learned, teeth)
-    rows = [
-        {"function": name, **row}
-        for name, part in (("parabola", squares), ("sawtooth", sides + learned))
-        for row in part
-    ]
-    dl.laboratory.results.picture(run, "approximation", figure, rows)
+    teeth, lab = config.teeth, dl.laboratory.region_training
+    networks, steps = (NETWORKS[::3], 20) if config.smoke else (NETWORKS, STEPS)
+    rows = approximation.explicit(teeth) + lab.learned(teeth, networks, steps=steps, seed=config.seed)
+    dl.laboratory.results.picture(run, "approximation", region_figures.of_approximation(rows, teeth), rows)
+
+    def least(function, network):
+        return min(r["error"] for r in rows if r["function"] == function and r["network"].endswith(network))
+
+    wide, deep = (least("parabola", f"{network}, explicit") for network in ("one layer", "depth"))
+    learned = least("sawtooth", "trained")
     run.say(
         f"x ** 2: the error of {counted(2**approximation.LARGEST_WIDTH, 'units')} in one layer is {wide:.2g}, that of "
         f"{counted(3 * approximation.LARGEST_DEPTH, 'units')} in {approximation.LARGEST_DEPTH} layers {deep:.2g}."
@@ -258,9 +254,9 @@ def approximated(config, run):
         f"A sawtooth of {2**teeth:,} sides is exactly a network of {counted(2 * teeth, 'units')} in "
         f"{counted(teeth, 'layers')}; one layer needs at least {2**teeth - 1:,}, and with at most "
         f"{2 ** (teeth - 2) - 1:,} stays at a mean distance of 1/16 or more. Training ends at "
-        f"{min(row['error'] for row in learned):.2f}: that weights exist does not say that they are found."
+        f"{learned:.2f}: that weights exist does not say that they are found."
     )
-    return {"parabola_wide": wide, "parabola_deep": deep, "sawtooth_trained": min(row["error"] for row in learned)}
+    return {"parabola_wide": wide, "parabola_deep": deep, "sawtooth_trained": learned}
 
 
 def own_network(config, run, layers):
@@ -294,7 +290,12 @@ def compared(run, layers, cut):
     if len(cut) > CHECKED:
         return {}
     equal = patterns.patterns(layers, cut.center, cut.half_width) == {tuple(map(bool, row)) for row in cut.patterns}
-    run.say(f"Linear programming enumerates {'the same' if equal else 'OTHER'} activation patterns.")
+    what = (
+        f"the same {counted(len(cut), 'patterns')} of units"
+        if equal
+        else "other patterns: one of the two counts is wrong"
+    )
+    run.say(f"Linear programming enumerates {what}.")
     return {"equal_to_oracle": float(equal)}
 
 

@@ -18,7 +18,7 @@ def _regions():
     yield Row("shallow_12", "equal_to_oracle", "1: yes", shallow, bar=(">=", 1))
     yield Row("folding_3x4", "regions", "regions", folding, 176, "Montúfar et al. 2014, theorem 4", bar=(">=", 176))
     yield Row("folding_3x4", "equal_to_oracle", "1: yes", folding, bar=(">=", 1))
-    for metric in ("initial", "trained", "linear"):
+    for metric in ("initial", "trained"):
         yield Row("training_3x24", metric, "regions", f"{COUNT} --figure training")
     for depth in (1, 2, 3, 4):
         for metric, unit in (
@@ -28,8 +28,6 @@ def _regions():
             ("line_trained", "pieces"),
         ):
             yield Row(f"depth_{depth}", metric, unit, "benchmarks/region_depths.py")
-    for metric in ("parabola_wide", "parabola_deep"):
-        yield Row("approximation", metric, "largest error", f"{COUNT} --figure approximation")
     yield Row("approximation", "sawtooth_trained", "mean distance", f"{COUNT} --figure approximation")
 
 
@@ -46,6 +44,10 @@ TABLES = {
             Picture(
                 "training_3x24", "figures/training.png", "learning",
                 "Regions before training, early, and at the end; the black line is the decision boundary",
+            ),
+            Picture(
+                "depth_1", "depths.png", "depths",
+                "48 units in 1 to 4 layers: regions in the square, pieces on its diagonal, before training and after",
             ),
             Picture(
                 "approximation", "figures/approximation.png", "errors",

@@ -16,6 +16,12 @@ from keras_dl.laboratory.folding import fold
 LARGEST_WIDTH, LARGEST_DEPTH = 8, 8  # of x**2: 2**LARGEST_WIDTH units, 3 units in each of LARGEST_DEPTH layers
 
 
+def explicit(depth):
+    """Rows of `of_parabola` and of `of_sawtooth`, each with its "function"."""
+    tasks = {"parabola": of_parabola(), "sawtooth": of_sawtooth(depth)}
+    return [{"function": name, **row} for name, rows in tasks.items() for row in rows]
+
+
 def of_parabola():
     """The largest errors of `interpolation` and of `parabola`: a list of {"network", "units", "error"}."""
     rows = []

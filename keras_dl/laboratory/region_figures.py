@@ -12,7 +12,7 @@ EDGE = "#3a3a3a"
 WIDEST = 3000  # polygons whose edges have the full width
 
 
-def draw(axes, cut, *, points=None, classes=None, boundary=False, title=""):
+def draw(axes, cut, *, points=None, classes=None, boundary=False, title="", zoom=1):
     """Draw regions.Regions, each in a colour of its pattern, so that a region keeps its colour while it moves.
 
     Args:
@@ -20,6 +20,7 @@ def draw(axes, cut, *, points=None, classes=None, boundary=False, title=""):
         cut: the Regions.
         points: (M, 2) examples in the plane; classes: (M,) their classes.
         boundary: draw where the first two logits are equal.
+        zoom: by how much the middle is enlarged.
     """
     from matplotlib.collections import LineCollection, PolyCollection
 
@@ -37,15 +38,17 @@ def draw(axes, cut, *, points=None, classes=None, boundary=False, title=""):
             own = points[classes == number]
             axes.plot(*own.T, "o", color=("white", "black")[number % 2], markersize=2.5, markeredgecolor="black",
                       markeredgewidth=0.4, linestyle="none")  # fmt: skip
-    (x, y), side = cut.center, cut.half_width
+    (x, y), side = cut.center, cut.half_width / zoom
     axes.set(xlim=(x - side, x + side), ylim=(y - side, y + side), aspect="equal", title=title)
 
 
-def of_regions(cuts, titles, **drawn):
-    """Regions side by side."""
-    figure = figures.figure_of(3.6 * len(cuts), 3.9)
-    for axes, cut, title in zip(np.atleast_1d(figure.subplots(1, len(cuts))), cuts, titles, strict=True):
-        draw(axes, cut, title=title, **drawn)
+def of_regions(cuts, titles, *, zooms=None, **drawn):
+    """Regions side by side; `zooms` say by how much each is enlarged around its center."""
+    side = 5.2 if len(cuts) == 1 else 3.9
+    figure = figures.figure_of(side * len(cuts), side + 0.3)
+    zooms = zooms or (1,) * len(cuts)
+    for axes, cut, title, zoom in zip(np.atleast_1d(figure.subplots(1, len(cuts))), cuts, titles, zooms, strict=True):
+        draw(axes, cut, title=title, zoom=zoom, **drawn)
     return figure
 
 
@@ -63,7 +66,7 @@ def of_training(counts, accuracies, at):
     axes = figure.add_subplot(xlabel="epoch", ylabel="regions in the square", title="Regions during training")
     axes.plot(range(len(counts)), counts, "-", color=figures.COLOURS[0])
     axes.plot(at, [counts[epoch] for epoch in at], "o", color=figures.COLOURS[0])
-    axes.set_ylim(0)
+    axes.set_ylim(0, 1.08 * max(counts))
     axes.grid(alpha=0.3)
     figures.whole_ticks(axes.xaxis)
     beside = axes.twinx()
@@ -95,7 +98,8 @@ def of_depths(rows, sizes):
             axes.plot(at, means, "-", color=figures.COLOURS[colour], label=label)
         labels = [f"{depth} x {next(row['width'] for row in rows if row['depth'] == depth)}" for depth in depths]
         axes.set_xticks(range(len(depths)), labels)
-        axes.set(title=title, xlabel="layers x units", ylim=(0, None))
+        most = max(max(row[before], row[after]) for row in rows)
+        axes.set(title=title, xlabel="layers x units", ylim=(0, 1.08 * most))
         axes.legend(loc="lower left")
     for depth, colour in zip(sorted({row["depth"] for row in sizes}), figures.COLOURS, strict=False):
         own = [row for row in sizes if row["depth"] == depth]
@@ -109,11 +113,11 @@ def of_depths(rows, sizes):
     return figure
 
 
-def of_approximation(parabola, sawtooth, depth):
+def of_approximation(rows, depth):
     """Errors by units: of x**2, and of a sawtooth.
 
     Args:
-        parabola, sawtooth: lists of {"network", "units", "error"}.
+        rows: of {"function", "network", "units", "error"}.
         depth: of the sawtooth, which has 2**depth sides.
     """
     figure = figures.figure_of(10.5, 4)
@@ -122,9 +126,10 @@ def of_approximation(parabola, sawtooth, depth):
         "one layer, explicit": ("-o", 0), "depth, explicit": ("-s", 2),
         "one layer, trained": ("o", 1), "depth, trained": ("s", 4),
     }  # fmt: skip
-    for axes, rows in ((left, parabola), (right, sawtooth)):
+    for axes, function in ((left, "parabola"), (right, "sawtooth")):
         for name, (style, colour) in styles.items():
-            own = sorted((row["units"], row["error"]) for row in rows if row["network"] == name)
+            own = [row for row in rows if (row["function"], row["network"]) == (function, name)]
+            own = sorted((row["units"], row["error"]) for row in own)
             if own:
                 kind = {"markerfacecolor": "none"} if "trained" in name else {}
                 axes.plot(

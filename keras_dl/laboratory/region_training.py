@@ -9,10 +9,11 @@ import keras
 import numpy as np
 
 from keras_dl import data
-from keras_dl.laboratory import intervals, regions
+from keras_dl.laboratory import approximation, intervals, regions
 from keras_dl.laboratory.dense_layers import layers_of
 
 SPIRALS = 600  # points
+SIZES = (12, 24, 48, 96, 192)  # hidden units in all
 COUNTED = (
     "initial",
     "trained",
@@ -178,7 +179,7 @@ def by_depth(units, depths, *, bias_std, learning_rate, steps, seeds, at=lambda 
     return rows
 
 
-def sizes(units, depths, *, bias_std, seeds):
+def sizes(units=SIZES, depths=(1, 2, 4), *, bias_std, seeds):
     """Pieces on the diagonal of the square before training: a list of {"units", "depth", "seed", "pieces"}."""
     rows = []
     for depth in depths:
@@ -210,3 +211,14 @@ def approximations(target, networks, error, *, steps, seed):
         kind = "one layer, trained" if len(widths) == 1 else "depth, trained"
         rows.append({"network": kind, "units": sum(widths), "error": error(intervals.pieces(layers_of(model)))})
     return rows
+
+
+def learned(depth, networks, *, steps, seed):
+    """Rows of `approximations`, each with its "function": of x**2, and of the sawtooth of 2**depth sides."""
+    saw, largest = approximation.teeth(depth), approximation.largest_error_of_parabola
+    tasks = {"parabola": (np.square, largest), "sawtooth": (saw, lambda one: approximation.distance(one, saw))}
+    return [
+        {"function": name, **row}
+        for name, (target, error) in tasks.items()
+        for row in approximations(target, networks, error, steps=steps, seed=seed)
+    ]

@@ -14,8 +14,9 @@ units (Montúfar et al. 2014, theorem 4). What can be represented is not what is
 Look at: shallow.png and folding.png, the same 12 units side by side in one layer and in three: straight lines against
 lines that are mirrored at the folds. training.gif: the lines gather where the classes must be told apart, and bend at
 the lines of the layer before; the black line, the decision boundary, is made of their pieces. depth.png: networks with
-the same number of units have about as many pieces along a line whatever their depth, far fewer than they could have
-(Hanin and Rolnick 2019). approximation.png: what width buys, what depth buys, and what training finds of it.
+the same number of units have about as many pieces along a line whatever their depth, and after training some more, far
+fewer than they could have (Hanin and Rolnick 2019). approximation.png: what width buys, what depth buys, and what is
+learned of it.
 """
 
 import dataclasses
@@ -45,8 +46,8 @@ APP = "count_regions"
 CHECKED = 400  # regions up to which linear programming enumerates the patterns, too: some seconds
 LARGEST = 20_000  # regions that the folding may have
 GRID = 30  # least number of points along a side of the square, to show what sampling would count
-FRAMES = 30  # of the animation
-STEPS = 1200  # of the trainings of depth and approximation
+FRAMES = 20  # of the animation
+STEPS = 1000  # of the trainings of depth and approximation
 NETWORKS = [(6,), (24,), (96,), (3, 3), (8, 8, 8), (24,) * 4]  # widths of those that are trained for approximation
 FLAGS = {  # of one figure alone
     "shallow": ("shallow_units",), "folding": ("fold_units", "fold_depth", "inputs"),
@@ -225,8 +226,8 @@ def depth(config, run):
         mean = {name: float(np.mean([row[name] for row in own])) for name in lab.COUNTED}
         widths = (own[0]["width"],) * number
         run.say(
-            f"{counted(number, 'layers')} of {widths[0]}: {mean['initial']:.0f} regions before training, "
-            f"{mean['trained']:.0f} after it (at most {region_bounds.most(widths, 2):,}); along the diagonal "
+            f"{counted(number, 'layers')} of {widths[0]}: {mean['initial']:,.0f} regions before training, "
+            f"{mean['trained']:,.0f} after it (at most {region_bounds.most(widths, 2):,}); along the diagonal "
             f"{mean['line_initial']:.0f} and {mean['line_trained']:.0f} (at most {region_bounds.most(widths, 1):,}); "
             f"{percent(mean['accuracy'])} classified rightly."
         )

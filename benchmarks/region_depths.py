@@ -15,7 +15,7 @@ from pathlib import Path
 from keras_dl import command_line, figures, imports
 
 UNITS, DEPTHS, SEEDS = 48, (1, 2, 3, 4), range(5)
-PLAN = {"bias_std": 0.3, "learning_rate": 0.004, "steps": 1200}
+PLAN = {"bias_std": 0.3, "learning_rate": 0.004, "steps": 1000}
 
 
 def main(argv=None):

@@ -1,5 +1,6 @@
 """Linear regions: counted as linear programming and regioncam count them, as the bounds and constructions say."""
 
+import itertools
 import math
 
 import numpy as np
@@ -114,6 +115,7 @@ def test_no_network_has_more_regions_than_the_product_of_its_layers_counts():
                 widths, 1
             )
     assert region_bounds.most((6,) * 4, 1) == 7**4  # (m + 1) ** L
+    assert region_bounds.most((1, 5), 2) == 2 * 6  # behind one unit there is a line, not a plane
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
@@ -177,6 +179,20 @@ def test_two_parts_with_one_function_that_do_not_touch_are_two_linear_regions():
     assert len(cut) == 5 and len(np.unique(linear_regions.labels(cut))) == 5
 
 
+def test_parts_with_one_function_that_meet_in_a_point_are_two_linear_regions():
+    """min(|x|, |y|) where x and y have one sign, else 0: the two quadrants of zeros meet in the origin alone."""
+    layers = [
+        (np.array([[0.0, -1, 0, 1], [1, 1, -1, -1]]), np.zeros(4)),  # y, y - x, -y, x - y
+        (np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]), np.zeros(2)),
+        (np.ones((2, 1)), np.zeros(1)),
+    ]
+    cut = regions.polygons(layers)
+    points = cut.centroids()
+    expected = np.where(points[:, 0] * points[:, 1] > 0, np.abs(points).min(1), 0)
+    np.testing.assert_allclose(regions.forward(layers, points)[:, 0], expected, atol=1e-12)
+    assert len(np.unique(linear_regions.labels(cut))) == 6
+
+
 def test_lines_that_coincide_or_meet_a_corner_leave_no_slivers():
     layers = random_layers(2, (4,), 6)
     twice = [(np.repeat(kernel, 2, 1), np.repeat(bias, 2)) for kernel, bias in layers[:1]]
@@ -184,11 +200,27 @@ def test_lines_that_coincide_or_meet_a_corner_leave_no_slivers():
     twice[0] = (twice[0][0] * np.tile([1.0, -3.7], 4), twice[0][1] * np.tile([1.0, -3.7], 4))
     single, doubled = regions.polygons(layers, half_width=2), regions.polygons(twice, half_width=2)
     assert len(single) == len(doubled)
-    corner = [(np.array([[1.0, 1, 0.3], [1, -1, 0.7]]), np.array([0.0, 0, 0])), (np.ones((3, 1)), np.zeros(1))]
+    along = np.zeros(2), np.array([1.0, 0.7])
+    pieces = [len(intervals.pieces(each, along, low=-9, high=9)) for each in (layers, twice)]
+    assert pieces == [5, 5]
+    kernel = np.array([[1.0, 1, 0.3], [1, -1, 0.7]])
     turned = np.array([[math.cos(1), -math.sin(1)], [math.sin(1), math.cos(1)]])
-    for matrix in (np.eye(2), turned):
-        cut = regions.polygons([(matrix @ corner[0][0], corner[0][1]), corner[1]])
+    points = ([0, 0], [0.137, 0.291], [-0.2, 0.1], [0.3, -0.07])
+    for matrix, point in itertools.product((np.eye(2), turned), points):
+        turned_kernel = matrix @ kernel
+        cut = regions.polygons([(turned_kernel, -np.array(point) @ turned_kernel), (np.ones((3, 1)), np.zeros(1))])
         assert len(cut) == 6 and cut.areas().min() > 1e-3  # three lines through one point
+        edges = [np.hypot(*(np.roll(polygon, -1, axis=0) - polygon).T).min() for polygon in cut.polygons]
+        assert min(edges) > 0.01  # no corner twice
+
+
+def test_what_cancels_up_to_rounding_cuts_nothing():
+    """0.1 + 0.2 - 0.3 is not 0 in floating point, and would have a zero in the middle of the square."""
+    kernel = np.array([[0.1, 0.2, 0.3], [0, 0, 0]])
+    for bias in ([0.25, 0.5, 0.75], [0.2, 0.4, 0.6]):
+        rest = [(np.array([[1.0], [1], [-1]]), np.zeros(1)), (np.ones((1, 1)), np.zeros(1))]
+        assert len(regions.polygons([(kernel, np.array(bias)), *rest])) == 1
+        assert len(intervals.pieces([(kernel[:1], np.array(bias)), *rest], low=-1, high=1)) == 1
 
 
 def test_a_dead_network_is_one_region():
@@ -244,6 +276,8 @@ def test_the_mean_distance_is_the_integral():
     x = np.linspace(0, 1, 2_000_001)
     assert approximation.distance(one, other) == pytest.approx(np.abs(one(x) - other(x)).mean(), abs=1e-5)
     assert approximation.distance(one, one) == 0
+    up, down = (intervals.Pieces(np.array([0.0, 1]), np.array(ends)) for ends in ([[0.0], [1]], [[1.0], [0]]))
+    assert approximation.distance(up, down) == 0.5  # they cross
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 5, 8])

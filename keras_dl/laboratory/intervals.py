@@ -79,10 +79,9 @@ def _with_zeros(breaks, sums, near):
     piece, unit = np.nonzero(inside)
     share = share[piece, unit]
     order = np.lexsort((share, piece))
-    piece, unit, share = piece[order], unit[order], share[order]
+    piece, share = piece[order], share[order]
     added = breaks[piece] + share * gaps[piece, 0]
     values = (1 - share)[:, None] * left[piece] + share[:, None] * right[piece]
-    values[np.arange(len(unit)), unit] = 0
     new = np.diff(added, prepend=-np.inf) > near  # several units may be zero at one point
     values[np.abs(values) <= ROUNDING * np.abs(sums).max(0)] = 0
     if len(breaks) + new.sum() > MOST:

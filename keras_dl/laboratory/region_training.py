@@ -13,6 +13,7 @@ from keras_dl.laboratory import approximation, intervals, regions
 from keras_dl.laboratory.dense_layers import layers_of
 
 SPIRALS = 600  # points
+BLOCK = 20  # steps of a small network that run without going back to Python
 SIZES = (12, 24, 48, 96, 192)  # hidden units in all
 COUNTED = (
     "initial",
@@ -104,6 +105,7 @@ def compiled(model, learning_rate, *, classes):
 def fitted(model, x, y, *, steps, batch_size, seed):
     """Train a small compiled model for so many steps on batches drawn from (x, y) at random; returns the model."""
     drawn = np.random.default_rng(seed).integers(0, len(x), steps * batch_size)
+    model.steps_per_execution = min(steps, BLOCK)
     model.fit(x[drawn], y[drawn], batch_size=batch_size, epochs=1, shuffle=False, verbose=0)
     return model
 

@@ -89,7 +89,7 @@ MAY_IMPORT = {
     "optimizers": {"arguments"},
     "own_data": {"arguments", "command_line", "data", "settings"},
     "lecture": set(),
-    "laboratory": {"arguments", "atomic", "commands", "errors", "features", "figures", "summaries"},
+    "laboratory": {"arguments", "atomic", "commands", "data", "errors", "features", "figures", "imports", "summaries"},
     "data": {"arguments", "atomic", "console", "errors", "extras", "features", "imports", "waiting"},
     "describing": {"console", "errors", "json_files", "records", "tables"},
     "waiting": {"console", "errors"},

@@ -14,7 +14,8 @@ FILES = [*sorted((ROOT / "keras_dl").rglob("*.py")), *sorted((ROOT / "apps").glo
 NOUNS = {
     "arguments", "arrays", "batches", "bytes", "channels", "characters", "classes", "components", "cores", "epochs",
     "examples", "exports", "files", "images", "inputs", "keys", "layers", "lines", "logits", "minutes", "mistakes",
-    "notes", "numbers", "outputs", "pairs", "parameters", "pictures", "pieces", "points", "resamples", "rows", "runs",
+    "notes", "numbers", "outputs", "pairs", "parameters", "pictures", "pieces", "points", "regions", "resamples",
+    "rows", "runs",
     "scores", "seconds", "sentences", "sequences", "steps", "sub-words", "tensors", "times", "tokens", "trials",
     "units", "updates", "values", "weights", "words",
 }  # fmt: skip

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from app_files import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
@@ -158,12 +159,13 @@ def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
     commands = {row.command for table in tables.TABLES.values() for row in table.rows}
     commands |= {*tables_images.LONG.values(), *tables_images.GENERATORS.values()}  # what scripts run
     apps = [shlex.split(command) for command in commands if command.startswith("apps/")]
-    assert {Path(app).stem for app, *_ in apps} == {
+    experiments = {app.stem for app in EXPERIMENTS}  # those with a table train nothing that a search could vary
+    assert {Path(app).stem for app, *_ in apps} - experiments == {
         "classify_images", "model_text", "translate", "model_images", "autoencode_images", "gan_images",
     }  # fmt: skip
     for app, *flags in apps:
         config = command_line.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)
-        assert config.seed == 0 and config.trials == 0
+        assert config.seed == 0 and getattr(config, "trials", 0) == 0
 
 
 def test_the_recipes_for_own_data_leave_nothing_to_the_rules(monkeypatch):

@@ -22,7 +22,8 @@ adds gamma |w|^2 with gamma = sigma^2 / tau^2. Look at the pictures, in figures/
 
 Where the slides err: MAP is the maximum a posteriori, not "a priori". The line is y = 1.6102x + 1.0588; the slide's
 1.60x + 1.05 is truncated. The least-squares parabola is 0.687x^2 + 1.747x + 0.740; the slide's 0.68x^2 + 1.74x + 0.73
-belongs to x^2 rounded to two decimals (0.674, 1.746, 0.743). gamma = sigma^2 is that of a prior with tau = 1.
+was fitted to squares that are not those of the printed x (0.75 for 0.86). gamma = sigma^2 is that of a prior with
+tau = 1.
 """
 
 import dataclasses
@@ -85,7 +86,9 @@ def main(argv=None):
             f"basis that is orthonormal at the points, gives the same but for {away:.1g}"
         )
     if not config.data:
-        run.say("the slides' 1.60x + 1.05 is truncated, and their parabola is that of x^2 rounded to two decimals")
+        run.say(
+            "the slide's 1.60x + 1.05 is truncated; its 0.68x^2 + 1.74x + 0.73 is of squares that are not these x's"
+        )
     descent = numbers.descent(data, orders[-1], steps)
     picture(run, "descent", draw.descent(descent), descent)
     for basis, condition, above in zip(descent["bases"], descent["conditions"], descent["keras_excess"], strict=True):

@@ -8,8 +8,8 @@ from rows import Picture, Row, Table
 SLIDE = 'the slide "Picking the right hypothesis class", truncated'
 PUBLISHED = {  # (order, coefficient): (the slide's figure, where it stands)
     (1, "slope"): (1.60, SLIDE), (1, "intercept"): (1.05, SLIDE),
-    (2, "slope"): (1.74, f"{SLIDE}, of x^2 rounded to two decimals"),
-    (2, "intercept"): (0.73, f"{SLIDE}, of x^2 rounded to two decimals"),
+    (2, "slope"): (1.74, f"{SLIDE}, fitted to other squares of x"),
+    (2, "intercept"): (0.73, f"{SLIDE}, fitted to other squares of x"),
 }  # fmt: skip
 BARS = {  # (order, metric): bar
     (1, "sse"): ("=", 2.2402, 1e-4), (1, "slope"): ("=", 1.6102, 1e-4), (1, "intercept"): ("=", 1.0588, 1e-4),

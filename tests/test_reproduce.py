@@ -152,6 +152,13 @@ def test_rows_are_unique_and_their_scripts_are_there():
             assert row.source or row.published is None  # a published figure says where it stands
 
 
+def test_a_bar_is_a_bound_or_a_figure_with_its_tolerance():
+    least, most, equal = (tables.Row("row", "x", "", "", bar=bar) for bar in ((">=", 2), ("<=", 2), ("=", 2, 0.1)))
+    assert [recorded.bar(row) for row in (least, most, equal)] == ["at least 2", "at most 2", "2 within 0.1"]
+    reached = [[recorded.reaches(row, value) for value in (1.8, 1.95, 2.0, 2.05, 2.2)] for row in (least, most, equal)]
+    assert reached == [[False, False, True, True, True], [True] * 3 + [False] * 2, [False, True, True, True, False]]
+
+
 def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "apps"))
     from keras_dl import command_line

@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Adam divides by the root of the mean square gradient of the last 100 steps or so; with Keras' 0.999 of the last 1,000,
-# so that it would still go by the large gradients of the start, and AdamW would take ten times as many steps.
-BETA_2 = 0.99
+# Adam divides by the root mean square of the gradients of the last 10 steps or so; with Keras' 0.999 of the last
+# 1,000, and AdamW, whose gradient hardly falls faster than that mean, would not come to its end in sensible time.
+BETA_2 = 0.9
 
 
 @contextlib.contextmanager

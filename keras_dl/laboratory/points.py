@@ -136,7 +136,9 @@ def _parsed(lines, place):
 
 def _fields(line, separator):
     try:
-        return [field.strip() for field in next(csv.reader([line], delimiter=separator, strict=True))]
+        return [
+            field.strip() for field in next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
+        ]
     except csv.Error:
         return [line]
 

@@ -60,14 +60,19 @@ def published(row):
 
 
 def bar(row):
-    """The bar in words, "at most 8"; "" where there is none."""
-    return f"{SIGNS[row.bar[0]]} {row.bar[1]:g}" if row.bar else ""
+    """The bar in words, "at most 8" or "2.2402 within 0.0001"; "" where there is none."""
+    if not row.bar:
+        return ""
+    sign, value, *tolerance = row.bar
+    return f"{value:g} within {tolerance[0]:g}" if sign == "=" else f"{SIGNS[sign]} {value:g}"
 
 
 def reaches(row, value):
     """Does a figure reach its row's bar? True where there is none."""
-    sign, least_or_most = row.bar or ("<=", math.inf)
-    return value <= least_or_most if sign == "<=" else value >= least_or_most
+    sign, asked, *tolerance = row.bar or ("<=", math.inf)
+    if sign == "=":
+        return abs(value - asked) <= tolerance[0]
+    return value <= asked if sign == "<=" else value >= asked
 
 
 def beside_its_bar(row, record):

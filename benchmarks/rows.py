@@ -17,7 +17,8 @@ class Row:
         name, metric, unit: what it is; (name, metric) is unique in its table.
         command: what measures it.
         published: the paper's figure; source: where it is given; unverified: it is quoted from memory.
-        bar: (">=" or "<=", figure), what it must reach; set before it is measured.
+        bar: (">=" or "<=", figure), what it must reach, or ("=", figure, tolerance), what it must be; set before it is
+            measured.
         architecture: the network that is measured, by its builder's name; "" where the figure is not of one.
         gain_over: "": the figure is what the command reports as `metric`; else the name of another row of the table:
             the figure is how far the first metric of this row lies below that row's newest one.

@@ -5,7 +5,27 @@ Nothing here imports TensorFlow.
 
 from rows import Picture, Row, Table
 
-__all__ = ["TABLES", "Row", "Table"]
+SLIDE = 'the slide "Picking the right hypothesis class", truncated'
+PUBLISHED = {  # (order, coefficient): (the slide's figure, where it stands)
+    (1, "slope"): (1.60, SLIDE), (1, "intercept"): (1.05, SLIDE),
+    (2, "slope"): (1.74, f"{SLIDE}, fitted to other squares of x"),
+    (2, "intercept"): (0.73, f"{SLIDE}, fitted to other squares of x"),
+}  # fmt: skip
+BARS = {  # (order, metric): bar
+    (1, "sse"): ("=", 2.2402, 1e-4), (1, "slope"): ("=", 1.6102, 1e-4), (1, "intercept"): ("=", 1.0588, 1e-4),
+    (2, "sse"): ("=", 1.5621, 1e-4), (9, "sse"): ("<=", 1e-12), (9, "map_difference"): ("<=", 1e-6),
+}  # fmt: skip
+
+
+def _curve():
+    for order in (1, 2, 9):
+        metrics = {"sse": "squared", "slope": "y / x", "intercept": "y"}
+        metrics |= {"map_difference": "weights"} if order == 9 else {}
+        for metric, unit in metrics.items():
+            command = f"apps/fit_curve.py --order {order} --seed 0"
+            published = PUBLISHED.get((order, metric), (None, ""))
+            yield Row(f"order{order}", metric, unit, command, *published, bar=BARS.get((order, metric)))
+
 
 COUNT = "apps/count_regions.py --seed 0"
 
@@ -13,8 +33,7 @@ COUNT = "apps/count_regions.py --seed 0"
 def _regions():
     """Counts of regions: of the constructions, whose number is known, and of networks by depth."""
     shallow, folding = f"{COUNT} --figure shallow", f"{COUNT} --figure folding"
-    # No arrangement of 12 lines has more than 79 regions: at least 79 is exactly 79.
-    yield Row("shallow_12", "regions", "regions", shallow, 79, "Pascanu et al. 2013, proposition 2", bar=(">=", 79))
+    yield Row("shallow_12", "regions", "regions", shallow, 79, "Pascanu et al. 2013, proposition 2", bar=("=", 79, 0))
     yield Row("shallow_12", "equal_to_oracle", "1: yes", shallow, bar=(">=", 1))
     yield Row("folding_3x4", "regions", "regions", folding, 176, "Montúfar et al. 2014, theorem 4", bar=(">=", 176))
     yield Row("folding_3x4", "equal_to_oracle", "1: yes", folding, bar=(">=", 1))
@@ -32,6 +51,28 @@ def _regions():
 
 
 TABLES = {
+    "curve": Table(
+        "Polynomials fitted to the lecture's ten points: sum of squares (SSE), and the coefficients of x and 1; "
+        "map_difference: the largest difference of a weight between MAP in closed form, by gradient ascent, and by "
+        "Keras with l2(gamma / N), orders 1, 2 and 9",
+        tuple(_curve()),
+        pictures=(
+            Picture("order9", "figures/fits.png", "fits", "Orders 1, 2 and 9, by least squares and gradient descent"),
+            Picture(
+                "order9", "figures/errors.png", "errors",
+                "Training and validation error by order: of the ten points, and expected over resampled data",
+            ),
+            Picture(
+                "order9", "figures/prior.png", "prior",
+                "The gradients of log likelihood and log prior add up, over the two weights of the line",
+            ),
+            Picture(
+                "order9", "figures/weight_decay.png", "weight_decay",
+                "Adam with l2 in the loss, and AdamW with the same decay, over the two weights of the line",
+            ),
+            Picture("order9", "figures/bands.png", "bands", "Posterior bands of Bayesian linear regression"),
+        ),
+    ),
     "regions": Table(
         "Linear regions of networks of rectifiers, counted exactly: 12 units in one layer, and in three that fold; "
         "three layers of 24 that learn two spirals; 48 units in 1 to 4 layers, in the square and along its diagonal, "

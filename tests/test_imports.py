@@ -88,7 +88,7 @@ MAY_IMPORT = {
     "parts": {"arguments", "errors"},
     "optimizers": {"arguments"},
     "own_data": {"arguments", "command_line", "data", "settings"},
-    "laboratory": {"arguments", "atomic", "commands", "errors", "features", "figures", "summaries"},
+    "laboratory": {"arguments", "atomic", "commands", "errors", "features", "figures", "imports", "summaries"},
     "data": {"arguments", "atomic", "console", "errors", "extras", "features", "imports", "waiting"},
     "describing": {"console", "errors", "json_files", "records", "tables"},
     "waiting": {"console", "errors"},

@@ -10,12 +10,12 @@ dh(j)/dh(j-1) (equations 3 to 5): where they are larger than 1 it explodes, wher
     python apps/explode.py --steps 20                             # a shorter past: a lower wall
     python apps/explode.py --length 100 --training-epochs 40      # networks that must remember for longer
 
-Look at: surface.png and surface_3d.png, where the descent without clipping (red) meets the wall and is thrown out of the
-plane, while the one with its norm clipped (blue) goes along the wall. paths.gif shows the two step by step. wall.png:
-the norm of the gradient across the wall, and how it grows with T by a constant factor, w s'(0.5), a step.
-through_time.png: norms of dh(T)/dh(T-k) of a tanh network, an LSTM and a GRU, before and after they are trained to add
-two marked numbers of a sequence; the dashed bounds are products of the largest singular values of the recurrent matrices
-and the largest slopes, and the norms stay below them, often far. distances.png: from how far back dE/dW comes.
+Look at: surface.png and surface_3d.png, where the descent without clipping (red) meets the wall and is thrown out of
+the plane, while the one with its norm clipped (blue) bounces off it in short steps. paths.gif shows the two step by
+step. wall.png: the norm of the gradient across the wall, and how it grows with T by a constant factor, w s'(0.5), a
+step. through_time.png: norms of dh(T)/dh(T-k) of a tanh network, an LSTM and a GRU, before and after they are trained
+to add two marked numbers of a sequence; the dashed bounds are products of the largest singular values of the recurrent
+matrices and the largest slopes, and the norms stay below them, often far. distances.png: from how far back dE/dW comes.
 """
 
 import dataclasses
@@ -78,7 +78,7 @@ def one_unit(run, config):
     paths = {name: _descents(unit, config) for name, unit in units.items()}
     unit = units[config.reading]
     run.say(
-        f"the wall is the line b = {unit.wall(0):.3g} - {-unit.wall(1) + unit.wall(0):.4g} w from w = {unit.foot:.3f} on: "
+        f"the wall is the line b = {unit.first} - {unrolling.sigmoid(unit.first):.4f} w from w = {unit.foot:.3f} on: "
         f"there h stays at {unit.first}, and a distance from it grows by the factor w s'({unit.first}) > 1 a step."
     )
     for name in units:

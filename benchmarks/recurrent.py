@@ -4,9 +4,9 @@
     python benchmarks/recurrent.py music_chung gru_jsb_chorales --json FILE
     python benchmarks/recurrent.py music_deep dts_nottingham --json FILE
 
-memory. adding: two marked numbers of a sequence of 200 steps are to be added (keras_dl/data/adding.py); a model that always
-answers 1 has a mean squared error of 1/6. row_mnist: an image is read row by row, in 28 steps.
-pixel_mnist: pixel by pixel, at 14 x 14 (2 x 2 pixels averaged), in 196 steps; the paper's task has 784.
+memory. adding: two marked numbers of a sequence of 200 steps are to be added (keras_dl/data/adding.py); a model that
+always answers 1 has a mean squared error of 1/6. row_mnist: an image is read row by row, in 28 steps. pixel_mnist:
+pixel by pixel, at 14 x 14 (2 x 2 pixels averaged), in 196 steps; the paper's task has 784.
 
 music_chung. Chung et al., arXiv:1412.3555, section 4: tanh, GRU and LSTM units of about 20,000 weights each, RMSProp,
 weight noise of 0.075, gradients rescaled to norm 1, early stopping. The paper draws ten learning rates; here each cell

@@ -4,8 +4,8 @@
     h(t) = tanh(W h(t-1) + U x(t) + b):   J(t) = diag(1 - h(t)^2) W,   |J(t)| <= max(1 - h(t)^2) |W| <= |W|
     dE/dW = sum over t, sum over k <= t of dE/dh(t) dh(t)/dh(k) d+h(k)/dW
 
-|W| is the largest singular value. Source: Pascanu, Mikolov and Bengio (arXiv:1211.5063), equations (3) to (7). The state
-of an LSTM is (h, c): its J(t) has four blocks, and dh(t)/dh(t-k) is a block of the product.
+|W| is the largest singular value. Source: Pascanu, Mikolov and Bengio (arXiv:1211.5063), equations (3) to (7). The
+state of an LSTM is (h, c): its J(t) has four blocks, and dh(t)/dh(t-k) is a block of the product.
 
 Shapes: N sequences, T steps, H units, P parts of the state (h and c of an LSTM, h of the others), S = P H.
 """
@@ -98,8 +98,8 @@ def bounds_of_norms(bounds, part=0):
     """Bounds of `norms`, products of the bounds of every step: (N, T + 1).
 
     Args:
-        bounds: (N, T, P, P), as in Trajectory. Block (a, b) of a product of two Jacobians is the sum over p of block (a,
-            p) of one and (p, b) of the other, so that the matrices of the blocks' bounds are multiplied.
+        bounds: (N, T, P, P), as in Trajectory. Block (a, b) of a product of two Jacobians is the sum over p of block
+            (a, p) of one and (p, b) of the other, so that the matrices of the blocks' bounds are multiplied.
     """
     return _products(bounds)[:, :, part, part]
 
@@ -158,7 +158,7 @@ def _of_tanh(weights, states, saved):
 
 
 def _of_gru(weights, states, saved):
-    """z h' + (1 - z) c: h' directly, through z, and through c, where it is multiplied by r, which depends on h', too."""
+    """z h' + (1 - z) c: directly, through z, and through c, where h' is multiplied by r, which depends on it."""
     units = weights[0].shape[0]
     of_z, of_r, of_c = (_largest_value(matrix) for matrix in np.split(weights[0], 3, 1))
     old, (z, r, c) = states[:, :-1], np.split(saved, [units, 2 * units], -1)

@@ -40,7 +40,15 @@ def in_space(surfaces, paths):
         grid = np.meshgrid(surface["w"], surface["b"])
         highest = surface["error"].max()
         axes.plot_surface(
-            *grid, surface["error"], cmap=SURFACE, vmax=1.8 * highest, rcount=90, ccount=90, linewidth=0, alpha=0.9
+            *grid,
+            surface["error"],
+            cmap=SURFACE,
+            vmin=-0.5 * highest,
+            vmax=1.5 * highest,
+            rcount=90,
+            ccount=90,
+            linewidth=0,
+            alpha=0.9,
         )
         lift = 0.02 * highest
         for kind, path in paths[reading].items():

@@ -29,7 +29,7 @@ from keras_dl.arguments import Number, Whole
 from keras_dl.data import adding
 from keras_dl.imports import keras  # imported when it is first used
 from keras_dl.laboratory import jacobians, recurrent_figures, unrolling
-from keras_dl.wording import counted
+from keras_dl.wording import counted, percent
 
 APP = "explode"
 CELLS = {"tanh": ("rnn", {}), "lstm": ("lstm", {"peephole": False}), "gru": ("gru", {})}
@@ -139,13 +139,14 @@ def networks(run, config):
         metrics[f"{cell}_mse"] = min(history["val_loss"])
         metrics |= {f"{cell}_{s}_factor": jacobians.factor(v["norms"]) for s, v in results[cell].items()}
         run.say(_of_cell(cell, results[cell], metrics))
-    order = sorted(CELLS, key=lambda cell: metrics[f"{cell}_trained_factor"])
-    factors = ", ".join(f"{cell} ({metrics[f'{cell}_trained_factor']:.3f})" for cell in order)
-    run.say(f"trained, from the one that forgets fastest to the slowest, with the factor a step: {factors}.")
+    for stage in ("initial", "trained"):
+        of = {cell: metrics[f"{cell}_{stage}_factor"] for cell in CELLS}
+        factors = ", ".join(f"{cell} ({of[cell]:.3f})" for cell in sorted(of, key=of.get))
+        run.say(f"{stage}: from the one that forgets fastest to the slowest, with its factor a step: {factors}.")
     near = min(10, length)
     run.say(
-        f"tanh: of the terms of dE/dW, {dl.wording.percent(shares['trained'][:near].sum())} comes from the last "
-        f"{counted(near, 'steps')} (before training {dl.wording.percent(shares['initial'][:near].sum())})."
+        f"tanh: {percent(shares['trained'][:near].sum())} of dE/dW, by the norms of its terms, comes from the last "
+        f"{counted(near, 'steps')}, before training {percent(shares['initial'][:near].sum())}."
     )
     numbers = {
         f"{cell}_{stage}_{key}": values

@@ -143,7 +143,7 @@ def distances(shares):
     figure = figures.figure_of(6.0, 3.6)
     axes = figure.subplots()
     for (stage, values), colour in zip(shares.items(), (GREY, RED), strict=False):
-        axes.semilogy(np.maximum(values, SMALLEST), color=colour, label=stage)
+        axes.semilogy(np.where(values > 0, values, np.nan), color=colour, label=stage)  # 0: the state was 0
     axes.set(xlabel="k, steps back from the end", ylabel="share of the terms of dE/dW")
     axes.set_title("tanh: dE/dW as the sum over products of Jacobians", fontsize=10)
     axes.grid(alpha=0.3)

@@ -4,10 +4,9 @@
     python benchmarks/recurrent.py music_chung gru_jsb_chorales --json FILE
     python benchmarks/recurrent.py music_deep dts_nottingham --json FILE
 
-memory. adding: two numbers of a sequence are marked, and their sum is the target at its end (Hochreiter and Schmidhuber
-1997, section 5.4, in the form of Bai et al., arXiv:1803.01271: values in [0, 1], one mark in each half, 200 steps); a
-model that always answers 1 has a mean squared error of 1/6. row_mnist: an image is read row by row, in 28 steps.
-pixel_mnist: pixel by pixel, at 14 x 14 (2 x 2 pixels averaged), in 196 steps; the paper's task has 784.
+memory. adding: two marked numbers of a sequence of 200 steps are to be added (keras_dl/data/adding.py); a model that
+always answers 1 has a mean squared error of 1/6. row_mnist: an image is read row by row, in 28 steps. pixel_mnist:
+pixel by pixel, at 14 x 14 (2 x 2 pixels averaged), in 196 steps; the paper's task has 784.
 
 music_chung. Chung et al., arXiv:1412.3555, section 4: tanh, GRU and LSTM units of about 20,000 weights each, RMSProp,
 weight noise of 0.075, gradients rescaled to norm 1, early stopping. The paper draws ten learning rates; here each cell
@@ -78,14 +77,16 @@ def adding(cell, smoke=False):
     """Mean squared error of the sum of two marked numbers, on sequences that were not trained on."""
     import keras
 
+    from keras_dl.data import adding as sums
+
     plan = ADDING | ({"train": 200, "test": 100, "epochs": 1} if smoke else {})
     train, validation, test = (
-        _sums(np.random.default_rng((SEED, part)), count, plan["steps"])
+        sums.sequences(np.random.default_rng((SEED, part)), count, plan["steps"])
         for part, count in enumerate((plan["train"], plan["test"] // 10, plan["test"]))
     )
     model = _build(cell, (plan["steps"], 2), 1, units=(plan["units"],), return_sequences=False)
     model.compile(keras.optimizers.Adam(plan["learning_rate"], global_clipnorm=plan["clipnorm"]), "mean_squared_error")
-    history, metrics = _trained(model, plan, train, validation, test, _sums_of, "loss")
+    history, metrics = _trained(model, plan, train, validation, test, sums.batch, "loss")
     return {"metrics": {"mse": metrics["loss"]}, "details": plan, "curves": {"mse": history["val_loss"]}}
 
 
@@ -200,21 +201,6 @@ def _fit(model, train, validation, epochs, *, monitor, mode="min", seed=SEED, ca
             model, train, validation, run, epochs=epochs, monitor=monitor, mode=mode, keep="best", checkpoint=False,
             verbose=1, callbacks=callbacks,
         )  # fmt: skip
-
-
-def _sums(rng, count, steps):
-    """Sequences (N, T, 2) of values and marks, one mark in each half, and the sum (N, 1) of the marked values."""
-    from keras_dl import data
-
-    sequences = np.zeros((count, steps, 2), np.float32)
-    sequences[..., 0] = rng.random((count, steps))
-    for first, last in ((0, steps // 2), (steps // 2, steps)):
-        sequences[np.arange(count), rng.integers(first, last, count), 1] = 1
-    return data.Examples({"sequence": sequences, "sum": sequences.prod(-1).sum(1, keepdims=True)})
-
-
-def _sums_of(raw):
-    return raw["sequence"], raw["sum"]
 
 
 @dataclasses.dataclass(frozen=True)

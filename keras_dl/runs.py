@@ -25,6 +25,7 @@ OPTIMIZER_BEFORE = {
 }  # fmt: skip
 # Settings that may differ on a resume: they do not change the results of the steps.
 FREE_ON_RESUME = {"resume", "out", "smoke", "epochs", "save_minutes", "formats", "histograms"}
+TRAININGS = "trainings"  # folder of the several trainings of an experiment
 TRIALS = "variants"  # folder of the trials, which TensorBoard lists by name: below train and validation
 
 
@@ -57,6 +58,7 @@ class Run:
     logs: Path | None = None  # folder of TensorBoard's events if it is not that of the run (a trial's)
     lock: locks.Lock | None = None  # on `path`, until the run is finished or the process ends
     origin: object = None
+    outer: str = ""  # name of the run that this is a training of (Run.training)
     models: weakref.WeakSet | None = None  # the models that `build` made; None: training.fit accepts any model
 
     @property
@@ -90,6 +92,23 @@ class Run:
             seed=self.seed + 1000 * (number + 1),
             resumed=False,
         )
+
+    def training(self, name):
+        """The Run of one of several trainings of an experiment: a folder and events of its own inside this run's.
+
+        It has the run's seed, builds models that training.fit accepts, and is resumed with the run: training.fit goes
+        on from its newest checkpoint, and trains nothing if it was complete.
+
+        Args:
+            name: of the training, a folder's name.
+        """
+        path = _folder(self.path / TRAININGS / name)
+        return dataclasses.replace(self, path=path, logs=self.tensorboard / name, outer=self.path.name)
+
+    @property
+    def to_resume(self):
+        """The name that --resume wants: that of the run, also for a training inside it."""
+        return self.outer or self.path.name
 
     def build(self, compiled, *arguments):
         """Return compiled(*arguments), called under the run's strategy and with its seed, whatever was built before.

@@ -31,7 +31,7 @@ class Signals:
         if self.came:
             out = "" if str(self.run.root) == "." else f" --out {shlex.quote(str(self.run.root))}"
             kept = self.saved and not self.run.throwaway
-            said = f"saved; --resume {self.run.path.name}{out} goes on from here" if kept else "stopped"
+            said = f"saved; --resume {self.run.to_resume}{out} goes on from here" if kept else "stopped"
             self.run.say(f"\n{signal.Signals(self.came).name}: {said}")
             raise SystemExit(128 + self.came)
 

@@ -37,7 +37,10 @@ SLIDES = (
     Slide("Batch normalisation", "classify_images", "--set batch_norm=True", "table batchnorm"),
     Slide("Recurrent networks", "model_music", "--model rnn", "the piano-roll and its sound; table music_chung"),
     Slide(
-        '"Classical view for: the error is (h(50) - 0.7)^2"', "explode", "", "figures/surface_slide.png; table explode"
+        '"Classical view for: the error is (h(50) - 0.7)^2"',
+        "explode",
+        "",
+        "figures/surface.png, figures/paths.gif; table explode",
     ),
     Slide("LSTM, GRU", "model_text", "", "samples of text; tables ptb, memory, influence"),
     Slide("Sequence to sequence", "translate", "--model seq2seq", "translations; tables multi30k, lengths"),

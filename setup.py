@@ -38,6 +38,6 @@ setup(
         "onnx": ["onnx==1.23.2", "tf2onnx==1.17.0", "onnxruntime==1.32.0"],
         "serving": ["tensorflow-serving-api==2.21.0"],
         "dev": ["pytest>=9", "pytest-xdist>=3.6", "ruff>=0.14"],
-        "bench": ["torch==2.13.0"],
+        "bench": ["torch==2.13.0", "optax==0.2.8"],
     },
 )

@@ -16,6 +16,7 @@ from keras_dl import imports, runs
 # A skip for any other reason fails a strict run (KERAS_DL_STRICT_SKIPS=1): nothing drops out unseen.
 ALLOWED_SKIPS = (
     "oracle: PyTorch is not installed",
+    "oracle: optax is not installed",
     "browser: Chromium is not installed",
     "data: ",
     "disk: a small tmpfs cannot be mounted",

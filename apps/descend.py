@@ -29,7 +29,7 @@ from keras_dl.wording import counted
 
 APP = "descend"
 EVERY = 5  # updates of an epoch: at its end the weights are kept
-FRAMES = 30  # of the animation
+FRAMES = 20  # of the animation
 NEWTONS = {"Newton": ("damped_newton", 0.0), "saddle-free Newton": ("saddle_free_newton", 1e-3)}
 FIRST_ORDER = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
 RATES = {  # of FIRST_ORDER, and of the second-order methods together
@@ -69,10 +69,10 @@ class Config(settings.Experiment):
     sgd_rate: Annotated[float, Number("[1e-6, 10]")] = 0.5  # saddle: learning rate of stochastic gradient descent
     sgd_batch: Annotated[int, Whole(1, 1200)] = 50  # saddle: examples of an update of stochastic gradient descent
     decay: Annotated[float, Number("[0, 1]")] = 1e-3  # saddle: factor of the squared weights in the error
-    searches: Annotated[int, Whole(1, 1000)] = 16  # saddle: searches for critical points along the paths
+    searches: Annotated[int, Whole(1, 1000)] = 8  # saddle: searches for critical points along the paths
     # saddle: networks with fewer units of each size, whose minima are saddles of the larger one
-    networks: Annotated[int, Whole(1, 1000)] = 5
-    search_steps: Annotated[int, Whole(1, 1000)] = 60  # saddle: most steps of a search
+    networks: Annotated[int, Whole(1, 1000)] = 3
+    search_steps: Annotated[int, Whole(1, 1000)] = 40  # saddle: most steps of a search
 
 
 def main(argv=None):

@@ -82,8 +82,9 @@ def contours(axes, surface):
     """Draw a surface's contours and its saddle; the darker, the higher."""
     x, y, value = surface.grid()
     levels = np.unique(np.quantile(value, np.linspace(0, 1, LEVELS)))
-    axes.contourf(x, y, np.digitize(value, levels), levels=np.arange(len(levels) + 1) + 0.5, cmap="Greys", alpha=0.45)
-    axes.contour(x, y, value, levels=levels[1:-1], colors="#717581", linewidths=0.5)
+    ranks = np.digitize(value, levels[1:-1])
+    axes.imshow(ranks, cmap="Greys", alpha=0.45, origin="lower", extent=surface.window, aspect="auto")
+    axes.contour(x, y, value, levels=levels[1:-1], colors="#717581", linewidths=0.5, linestyles="solid")
     if surface.saddle is not None:
         axes.plot(*surface.saddle, "x", color="black", markersize=8, zorder=5)
     axes.set_xlim(surface.window[:2])
@@ -103,6 +104,8 @@ class Frames:
         longest = max(len(path) for _, paths in panels for path in paths.values()) - 1
         self.updates = sorted({round(longest * (number / (count - 1)) ** 1.5) for number in range(count)})
         self.figure, self.lines, self.title = _drawn(panels)
+        self.figure.draw_without_rendering()  # the layout is worked out once, not for each frame
+        self.figure.set_layout_engine("none")
 
     def __len__(self):
         return len(self.updates)

@@ -79,7 +79,7 @@ def test_hessian_vector_products_are_differences_of_the_gradient(graph):
         curvature.assign(variables, start + sign * 1e-5 * direction)
         sides.append(curvature.gradient(loss, variables).numpy())
     np.testing.assert_allclose(product, (sides[0] - sides[1]) / 2e-5, atol=1e-8)
-    np.testing.assert_allclose(whole @ direction, product, atol=1e-12)
+    np.testing.assert_allclose(whole.numpy() @ direction, product, atol=1e-12)
     np.testing.assert_array_equal(whole, np.transpose(whole))
 
 

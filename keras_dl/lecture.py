@@ -29,8 +29,6 @@ SLIDES = (
     Slide('"Overfitting"', "fit_curve", "", "figures/errors.png, figures/resampled.png"),
     Slide('"Role of the prior"', "fit_curve", "", "figures/prior.png, figures/bands.png"),
     Slide("Linear models, MLPs", "classify_images", "--model mlp", "the confusion matrix; tables mnist, fashion_mnist"),
-    Slide('"How do we search for theta?"', "descend", "--part paths", "figures/paths.gif"),
-    Slide('"Still many issues remain"', "descend", "--part saddle", "figures/critical_points.png; table saddle"),
     Slide('"ReLU networks: representation"', "count_regions", "", "figures/training.gif; table regions"),
     Slide("ConvNets, pooling", "classify_images", "", "the confusion matrix; tables mnist, fashion_mnist"),
     Slide("Residual networks", "classify_images", "--model resnet_cifar", "tables degradation, fashion_mnist"),

@@ -201,6 +201,7 @@ MAY_IMPORT = {
         "console",
         "errors",
         "evidence",
+        "lecture",
         "models",
         "past_runs",
         "predicting",

@@ -202,8 +202,8 @@ def training(config, run):
         f"there are at most {region_bounds.most(widths, 2):,}."
     )
     run.say(
-        f"At the end {linear:,} of them are different affine functions, and {percent(accuracy, 1)} of the examples "
-        "are classified rightly."
+        f"At the end {linear:,} of them are different affine functions, and the accuracy on the examples is "
+        f"{percent(accuracy, 1)}."
     )
     return {"initial": float(counts[0]), "trained": float(counts[-1]), "linear": float(linear), "accuracy": accuracy}
 

@@ -141,6 +141,7 @@ def of_approximation(rows, depth):
     right.set(title=f"Sawtooth of {2**depth} sides, mean distance", xlabel="hidden units")
     right.axvline(2**depth, color=figures.COLOURS[3], linestyle=":")
     right.hlines(1 / 16, 1, 2 ** (depth - 2) - 1, color="black", linestyle="--", label="least distance (Telgarsky)")
+    right.set_ylim(-0.01, 0.45)  # room for the legend
     left.legend(loc="lower left")
     right.legend(loc="upper right")
     return figure

@@ -19,6 +19,7 @@ import dataclasses
 import numpy as np
 
 from keras_dl.errors import UserError
+from keras_dl.wording import counted
 
 NEAR = 1e-9  # of the half width: a line that passes a polygon's corner at less than this goes through the corner
 ROUNDING = 1e-12  # of the sum of the sizes of its terms: a slope or a sum below this is zero
@@ -152,8 +153,8 @@ def affine(layers, place, dimension):
     origin, directions = (np.zeros(dimension), np.eye(dimension)) if place is None else place
     if np.shape(directions) != (sizes[0], dimension) or np.shape(origin) != (sizes[0],):
         raise UserError(
-            f"regions: a network with {sizes[0]} inputs needs an origin ({sizes[0]},) and directions ({sizes[0]}, "
-            f"{dimension}); got {np.shape(origin)} and {np.shape(directions)}."
+            f"regions: a network with {counted(sizes[0], 'inputs')} needs an origin ({sizes[0]},) and directions "
+            f"({sizes[0]}, {dimension}); got {np.shape(origin)} and {np.shape(directions)}."
         )
     return np.concatenate([np.asarray(directions, float), np.asarray(origin, float)[:, None]], 1)
 

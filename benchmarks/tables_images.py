@@ -31,7 +31,7 @@ RECIPES = {
     "gated_pixelcnn_long": f"{SIZES} --batch-size 16 --epochs 5 {HALF}",
     "cifar10": f"{SIZES} --levels 256 --output logistic_mixture --batch-size 16 --epochs 7 {HALF}",
     "vae_k1": f"{AUTOENCODER} {IWAE} --set samples=1 --epochs 500",
-    "iwae_k5": f"{AUTOENCODER} {IWAE} --set samples=5 --epochs 300",
+    "iwae_k5": f"{AUTOENCODER} {IWAE} --set samples=5 --epochs 450",
     "vae_2d": f"{AUTOENCODER} --set latent_dim=2 --epochs 60",
 }
 MODEL = "apps/model_images.py --trials 0 --seed 0"

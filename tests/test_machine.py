@@ -42,9 +42,10 @@ def stop(compiled, train, validation, run, **_):
 
 tuning.search = stop
 try:
-    runpy.run_path(sys.argv[1])["main"](["--smoke", *sys.argv[2:]])
+    runpy.run_path(sys.argv[1])["main"](["--smoke", *sys.argv[2:]])  # an experiment has no search: it runs to its end
 except Stop:
-    print(json.dumps(told))
+    pass
+print(json.dumps(told))
 """
 PLACEMENT = """
 import keras

@@ -9,6 +9,7 @@ APP = ROOT / "apps" / "explode.py"
 SMALL = ["--smoke", "--grid", "10", "--units", "2", "--updates", "2"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path, monkeypatch):
     main, fit, calls = main_of(APP), training.fit, []
     expected = main([*SMALL, "--out", str(tmp_path / "whole")])

@@ -9,6 +9,7 @@ units (Montúfar et al. 2014, theorem 4). What can be represented is not what is
     python apps/count_regions.py --figure folding --fold-depth 5 --fold-units 4
     python apps/count_regions.py --figure training --data digits --layers 4 --units 16
     python apps/count_regions.py --figure training --bias-std 0           # cones: without biases all lines meet in 0
+    python apps/classify_images.py --model mlp --set "units=(24, 24)"     # a network of your own, and its regions:
     python apps/count_regions.py --keras-file saved_models/mlp-digits/1/model.keras --half-width 3
 
 Look at: shallow.png and folding.png, the same 12 units side by side in one layer and in three: straight lines against
@@ -84,11 +85,11 @@ def main(argv=None):
     if (finished := runs.finished(config, APP)) is not None:
         return finished
     hardware = machine.prepare(config)
-    own = dense_layers.load(config.keras_file) if config.keras_file else None
+    own = own_regions(config) if config.keras_file else None  # before anything is written: they may be too many
     run = runs.start(hardware, app=APP, name="own" if own else config.figure)
 
     if own:
-        metrics = own_network(config, run, own)
+        metrics = own_network(config, run, *own)
     elif config.figure != "all":
         metrics = FIGURES[config.figure](config, run)
     else:
@@ -260,17 +261,24 @@ def approximated(config, run):
     return {"parabola_wide": wide, "parabola_deep": deep, "sawtooth_trained": learned}
 
 
-def own_network(config, run, layers):
-    """The regions of a user's network in a square around 0, in two random directions of its inputs."""
+def own_regions(config):
+    """(layers, regions) of a user's network: in a square around 0, in two random directions of its inputs."""
+    layers = dense_layers.load(config.keras_file)
     inputs, half_width = len(layers[0][0]), config.half_width
     if inputs == 1:
-        cut = intervals.pieces(layers, low=-half_width, high=half_width)
+        return layers, intervals.pieces(layers, low=-half_width, high=half_width)
+    directions = np.linalg.qr(np.random.default_rng(config.seed).normal(size=(inputs, 2)))[0]
+    plane = None if inputs == 2 else (np.zeros(inputs), directions)
+    return layers, regions.polygons(layers, plane, half_width=half_width)
+
+
+def own_network(config, run, layers, cut):
+    """Draw and count what own_regions has cut."""
+    inputs = len(layers[0][0])
+    if inputs == 1:
         figure = region_figures.of_pieces(cut, "your network")
         dl.laboratory.results.picture(run, "own", figure, {"breaks": cut.breaks, "values": cut.values}, svg=True)
     else:
-        directions = np.linalg.qr(np.random.default_rng(config.seed).normal(size=(inputs, 2)))[0]
-        plane = None if inputs == 2 else (np.zeros(inputs), directions)
-        cut = regions.polygons(layers, plane, half_width=half_width)
         pictured(run, "own", [cut], [f"your network: {counted(len(cut), 'regions')}"])
     widths = tuple(len(bias) for _, bias in layers[:-1])
     most = region_bounds.most(widths, min(inputs, 2))

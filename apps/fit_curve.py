@@ -154,7 +154,8 @@ def main(argv=None):
         "adam_l2_from_map": to_map[0], "adamw_from_map": to_map[1],
     }  # fmt: skip
     metrics = {name: float(value) for name, value in metrics.items()}
-    return dl.laboratory.results.finish(run, __file__, metrics, other=OTHER)
+    own = ["--data", config.data] if config.data else []
+    return dl.laboratory.results.finish(run, __file__, metrics, other=[[*own, *flags] for flags in OTHER])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def fits(data, numbers):
 
 def descent(numbers):
     """How far gradient descent is above the smallest mean squared error, in the bases of curve_numbers.descent."""
-    figure = figures.figure_of(7, 4.4)
+    figure = figures.figure_of(7, 4.8)
     panel = figure.add_subplot()
     for row, colour in enumerate((RED, ORANGE, BLUE)):
         label = f"{numbers['bases'][row]}: condition number {numbers['conditions'][row]:.3g}"
@@ -41,7 +41,7 @@ def descent(numbers):
     panel.set_xlabel("1 + steps of gradient descent")
     panel.set_ylabel("mean squared error above its minimum")
     panel.set_title(f"order {numbers['order']}: the same polynomials in three bases")
-    panel.legend(fontsize=8, loc="center right")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 

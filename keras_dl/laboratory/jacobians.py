@@ -87,11 +87,11 @@ def norms(steps, units, part=0):
     """
     block = slice(part * units, (part + 1) * units)
     product = np.broadcast_to(np.eye(steps.shape[-1]), (len(steps), *steps.shape[-2:]))
-    found = [np.linalg.norm(product[:, block, block], 2, (1, 2))]
+    largest = [np.linalg.norm(product[:, block, block], 2, (1, 2))]
     for t in reversed(range(steps.shape[1])):
         product = product @ steps[:, t]
-        found.append(np.linalg.norm(product[:, block, block], 2, (1, 2)))
-    return np.stack(found, 1)
+        largest.append(np.linalg.norm(product[:, block, block], 2, (1, 2)))
+    return np.stack(largest, 1)
 
 
 def bounds_of_norms(bounds, part=0):

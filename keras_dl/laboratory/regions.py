@@ -203,7 +203,9 @@ def _cut(cells, lines, near):
             below.append(rest)
         cells = cells + below
         if len(cells) > MOST:
-            raise UserError(f"regions: the network has more than {MOST:,} regions here; take fewer units.")
+            raise UserError(
+                f"regions: the network has more than {MOST:,} regions here; take a smaller square, or fewer units."
+            )
         on[crossed, unit] = True
         rest = on[crossed]
         rest[:, unit] = False

@@ -1,9 +1,11 @@
 """Pictures of an experiment with the numbers that they show: in the run's folder, and on TensorBoard.
 
-results.picture(run, "fits", figure, {"x": x, "order1": y1})    # figures/fits.png and figures/fits.npz
-results.picture(run, "errors", figure, rows)                    # figures/errors.png and figures/errors.csv
-results.animation(run, "paths", figures)                        # figures/paths.gif
-return results.finish(run, {"sse_order1": 2.2402})
+    results.picture(run, "fits", figure, {"x": x, "order1": y1})    # figures/fits.png and figures/fits.npz
+    results.picture(run, "errors", figure, rows)                    # figures/errors.png and figures/errors.csv
+    results.animation(run, "paths", frames)                         # figures/paths.gif
+    return results.finish(run, __file__, {"sse": 2.2402})
+
+`finish` says where the pictures are, prints the next commands, and ends the run.
 """
 
 import csv

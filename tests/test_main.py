@@ -107,7 +107,7 @@ def test_the_lecture_can_be_gone_through_with_the_list(monkeypatch):
         for table in of_tables[1].split(", ") if of_tables else []:
             assert table in tables.TABLES, table
         for name in re.findall(r"figures/(\w+)\.\w+", slide.figure):
-            assert name.split("_")[0] in apps[slide.app], name
+            assert f'"{name}"' in apps[slide.app], name
 
 
 def test_list_of_one_architecture_needs_no_tensorflow():

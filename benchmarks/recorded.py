@@ -46,8 +46,15 @@ def number(value):
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def figure(record):
-    """A record's value, with the ends of its spread where it has one."""
+def figure(record, row=None):
+    """A record's value, with the ends of its spread where it has one.
+
+    Args:
+        row: its Row: the value is shown to the digits of the row's tolerance, if it has one. None: four digits.
+    """
+    tolerance = row.bar[2] if row is not None and row.bar and row.bar[0] == "=" else 0
+    if tolerance:
+        return f"{record['value']:.{max(0, -math.floor(math.log10(tolerance)))}f}"
     spread = f" [{number(record['spread'][0])}, {number(record['spread'][1])}]" if "spread" in record else ""
     return number(record["value"]) + spread
 
@@ -80,7 +87,7 @@ def beside_its_bar(row, record):
     if record is None:
         return "not measured" + (f" (bar: {bar(row)})" if row.bar else "")
     if not row.bar:
-        return figure(record)
+        return figure(record, row)
     if reaches(row, record["value"]):
-        return f"{figure(record)} (bar: {bar(row)})"
-    return f"{figure(record)} **misses its bar: {bar(row)}**"
+        return f"{figure(record, row)} (bar: {bar(row)})"
+    return f"{figure(record, row)} **misses its bar: {bar(row)}**"

@@ -65,7 +65,7 @@ def list_tables():
             measured = ("-", "")
             if record:
                 missed = "" if reaches(row, record["value"]) else ", misses its bar"
-                measured = (figure(record) + missed, record["date"][:10])
+                measured = (figure(record, row) + missed, record["date"][:10])
             lines.append((row.name, f"{row.metric} ({row.unit})", published(row), bar(row), *measured))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         print(f"{name}: {table.title}")
@@ -127,7 +127,7 @@ def _measure(name, command, rows):
         its_own = {p: png for p, png in kept.items() if p.row == row.name}
         record |= {"pictures": _digests(name, its_own)} if its_own else {}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
-        print(f"{name} {row.name}: {row.metric} {figure(record)} {row.unit}{_beside(row, value)}", flush=True)
+        print(f"{name} {row.name}: {row.metric} {figure(record, row)} {row.unit}{_beside(row, value)}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
         file.writelines(lines)

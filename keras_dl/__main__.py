@@ -112,7 +112,7 @@ def list_architecture(name):
     tables.show("Laws: python -m pytest tests/<file> -k <test>", ["file", "test", ""], laws)
     recorded, rows = evidence.recorded(), []
     for table, row, record in recorded.of_architecture(name):
-        ours = recorded.figure(record) if record else "not measured"
+        ours = recorded.figure(record, row) if record else "not measured"
         rows.append([table, row.name, f"{row.metric} ({row.unit})", ours, recorded.published(row), recorded.bar(row)])
     if rows:
         columns = ["table", "row", "metric", "ours", "published", "bar"]
@@ -197,7 +197,7 @@ def _evidence(model):
     if shown is None:
         return [model.name, laws, "", "not measured", "-"]
     headline, row, record = shown
-    ours = recorded.figure(record) if record else "not measured"
+    ours = recorded.figure(record, row) if record else "not measured"
     return [model.name, laws, headline.data, ours, recorded.published(row)]
 
 

@@ -158,6 +158,8 @@ def test_a_bar_is_a_bound_or_a_figure_with_its_tolerance():
     assert [recorded.bar(row) for row in (least, most, equal)] == ["at least 2", "at most 2", "2 within 0.1"]
     reached = [[recorded.reaches(row, value) for value in (1.8, 1.95, 2.0, 2.05, 2.2)] for row in (least, most, equal)]
     assert reached == [[False, False, True, True, True], [True] * 3 + [False] * 2, [False, True, True, True, False]]
+    assert recorded.figure({"value": 2.24016}, tables.Row("row", "x", "", "", bar=("=", 2.2402, 1e-4))) == "2.2402"
+    assert recorded.figure({"value": 79.0}, tables.Row("row", "x", "", "", bar=("=", 79, 0))) == "79"
 
 
 def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):

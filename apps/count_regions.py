@@ -3,9 +3,14 @@
 Slide "ReLU networks: representation": a network with rectifiers r(z) = max(0, z) is affine on polygons, and their
 number says how much it can represent. One hidden layer of n units cuts the plane into at most 1 + n + n (n - 1) / 2
 regions (Zaslavsky); layers that fold the plane repeat what follows in every fold, and reach many more with as many
-units (Montúfar et al. 2014, theorem 4). What can be represented is not what is learned: see --figure depth.
+units (Montúfar et al. 2014, theorem 4): with n0 inputs and layers of n units
 
-    python apps/count_regions.py                                          # all figures
+    product over all layers but the last of floor(n / n0)^n0, times sum over j = 0 ... n0 of C(n, j) of the last.
+
+On a line, L layers of m units have at most (m + 1)^L pieces. What can be represented is not what is learned: see
+--figure depth.
+
+    python apps/count_regions.py                                          # all figures: about a minute
     python apps/count_regions.py --figure folding --fold-depth 5 --fold-units 4
     python apps/count_regions.py --figure training --data digits --layers 4 --units 16
     python apps/count_regions.py --figure training --bias-std 0           # cones: without biases all lines meet in 0
@@ -14,10 +19,11 @@ units (Montúfar et al. 2014, theorem 4). What can be represented is not what is
 
 Look at: shallow.png and folding.png, the same 12 units side by side in one layer and in three: straight lines against
 lines that are mirrored at the folds. training.gif: the lines gather where the classes must be told apart, and bend at
-the lines of the layer before; the black line, the decision boundary, is made of their pieces. depth.png: networks with
-the same number of units have about as many pieces along a line whatever their depth, and after training some more, far
-fewer than they could have (Hanin and Rolnick 2019). approximation.png: what width buys, what depth buys, and what is
-learned of it.
+the lines of the layer before; the black line, the decision boundary, is made of their pieces. training_counts.png:
+their number and the accuracy, epoch by epoch. depth.png: how many pieces networks with the same number of units have
+along a line, by their depth, before training and after it, beside what they could have; on the right, pieces before
+training grow about linearly with the units (Hanin and Rolnick 2019). approximation.png: what width buys, what depth
+buys, and what is learned of it. Regions are also written as .svg files, which can be enlarged as far as one likes.
 """
 
 import dataclasses
@@ -48,29 +54,36 @@ CHECKED = 400  # regions up to which linear programming enumerates the patterns,
 LARGEST = 20_000  # regions that the folding may have
 GRID = 30  # least number of points along a side of the square, to show what sampling would count
 FRAMES = 20  # of the animation
+ENDS = (12, 192)  # hidden units, the fewest and the most whose pieces before training are said
 STEPS = 1000  # of the trainings of depth and approximation
 NETWORKS = [(6,), (24,), (96,), (3, 3), (8, 8, 8), (24,) * 4]  # widths of those that are trained for approximation
-FLAGS = {  # of one figure alone
-    "shallow": ("shallow_units",), "folding": ("fold_units", "fold_depth", "inputs"),
-    "training": ("data", "units", "layers", "epochs"), "depth": ("total_units", "seeds"), "approximation": ("teeth",),
+FLAGS = {  # which figures it is of
+    "shallow_units": ("shallow",), "fold_units": ("folding",), "fold_depth": ("folding",), "inputs": ("folding",),
+    "data": ("training",), "units": ("training",), "layers": ("training",), "epochs": ("training",),
+    "learning_rate": ("training", "depth"), "bias_std": ("training", "depth"), "total_units": ("depth",),
+    "seeds": ("depth",), "teeth": ("approximation",),
 }  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Experiment):
-    """Count the linear regions of networks of rectifiers."""
+    """Count the linear regions of networks of rectifiers.
+
+    What to look for: the top of apps/count_regions.py.
+    """
 
     figure: Literal["all", "shallow", "folding", "training", "depth", "approximation"] = "all"  # which to compute
     shallow_units: Annotated[int, Whole(1, 150)] = 12  # shallow: units of the one hidden layer
     fold_units: Annotated[int, Whole(1, 64)] = 4  # folding: units of each hidden layer, at least as many as inputs
     fold_depth: Annotated[int, Whole(1, 8)] = 3  # folding: hidden layers
-    inputs: Literal[1, 2] = 2  # folding: a square, or a segment
-    data: Literal["spirals", "digits"] = "spirals"  # training: points of the square; or digits, cut through three
+    inputs: Literal[1, 2] = 2  # folding: 2: the unit square; 1: the segment [0, 1]
+    # training: spirals: two classes of points in a square; digits: the plane through three training digits
+    data: Literal["spirals", "digits"] = "spirals"
     units: Annotated[int, Whole(1, 64)] = 24  # training: units of each hidden layer
     layers: Annotated[int, Whole(1, 8)] = 3  # training: hidden layers
     epochs: Annotated[int, Whole(1, 300)] = 60  # training: passes over the examples
     learning_rate: Annotated[float, Number("[1e-6, 1]")] = 0.004  # training, depth: Adam's
-    bias_std: Annotated[float, Number("[0, 10]")] = 0.3  # training, depth: standard deviation of the first biases
+    bias_std: Annotated[float, Number("[0, 10]")] = 0.3  # training, depth: standard deviation of the initial biases
     total_units: Annotated[int, Whole(12, 192)] = 48  # depth: hidden units, in 1, 2, 3 or 4 layers; a multiple of 12
     seeds: Annotated[int, Whole(1, 20)] = 3  # depth: networks of each depth
     teeth: Annotated[int, Whole(3, 12)] = 6  # approximation: the sawtooth has 2 ** teeth sides
@@ -102,10 +115,13 @@ def main(argv=None):
 def check(config):
     """Refuse flags that have no effect, and sizes that do not fit each other."""
     settings.check_effect(config, ("half_width",), config.keras_file, "--keras-file")
-    for name, flags in FLAGS.items():
-        settings.check_effect(
-            config, flags, config.figure in ("all", name) and not config.keras_file, f"--figure {name}"
-        )
+    settings.check(
+        config.resume or not config.keras_file or config.figure == "all",
+        "--figure: must be left out with --keras-file, whose regions are counted instead.",
+    )
+    for name, of in FLAGS.items():
+        holds = config.figure in ("all", *of) and not config.keras_file
+        settings.check_effect(config, (name,), holds, f"--figure {' or '.join(of)}")
     units, total = config.fold_units, config.total_units
     settings.check(units >= config.inputs, f"--fold-units: must be at least --inputs, {config.inputs}; got {units}.")
     most = region_bounds.montufar((units,) * config.fold_depth, config.inputs)
@@ -124,9 +140,8 @@ def shallow(config, run):
     side = max(GRID, 2 * math.isqrt(len(cut)))
     axis = np.linspace(-half_width, half_width, side)
     sampled = regions.sampled_count(layers, np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
-    run.say(
-        f"A grid of {side} x {counted(side, 'points')} meets {sampled:,} of them: here regions are cut, not sampled."
-    )
+    found = f"only {sampled:,}" if sampled < len(cut) else "all"
+    run.say(f"A grid of {side} x {counted(side, 'points')} would find {found} of these; the count above is exact.")
     pictured(run, "shallow", [cut, cut], [f"1 layer of {units}: {count}", "the middle"], zooms=(1, half_width))
     return {"regions": float(len(cut)), **compared(run, layers, cut)}
 
@@ -189,13 +204,17 @@ def training(config, run):
     at = sorted({0, last // 4, last})
     cuts = [cut(snapshots.layers[epoch]) for epoch in at]
     pictured(run, "training", cuts, titles(at), **shown)
-    rows = [{"epoch": epoch, "regions": count} for epoch, count in enumerate(counts)]
+    rows = [
+        {"epoch": epoch, "regions": count, "accuracy": right}  # before training no accuracy is measured
+        for epoch, (count, right) in enumerate(zip(counts, [None, *history["accuracy"]], strict=True))
+    ]
     figure = region_figures.of_training(counts, history["accuracy"], at)
     dl.laboratory.results.picture(run, "training_counts", figure, rows)
     steps = np.unique(np.linspace(0, last, min(FRAMES, last + 1)).round().astype(int))
-    frames = [([cut(snapshots.layers[e])], titles([e])) for e in steps]
-    frames = [region_figures.of_regions(*frame, **shown) for frame in frames]
-    dl.laboratory.results.animation(run, "training", frames)
+    seen = [cut(snapshots.layers[epoch]) for epoch in steps]
+    frames = [region_figures.of_regions([each], titles([e]), **shown) for e, each in zip(steps, seen, strict=True)]
+    numbers = region_figures.numbers(seen, **shown) | {"epochs": steps}
+    dl.laboratory.results.animation(run, "training", frames, numbers)
     linear = len(np.unique(linear_regions.labels(cuts[-1])))
     run.say(
         f"{counted(config.layers, 'layers')} of {config.units} on {config.data}: {counted(counts[0], 'regions')} "
@@ -216,11 +235,12 @@ def depth(config, run):
     steps = 20 if config.smoke else STEPS
     with counting("training", "network") as at:
         rows = lab.by_depth(
-            config.total_units, depths, bias_std=config.bias_std, learning_rate=config.learning_rate, steps=steps,
+            run, config.total_units, depths, bias_std=config.bias_std, learning_rate=config.learning_rate, steps=steps,
             seeds=seeds, at=at,
         )  # fmt: skip
     growth = lab.sizes(bias_std=config.bias_std, seeds=seeds)
-    dl.laboratory.results.picture(run, "depth", region_figures.of_depths(rows, growth), rows)
+    figure = region_figures.of_depths(rows, growth)
+    dl.laboratory.results.picture(run, "depth", figure, rows, more={"growth": growth})
     metrics = {}
     for number in depths:
         own = [row for row in rows if row["depth"] == number]
@@ -233,14 +253,19 @@ def depth(config, run):
             f"{percent(mean['accuracy'])} classified rightly."
         )
         metrics |= {f"{name}_{number}": value for name, value in mean.items()}
-    return metrics
+    few, many = (float(np.mean([row["pieces"] for row in growth if row["units"] == units])) for units in ENDS)
+    run.say(
+        f"Before training: {few:.0f} pieces along the diagonal with {counted(ENDS[0], 'units')}, {many:.0f} with "
+        f"{ENDS[1]}: {few / ENDS[0]:.2f} and {many / ENDS[1]:.2f} for each unit."
+    )
+    return metrics | {f"pieces_of_{ENDS[0]}_units": few, f"pieces_of_{ENDS[1]}_units": many}
 
 
 def approximated(config, run):
     """x ** 2 and a sawtooth by width and by depth: with explicit weights, and with trained ones."""
     teeth, lab = config.teeth, dl.laboratory.region_training
     networks, steps = (NETWORKS[::3], 20) if config.smoke else (NETWORKS, STEPS)
-    rows = approximation.explicit(teeth) + lab.learned(teeth, networks, steps=steps, seed=config.seed)
+    rows = approximation.explicit(teeth) + lab.learned(run, teeth, networks, steps=steps, seed=config.seed)
     dl.laboratory.results.picture(run, "approximation", region_figures.of_approximation(rows, teeth), rows)
 
     def least(function, network):
@@ -248,6 +273,7 @@ def approximated(config, run):
 
     wide, deep = (least("parabola", f"{network}, explicit") for network in ("one layer", "depth"))
     learned = least("sawtooth", "trained")
+    nothing = learned > 0.98 * approximation.OF_ONE_HALF  # a distance that is less by a fiftieth is no success
     run.say(
         f"x ** 2: the error of {counted(2**approximation.LARGEST_WIDTH, 'units')} in one layer is {wide:.2g}, that of "
         f"{counted(3 * approximation.LARGEST_DEPTH, 'units')} in {approximation.LARGEST_DEPTH} layers {deep:.2g}."
@@ -255,8 +281,9 @@ def approximated(config, run):
     run.say(
         f"A sawtooth of {2**teeth:,} sides is exactly a network of {counted(2 * teeth, 'units')} in "
         f"{counted(teeth, 'layers')}; one layer needs at least {2**teeth - 1:,}, and with at most "
-        f"{2 ** (teeth - 2) - 1:,} stays at a mean distance of 1/16 or more. Training ends at "
-        f"{learned:.2f}: that weights exist does not say that they are found."
+        f"{2 ** (teeth - 2) - 1:,} stays at a mean distance of 1/16 or more. The best trained network has a mean "
+        f"distance of {learned:.2g}; always answering 1/2 has {approximation.OF_ONE_HALF:.2g}"
+        f"{', so it has learned nothing' if nothing else ''}."
     )
     return {"parabola_wide": wide, "parabola_deep": deep, "sawtooth_trained": learned}
 
@@ -288,10 +315,10 @@ def own_network(config, run, layers, cut):
     return {"regions": float(len(cut))}
 
 
-def pictured(run, name, cuts, titles, **shown):
-    """Write regions side by side as PNG and SVG, with their corners."""
-    figure = region_figures.of_regions(cuts, titles, **shown)
-    dl.laboratory.results.picture(run, name, figure, region_figures.numbers(cuts), svg=True)
+def pictured(run, name, cuts, titles, *, zooms=None, **shown):
+    """Write regions side by side as PNG and SVG, with the numbers that are drawn."""
+    figure = region_figures.of_regions(cuts, titles, zooms=zooms, **shown)
+    dl.laboratory.results.picture(run, name, figure, region_figures.numbers(cuts, **shown), svg=True)
 
 
 def compared(run, layers, cut):
@@ -300,11 +327,11 @@ def compared(run, layers, cut):
         return {}
     equal = patterns.patterns(layers, cut.center, cut.half_width) == {tuple(map(bool, row)) for row in cut.patterns}
     what = (
-        f"the same {counted(len(cut), 'patterns')} of units"
+        f"the same {counted(len(cut), 'on/off patterns')} of the units"
         if equal
-        else "other patterns: one of the two counts is wrong"
+        else "other on/off patterns of the units, so one of the two counts is wrong"
     )
-    run.say(f"Linear programming enumerates {what}.")
+    run.say(f"Check: linear programming finds {what}.")
     return {"equal_to_oracle": float(equal)}
 
 

@@ -3,7 +3,12 @@
 Slide "Classical view for: the error is (h(50) - 0.7)^2", with h(t) = w s(h(t-1)) + b and h(0) = 0.5. In the paper that
 it is taken from (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063, equation 8 and figure 6) the error is
 (s(h(50)) - 0.7)^2: the slide leaves out the outer s. Both are shown. dE/dW is a sum over products of Jacobians
-dh(j)/dh(j-1) (equations 3 to 5): where they are larger than 1 it explodes, where they are smaller it vanishes.
+(equations 3 to 5):
+
+    dE/dW = sum over k = 1 ... T of dE/dh(T) [product over j = k+1 ... T of dh(j)/dh(j-1)] d+h(k)/dW
+
+where d+h(k)/dW takes h(k-1) as a constant. Where the norms of the Jacobians stay above 1 it explodes, where they stay
+below 1 it vanishes.
 
     python apps/explode.py                                        # all figures: about a minute
     python apps/explode.py --reading paper --start-w 5 --start-b -2.2 --learning-rate 0.1
@@ -12,8 +17,8 @@ dh(j)/dh(j-1) (equations 3 to 5): where they are larger than 1 it explodes, wher
 
 Look at: surface.png and surface_3d.png, where the descent without clipping (red) meets the wall and is thrown out of
 the plane, while the one with its norm clipped (blue) bounces off it in short steps. paths.gif shows the two step by
-step. wall.png: the norm of the gradient across the wall, and how it grows with T by a constant factor, w s'(0.5), a
-step. through_time.png: norms of dh(T)/dh(T-k) of a tanh network, an LSTM and a GRU, before and after they are trained
+step. wall.png: the norm of the gradient across the wall; its largest value grows with T by the factor w s'(0.5) a step.
+through_time.png: norms of dh(T)/dh(T-k) of a tanh network, an LSTM and a GRU, before and after they are trained
 to add two marked numbers of a sequence; the dashed bounds are products of the largest singular values of the recurrent
 matrices and the largest slopes, and the norms stay below them, often far. distances.png: from how far back dE/dW comes.
 """
@@ -39,12 +44,16 @@ FOLLOWED = 16  # test sequences whose Jacobians are computed
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Experiment):
-    """The wall in the error of one recurrent unit, and norms of Jacobians through time."""
+    """The wall in the error of one recurrent unit, and norms of Jacobians through time.
 
-    # which error the animation and the figure largest_gradient are of; the pictures show both
+    What to look for: the top of apps/explode.py.
+    """
+
+    # which error the animation and the number largest_gradient belong to; the pictures show both
     reading: Literal["slide", "paper"] = "slide"
     steps: Annotated[int, Whole(2, 200)] = 50  # T, for how many steps the unit runs
-    target: Annotated[float, Number("[-10, 10]")] = 0.7  # of the last state, or in the paper's reading of s of it
+    # what h(T) should be; in the paper's reading what s(h(T)) should be
+    target: Annotated[float, Number("[-10, 10]")] = 0.7
     start_w: Annotated[float, Number("[4, 7]")] = 5.25  # where the descents begin
     start_b: Annotated[float, Number("[-3.2, -2]")] = -2.5  # where the descents begin
     learning_rate: Annotated[float, Number("(0, 10]", near=0.01)] = 0.03  # of the descents
@@ -89,20 +98,18 @@ def one_unit(run, config):
             f"w = {w:.3f}, b = {b:.3f}; the median of the plane is {middle:.3g}."
         )
         run.say(f"{name}: {_of_descents(paths[name], config)}")
-    numbers = {f"{name}_{key}": values for name in surfaces for key, values in surfaces[name].items()}
-    numbers |= {
-        f"{name}_{kind}_{key}": values
-        for name in paths for kind, path in paths[name].items() for key, values in path.items()
-    }  # fmt: skip
-    results.picture(run, "surface", recurrent_figures.contours(surfaces, units, paths), numbers)
+    seen = {name: surfaces[name] | _of_kinds(paths[name]) for name in surfaces}
+    numbers = {f"{name}_{key}": values for name in seen for key, values in seen[name].items()}
+    results.picture(run, "surface", recurrent_figures.contours(surfaces, paths), numbers)
     results.picture(run, "surface_3d", recurrent_figures.in_space(surfaces, paths), numbers)
     w = largest[config.reading][1]
     profile, growth = unrolling.across(units, w), unrolling.by_steps(units, config.steps)
     of_both = {"across": profile | {"w": w}, "growth": growth}
     numbers = {f"{which}_{key}": values for which, each in of_both.items() for key, values in each.items()}
     results.picture(run, "wall", recurrent_figures.wall(profile, growth, w), numbers)
-    chosen = surfaces[config.reading], unit, paths[config.reading]
-    results.animation(run, "paths", list(recurrent_figures.frames(*chosen, 3 if config.smoke else FRAMES)))
+    chosen = surfaces[config.reading], paths[config.reading]
+    frames = list(recurrent_figures.frames(*chosen, 3 if config.smoke else FRAMES))
+    results.animation(run, "paths", frames, seen[config.reading])
     jumps = {f"jump_{kind}": float(path["lengths"].max()) for kind, path in paths[config.reading].items()}
     return {"largest_gradient": largest[config.reading][0]} | jumps
 
@@ -142,7 +149,10 @@ def networks(run, config):
     for stage in ("initial", "trained"):
         of = {cell: metrics[f"{cell}_{stage}_factor"] for cell in CELLS}
         factors = ", ".join(f"{cell} ({of[cell]:.3f})" for cell in sorted(of, key=of.get))
-        run.say(f"{stage}: from the one that forgets fastest to the slowest, with its factor a step: {factors}.")
+        run.say(
+            f"{stage}: the factor of |dh(T)/dh(T-k)| a step, from the smallest: {factors}; below 1 the past is "
+            f"forgotten, above 1 the gradient explodes."
+        )
     near = min(10, length)
     run.say(
         f"tanh: {percent(shares['trained'][:near].sum())} of dE/dW, by the norms of its terms, comes from the last "
@@ -187,6 +197,11 @@ def _descents(unit, config):
     }
 
 
+def _of_kinds(paths):
+    """{name: array} of both descents."""
+    return {f"{kind}_{key}": values for kind, path in paths.items() for key, values in path.items()}
+
+
 def _of_descents(paths, config):
     """What the two descents did, in a sentence."""
     free, clipped = paths["unclipped"], paths["clipped"]
@@ -194,8 +209,8 @@ def _of_descents(paths, config):
     number = int(lengths.argmax())
     place = [", ".join(f"{value:.3g}" for value in free["points"][number + more]) for more in (0, 1)]
     return (
-        f"without clipping, update {number + 1} has a gradient of norm {free['norms'][number]:.3g} and jumps "
-        f"{lengths[number]:.3g} far, from (w, b) = ({place[0]}) to ({place[1]}); after {len(lengths)} the error is "
+        f"without clipping, update {number + 1} has a gradient of norm {free['norms'][number]:.3g} and moves (w, b) by "
+        f"{lengths[number]:.3g}, from ({place[0]}) to ({place[1]}); after {len(lengths)} the error is "
         f"{free['errors'][-1]:.2g}. With the norm clipped at {config.clip:g} no update is longer than "
         f"{clipped['lengths'].max():.2g}; the error is {clipped['errors'][-1]:.2g} at the end and "
         f"{clipped['errors'].min():.2g} at its smallest."

@@ -12,6 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
+from rows import mean_and_range
+
 from keras_dl import command_line, figures, imports
 
 UNITS, DEPTHS, SEEDS = 48, (1, 2, 3, 4), range(5)
@@ -37,15 +39,11 @@ def measure(smoke=False):
         from keras_dl.laboratory import region_figures, region_training
     plan = PLAN | ({"steps": 20} if smoke else {})
     depths, seeds = (DEPTHS[:2], SEEDS[:1]) if smoke else (DEPTHS, SEEDS)
-    rows = region_training.by_depth(UNITS, depths, seeds=seeds, **plan)
+    rows = region_training.by_depth(None, UNITS, depths, seeds=seeds, **plan)
     result = {}
     for depth in depths:
         own = [row for row in rows if row["depth"] == depth]
-        values = {name: [row[name] for row in own] for name in region_training.COUNTED}
-        metrics = {
-            name: {"value": sum(numbers) / len(numbers), "spread": [min(numbers), max(numbers)]}
-            for name, numbers in values.items()
-        }
+        metrics = {name: mean_and_range([row[name] for row in own]) for name in region_training.COUNTED}
         result[f"depth_{depth}"] = {"metrics": metrics, "details": {**plan, "width": own[0]["width"]}}
     growth = region_training.sizes(bias_std=plan["bias_std"], seeds=seeds)
     return {"rows": result}, region_figures.of_depths(rows, growth)

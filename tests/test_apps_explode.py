@@ -1,7 +1,7 @@
 """The app of exploding gradients: it goes on in the training in which it was killed, and mistakes are one line."""
 
 import pytest
-from app_files import ROOT, main_of
+from app_files import ROOT, killed_and_resumed, main_of
 
 from keras_dl import errors, training
 
@@ -11,19 +11,8 @@ SMALL = ["--smoke", "--grid", "10", "--units", "2", "--updates", "2"]
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path, monkeypatch):
-    main, fit, calls = main_of(APP), training.fit, []
-    expected = main([*SMALL, "--out", str(tmp_path / "whole")])
-
-    def killed(*arguments, **keywords):
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return fit(*arguments, **keywords)
-
-    monkeypatch.setattr(training, "fit", killed)
-    with pytest.raises(KeyboardInterrupt):
-        main([*SMALL, "--out", str(tmp_path)])
-    assert main([*SMALL, "--out", str(tmp_path), "--resume"]) == expected
+    whole, resumed, _ = killed_and_resumed(APP, SMALL, tmp_path, monkeypatch, training)
+    assert resumed == whole
 
 
 @pytest.mark.parametrize(("flags", "said"), [(["--start-w", "9"], "--start-w"), (["--reading", "slides"], "slide")])

@@ -1,11 +1,14 @@
 """apps/fit_curve.py: the lecture's figures, a user's own points, and mistakes."""
 
+import runpy
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from app_files import ROOT, main_of
 
+from keras_dl import command_line
 from keras_dl.errors import UserError
 
 sys.path.insert(0, str(ROOT / "benchmarks"))  # scripts, not a package
@@ -36,6 +39,28 @@ def test_the_numbers_of_the_table_are_reached(tmp_path, capsys):
     assert metrics["best_order"] == 2 and metrics["gamma"] == 0.25
     said = capsys.readouterr().out
     assert "order 1: SSE 2.2402, y = 1.6102 x + 1.0588;" in said and "1.60x + 1.05 is truncated" in said
+    assert "order 9 has no validation error: 9 remaining points cannot determine it" in said
+    assert "from least squares, where no weight is larger than 1 / decay = 20" in said
+
+
+def test_what_is_said_of_a_decay_beside_the_loss_depends_on_the_weights():
+    app = runpy.run_path(str(ROOT / "apps" / "fit_curve.py"))
+    weak, strong = ({"decays": [decay] * 3, "marks": np.array([[3, 1.6], [0, 0]])} for decay in (0.25, 1.25))
+    assert app["limit_of"](weak, False) == "where no weight is larger than 1 / decay = 4"
+    assert app["limit_of"](strong, True) == (
+        "whose largest weight is 1.6: with this decay none gets larger than 1 / decay = 0.8"
+    )
+    assert "whose largest weight is 3:" in app["limit_of"](strong, False)
+
+
+@pytest.mark.parametrize(("distinct", "order"), [(4, 3), (5, 4), (10, 4)])
+def test_the_next_commands_fit_the_points(distinct, order):
+    app = runpy.run_path(str(ROOT / "apps" / "fit_curve.py"))
+    config = app["Config"](data="prices.csv")
+    for flags in app["next_flags"](config, SimpleNamespace(distinct=distinct)):
+        assert flags[:2] == ["--data", "prices.csv"]
+        parsed = command_line.parse(app["Config"], [str(flag) for flag in flags], app=app["APP"])
+        assert parsed.order == (order if "--order" in flags else 1) and parsed.order < distinct
 
 
 @pytest.mark.slow

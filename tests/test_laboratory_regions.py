@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app_files import ROOT, main_of
+from app_files import ROOT, killed_and_resumed, main_of
 
 from keras_dl.errors import UserError
 
@@ -86,6 +86,10 @@ def test_other_models_are_refused_in_one_sentence():
         (["--fold-units", "1"], "--fold-units: must be at least --inputs, 2; got 1."),
         (["--fold-depth", "8"], "--fold-depth: must give at most 20,000 regions; got 180,224."),
         (["--figure", "depth", "--teeth", "4"], "--teeth: must be given with --figure approximation"),
+        (["--figure", "shallow", "--bias-std", "1"], "--bias-std: must be given with --figure training or depth"),
+        (["--figure", "approximation", "--learning-rate", "0.1"], "--learning-rate: must be given with --figure train"),
+        (["--keras-file", "own.keras", "--figure", "depth"], "--figure: must be left out with --keras-file"),
+        (["--keras-file", "own.keras", "--seeds", "2"], "--seeds: must be given with --figure depth"),
         (["--total-units", "50"], "--total-units: must be a multiple of 12; got 50."),
         (["--half-width", "2"], "--half-width: must be given with --keras-file"),
         (["--figure", "foldings"], "Nearest: folding"),
@@ -138,6 +142,35 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_counts(tmp_path, monkey
             return list(csv.DictReader(file))
 
     assert counts("stopped") == counts("whole") and len(counts("whole")) == 5
+
+
+def test_no_training_that_was_complete_is_repeated(run, monkeypatch):
+    from keras_dl.laboratory import region_training
+
+    def rows():
+        settings = {"bias_std": 0.3, "learning_rate": 0.004, "steps": 4, "seeds": (0, 1)}
+        yield region_training.by_depth(run, 12, (1, 2), **settings)
+        yield region_training.learned(run, 3, [(3,), (2, 2)], steps=4, seed=0)
+
+    before = list(rows())
+    assert len({(row["depth"], row["seed"]) for row in before[0]}) == 4 and len(before[1]) == 4
+    assert len(list((run.path / "trainings").iterdir())) == 8
+
+    def repeated(*arguments, **keywords):
+        raise AssertionError("a training that was complete is repeated")
+
+    monkeypatch.setattr(region_training, "fitted", repeated)
+    assert list(rows()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("figure", "trainings"), [("depth", 2), ("approximation", 4)])
+def test_a_figure_that_was_killed_goes_on_with_its_next_training(figure, trainings, tmp_path, monkeypatch):
+    from keras_dl.laboratory import region_training
+
+    flags = ["--smoke", "--figure", figure]
+    whole, resumed, calls = killed_and_resumed(APP, flags, tmp_path, monkeypatch, region_training, "fitted")
+    assert resumed == whole and calls == trainings - 1
 
 
 @pytest.mark.slow

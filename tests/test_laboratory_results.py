@@ -40,6 +40,18 @@ def test_a_picture_with_its_numbers_replaces_the_one_of_its_name_alone(run):
     assert sorted(tags(run)) == ["figures/fits.png", "figures/fits_near.png"]
 
 
+def test_further_numbers_and_those_of_an_animation_have_files_of_their_own(run):
+    from keras_dl.laboratory import results
+
+    more = {"growth": [{"units": 3, "pieces": 4.5}], "views": {"first": np.eye(2)}}
+    path = results.picture(run, "depth", drawn(1), [{"depth": 1}], more=more)
+    results.animation(run, "depth", [drawn(1)], {"path": np.arange(2)})
+    assert (path.parent / "depth.csv").read_text() == "depth\n1\n"
+    assert (path.parent / "depth_growth.csv").read_text() == "units,pieces\n3,4.5\n"
+    assert np.load(path.parent / "depth_views.npz")["first"].tolist() == [[1, 0], [0, 1]]
+    assert np.load(path.parent / "depth_frames.npz")["path"].tolist() == [0, 1]
+
+
 def test_an_animation_shows_its_frames_in_their_order(run):
     from PIL import Image
 
@@ -49,3 +61,19 @@ def test_an_animation_shows_its_frames_in_their_order(run):
     with Image.open(path) as gif:
         assert gif.n_frames == 3
     assert tags(run) == ["figures/paths.gif"]
+
+
+def test_frames_may_be_one_figure_that_changes(run):
+    from PIL import Image
+
+    from keras_dl.laboratory import classical_surfaces, descent_figures, results
+
+    path = np.linspace(classical_surfaces.SADDLE.start, (0.0, 0.0), 9)
+    frames = descent_figures.PathFrames([(classical_surfaces.SADDLE, {"Newton": path})], 4)
+    assert frames.updates == [0, 1, 4, 8]
+    pictures = set()
+    with Image.open(results.animation(run, "paths", frames)) as gif:
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            pictures.add(gif.convert("RGB").tobytes())
+    assert len(pictures) == 4

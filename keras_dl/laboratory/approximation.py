@@ -13,6 +13,7 @@ import numpy as np
 from keras_dl.laboratory import intervals
 from keras_dl.laboratory.folding import fold
 
+OF_ONE_HALF = 0.25  # mean distance of the constant 1/2 from any sawtooth: what a network has that has learned nothing
 LARGEST_WIDTH, LARGEST_DEPTH = 8, 8  # of x**2: 2**LARGEST_WIDTH units, 3 units in each of LARGEST_DEPTH layers
 
 

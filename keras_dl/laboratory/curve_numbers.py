@@ -17,13 +17,14 @@ MOST_FOLDS = 10  # of the cross-validation: leave-one-out for up to ten points
 HIGHEST = 9  # order of which errors are given
 
 
-def fits(data, orders, steps):
+def fits(data, orders, steps, run=None):
     """Polynomials by least squares, and by gradient descent with Keras in a basis that is orthonormal at the points.
 
     Args:
         data: points.Points.
         orders: list of K orders.
         steps: of gradient descent, a multiple of RECORDS.
+        run: the runs.Run in which each training is kept; None: none is.
 
     Returns:
         "orders" (K,); "x" (M,) with the curves "exact" and "descent" (K, M); of least squares "sse" (K,) and
@@ -36,7 +37,9 @@ def fits(data, orders, steps):
         design, new = polynomials.monomials(data.x, order), polynomials.monomials(x, order)
         weights = polynomials.least_squares(design, data.y)
         basis, change = polynomials.orthonormal(design)
-        trained = linear_training.descend(basis, data.y, polynomials.rate(basis), steps)[-1]
+        trained = linear_training.kept(
+            run, f"fits_order{order}", linear_training.descend, basis, data.y, polynomials.rate(basis), steps
+        )[-1]
         coefficients[row, : order + 1] = data.coefficients(weights)
         exact.append(new @ weights)
         descent.append(new @ np.linalg.solve(change, trained))
@@ -46,8 +49,10 @@ def fits(data, orders, steps):
     return {name: np.array(values) for name, values in named.items()} | {"x": x, "coefficients": coefficients}
 
 
-def descent(data, order, steps):
+def descent(data, order, steps, run=None):
     """Gradient descent on the mean squared error in the three BASES, each at the learning rate of polynomials.rate.
+
+    The trainings are kept in `run`, if there is one.
 
     Returns:
         "order"; "bases" (3,) and their "conditions" (3,); "steps" (T,) with "excess" (3, T), how far the error is above
@@ -64,9 +69,11 @@ def descent(data, order, steps):
         "excess": [],
         "keras_excess": [],
     }
-    for basis in bases:
+    for number, basis in enumerate(bases):
         rate = polynomials.rate(basis)
-        seen = linear_training.descend(basis, data.y, rate, steps, RECORDS)
+        seen = linear_training.kept(
+            run, f"descent_basis{number}", linear_training.descend, basis, data.y, rate, steps, RECORDS
+        )
         for name, path in (("excess", polynomials.descended(basis, data.y, rate, at)), ("keras_excess", seen)):
             errors = np.array([polynomials.squared_error(basis, weights, data.y) for weights in path])
             numbers[name].append((errors - least) / len(data))

@@ -16,6 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_dl.laboratory import keeping
+
 # Adam divides by the root mean square of the gradients of the last 10 steps or so; with Keras' 0.999 of the last
 # 1,000, and AdamW, whose gradient hardly falls faster than that mean, would not come to its end in sensible time.
 BETA_2 = 0.9
@@ -76,6 +78,11 @@ def weights_of(model):
     """(P,): intercept and kernel of a model from `model_of`."""
     kernel, bias = model.get_layer("polynomial").get_weights()
     return np.concatenate([bias, kernel[:, 0]])
+
+
+def kept(run, name, train, *arguments, **keywords):
+    """train(*arguments, **keywords), one of the functions below, kept in the run as keeping.kept does."""
+    return keeping.kept(run, name, lambda: {"weights": train(*arguments, **keywords)})["weights"]
 
 
 @in_float64()

@@ -55,6 +55,11 @@ class Points:
         """Whether the units of the fit are not those of the file."""
         return (self.x_units, self.y_units) != ((0.0, 1.0), (0.0, 1.0))
 
+    def numbers(self):
+        """What a picture shows of them: "points" (N, 2), in the units of the fit, with "x_units" and "y_units"."""
+        points = np.stack([self.x, self.y], axis=1)
+        return {"points": points, "x_units": np.array(self.x_units), "y_units": np.array(self.y_units)}
+
     def in_x_units(self, x):
         """Values of x in the file's units."""
         return self.x_units[0] + self.x_units[1] * np.asarray(x)

@@ -18,8 +18,10 @@ ADAM_STEPS = 6000
 STRONG = 1.0  # a second decay of AdamW, which bounds the weights by 1
 
 
-def maximum_a_posteriori(data, orders, sigma, tau, free_intercept=False):
+def maximum_a_posteriori(data, orders, sigma, tau, free_intercept=False, run=None):
     """MAP three times: in closed form, by gradient ascent along both fields, and by Keras with l2(gamma / N).
+
+    The trainings by Keras are kept in `run`, if there is one.
 
     Returns:
         "orders" (K,); "closed_form", "ascent" and "keras" (K, P), weights by rising powers of x, those that an order
@@ -33,9 +35,10 @@ def maximum_a_posteriori(data, orders, sigma, tau, free_intercept=False):
         penalty = sigma**2 * prior
         steps = _enough(polynomials.condition_number(design, penalty))
         rate = polynomials.rate(design, penalty)
-        trained = linear_training.descend(
-            design, data.y, rate, steps, gamma=(sigma / tau) ** 2, free_intercept=free_intercept
-        )
+        trained = linear_training.kept(
+            run, f"map_order{order}", linear_training.descend, design, data.y, rate, steps, gamma=(sigma / tau) ** 2,
+            free_intercept=free_intercept,
+        )  # fmt: skip
         closed_form = bayes.maximum_a_posteriori(design, data.y, sigma, prior)
         ascent = bayes.climbed(design, data.y, sigma, prior, steps)
         ways[:, row, : order + 1] = closed_form, ascent, trained[-1]
@@ -67,8 +70,8 @@ def fields(data, sigma, tau, free_intercept=False):
     }  # fmt: skip
 
 
-def weight_decay(data, sigma, tau, free_intercept=False, steps=ADAM_STEPS):
-    """Paths of Adam with l2 and of AdamW over the two weights of the line.
+def weight_decay(data, sigma, tau, free_intercept=False, steps=ADAM_STEPS, run=None):
+    """Paths of Adam with l2 and of AdamW over the two weights of the line; the trainings are kept in `run`, if given.
 
     Returns:
         "intercepts", "slopes" (M,) with "loss" (M, M), the mean squared error; "paths" (3, T, 2) of Adam with
@@ -78,9 +81,14 @@ def weight_decay(data, sigma, tau, free_intercept=False, steps=ADAM_STEPS):
     design, gamma = polynomials.monomials(data.x, 1), (sigma / tau) ** 2
     prior = bayes.precision(2, tau, free_intercept)
     same = 2 * gamma / len(data)
-    paths = [linear_training.adam_with_l2(design, data.y, gamma, steps, RECORDS * 5, free_intercept=free_intercept)]
-    for decay in (same, STRONG):
-        paths.append(linear_training.adamw(design, data.y, decay, steps, RECORDS * 5, free_intercept=free_intercept))
+    trainings = {
+        "adam_l2": (linear_training.adam_with_l2, gamma), "adamw": (linear_training.adamw, same),
+        "adamw_strong": (linear_training.adamw, STRONG),
+    }  # fmt: skip
+    paths = [
+        linear_training.kept(run, name, train, design, data.y, decay, steps, RECORDS * 5, free_intercept=free_intercept)
+        for name, (train, decay) in trainings.items()
+    ]
     least = polynomials.least_squares(design, data.y)
     marks = np.array([least, bayes.maximum_a_posteriori(design, data.y, sigma, prior)])
     intercepts, slopes = _around(np.concatenate([marks, *paths]), 121)

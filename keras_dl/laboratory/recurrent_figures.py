@@ -12,18 +12,17 @@ TITLES = {"slide": "slide: E = (h(T) - target)²", "paper": "paper: E = (s(h(T))
 SMALLEST, LARGEST = 1e-12, 1e6  # of the norms that are drawn
 
 
-def contours(surfaces, units, paths):
+def contours(surfaces, paths):
     """The error over (w, b) in both readings, the wall, and the two descents.
 
     Args:
         surfaces: {reading: what unrolling.surface returns}.
-        units: {reading: Unit}.
         paths: {reading: {"unclipped" and "clipped": what unrolling.descend returns}}.
     """
     figure = figures.figure_of(8.4, 4.2)
     for number, (reading, surface) in enumerate(surfaces.items(), 1):
         axes = figure.add_subplot(1, len(surfaces), number)
-        drawn = _contours(axes, surface, units[reading])
+        drawn = _contours(axes, surface)
         figure.colorbar(drawn, ax=axes, format="%.2g")
         for kind, path in paths[reading].items():
             _path(axes, path["points"], kind)
@@ -84,12 +83,11 @@ def wall(profile, growth, w):
     return figure
 
 
-def frames(surface, unit, paths, count):
+def frames(surface, paths, count):
     """The two descents, step by step, as figures of an animation: the plane, and the error by update.
 
     Args:
         surface: what unrolling.surface returns.
-        unit: the Unit.
         paths: {"unclipped" and "clipped": what unrolling.descend returns}.
         count: largest number of frames.
     """
@@ -98,7 +96,7 @@ def frames(surface, unit, paths, count):
     for end in shown:
         figure = figures.figure_of(7.2, 3.8)
         left, right = figure.subplots(1, 2)
-        _contours(left, surface, unit, filled=False)
+        _contours(left, surface, filled=False)
         for kind, path in paths.items():
             _path(left, path["points"][:end], kind)
             right.semilogy(np.maximum(path["errors"][:end], SMALLEST), color=KINDS[kind][0], label=KINDS[kind][1])
@@ -151,7 +149,7 @@ def distances(shares):
     return figure
 
 
-def _contours(axes, surface, unit, filled=True):
+def _contours(axes, surface, filled=True):
     levels = surface["error"].max() * np.linspace(0, 1, 21) ** 2  # closer where the error is small
     if filled:
         drawn = axes.contourf(surface["w"], surface["b"], surface["error"], np.unique(levels), cmap=SURFACE)
@@ -160,8 +158,7 @@ def _contours(axes, surface, unit, filled=True):
             np.sqrt(surface["error"]), cmap=SURFACE, origin="lower", aspect="auto",
             extent=(*surface["w"][[0, -1]], *surface["b"][[0, -1]]),
         )  # fmt: skip
-    w = np.linspace(max(unit.foot, surface["w"][0]), max(surface["w"][-1], unit.foot), 50)
-    axes.plot(w, unit.wall(w), color=PURPLE, linestyle="--", linewidth=1.2, label="the wall")
+    axes.plot(*surface["wall"].T, color=PURPLE, linestyle="--", linewidth=1.2, label="the wall")
     axes.set(xlabel="w", ylabel="b", xlim=surface["w"][[0, -1]], ylim=surface["b"][[0, -1]])
     return drawn
 

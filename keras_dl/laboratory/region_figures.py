@@ -9,7 +9,6 @@ from keras_dl.laboratory import regions
 from keras_dl.wording import counted
 
 EDGE = "#3a3a3a"
-WIDEST = 3000  # polygons whose edges have the full width
 
 
 def draw(axes, cut, *, points=None, classes=None, boundary=False, title="", zoom=1):
@@ -24,15 +23,12 @@ def draw(axes, cut, *, points=None, classes=None, boundary=False, title="", zoom
     """
     from matplotlib.collections import LineCollection, PolyCollection
 
-    codes = np.array([zlib.crc32(np.packbits(pattern).tobytes()) for pattern in cut.patterns])
-    faces = [figures.COLOURS[code % len(figures.COLOURS)] for code in codes]
+    faces = [figures.COLOURS[number] for number in colours(cut)]
     width = 0.5 * min(1.0, (300 / len(cut)) ** 0.5)
     axes.add_collection(PolyCollection(cut.polygons, facecolors=faces, edgecolors="none", alpha=0.55))
     axes.add_collection(PolyCollection(cut.polygons, facecolors="none", edgecolors=EDGE, linewidths=width))
     if boundary:
-        logits = cut.maps[:, :1] - cut.maps[:, 1:2]
-        difference = regions.Regions(cut.polygons, cut.patterns, logits, cut.center, cut.half_width)
-        axes.add_collection(LineCollection(regions.zeros(difference), colors="black", linewidths=2))
+        axes.add_collection(LineCollection(boundary_of(cut), colors="black", linewidths=2))
     if points is not None:
         for number in np.unique(classes):
             own = points[classes == number]
@@ -40,6 +36,18 @@ def draw(axes, cut, *, points=None, classes=None, boundary=False, title="", zoom
                       markeredgewidth=0.4, linestyle="none")  # fmt: skip
     (x, y), side = cut.center, cut.half_width / zoom
     axes.set(xlim=(x - side, x + side), ylim=(y - side, y + side), aspect="equal", title=title)
+
+
+def colours(cut):
+    """The number of each polygon's colour, which follows from its pattern: (P,) int."""
+    codes = [zlib.crc32(np.packbits(pattern).tobytes()) for pattern in cut.patterns]
+    return np.array(codes) % len(figures.COLOURS)
+
+
+def boundary_of(cut):
+    """The segments (S, 2, 2) on which the first two logits are equal."""
+    logits = cut.maps[:, :1] - cut.maps[:, 1:2]
+    return regions.zeros(regions.Regions(cut.polygons, cut.patterns, logits, cut.center, cut.half_width))
 
 
 def of_regions(cuts, titles, *, zooms=None, **drawn):
@@ -81,7 +89,7 @@ def of_depths(rows, sizes):
 
     Args:
         rows: of region_training.by_depth.
-        sizes: list of {"units", "depth", "seed", "regions", "pieces"}.
+        sizes: of region_training.sizes.
     """
     figure = figures.figure_of(10.5, 3.8)
     square, line, growth = figure.subplots(1, 3)
@@ -139,19 +147,34 @@ def of_approximation(rows, depth):
         axes.grid(alpha=0.3)
     left.set(title="x², largest error on [0, 1]", xlabel="hidden units", yscale="log")
     right.set(title=f"Sawtooth of {2**depth} sides, mean distance", xlabel="hidden units")
-    right.axvline(2**depth, color=figures.COLOURS[3], linestyle=":")
+    fewest = 2**depth - 1
+    label = f"{counted(fewest, 'units')}, the fewest of one layer"
+    right.axvline(fewest, color=figures.COLOURS[3], linestyle=":", label=label)
     right.hlines(1 / 16, 1, 2 ** (depth - 2) - 1, color="black", linestyle="--", label="least distance (Telgarsky)")
-    right.set_ylim(-0.01, 0.45)  # room for the legend
+    right.set_ylim(-0.01, 0.52)  # room for the legend
     left.legend(loc="lower left")
     right.legend(loc="upper right")
     return figure
 
 
-def numbers(cuts):
-    """The corners of several regions.Regions: {"corners": (V, 2), "sizes": of each polygon, "polygons": of each}."""
+def numbers(cuts, *, points=None, classes=None, boundary=False):
+    """What `of_regions` draws of several regions.Regions; the arguments are those of `draw`.
+
+    Returns:
+        {"corners": (V, 2), "sizes" and "colours" of each polygon, "polygons": how many each picture has}; with `points`
+        these and their "classes"; with `boundary` its segments "boundary" (S, 2, 2), and "segments", how many each
+        picture has.
+    """
     polygons = [polygon for cut in cuts for polygon in cut.polygons]
-    return {
+    result = {
         "corners": np.concatenate(polygons),
         "sizes": np.array([len(polygon) for polygon in polygons]),
-        "polygons": np.array([len(cut) for cut in cuts]),  # of each picture
+        "colours": np.concatenate([colours(cut) for cut in cuts]),
+        "polygons": np.array([len(cut) for cut in cuts]),
     }
+    if points is not None:
+        result |= {"points": points, "classes": classes}
+    if boundary:
+        segments = [boundary_of(cut) for cut in cuts]
+        result |= {"boundary": np.concatenate(segments), "segments": np.array([len(each) for each in segments])}
+    return result

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_dl import data
-from keras_dl.laboratory import approximation, intervals, regions
+from keras_dl.laboratory import approximation, intervals, keeping, regions
 from keras_dl.laboratory.dense_layers import layers_of
 
 SPIRALS = 600  # points
@@ -147,10 +147,11 @@ def counts(model, half_width=1.0):
     )
 
 
-def by_depth(units, depths, *, bias_std, learning_rate, steps, seeds, at=lambda number, total: None):
+def by_depth(run, units, depths, *, bias_std, learning_rate, steps, seeds, at=lambda number, total: None):
     """Counts before and after training on the spirals, by depth, with `units` hidden units in all.
 
     Args:
+        run: the runs.Run in which each training is kept; None: none is.
         units: in all hidden layers; each has units // depth.
         depths: numbers of hidden layers.
         seeds: of weights, points and order.
@@ -169,7 +170,10 @@ def by_depth(units, depths, *, bias_std, learning_rate, steps, seeds, at=lambda 
             widths = (units // depth,) * depth
             model = compiled(dense_network(2, widths, 2, bias_std=bias_std, seed=seed), learning_rate, classes=2)
             initial, line_initial = counts(model)
-            fitted(model, x, y, steps=steps, batch_size=32, seed=seed)
+            keeping.kept_model(
+                run, f"spirals_{depth}x{widths[0]}_seed{seed}", model,
+                lambda model=model, x=x, y=y, seed=seed: fitted(model, x, y, steps=steps, batch_size=32, seed=seed),
+            )  # fmt: skip
             trained, line_trained = counts(model)
             right = regions.forward(layers_of(model), x).argmax(1) == y
             rows.append(
@@ -192,16 +196,18 @@ def sizes(units=SIZES, depths=(1, 2, 4), *, bias_std, seeds):
     return rows
 
 
-def approximations(target, networks, error, *, steps, seed):
+def approximations(run, function, target, networks, error, *, steps, seed):
     """Networks of one input that are trained on a function of [0, 1], and their errors.
 
     Args:
+        run: the runs.Run in which each training is kept; None: none is.
+        function: its name.
         target: function of points (M,) -> values (M,).
         networks: the widths of each.
         error: function of intervals.Pieces -> number.
 
     Returns:
-        A list of {"network": "one layer, trained" or "depth, trained", "units", "error"}.
+        A list of {"function", "network": "one layer, trained" or "depth, trained", "units", "error"}.
     """
     x = np.linspace(0, 1, 1025, dtype=np.float32)
     y = np.asarray(target(x), np.float32).reshape(-1, 1)
@@ -209,18 +215,22 @@ def approximations(target, networks, error, *, steps, seed):
     for widths in networks:
         keras.utils.set_random_seed(seed)
         model = compiled(dense_network(1, widths, 1, bias_std=0.5, seed=seed), 0.005, classes=0)
-        fitted(model, x[:, None], y, steps=steps, batch_size=64, seed=seed)
+        keeping.kept_model(
+            run, f"{function}_{'x'.join(map(str, widths))}", model,
+            lambda model=model: fitted(model, x[:, None], y, steps=steps, batch_size=64, seed=seed),
+        )  # fmt: skip
         kind = "one layer, trained" if len(widths) == 1 else "depth, trained"
-        rows.append({"network": kind, "units": sum(widths), "error": error(intervals.pieces(layers_of(model)))})
+        found = error(intervals.pieces(layers_of(model)))
+        rows.append({"function": function, "network": kind, "units": sum(widths), "error": found})
     return rows
 
 
-def learned(depth, networks, *, steps, seed):
-    """Rows of `approximations`, each with its "function": of x**2, and of the sawtooth of 2**depth sides."""
+def learned(run, depth, networks, *, steps, seed):
+    """Rows of `approximations`: of x**2, and of the sawtooth of 2**depth sides; `run` as there."""
     saw, largest = approximation.teeth(depth), approximation.largest_error_of_parabola
     tasks = {"parabola": (np.square, largest), "sawtooth": (saw, lambda one: approximation.distance(one, saw))}
     return [
-        {"function": name, **row}
-        for name, (target, error) in tasks.items()
-        for row in approximations(target, networks, error, steps=steps, seed=seed)
+        row
+        for function, (target, error) in tasks.items()
+        for row in approximations(run, function, target, networks, error, steps=steps, seed=seed)
     ]

@@ -2,7 +2,8 @@
 
     results.picture(run, "fits", figure, {"x": x, "order1": y1})    # figures/fits.png and figures/fits.npz
     results.picture(run, "errors", figure, rows)                    # figures/errors.png and figures/errors.csv
-    results.animation(run, "paths", frames)                         # figures/paths.gif
+    results.picture(run, "depth", figure, rows, more={"growth": others})    # and figures/depth_growth.csv
+    results.animation(run, "paths", frames, {"path": path})         # figures/paths.gif and figures/paths_frames.npz
     return results.finish(run, __file__, {"sse": 2.2402})
 
 `finish` says where the pictures are, prints the next commands, and ends the run.
@@ -21,15 +22,16 @@ from keras_dl.features import grids
 TAGS = "figures/"  # prefix of the tags; what a run wrote under a tag before is replaced
 
 
-def picture(run, name, figure, numbers, *, svg=False):
+def picture(run, name, figure, numbers, *, more=None, svg=False):
     """Write a matplotlib figure as figures/<name>.png of a run, its numbers beside it, and show it on TensorBoard.
 
     Args:
         run: the runs.Run.
         name: of letters, digits and "_"; a picture of the same name is replaced.
         figure: a matplotlib Figure, from figures.figure_of.
-        numbers: {name: array}, for <name>.npz; or a list of rows {column: value}, for <name>.csv. The rows have the
-            same columns.
+        numbers: all that the figure shows: {name: array}, for <name>.npz; or a list of rows {column: value}, for
+            <name>.csv. The rows have the same columns.
+        more: {word: further numbers of either kind}, for <name>_<word>.npz or .csv, if one table cannot hold them.
         svg: write <name>.svg, too.
 
     Returns:
@@ -37,11 +39,8 @@ def picture(run, name, figure, numbers, *, svg=False):
     """
     place = folder(run)
     png = figures.png(figure)
-    if isinstance(numbers, dict):
-        with atomic_file(place / f"{name}.npz") as file:
-            np.savez_compressed(file, **numbers)
-    else:
-        write_atomic(place / f"{name}.csv", _csv(numbers))
+    for stem, each in {name: numbers, **{f"{name}_{word}": each for word, each in (more or {}).items()}}.items():
+        _write(place / stem, each)
     if svg:
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
@@ -51,20 +50,26 @@ def picture(run, name, figure, numbers, *, svg=False):
     return place / f"{name}.png"
 
 
-def animation(run, name, frames):
+def animation(run, name, frames, numbers=None):
     """Write matplotlib figures of the same size as figures/<name>.gif of a run, and show it on TensorBoard.
 
     Args:
         run: the runs.Run.
         name: as in `picture`.
-        frames: a list of figures. Of more than grids.MOST_FRAMES some are left out, evenly.
+        frames: a sequence of figures. Each is drawn before the next is asked for, so that they may be one figure that
+            changes. Of more than grids.MOST_FRAMES some are left out, evenly.
+        numbers: all that the frames show, as in `picture`, for <name>_frames.npz or .csv; None: it stands beside the
+            picture of this name.
 
     Returns:
         The path of the GIF file.
     """
-    pictures = [tf.io.decode_png(figures.png(frame), channels=3).numpy() for frame in grids.evenly(frames)]
+    shown = grids.evenly(range(len(frames)))
+    pictures = [tf.io.decode_png(figures.png(frames[number]), channels=3).numpy() for number in shown]
     gif = grids.animation(pictures)
     path = folder(run) / f"{name}.gif"
+    if numbers is not None:
+        _write(folder(run) / f"{name}_frames", numbers)
     write_atomic(path, gif)
     _log(run, path.name, lambda tag: summaries.animated(tag, gif))
     return path
@@ -101,6 +106,15 @@ def _log(run, file, write):
     summaries.purge(place, -1, tag)
     with summaries.writing(place, 0):
         write(tag)
+
+
+def _write(path, numbers):
+    """Write arrays as <path>.npz, rows as <path>.csv."""
+    if isinstance(numbers, dict):
+        with atomic_file(path.with_name(f"{path.name}.npz")) as file:
+            np.savez_compressed(file, **numbers)
+    else:
+        write_atomic(path.with_name(f"{path.name}.csv"), _csv(numbers))
 
 
 def _csv(rows):

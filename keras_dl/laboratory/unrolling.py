@@ -108,11 +108,15 @@ def surface(unit, points, weights=WEIGHTS, biases=BIASES):
         weights, biases: (lowest, highest) of w and of b.
 
     Returns:
-        {"w": (n,), "b": (n,), "error": (n, n), "gradient": (n, n), its norm}; the first axis is that of b.
+        {"w": (n,), "b": (n,), "error": (n, n), "gradient": (n, n), its norm; "wall": (50, 2), points (w, b)}; the first
+        axis of a grid is that of b.
     """
     w, b = np.linspace(*weights, points), np.linspace(*biases, points)
-    grid = np.meshgrid(w, b)
-    return {"w": w, "b": b, "error": unit.error(*grid), "gradient": np.hypot(*unit.gradient(*grid))}
+    grid, of_wall = np.meshgrid(w, b), np.linspace(max(unit.foot, w[0]), max(unit.foot, w[-1]), 50)
+    return {
+        "w": w, "b": b, "error": unit.error(*grid), "gradient": np.hypot(*unit.gradient(*grid)),
+        "wall": np.stack([of_wall, unit.wall(of_wall)], 1),
+    }  # fmt: skip
 
 
 def largest_gradient(unit, weights=WEIGHTS, biases=BIASES):

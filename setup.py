@@ -26,6 +26,7 @@ setup(
         "numpy>=2,<3",
         "msgspec>=0.21,<1",  # schemas of the JSON files of runs and exports
         "scikit-learn>=1.5,<2",
+        "threadpoolctl>=3.5",  # comes with scikit-learn
         "matplotlib>=3.9,<4",
         "pillow>=11",  # letters in grids of pictures, animated pictures
         "rich>=14",
@@ -35,9 +36,10 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "music": ["music21>=10.5,<11", "pretty_midi==0.2.11.post0"],  # chorales and MIDI
         "translation": ["sentencepiece>=0.2.1,<0.3", "sacrebleu>=2.5,<3", "babel>=2.17,<3"],  # sub-words, BLEU, CLDR
+        "signals": ["soundfile>=0.13,<0.15", "soxr>=1,<2"],  # sound files
         "onnx": ["onnx==1.23.2", "tf2onnx==1.17.0", "onnxruntime==1.32.0"],
         "serving": ["tensorflow-serving-api==2.21.0"],
         "dev": ["pytest>=9", "pytest-xdist>=3.6", "ruff>=0.14"],
-        "bench": ["torch==2.13.0", "regioncam==0.5.2"],
+        "bench": ["torch==2.13.0", "regioncam==0.5.2", "optax==0.2.8", "jax==0.10.2"],
     },
 )

@@ -43,7 +43,8 @@ class Config(settings.Training):
     model: Literal["vae"] = "vae"  # architecture
     # digits, mnist, fashion_mnist, cifar10, binarized_mnist, or a folder of pictures, with sub-folders for classes
     dataset: str = "digits"
-    levels: Annotated[int, OneOf(2, 256)] = 2  # values of a channel: 2 or 256
+    # values of a channel: 2 or 256; own data: auto, 2 if nearly all pixels are black or white
+    levels: Annotated[int | Literal["auto"], OrAuto(OneOf(2, 256))] = 2
     # 2 levels: how grey becomes black or white: at 128, drawn once, or for training drawn anew in each epoch
     binarization: Literal["threshold", "fixed", "resampled"] = "threshold"
     # pixels: height and width to which pictures are resized; auto: the published ones, a folder's at most 64
@@ -79,10 +80,15 @@ def main(argv=None):
         image_size=config.image_size or AUTO,
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
+        by_class=False,
     )
+    settings.check_effect(config, data.levels.OF_FOLDERS, splits.info.own, "a folder as --dataset")
     splits = splits.few(64 if config.smoke else None, config.seed)
     config = own_data.fitted(config, hardware, splits, own_data.AUTOENCODERS)
     info, preprocess = splits.info, splits.preprocess
+    binarised = info.details["binarization"]  # None for 256 levels; binarized_mnist has its own
+    needed = "a --dataset of grey pictures" if binarised else "--levels 2"
+    settings.check_effect(config, ["binarization"], config.binarization == binarised, needed)
     collate = data.levels.levels_only(preprocess)
     train = data.batches(
         splits.train,
@@ -104,7 +110,8 @@ def main(argv=None):
         return model
 
     def endpoints_of(model):
-        examples = splits.validation.features["image"][:4]
+        examples = splits.validation.features["image"]
+        examples = examples[data.examples.some(len(examples), 4, config.seed)]
         return dl.export.autoencoder(model, preprocess, info.details["binarization"], examples)
 
     measure = MEASURES[config.levels]
@@ -146,7 +153,9 @@ def main(argv=None):
     for name, picture, caption in pictures.all(codes):
         write_png(picture, run.samples / f"{name}.png")
         shown[run.samples / f"{name}.png"] = caption
-    files = Image(preprocess).write_all(list(pictures.originals[:2]), run.samples / "validation.png")
+    files = Image(preprocess).write_all(
+        list(pictures.originals[data.examples.some(len(labels), 2, config.seed)]), run.samples / "validation.png"
+    )
     values = 1 if config.levels == 2 else math.prod(preprocess.input_shape)
     return dl.course.end(
         run,
@@ -204,9 +213,10 @@ class Pictures:
 
     def reconstructions(self):
         """A row of pictures of the validation split, a row of their reconstructions, and so on."""
-        originals = self.originals[: min(SHOWN // 2, self.most["reconstruct"]["pictures"])]
-        made = self.ask["reconstruct"](image=originals)["image"]
-        return dl.summaries.latent.beside(originals, made, COLUMNS)
+        count = min(SHOWN // 2, self.most["reconstruct"]["pictures"])
+        originals = self.originals[data.examples.some(len(self.originals), count, self.seed)]
+        rebuilt = self.ask["reconstruct"](image=originals)["image"]
+        return dl.summaries.latent.beside(originals, rebuilt, COLUMNS)
 
     def all(self, codes):
         """[(name, a grid, what it shows)] of the trained model; `codes` are summaries.latent.units of the pictures."""

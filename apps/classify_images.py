@@ -86,7 +86,9 @@ def main(argv=None):
         return model
 
     def endpoints_of(model):
-        return dl.export.classifier(model, preprocess, info.classes, splits.validation.features["image"][:8])
+        examples = splits.validation.features["image"]
+        examples = examples[data.examples.some(len(examples), 8, config.seed)]
+        return dl.export.classifier(model, preprocess, info.classes, examples)
 
     tried = dl.tuning.try_out(compiled, hardware)
     dl.export.try_out(config.formats, endpoints_of, tried)
@@ -104,7 +106,8 @@ def main(argv=None):
     result = dl.summaries.classification_report(model, test, info.classes)  # the test split is read here, once
     run.say(dl.summaries.report_table(result))
     pictures = splits.test.features["image"]
-    files = Image(preprocess).write_all(pictures[:5], run.samples / "test.png")
+    some = data.examples.some(len(pictures), 5, config.seed)
+    files = Image(preprocess).write_all(pictures[some], run.samples / "test.png")
     return dl.course.end(
         run,
         __file__,

@@ -21,7 +21,7 @@ import numpy as np
 
 import keras_dl as dl
 from keras_dl import command_line, commands, data, machine, models, own_data, runs, settings
-from keras_dl.arguments import AUTO, OrAuto, Whole
+from keras_dl.arguments import AUTO, OPEN, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import write_png
 from keras_dl.wording import counted
@@ -34,6 +34,7 @@ WAYS = 6  # from one noise to another, that are drawn
 # Arguments of the builder unless --set changes them: without it, the discriminator knows a few pictures by heart.
 ARGUMENTS = {"gan": {}, "dcgan": {"dropout": 0.3}}
 CRITIC_STEPS = 5  # of "wgan_gp", as in its paper
+NOT_COMPARED = {"trials": 0, "keep": "last", "patience": 0, "reduce_on_plateau": 0}  # settings without a measure
 CLASSIFIER = {"filters": (16, 32), "units": (64,), "pooling": "max", "activation": "relu"}
 
 
@@ -76,10 +77,11 @@ def main(argv=None):
         image_size=config.image_size or AUTO,
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
+        by_class=config.conditional,
     )
+    settings.check_effect(config, data.levels.OF_FOLDERS, splits.info.own, "a folder as --dataset")
     splits = dataclasses.replace(splits, facts=dataclasses.replace(splits.facts, density=False))
     splits = splits.few(256 if config.smoke else None, config.seed)
-    config = own_data.fitted(config, hardware, splits, own_data.ADVERSARIAL)
     info, preprocess = splits.info, splits.preprocess
     labelled = info.num_classes > 1
     settings.check(
@@ -87,16 +89,15 @@ def main(argv=None):
     )
     judge = dl.judging.exported(config.classifier, preprocess.input_shape[2]) if config.classifier else None
     features = judge.width if judge else CLASSIFIER["units"][-1]
-    comparable = (labelled or judge is not None) and len(splits.validation) > features
-    notes = []
-    if not comparable:
-        held_out = counted(len(splits.validation), "validation pictures")
-        why = f"{held_out}: too few for a Fréchet distance in {features} features"
-        why = why if labelled or judge else "pictures without labels train no classifier that could judge the samples"
-        notes.append(f"{why}: epochs are not compared, and the last one's weights are kept.")
-        settings.check(not config.trials, f"--trials: {why}. Nearest: --trials 0.")
-        config = dataclasses.replace(config, keep="last", patience=0, reduce_on_plateau=0)
-        hardware.settings = config
+    judged = labelled or judge is not None
+    settings.check_effect(config, ["measured"], judged, "pictures of at least 2 classes, or --classifier")
+    why = incomparable(config, len(splits.validation), features, judged)
+    if why:
+        check_not_compared(config, why)
+        config = dataclasses.replace(config, **NOT_COMPARED)
+    rule = dataclasses.replace(own_data.ADVERSARIAL, batches_a_step=critic_steps_of)
+    config = own_data.fitted(config, hardware, splits, rule)
+    notes = [f"{why}: epochs are not compared, and the last one's weights are kept."] if why else []
     classes = info.classes if config.conditional else ()
 
     build, of_model = getattr(models, f"build_{config.model}"), getattr(models, f"{config.model}_space")
@@ -105,8 +106,9 @@ def main(argv=None):
         return of_model(hp) | ARGUMENTS[config.model]
 
     arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
-    loss = arguments(dl.tuning.defaults()).get("loss")
-    critic_steps = config.critic_steps or (CRITIC_STEPS if loss == "wgan_gp" else 1)
+    critic_steps = critic_steps_of(config)
+    arguments.check_effect(["gradient_penalty"], arguments.chosen.get("loss") == "wgan_gp", "--set loss=wgan_gp")
+    arguments.check_effect(["label_dim"], classes, "--conditional")
     collate = (data.levels.levels_and_labels if classes else data.levels.levels_only)(preprocess)
     train = data.batches(
         splits.train, config.batch_size * critic_steps, collate=collate, seed=config.seed, shuffle=True
@@ -133,10 +135,12 @@ def main(argv=None):
     dl.export.try_out(config.formats, endpoints_of, tried)
     run = dl.course.begin(config, hardware, APP, splits, train, tried, labels=classes, notes=notes)
 
+    real = splits.validation.take(data.examples.some(len(splits.validation), config.measured, config.seed))
+
     def drawer_of(model):
-        """A function that draws as many pictures as there are validation pictures to be compared with."""
+        """A function that draws as many pictures as are compared with, a conditional model's of the same classes."""
         draw = dl.export.drawer(endpoints_of(model)["sample"])
-        return lambda: draw(min(config.measured, len(splits.validation)), config.seed)
+        return lambda: draw(len(real), config.seed, dl.judging.shares_of(real, info))
 
     if judge is None and labelled:
         small = min(preprocess.input_shape[:2]) < 12  # for kernels of 5 x 5 pixels
@@ -145,10 +149,10 @@ def main(argv=None):
     measures, callbacks = None, []
     if judge is not None:
         run.say(judge.sentence())
-        held_out = splits.validation.features["image"][: config.measured]
-        measures = dl.judging.Measures(judge, drawer_of, judge.verdict(held_out), run.say)
+        verdict = judge.verdict(real.features["image"])
+        measures = dl.judging.Measures(judge, drawer_of, verdict, run.say)
         callbacks.append(measures)
-    monitor, measure = ("frechet_classifier" if comparable else "val_generator_loss"), measures and measures.measure
+    monitor, measure = ("val_generator_loss" if why else "frechet_classifier"), measures and measures.measure
     best = dl.tuning.search(
         compiled, train, validation, run, monitor=monitor, measure=measure, arguments=arguments, **config.of_search()
     )
@@ -163,12 +167,7 @@ def main(argv=None):
         """A function that draws the pictures of a grid, row by row; a conditional model's rows are its classes."""
         draw = dl.export.drawer(endpoints_of(model)["sample"])
 
-        def make():
-            pictures = draw(shown * COLUMNS, config.seed)
-            order = np.arange(shown * COLUMNS).reshape(COLUMNS, shown).T if headings else np.arange(shown * COLUMNS)
-            return pictures[order.ravel()]
-
-        return make
+        return lambda: draw(shown * COLUMNS, config.seed, np.ones(len(classes)))
 
     def way_of(model):
         """A function that draws the pictures between pairs of noise, a row for each."""
@@ -222,6 +221,38 @@ def main(argv=None):
         ],
         monitor=monitor,
     )
+
+
+def critic_steps_of(config):
+    """Steps of the discriminator for one of the generator, of settings whose model is known."""
+    given = command_line.assignments(config.set, models.free_arguments(config.model), f"build_{config.model}")
+    return config.critic_steps or (CRITIC_STEPS if given.get("loss") == "wgan_gp" else 1)
+
+
+def incomparable(config, held_out, features, judged):
+    """Why epochs cannot be compared by a Fréchet distance in `features` features; "" if they can.
+
+    Args:
+        config: the Config.
+        held_out: number of validation pictures.
+        features: of the classifier that judges.
+        judged: whether there is one.
+    """
+    if not judged:
+        return "pictures without labels train no classifier that could judge the samples"
+    if min(config.measured, held_out) > features:
+        return ""
+    few = f"--measured {config.measured}" if held_out > features else counted(held_out, "validation pictures")
+    return f"{few}: too few for a Fréchet distance in {features} features"
+
+
+def check_not_compared(config, why):
+    """Raise UserError if a setting was given that needs epochs to be compared, which `why` says they are not."""
+    for name, value in NOT_COMPARED.items():
+        given, flag = getattr(config, name), settings.flag_of(name)
+        settings.check(
+            given in (value, *OPEN), f"{flag}: needs epochs that can be compared; {why}. Nearest: {flag} {value}."
+        )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 
 import keras_dl as dl
 from keras_dl import command_line, commands, data, machine, models, own_data, runs, settings
-from keras_dl.arguments import OneOf, OrAuto, Whole
+from keras_dl.arguments import AUTO, OPEN, OneOf, OrAuto, Whole
 from keras_dl.features import grids
 from keras_dl.features.image import Image, write_png
 from keras_dl.imports import keras  # imported when it is first used
@@ -54,7 +54,8 @@ class Config(settings.Training):
     model: Literal["pixelcnn", "gated_pixelcnn", "pixelrnn"] = "gated_pixelcnn"  # architecture
     # digits, mnist, fashion_mnist, cifar10, binarized_mnist, or a folder of pictures, with sub-folders for classes
     dataset: str = "digits"
-    levels: Annotated[int, OneOf(2, 256)] = 2  # values of a channel: 2 or 256
+    # values of a channel: 2 or 256; own data: auto, 2 if nearly all pixels are black or white
+    levels: Annotated[int | Literal["auto"], OrAuto(OneOf(2, 256))] = 2
     # 2 levels: how grey becomes black or white: at 128, drawn once, or for training drawn anew in each epoch
     binarization: Literal["threshold", "fixed", "resampled"] = "threshold"
     # distribution of a value; auto: bernoulli for 2 levels, categorical for 256
@@ -76,11 +77,6 @@ def main(argv=None):
         Config, argv, app=APP, free_arguments=models.free_arguments, left_open=own_data.SETTINGS
     )
     settings.check(config.dataset, "--dataset: must be a name or a folder; got nothing.")
-    output = OUTPUTS[config.levels][0] if config.output == "auto" else config.output
-    settings.check(
-        output in OUTPUTS[config.levels],
-        f"--output: must be {' or '.join(OUTPUTS[config.levels])} for {config.levels} levels; got {output}.",
-    )
     settings.check(
         config.condition == "none" or config.model in CONDITIONAL,
         f"--condition: label needs --model {' or '.join(CONDITIONAL)}; got {config.model}.",
@@ -90,19 +86,33 @@ def main(argv=None):
     config = dl.initializing.adopted(config, APP, models.free_arguments)
     hardware = machine.prepare(config)  # before TensorFlow's first operation
 
+    fitting = [levels for levels, outputs in OUTPUTS.items() if config.output in ("auto", *outputs)]
+    implied = config.levels in OPEN and len(fitting) == 1  # the user's --output is of these levels alone
     splits = data.levels.load(
         config.dataset,
         config.seed,
-        levels=config.levels,
+        levels=fitting[0] if implied else config.levels,
         binarization=config.binarization,
         image_size=config.image_size,
         auto_most=AUTO_MOST,
         fit=config.fit,
         skip_unreadable=config.skip_unreadable,
+        by_class=config.condition == "label",
     )
+    settings.check_effect(config, data.levels.OF_FOLDERS, splits.info.own, "a folder as --dataset")
     splits = splits.few(64 if config.smoke else None, config.seed)
+    if implied and (splits.info.own or config.levels == AUTO):
+        config = dataclasses.replace(config, levels=fitting[0])
     config = own_data.fitted(config, hardware, splits, own_data.DENSITIES)
+    output = OUTPUTS[config.levels][0] if config.output == "auto" else config.output
+    settings.check(
+        output in OUTPUTS[config.levels],
+        f"--output: must be {' or '.join(OUTPUTS[config.levels])} for {config.levels} levels; got {output}.",
+    )
     info, preprocess = splits.info, splits.preprocess
+    binarised = info.details["binarization"]  # None for 256 levels; binarized_mnist has its own
+    needed = "a --dataset of grey pictures" if binarised else "--levels 2"
+    settings.check_effect(config, ["binarization"], config.binarization == binarised, needed)
     labelled = config.condition == "label"
     settings.check(
         not labelled or info.num_classes > 1, f"--condition: label needs at least 2 classes; {info.name} has one."
@@ -125,6 +135,9 @@ def main(argv=None):
         return sizes | {width: hp.Choice(width, [usual // 2, usual, 2 * usual], default=usual)}
 
     arguments = dl.hyperparameters.Arguments(config, space, models.free_arguments(config.model))
+    arguments.check_effect(["components"], output == "logistic_mixture", "--output logistic_mixture")
+    rows = arguments.chosen.get("layer") == "row_lstm" or config.model != "pixelrnn"
+    arguments.check_effect(["kernel_size"], rows, "--set layer=row_lstm")
     measure = MEASURES[config.levels]
     monitor = f"val_{measure}"
 
@@ -142,7 +155,8 @@ def main(argv=None):
         return model
 
     def endpoints_of(model):
-        examples = splits.validation.features["image"][:4]
+        examples = splits.validation.features["image"]
+        examples = examples[data.examples.some(len(examples), 4, config.seed)]
         return dl.export.density(model, preprocess, classes, info.details["binarization"], examples)
 
     tried = dl.tuning.try_out(compiled, hardware)
@@ -178,7 +192,7 @@ def main(argv=None):
     run.say(f"test: {measure} {metrics[measure]:.4f}. {meaning}")
 
     draw, arranged = drawing(endpoints["sample"], classes, config.seed)
-    grid, rows = grids.grid(draw(), **arranged), first_of_each(splits.test.features["label"])
+    grid, rows = grids.grid(draw(), **arranged), of_each(splits.test.features["label"], config.seed)
     write_png(grid, run.samples / "samples.png")
     originals = preprocess.inverse(preprocess(splits.test.features["image"][rows])).numpy()
     write_png(completions(endpoints["complete"], originals, config.seed), run.samples / "completions.png")
@@ -234,10 +248,12 @@ def drawing(sample, classes, seed):
     return draw, {"columns": each, "headings": headings}
 
 
-def first_of_each(labels):
-    """Places of the first examples of up to COMPLETED classes; if there are fewer, of the first examples too."""
-    firsts = np.unique(labels, return_index=True)[1]
-    return np.unique([*firsts, *np.setdiff1d(np.arange(len(labels)), firsts)][:COMPLETED])
+def of_each(labels, seed):
+    """Places of examples, drawn at random, of up to COMPLETED classes; if there are fewer classes, of further ones."""
+    order = np.random.default_rng(seed).permutation(len(labels))  # a folder's examples stand class by class
+    of_a_class = np.unique(labels[order], return_index=True)[1]
+    others = np.setdiff1d(np.arange(len(labels)), of_a_class)
+    return np.sort(order[[*of_a_class, *others][:COMPLETED]])
 
 
 def completions(complete, originals, seed):

@@ -57,24 +57,12 @@ def main(argv=None):
 
 def degradation(row, smoke=False):
     """Train one of NETS on CIFAR-10: its training error by epoch, its gradient's norm by layer before and after."""
-    with imports.quiet_tensorflow():
-        from keras_dl import data, models
-        from keras_dl.data import images
     plan = DEGRADATION | ({"epochs": 1} if smoke else {})
-    splits = images.load("cifar10", SEED)
-    splits = splits.few(256, SEED) if smoke else splits
-    train = data.batches(
-        splits.train, plan["batch_size"], collate=images.with_labels(splits.preprocess), seed=SEED, shuffle=True,
-        augment=images.augmentation("crop_flip", splits.info, splits.preprocess),
-    )  # fmt: skip
-    model = _compiled(
-        lambda: models.build_resnet_cifar(splits.preprocess.input_shape, 10, filters=plan["filters"], **NETS[row]),
-        plan, train.steps(),
-    )  # fmt: skip
+    model, splits, train = cifar10(NETS[row], plan, smoke)
     fixed = splits.train.take(slice(GRADIENT_BATCH))
     fixed = (splits.preprocess(fixed.features["image"]), fixed.features["label"])
     initial = _gradient_norms(model, fixed)
-    history = _fit(model, train, None, plan["epochs"])
+    history = fit(model, train, None, plan["epochs"])
     errors = [100 * (1 - accuracy) for accuracy in history["accuracy"]]
     return {
         "metrics": {"train_error": errors[-1]},
@@ -84,6 +72,30 @@ def degradation(row, smoke=False):
             "gradient_norm": {"initial": initial, "trained": _gradient_norms(model, fixed)},
         },
     }
+
+
+def cifar10(network, plan, smoke=False):
+    """(a compiled network, the Splits of CIFAR-10, the augmented batches of its training).
+
+    Args:
+        network: arguments of build_resnet_cifar, beside the plan's "filters".
+        plan: as DEGRADATION.
+        smoke: take 256 images of each split.
+    """
+    with imports.quiet_tensorflow():
+        from keras_dl import data, models
+        from keras_dl.data import images
+    splits = images.load("cifar10", SEED)
+    splits = splits.few(256, SEED) if smoke else splits
+    train = data.batches(
+        splits.train, plan["batch_size"], collate=images.with_labels(splits.preprocess), seed=SEED, shuffle=True,
+        augment=images.augmentation("crop_flip", splits.info, splits.preprocess),
+    )  # fmt: skip
+    model = _compiled(
+        lambda: models.build_resnet_cifar(splits.preprocess.input_shape, 10, filters=plan["filters"], **network),
+        plan, train.steps(),
+    )  # fmt: skip
+    return model, splits, train
 
 
 def batchnorm(row, smoke=False):
@@ -112,7 +124,7 @@ def batchnorm(row, smoke=False):
         return model
 
     model = _compiled(build, plan, train.steps())
-    history = _fit(model, train, test, plan["epochs"])
+    history = fit(model, train, test, plan["epochs"])
     accuracies = [100 * accuracy for accuracy in history["val_accuracy"]]
     return {
         "metrics": {"test_accuracy": accuracies[-1]},
@@ -162,7 +174,8 @@ def _compiled(build, plan, steps_per_epoch):
     return model
 
 
-def _fit(model, train, watched, epochs):
+def fit(model, train, watched, epochs):
+    """Train a compiled model without checkpoints; the history {name: one number an epoch}."""
     from keras_dl import training
 
     with tempfile.TemporaryDirectory(prefix="keras_dl-experiment-") as folder:

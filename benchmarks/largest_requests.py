@@ -111,6 +111,44 @@ def music_generate(card):
     return cases
 
 
+def audio_bytes(card):
+    """WAV files of the most recordings, and of the longest."""
+    from keras_dl.features.audio import EncodedAudio
+
+    encoded = EncodedAudio(card["data"]["rate"])
+    return {case: {"audio_bytes": encoded.batch(list(request["audio"]))} for case, request in audio_score(card).items()}
+
+
+def audio_score(card):
+    """The most recordings, and the longest."""
+    limits = card["endpoints"]["score"]["limits"]
+    return {
+        f"{count} x {samples} samples": {"audio": _noise(count, samples), "samples": [samples] * count}
+        for count, samples in _recordings(limits, limits["samples_of_all"])
+    }
+
+
+def audio_sample(card):
+    """The most sounds, and the longest."""
+    limits = card["endpoints"]["sample"]["limits"]
+    return {
+        f"{count} x {samples} samples": _defaults(card, "sample") | {"n": count, "length": samples}
+        for count, samples in _recordings(limits, limits["samples"])
+    }
+
+
+def audio_generate(card):
+    """The most that can be given, and the most that can be drawn after a sample."""
+    limits, defaults, cases = card["endpoints"]["generate"]["limits"], _defaults(card, "generate"), {}
+    most = card["endpoints"]["score"]["limits"]["samples_of_all"]
+    for count, samples in _recordings(limits | {"samples_of_all": most}, most):
+        cases[f"{count} x {samples} samples, one drawn"] = defaults | {"prime": _noise(count, samples), "length": 1}
+    for count, samples in _recordings(limits, limits["samples"]):
+        request = {"prime": _noise(count, 1), "length": samples}
+        cases[f"{count} x {samples} samples drawn"] = defaults | request
+    return cases
+
+
 def text_score(card):
     """The most texts, and the longest text."""
     return {
@@ -156,7 +194,8 @@ def translation_score(card):
 
 REQUESTS = {
     "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
-    "text_score": text_score, "text_generate": text_generate, "translate": translate,
+    "audio_bytes": audio_bytes, "audio_score": audio_score, "audio_sample": audio_sample,
+    "audio_generate": audio_generate, "text_score": text_score, "text_generate": text_generate, "translate": translate,
     "translation_sample": translation_sample, "translation_score": translation_score,
     "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob,
     "density_sample": drawn, "density_complete": density_complete, "latent_image_bytes": image_bytes,
@@ -204,6 +243,16 @@ def _rolls(limits, longest):
 
 def _roll(pieces, steps):
     return np.random.default_rng(0).integers(0, 2, (pieces, steps, 88), np.uint8)
+
+
+def _recordings(limits, longest):
+    """(recordings, samples of each) of the two largest requests."""
+    count, together = limits["recordings"], limits["samples_of_all"]
+    return dict.fromkeys([(count, min(longest, together // count)), (max(1, together // longest), longest)])
+
+
+def _noise(count, samples):
+    return np.random.default_rng(0).uniform(-1, 1, (count, samples)).astype(np.float32)
 
 
 def _of_sentences(card, endpoint):

@@ -158,7 +158,7 @@ def gated_pixelcnn(
     batch, side=28, num_layers=7, filters=32, first_kernel_size=7, kernel_size=3, dilations=(1,), skip_filters=0,
     top_filters=(64,),
 ):  # fmt: skip
-    """Of binary images. Kernels count as they are computed: square ones, of which a mask or zero rows hide a part.
+    """Of binary images. Kernels count as they are computed: without the rows and columns that are masked as a whole.
 
     The last layer's vertical stack has no gate, but its convolution is read; a layer's `out` and `skip` are 1x1.
     """
@@ -169,9 +169,18 @@ def gated_pixelcnn(
     total = 0
     for number in range(num_layers):
         size, inputs, times = (kernel_size, filters, TRAINED) if number else (first_kernel_size, 1, OF_DATA)
-        rows = size * size + size  # of the vertical kernel, and the row of the horizontal one
-        total += product(batch * side**2, rows * inputs, 2 * filters, times) + ones(2 * filters, 2 * filters)
+        weights = (size // 2 + 1) * (size + 1)  # of the vertical kernel, and of the horizontal one
+        total += product(batch * side**2, weights * inputs, 2 * filters, times) + ones(2 * filters, 2 * filters)
         total += ones(filters, skip_filters) if skip_filters else 0
         total += 0 if skip_filters and number == num_layers - 1 else ones(filters, filters)
     widths = (skip_filters or filters, *top_filters, 1)
     return total + sum(ones(a, b) for a, b in zip(widths, widths[1:], strict=False))
+
+
+def wavenet(steps, levels=256, dilations=(1,), filters=32, skip_filters=64, kernel_size=2):
+    """Of all steps of a batch together. The first convolution looks its rows up, which counts as nothing."""
+    layers = len(dilations)
+    gates = product(steps, kernel_size * filters, 2 * filters)
+    total = layers * (gates + product(steps, filters, skip_filters))
+    total += (layers - 1) * product(steps, filters, filters)
+    return total + product(steps, skip_filters, skip_filters) + product(steps, skip_filters, levels)

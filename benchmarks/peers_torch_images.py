@@ -73,17 +73,17 @@ class Dcgan(nn.Module):
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A row of a kernel that sees only pixels to the left, and with mask "B" the pixel itself; the mask is put on the
-    weights before each use."""
+    """A row of a kernel that sees only pixels to the left, and with mask "B" the pixel itself. Of its weights only
+    those that are not masked are used: the picture is padded on the left and cropped."""
 
     def __init__(self, inputs, outputs, size, mask, dilation=1):
-        super().__init__(inputs, outputs, (1, size), padding=(0, size // 2 * dilation), dilation=dilation)
-        left = torch.zeros(1, 1, 1, size)
-        left[..., : size // 2 + (mask == "B")] = 1
-        self.register_buffer("mask", left)
+        super().__init__(inputs, outputs, (1, size), dilation=dilation)
+        self.used = size // 2 + (mask == "B")
+        self.around = (size // 2 * dilation, 0, 0, 0)
 
     def forward(self, x):
-        return self._conv_forward(x, self.weight * self.mask, self.bias)
+        y = self._conv_forward(functional.pad(x, self.around), self.weight[..., : self.used], self.bias)
+        return y[..., : x.shape[3]]
 
 
 class VerticalConv2d(nn.Conv2d):

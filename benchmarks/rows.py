@@ -9,6 +9,11 @@ of several rows. Rows with the same command are measured by one run of it. Nothi
 import dataclasses
 
 
+def mean_and_range(values):
+    """{"value": the mean of several seeds or sets, "spread": [smallest, largest]}, as a script reports a figure."""
+    return {"value": sum(values) / len(values), "spread": [min(values), max(values)]}
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One figure.

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 from pathlib import Path
 
 import bombs
@@ -30,6 +31,7 @@ import numpy as np
 
 from keras_dl.errors import UserError
 from keras_dl.features import sound
+from keras_dl.features.audio_files import write_wav
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_MEMORY = 6_000  # MB at which a case is ended, so that the machine stays usable
@@ -57,6 +59,10 @@ ENDPOINTS = {  # row: (app, endpoint)
     "latent_reconstruct": ("autoencode_images", "reconstruct"),
     "latent_log_prob": ("autoencode_images", "log_prob"),
     "gan_sample": ("gan_images", "sample"),
+    "audio_bytes": ("model_audio", "serving_default"),
+    "audio_score": ("model_audio", "score"),
+    "audio_sample": ("model_audio", "sample"),
+    "audio_generate": ("model_audio", "generate"),
 }
 ROWS = (*BOMBS, *ENDPOINTS)
 
@@ -189,6 +195,9 @@ def _small(request, inputs):
         "mask": lambda value: value[:1],
         "latent": lambda value: value[:1],
         "image_bytes": lambda value: [_png(np.zeros((8, 8), np.uint8))],
+        "audio": lambda value: value[:1, :8],
+        "audio_samples": lambda value: [8],
+        "audio_bytes": lambda value: [_wav(value[0], 8)],
         "text": lambda value: [value[0][:2]],
         "sentence": lambda value: [value[0][:3]],
         "sentence_target": lambda value: [value[0][:3]],
@@ -197,6 +206,15 @@ def _small(request, inputs):
         name: cuts.get(inputs[name]["kind"], lambda value: value)(1 if name in ("length", "n", "k") else value)
         for name, value in request.items()
     }
+
+
+def _wav(data, samples):
+    """The first samples of a WAV file of 16 bits and one channel, as `wave` writes it."""
+    with wave.open(io.BytesIO(data)) as whole:
+        rate, first = whole.getframerate(), whole.readframes(samples)
+    buffer = io.BytesIO()
+    write_wav(np.frombuffer(first, "<i2"), buffer, rate)
+    return buffer.getvalue()
 
 
 def _bomb(row, way, export, folder, exports):

@@ -29,7 +29,6 @@ from keras_dl import command_line, imports
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
 COUNT = 10_000  # images of each set
-LEAST = 0.03  # share of the samples from which on a class counts as covered
 SMOKE = "--dataset digits --epochs 1"
 PICTURES = ("samples", "interpolation")
 
@@ -88,11 +87,12 @@ def compared(runs, smoke=False):
 
 def row_of(verdict, held_out, about):
     """{"metrics", "details"} of a judging.Verdict beside that of the test images."""
-    metrics = {
-        "frechet_classifier": verdict.numbers(held_out)["frechet_classifier"],
-        "classes_covered": sum(share >= LEAST for share in verdict.shares.values()),
-    }
-    return {"metrics": metrics, "details": about | {"shares": verdict.shares, "least_share": LEAST}}
+    from keras_dl import judging
+
+    numbers = verdict.numbers(held_out)
+    metrics = {name: numbers[name] for name in ("frechet_classifier", "classes_covered")}
+    shares = {"shares": verdict.shares, "shares_of_test_images": held_out.shares}
+    return {"metrics": metrics, "details": about | shares | {"least_of_that_share": judging.COVERED}}
 
 
 def drawn(run, count):

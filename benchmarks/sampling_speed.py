@@ -60,7 +60,7 @@ class Draw:
         return models.build_gated_pixelcnn((self.side, self.side, 1), 2, output="bernoulli", **self.arguments)
 
 
-ROWS = {"gated_pixelcnn_b1": Draw(1, 20), "gated_pixelcnn_b16": Draw(16, 20), "gated_pixelcnn_b64": Draw(64, 10)}
+ROWS = {"gated_pixelcnn_b1": Draw(1, 20), "gated_pixelcnn_b16": Draw(16, 20), "gated_pixelcnn_b64": Draw(64, 4)}
 SMOKE = {"side": 6, "arguments": {"num_layers": 2, "filters": 4, "top_filters": (4,)}}
 
 
@@ -134,10 +134,10 @@ def naive_sample(model, rows, seed):
     """As decoding.pixels.sample without a context, with the whole network on all images for every value."""
     import tensorflow as tf
 
-    from keras_dl.decoding.pixels import PixelDraw
+    from keras_dl.decoding import SampleFrom
 
     height, width, channels = model.image_shape
-    draw, count = PixelDraw(model.distribution, seed), height * width * channels
+    draw, count = SampleFrom(model.distribution, seed), height * width * channels
 
     def step(t, values, total):
         images = tf.reshape(tf.cast(values, tf.float32), [rows, height, width, channels])

@@ -108,14 +108,16 @@ IMAGES = {  # row -> contenders, which are in step_time_images.py
     "dcgan": ("ours", "torch", "torch_new_noise", "torch_channels_last", "torch_compiled"),
     "gated_pixelcnn": ("ours", "torch", "torch_channels_last", "torch_compiled"),
 }
+SOUND = {"wavenet": ("ours", "torch", "torch_fused", "torch_compiled")}  # contenders, in step_time_sound.py
 OTHERS = {
     "step_time_recurrent.py": RECURRENT, "step_time_translation.py": TRANSLATION, "step_time_images.py": IMAGES,
+    "step_time_sound.py": SOUND,
 }  # fmt: skip
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT, *TRANSLATION, *IMAGES])
+    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT, *TRANSLATION, *IMAGES, *SOUND])
     parser.add_argument("--json", type=Path, help="write the result there")
     parser.add_argument("--smoke", action="store_true", help="two rounds whatever the load: does everything run?")
     asked = parser.parse_args(argv)

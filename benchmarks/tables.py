@@ -1,11 +1,12 @@
 """What is measured: tables of rows, each with its command, the published figure and the bar that ours must reach.
 
-rows.py says what a row is; tables_images.py has the tables of generative models of images, tables_laboratory.py those
-of the lecture's figures. Nothing here imports TensorFlow.
+rows.py says what a row is; tables_images.py has the tables of generative models of images, tables_sound.py those of
+sound, tables_laboratory.py those of the lecture's figures. Nothing here imports TensorFlow.
 """
 
 import tables_images
 import tables_laboratory
+import tables_sound
 from rows import Headline, Row, Table
 
 # The recipes: flags of the apps; without --set the model is the paper's.
@@ -124,14 +125,14 @@ def _recurrent(table, name, architecture, metric, unit, published, source, bar=N
 
 def _memory():
     adding = "Bai et al. 2018, table 1, at 600 steps; always answering 1 gives 0.167"
-    published = {"lstm": 0.164, "gru": 5.3e-5, "rnn": 0.177}
-    bars = {"lstm": ("<=", 0.01), "gru": ("<=", 0.01), "rnn": None}
+    published = {"lstm": 0.164, "gru": 5.3e-5, "rnn": 0.177, "tcn": 5.8e-5}
+    bars = {"lstm": ("<=", 0.01), "gru": ("<=", 0.01), "rnn": None, "tcn": ("<=", 1e-3)}
     for cell, error in published.items():
         yield _recurrent("memory", f"adding_{cell}", cell, "mse", "squared", error, adding, bars[cell], False)
     for cell in ("lstm", "gru"):
         yield _recurrent("memory", f"row_mnist_{cell}", cell, "test_accuracy", "percent", None, "", (">=", 97.0))
     pixels = "Bai et al. 2018, table 1, 784 pixels, 70,000 weights"
-    for cell, accuracy in (("lstm", 87.2), ("gru", 96.2), ("rnn", 21.5)):
+    for cell, accuracy in (("lstm", 87.2), ("gru", 96.2), ("rnn", 21.5), ("tcn", 99.0)):
         name = f"pixel_mnist_{cell}"
         yield _recurrent("memory", name, cell, "test_accuracy", "percent", accuracy, pixels, unverified=False)
 
@@ -164,7 +165,7 @@ def _safety():
     inputs = (
         "webp", "gif_screen", "gif_frames", "png", "jpeg", "midi", "image_bytes", "image", "text_score",
         "text_generate", "music_score", "music_generate", "translate", "translation_sample", "translation_score",
-        *tables_images.SAFETY,
+        *tables_images.SAFETY, *tables_sound.SAFETY,
     )  # fmt: skip
     for name in inputs:
         yield Row(name, "peak_mb", "MB", f"benchmarks/safety.py {name}", bar=("<=", 1000))
@@ -316,7 +317,7 @@ TABLES = {
         packages=("sentencepiece",),
     ),
     "memory": Table(
-        "Memory: the adding problem at 200 steps; MNIST read row by row, and pixel by pixel at 14 x 14",
+        "Memory: the adding problem at 200 steps, of the TCN 600; MNIST read row by row, and pixel by pixel at 14 x 14",
         tuple(_memory()),
     ),
     "music_chung": Table(
@@ -346,8 +347,8 @@ TABLES = {
     ),
     "step_time": Table(
         "Training step: our time divided by the peer's (below 1 is faster); batch 128, vae 100, dcgan and "
-        "gated_pixelcnn 64, resnet34, gru, rnn, transformer and attention_gru 32, lstm 20; lstm_generation and "
-        "lm_generation: a token at batch 1",
+        "gated_pixelcnn 64, resnet34, gru, rnn, transformer and attention_gru 32, lstm 20, wavenet 4 of 8,192 "
+        "samples; lstm_generation and lm_generation: a token at batch 1",
         (
             *_against_torch_and_keras("linear", 1.0, 0.5),
             *_against_torch_and_keras("mlp", 1.0, 1.0),
@@ -369,6 +370,7 @@ TABLES = {
                 for network in ("vae", "dcgan", "gated_pixelcnn")
                 for row in _step_time(network, {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": ("<=", 1.0)})
             ),
+            *_step_time("wavenet", {"ratio_to_torch": ("<=", 0.9), "ratio_to_torch_best": None}),
         ),
         packages=("torch",),
     ),
@@ -382,7 +384,7 @@ TABLES = {
         ),
         packages=("torch",),
     ),
-} | tables_images.TABLES | tables_laboratory.TABLES  # fmt: skip
+} | tables_images.TABLES | tables_sound.TABLES | tables_laboratory.TABLES  # fmt: skip
 
 # The figure of each architecture that README shows; resnet and transformer_lm have none yet.
 HEADLINES = {
@@ -393,10 +395,11 @@ HEADLINES = {
     "rnn": Headline("music_chung", "rnn_jsb_chorales", "nats_per_step", "JSB chorales, nats a time step"),
     "lstm": Headline("ptb", "lstm_small", "perplexity", "Penn Treebank, perplexity a word"),
     "gru": Headline("music_chung", "gru_jsb_chorales", "nats_per_step", "JSB chorales, nats a time step"),
+    "tcn": Headline("memory", "adding_tcn", "mse", "adding problem of 600 steps, mean squared error"),
     "seq2seq": Headline("multi30k", "seq2seq", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
     "attention_seq2seq": Headline("multi30k", "attention_gru", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
     "transformer": Headline("multi30k", "transformer_tiny", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
-} | tables_images.HEADLINES
+} | tables_images.HEADLINES | tables_sound.HEADLINES  # fmt: skip
 
 # A metric that is computed from what the command reports under another name.
 DERIVED = {

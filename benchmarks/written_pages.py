@@ -112,7 +112,7 @@ def architectures():
     for architecture in models.catalogue():
         name = architecture.name
         tables_of_it = dict.fromkeys(table for table, _, record in of_architecture(name) if record)
-        line = [name, ", ".join(f"[{app}](apps/{app}.py)" for app in apps[name])]
+        line = [name, ", ".join(f"[{app}](apps/{app}.py)" for app in apps.get(name, [])) or "none yet"]
         shown = headline(name)
         if shown is None:
             line += ["no figure of its quality yet", "-", "-"]
@@ -195,10 +195,12 @@ def _drawer(name):
     import alignment
     import experiments
     import influence
+    import landscape
     import lengths
+    import priors
     import recurrent
 
-    modules = (alignment, experiments, influence, lengths, recurrent)
+    modules = (alignment, experiments, influence, landscape, lengths, priors, recurrent)
     return next(module.PICTURES[name] for module in modules if name in module.PICTURES)
 
 

@@ -50,6 +50,7 @@ HEAVY = (
     "reports",
     "samples",
     "scores",
+    "second_order",
     "sequences",
     "summaries",
     "training",

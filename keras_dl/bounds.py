@@ -8,6 +8,7 @@ Shapes: N pictures in all, B in a batch.
 
 import numpy as np
 
+from keras_dl.decoding.draws import in_range
 from keras_dl.imports import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -31,7 +32,7 @@ def of_batches(model, batches, k, seed=0, function=None):
         model: as for `traced`.
         batches: data.Batches whose x, or only tensor, is the pictures.
         k: samples a picture; 1 for a one-sample estimate of the evidence lower bound.
-        seed: of the samples; batch i of the same batches has seed + i.
+        seed: of the samples; batch i of the same batches has seed + i, after the largest the smallest again.
         function: traced(model), if it is there already.
 
     Returns:
@@ -40,7 +41,7 @@ def of_batches(model, batches, k, seed=0, function=None):
     function, bounds = function or traced(model), []
     for number, batch in enumerate(batches.dataset()):
         images = batch[0] if isinstance(batch, tuple) else batch
-        bounds.append(function(images, tf.constant(k), tf.constant(seed + number)).numpy())
+        bounds.append(function(images, tf.constant(k, tf.int32), tf.constant(in_range(seed + number))).numpy())
     return np.concatenate(bounds).astype(np.float64)
 
 

@@ -6,11 +6,11 @@
 What lies between them is the app's own: the search, the training, and the metrics of the test split.
 """
 
-from keras_dl import commands, data, describing, export, initializing, reports, runs
+from keras_dl import commands, data, describing, export, half_precision, initializing, reports, runs
 
 
 def begin(config, hardware, app, splits, train, tried, *, labels=(), called="classes", level=None, notes=()):
-    """Start a run, or find the one to resume, and print the summary of its data.
+    """Start a run, or find the one to resume; print the summary of its data, and whether its precision is slow here.
 
     Args:
         config: the settings.Training, complete.
@@ -38,6 +38,8 @@ def begin(config, hardware, app, splits, train, tried, *, labels=(), called="cla
         origin=initializing.start_from(config, app, tried, labels=labels, called=called, level=level),
     )
     describing.show(run, splits, train)
+    if slow := half_precision.sentence(tried, config.precision):
+        run.say(f"warning: {slow}")
     return run
 
 

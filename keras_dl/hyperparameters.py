@@ -38,6 +38,23 @@ class Arguments:
             self._outcomes = _outcomes(self._combined, type(hp))
         return self._combined(_Effective(hp, self._outcomes))
 
+    def check_effect(self, names, holds, needed):
+        """Raise UserError if --set gives an argument of `names` though it changes nothing.
+
+        On a resume and with --init, which gives all arguments of the earlier model, nothing is checked.
+
+        Args:
+            names: of arguments of the builder.
+            holds: whether they have an effect.
+            needed: what must be given for that, such as "--set loss=wgan_gp".
+        """
+        given = () if self.config.resume or self.config.init else self.chosen
+        for name in names:
+            settings.check(
+                holds or name not in given,
+                f"--set {name}: must be given with {needed}, else it has no effect; got it without.",
+            )
+
     def of(self, hp):
         """All arguments of the builder, and those that the optimizer uses: {name: value}."""
         return self.defaults | self(hp) | optimizers.arguments(hp, self.config.optimizer)

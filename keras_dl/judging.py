@@ -16,13 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl import cards, data, frechet, parzen, verification
+from keras_dl.data.examples import some
 from keras_dl.errors import UserError
 from keras_dl.features.image import Preprocess
 from keras_dl.waiting import waiting
 from keras_dl.wording import counted
 
 AT_ONCE = 500  # pictures
-FEWEST = 0.1  # of an equal share of the samples; a class with less counts as missing: 1 % of ten classes
+COVERED = 0.3  # of a class's share of the real pictures: with less of the samples it is missing, 3 % of ten equal ones
 UPDATES = 1500  # of the classifier's training, at most
 EPOCHS = 30  # of it, at most
 BATCH, RATE = 64, 2e-3
@@ -56,8 +57,8 @@ class Judge:
         """(features (N, D) float32, classes (N,) int) of pictures uint8 (N, h, w, C)."""
         features, best = [], []
         for start in range(0, len(pictures), AT_ONCE):
-            some, logits = self._answer(tf.constant(pictures[start : start + AT_ONCE]))
-            features.append(some.numpy())
+            part, logits = self._answer(tf.constant(pictures[start : start + AT_ONCE]))
+            features.append(part.numpy())
             best.append(logits.numpy().argmax(-1))
         return np.concatenate(features), np.concatenate(best)
 
@@ -87,22 +88,29 @@ class Verdict:
     shares: dict
 
     @property
-    def missing(self):
-        """Names of the classes with less than a tenth of an equal share of the pictures."""
-        return [name for name, share in self.shares.items() if share < FEWEST / len(self.shares)]
+    def present(self):
+        """Names of the classes that any picture is taken for."""
+        return [name for name, share in self.shares.items() if share > 0]
 
-    def numbers(self, reference=None):
-        """{"classes_covered": number of classes that are not missing, "smallest_class": the smallest share,
-        "frechet_classifier"}.
+    def missing(self, reference):
+        """Names of the classes of `reference`, the Verdict on real pictures, that these pictures do not cover.
 
-        "frechet_classifier" is the Fréchet distance in classifier features to `reference`, the Verdict on other
-        pictures; it is left out if there is no reference, or one of the two has too few pictures.
+        A class is covered if its share is at least COVERED times its share of the real pictures.
+        """
+        return [name for name in reference.present if self.shares[name] < COVERED * reference.shares[name]]
+
+    def numbers(self, reference):
+        """{"classes_covered": number of classes of the real pictures that are not missing, "smallest_class": the
+        smallest share of a class of the real pictures, "frechet_classifier"}.
+
+        "frechet_classifier" is the Fréchet distance in classifier features to `reference`, the Verdict on real
+        pictures; it is left out if one of the two has too few pictures.
         """
         numbers = {
-            "classes_covered": float(len(self.shares) - len(self.missing)),
-            "smallest_class": float(min(self.shares.values())),
+            "classes_covered": float(len(reference.present) - len(self.missing(reference))),
+            "smallest_class": float(min(self.shares[name] for name in reference.present)),
         }
-        if reference is not None and self.moments is not None and reference.moments is not None:
+        if self.moments is not None and reference.moments is not None:
             numbers["frechet_classifier"] = frechet.distance(self.moments, reference.moments)
         return numbers
 
@@ -205,15 +213,16 @@ class Measures(keras.callbacks.Callback):
         if model is not self._asked:
             self._asked, self._draw = model, self.drawer(model)
         verdict = self.judge.verdict(self._draw())
-        self.missing = verdict.missing
+        self.missing = verdict.missing(self.reference)
         return verdict.numbers(self.reference)
 
     def on_epoch_end(self, epoch, logs=None):
         if self.missing and self.missing != self.said:  # a class that stays away is not said again and again
             named = ", ".join(self.missing[:LISTED]) + (" ..." if len(self.missing) > LISTED else "")
             self.say(
-                f"warning: after epoch {epoch + 1} hardly any sample is of {len(self.missing)} of "
-                f"{counted(len(self.judge.classes), 'classes')}: {named}"
+                f"warning: after epoch {epoch + 1}, {len(self.missing)} of "
+                f"{counted(len(self.reference.present), 'classes')} have less than {COVERED} times the share of the "
+                f"samples that they have of real pictures: {named}"
             )
         self.said = self.missing
 
@@ -222,6 +231,11 @@ class Measures(keras.callbacks.Callback):
 
     def set_state(self, state):
         self.said = list(state["said"])
+
+
+def shares_of(examples, info):
+    """(K,) the share of each class of `info` among Examples with "label"; for pictures without classes K is 1."""
+    return np.bincount(examples.features["label"], minlength=info.num_classes) / len(examples)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,37 +264,40 @@ def tested(judge, draw, splits, *, samples=10_000, seed=0):
 
     Args:
         judge: the Judge; None: only the Parzen estimate is made.
-        draw: function (count, seed) -> pictures uint8 (count, H, W, C) of the model.
+        draw: function (count, seed, shares) -> pictures uint8 (count, H, W, C) of the model; a conditional one draws
+            its K classes in the ratio of `shares` (K,), those of the test split.
         splits: data.Splits of pictures.
         samples: number of samples.
-        seed: of the samples, and of the choice of training pictures.
+        seed: of the samples, and of the choice of pictures, where a split has more than are compared.
     """
     train, validation, test = (splits.parts[part].features["image"] for part in ("train", "validation", "test"))
-    test, metrics, shares, sentences = test[:samples], {}, {}, []
+    rows, metrics, shares, sentences = some(len(test), samples, seed), {}, {}, []
+    test, like = test[rows], shares_of(splits.test.take(rows), splits.info)
     if judge is not None:
-        verdict, real = judge.verdict(draw(len(test), seed)), judge.verdict(test)
+        verdict, real = judge.verdict(draw(len(test), seed, like)), judge.verdict(test)
         metrics, shares = verdict.numbers(real), verdict.shares
         size = f"{test.shape[1]} x {test.shape[2]} pixels, {judge.width} features of {judge.source}"
         if "frechet_classifier" in metrics:
-            some = np.sort(np.random.default_rng(seed).permutation(len(train))[: len(test)])
-            known = judge.verdict(train[some])
+            known = judge.verdict(train[some(len(train), len(test), seed)])
             if known.moments is not None:
                 metrics["frechet_real"] = frechet.distance(known.moments, real.moments)
-            trained_on = counted(len(some), "training pictures")
+            trained_on = counted(min(len(train), len(test)), "training pictures")
             floor = f"; that of {trained_on} is {metrics['frechet_real']:.2f}" if known.moments else ""
             sentences.append(
                 f"Fréchet distance in classifier features (no FID): {metrics['frechet_classifier']:.2f} of "
                 f"{counted(len(test), 'samples')} to as many test pictures{floor} ({size})."
             )
-        least = min(shares, key=shares.get)
+        least = min(real.present, key=shares.get)
         sentences.append(
-            f"Of {counted(len(shares), 'classes')} {metrics['classes_covered']:.0f} are among the samples; the rarest "
-            f"is '{least}' with {shares[least]:.1%}."
+            f"Of {counted(len(real.present), 'classes')} {metrics['classes_covered']:.0f} have at least {COVERED} "
+            f"times the share of the samples that they have of the test pictures; the rarest is '{least}' with "
+            f"{shares[least]:.1%} of the samples and {real.shares[least]:.1%} of the test pictures."
         )
     count = max(1, min(samples, NUMBERS // int(np.prod(test.shape[1:]))))
-    windows = draw(count, seed + 1).astype(np.float32) / WHITE
+    windows = draw(count, seed + 1, like).astype(np.float32) / WHITE
     with waiting("estimating the Parzen log-likelihood ..."):
-        sigma = parzen.best_sigma(windows, validation[:SIGMA_PICTURES].astype(np.float32) / WHITE)
+        held_out = validation[some(len(validation), SIGMA_PICTURES, seed)]
+        sigma = parzen.best_sigma(windows, held_out.astype(np.float32) / WHITE)
         each = parzen.log_likelihood(windows, test.astype(np.float32) / WHITE, sigma)
     metrics["parzen"] = float(each.mean())
     sentences.append(

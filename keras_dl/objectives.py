@@ -13,6 +13,8 @@ from keras_dl.arguments import OneOf, Share, Text, Whole, check, checked
 from keras_dl.distributions import LEVEL_KINDS, Bernoulli, Categorical, DiscreteLevel
 from keras_dl.errors import UserError
 
+SAMPLE_LEVELS = 2**16  # of a sample of sound of 16 bits
+
 
 def categorical_nll(targets, logits):
     """-log softmax(logits) at the target.
@@ -88,7 +90,21 @@ def _bernoulli(who, targets, logits):
     return tf.reduce_sum(Bernoulli(logits).cross_entropy(targets), -1)
 
 
-NLL = {"categorical": _categorical, "bernoulli": _bernoulli}  # functions of the caller's name, targets and logits
+def _logistic_mixture(who, targets, parameters):
+    """-log p of samples of 16 bits under a mixture of discretised logistic distributions, for the caller `who`.
+
+    targets (B, T), whole numbers from 0 to 65,535; parameters (B, T, 3 components).
+    """
+    targets, parameters = tf.convert_to_tensor(targets), tf.convert_to_tensor(parameters)
+    if not targets.shape.is_compatible_with(parameters.shape[:-1]):
+        raise ValueError(
+            f"{who}: targets must be (B, T) and parameters (B, T, P); got {targets.shape} and {parameters.shape}."
+        )
+    return DiscreteLevel("logistic_mixture", parameters, SAMPLE_LEVELS).cross_entropy(targets)
+
+
+# Functions of the caller's name, targets and logits or other parameters.
+NLL = {"categorical": _categorical, "bernoulli": _bernoulli, "logistic_mixture": _logistic_mixture}
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -96,7 +112,7 @@ class SequenceLoss(keras.losses.Loss):
     """Negative log-likelihood of the steps of a batch, one number, in nats.
 
     Args:
-        nll: "categorical" or "bernoulli".
+        nll: "categorical", "bernoulli", or "logistic_mixture": of samples of 16 bits (distributions.DiscreteLevel).
         over: "steps": sum(w * nll) / sum(w), the mean over the real steps, 0 if there are none; "sequences":
             sum(w * nll) / B, the sum over the steps, averaged over the batch, as in Zaremba et al. (arXiv:1409.2329):
             its gradient is T times as large.
@@ -107,7 +123,7 @@ class SequenceLoss(keras.losses.Loss):
 
     Raises:
         ArgumentError: an argument does not fit its annotation.
-        UserError: label_smoothing with "bernoulli".
+        UserError: label_smoothing with another nll than "categorical".
         ValueError: in a call, the weights are not (B, T), or targets and logits do not fit.
 
     >>> loss = SequenceLoss("categorical")
@@ -123,7 +139,7 @@ class SequenceLoss(keras.losses.Loss):
         super().__init__(name=name, reduction="sum")  # not used: __call__ reduces
         if label_smoothing and nll != "categorical":
             raise UserError(
-                f"SequenceLoss: label_smoothing must be 0 for 'bernoulli'; got {label_smoothing!r}. Nearest: 0.0."
+                f"SequenceLoss: label_smoothing must be 0 for {nll!r}; got {label_smoothing!r}. Nearest: 0.0."
             )
         self.nll, self.over, self.label_smoothing = nll, over, label_smoothing
 
@@ -149,7 +165,7 @@ class _MeanNLL(keras.metrics.Metric):
     """Mean over all real steps of all batches (not a mean of batch means); accumulated in float64.
 
     Args:
-        nll: "categorical" or "bernoulli".
+        nll: "categorical", "bernoulli" or "logistic_mixture", as of SequenceLoss.
         name: in the logs; None: NAME.
 
     Use it in weighted_metrics, with weights (B, T).
@@ -201,7 +217,7 @@ class NatsOfParts(NatsPerStep):
     """NatsPerStep that also keeps the sums over parts of the sequences, such as for bootstrap intervals.
 
     Args:
-        nll: "categorical" or "bernoulli".
+        nll: "categorical", "bernoulli" or "logistic_mixture", as of SequenceLoss.
         parts: the largest number of parts, over all batches.
         length: steps of a part; a sequence is cut into parts, the last of which may be shorter. None: a part is a
             whole sequence.

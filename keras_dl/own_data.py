@@ -25,7 +25,7 @@ from keras_dl.wording import counted
 # The settings that are worked out from a user's own data unless they are given, for command_line.parse; an app has
 # some of them.
 SETTINGS = (
-    "model", "image_size", "augment", "optimizer.name", "optimizer.learning_rate", "optimizer.schedule",
+    "model", "image_size", "levels", "augment", "optimizer.name", "optimizer.learning_rate", "optimizer.schedule",
     "optimizer.weight_decay", "batch_size", "batch_tokens", "epochs", "trials", "keep", "patience",
 )  # fmt: skip
 OF_AN_OPTIMIZER = ("optimizer.learning_rate", "optimizer.weight_decay")  # are chosen for one optimizer alone
@@ -54,6 +54,7 @@ class Rule:
             search: its time is better spent on the training.
         further: further(choice, splits) -> ({setting: value}, [reason]), what depends on the data in another way.
         of_model: {model: {setting: value}}, what some of the models need instead of `settings`.
+        batches_a_step: batches_a_step(config) -> how many batches a step takes, as one of several steps of a critic.
     """
 
     unit: str
@@ -70,6 +71,7 @@ class Rule:
     ranks: int
     further: Callable = lambda choice, splits: ({}, [])
     of_model: dict = dataclasses.field(default_factory=dict)
+    batches_a_step: Callable = lambda config: 1
 
     def batch_of(self, size):
         """The largest power of two with which an epoch has `steps` steps, within `batches`."""
@@ -171,9 +173,11 @@ def _choose(choice, splits, rule):
     choice.choose(fixed)
 
     size, judged = rule.size(splits, choice.config), len(splits.validation)
-    choice.choose({rule.batch: rule.batch_of(size)})
-    steps = math.ceil(size / getattr(choice.config, rule.batch))
-    choice.choose({"epochs": rule.epochs_of(size, getattr(choice.config, rule.batch))})
+    times = rule.batches_a_step(choice.config)
+    choice.choose({rule.batch: rule.batch_of(size / times)})
+    of_a_step = getattr(choice.config, rule.batch) * times
+    steps = math.ceil(size / of_a_step)
+    choice.choose({"epochs": rule.epochs_of(size, of_a_step)})
     updates = steps * choice.config.shortened().epochs
     reasons = [f"about {counted(steps, 'steps')} an epoch, {counted(updates, 'updates')} in all", *reasons]
 
@@ -221,6 +225,17 @@ def _of_pictures(choice, splits):
     return values | {"augment": "crop_flip" if mirrors else "crop"}, [why]
 
 
+def _of_levels(choice, splits):
+    """Pictures that are nearly black and white have 2 levels, others 256 (data.levels.load)."""
+    levels = splits.info.details["levels"]
+    values = {"image_size": splits.train.features["image"].shape[1], "levels": levels}
+    if "levels" not in choice.left_open:
+        return values, []
+    bits = choice.config.binarization
+    why = "nearly all pixels are black or white" if levels == 2 else "many pixels are neither black nor white"
+    return values, [why if bits == "threshold" else f"--binarization {bits} is of 2 levels"]
+
+
 def _adam(learning_rate):
     """Adam with a one-cycle schedule, without decay of the weights."""
     return {
@@ -233,6 +248,10 @@ def _adam(learning_rate):
 
 def _windows(splits, config):
     return len(splits.train) / config.sequence_length
+
+
+def _windows_of_sound(splits, config):
+    return int(np.ceil(splits.train.features["audio"].lengths / config.window).sum())
 
 
 def _sub_words(splits, config):
@@ -373,7 +392,7 @@ DENSITIES = Rule(
     stop=0.3,
     judges=20,
     ranks=100,
-    further=lambda choice, splits: ({"image_size": splits.train.features["image"].shape[1]}, []),
+    further=_of_levels,
 )
 
 # Nothing of it was measured on a user's own data: the numbers are those that serve for the digits.
@@ -390,5 +409,26 @@ AUTOENCODERS = Rule(
     stop=0.3,
     judges=20,
     ranks=100,
-    further=lambda choice, splits: ({"image_size": splits.train.features["image"].shape[1]}, []),
+    further=_of_levels,
+)
+
+# Nothing of it was measured on a user's own data: the numbers are those that serve for the embedded sounds.
+SOUNDS = Rule(
+    unit="recordings",
+    size=_windows_of_sound,
+    batch="batch_size",
+    batches=(2, 8),
+    steps=50,
+    few=300,
+    updates=(2000, 20_000),
+    settings={
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 4e-3,
+        "optimizer.schedule": "cosine",
+        "optimizer.weight_decay": 0.0,
+    },
+    arguments={},
+    stop=0.3,
+    judges=5,
+    ranks=50,
 )

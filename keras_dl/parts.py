@@ -205,6 +205,21 @@ class ModelWithParts(keras.Model):
                     losses[owner] += keras.ops.cast(keras.ops.sum(added), "float32")
         return losses
 
+    def preconditioned(self, gradients, batch, part):
+        """What the optimizer of a part is given in place of the gradient; here the gradient itself.
+
+        A model whose steps know the curvature returns the negative of its direction instead (second_order.py).
+
+        Args:
+            gradients: of the part's loss, in the order of part.variables; None where it does not depend on one.
+            batch: as for compute_losses.
+            part: the Part whose step it is.
+
+        Returns:
+            As many tensors, in the same order.
+        """
+        return gradients
+
     def _descend(self, part, batch):
         """One gradient step of a part; returns total_losses at the weights before the step."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -214,7 +229,7 @@ class ModelWithParts(keras.Model):
             share = losses[part.name] / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = part.optimizer.scale_loss(share)
         gradients = tape.gradient(scaled, [variable.value for variable in part.variables])
-        part.optimizer.apply(gradients, part.variables)
+        part.optimizer.apply(self.preconditioned(gradients, batch, part), part.variables)
         return losses
 
     def get_compile_config(self):

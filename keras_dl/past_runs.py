@@ -190,21 +190,22 @@ def below(root, app=None):
     return past, others
 
 
-def find(words, root):
+def find(words, root, who="compare"):
     """The runs that a user names, [PastRun] in the order of `words`.
 
     Args:
         words: each a run's folder, or the name of a run in root/runs, "<name>" or "<app>/<name>".
         root: Path of the folder that contains runs/.
+        who: the command or the flag that names them, for messages.
 
     Raises:
         UserError: a word names no run or several, two words name the same, or a file of a run is damaged.
     """
     folders = {}
     for word in words:
-        folder = _find(word, root)
+        folder = _find(word, root, who)
         if before := folders.get(os.path.realpath(folder)):
-            raise UserError(f"compare: the runs must differ; got {before} twice.")
+            raise UserError(f"{who}: the runs must differ; got {before} twice.")
         folders[os.path.realpath(folder)] = folder
     return [read(folder) for folder in folders.values()]
 
@@ -263,7 +264,7 @@ def age(run):
     return duration(time.time() - run.started)
 
 
-def _find(word, root):
+def _find(word, root, who):
     """The folder of the run that a user calls `word`."""
     places, given = [], paths.expanded(word)
     if given.name in ("", ".."):  # the folder that the user is in, or one above it
@@ -281,14 +282,14 @@ def _find(word, root):
         return next(iter(there.values()))
     if there:
         names = " and ".join(sorted(map(str, there.values())))
-        raise UserError(f"compare: {arguments.shown(word)} must be one run; it is {names}. Name its folder.")
+        raise UserError(f"{who}: {arguments.shown(word)} must be one run; it is {names}. Name its folder.")
     if os.path.isdir(given):
-        raise UserError(f"compare: {given} is no run: it has no config.json.")
+        raise UserError(f"{who}: {given} is no run: it has no config.json.")
     names = [run.name for folder in folders for run in _folders(folder) if os.path.isfile(run / "config.json")]
     listed = ", ".join(map(printable, names[:NAMED])) or "none"
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     near = wording.nearest(word, names)
-    raise UserError(f"compare: no run {arguments.shown(word)} in {of_runs}.{near} Runs there: {listed}{more}.")
+    raise UserError(f"{who}: no run {arguments.shown(word)} in {of_runs}.{near} Runs there: {listed}{more}.")
 
 
 def _folders(folder):

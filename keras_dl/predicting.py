@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 import re
 import sys
@@ -84,8 +85,11 @@ def predict(asked):
     if question.fed:
         answers = answers_to(exported, question, sources, failures)
     else:
-        with waiting(f"endpoint {question.name} is computing its answer ..."):
+        with waiting(_doing(question)):
             rows = _rows(_ask(exported, question, {}, f"endpoint {question.name}"))
+        if not rows:
+            said = ", ".join(f"{name}={value}" for name, value in question.scalars.items())
+            raise UserError(f"predict: the answer of endpoint {question.name} to {said} is empty.")
         numbers = [{"row": str(number)} for number in range(1, 1 + len(rows))]  # those of the files of --out
         answers = [Answer(number if len(rows) > 1 else {}, row) for number, row in zip(numbers, rows, strict=True)]
     if answers or not failures:
@@ -96,6 +100,15 @@ def predict(asked):
             _say_how_to_write(question)
     if failures:
         _end(failures, answers)
+
+
+def _doing(question):
+    """What an endpoint without files is doing, and how much of it where the card says so: a graph reports nothing."""
+    drawn = next((f for f in question.outputs.values() if f.kind == "image" and f.preprocess is not None), None)
+    if drawn is None or "n" not in question.scalars:
+        return f"endpoint {question.name} is computing its answer ..."
+    values = counted(math.prod(drawn.preprocess.input_shape), "values")
+    return f"endpoint {question.name} is drawing {counted(question.scalars['n'], 'pictures')} of {values} each ..."
 
 
 def _question(asked, folder, card):
@@ -304,7 +317,7 @@ def _ask(exported, question, given, source):
     try:
         return exported.call(question.name, **question.scalars, **given)
     except Refused as error:
-        pattern = r"(?:\w+: )?a (?:picture|text|sentence|piece) (may have at most .*)"
+        pattern = r"(?:\w+: )?a (?:picture|text|sentence|piece|recording) (may have at most .*)"
         of_it = re.fullmatch(pattern, error.sentence or "")
         if of_it:
             reason = f"is refused: it {of_it[1]}"

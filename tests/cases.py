@@ -226,6 +226,36 @@ class Tokens:
 
 
 @dataclasses.dataclass(frozen=True)
+class Audio:
+    """Levels (B, steps) int32, alone or with a class (of 3) and two features every other step; labels as of Tokens."""
+
+    steps: int
+    levels: int
+    with_context: bool = False
+
+    @property
+    def shapes(self):
+        context = {"label": (), "features": (-(-self.steps // 2), 2)} if self.with_context else {}
+        return {"audio": (self.steps,)} | context
+
+    @property
+    def arguments(self):
+        return {"input_shape": (self.steps,), "levels": self.levels}
+
+    def example(self, batch, rng):
+        audio = rng.integers(0, self.levels, (batch, self.steps)).astype("int32")
+        if not self.with_context:
+            return audio
+        features = rng.normal(size=(batch, *self.shapes["features"])).astype("float32")
+        return {"audio": audio, "label": rng.integers(0, 3, batch).astype("int32"), "features": features}
+
+    def labels(self, example, output, rng):
+        audio = example["audio"] if self.with_context else example
+        before = np.roll(audio, 1, 1) * (np.arange(self.steps) > 0)
+        return (audio + before) % output[-1]
+
+
+@dataclasses.dataclass(frozen=True)
 class Sentences:
     """Pairs of sentences, {"source": (B, 6), "target": (B, 5)} int32: sources of several lengths, each with EOS after
     its tokens and PAD behind it. Labels: what a token of the source and one of the target say together."""
@@ -270,7 +300,7 @@ class Case:
 
     Attributes:
         build: a builder; kwargs: its arguments beyond those that the data decide.
-        inputs: what the model takes: Images, Raster, Sequences, Tokens, Sentences.
+        inputs: what the model takes: Images, Raster, Sequences, Tokens, Audio, Sentences.
         output: shape of the logits without the batch axis.
         weights: trainable parameters, counted by hand.
         capabilities: of CAPABILITIES.
@@ -280,7 +310,7 @@ class Case:
 
     build: Callable
     kwargs: dict
-    inputs: Images | Sequences | Tokens | Sentences
+    inputs: Images | Sequences | Tokens | Audio | Sentences
     output: tuple
     weights: int
     capabilities: tuple = ()
@@ -855,6 +885,69 @@ CASES = {
         256 + 8 + 72 + 4 + 19 + 20 + 72 + 8 + 65,
         SEVERAL,
     ),
+    # 2 * 7 * 3 + 3; two layers of 2 * 3 * 6 + 6 and 3 * 5 + 5, a residual 3 * 3 + 3; 5 * 5 + 5; 5 * 7 + 7
+    "wavenet": Case(
+        models.build_wavenet,
+        {"dilations": (1, 2), "num_blocks": 1, "filters": 3, "skip_filters": 5},
+        Audio(4, 7),
+        (4, 7),
+        45 + 84 + 40 + 12 + 30 + 42,
+        RECURRENT,
+    ),
+    # 3 * 3 + 3; two layers of 3 * 3 * 6 + 6, 3 * 6 of a class, 2 * 6 of features and 3 * 5 + 5, a residual 3 * 3 + 3;
+    # up-sampling 2 * 2 * 2 + 2; 5 * 5 + 5; 5 * 6 + 6
+    "wavenet-context": Case(
+        models.build_wavenet,
+        {
+            "output": "logistic_mixture",
+            "components": 2,
+            "dilations": (2,),
+            "num_blocks": 2,
+            "kernel_size": 3,
+            "filters": 3,
+            "skip_filters": 5,
+            "num_classes": 3,
+            "features_dim": 2,
+            "hop_length": 2,
+        },
+        Audio(4, 7, with_context=True),
+        (4, 6),
+        12 + 120 + 36 + 24 + 40 + 12 + 10 + 30 + 36,
+    ),
+    # 3 * 3 * 4 + 2 * 4 and three of 3 * 4 * 4 + 2 * 4: kernel, gain, bias; a shortcut 3 * 4 + 4; 4 * 5 + 5
+    "tcn": Case(
+        models.build_tcn,
+        {"num_classes": 5, "num_layers": 2, "filters": 4, "kernel_size": 3, "initializer": "glorot_uniform"},
+        Sequences(4, 3),
+        (4, 5),
+        44 + 3 * 56 + 16 + 25,
+        RECURRENT,
+    ),
+    # 7 * 16; two of 3 * 16 * 16 + 2 * 16; 16 * 7 + 7
+    "tcn-tokens": Case(
+        models.build_tcn,
+        {"num_layers": 1, "filters": 16, "kernel_size": 3, "dropout": 0.2, "initializer": "glorot_uniform"},
+        Tokens(4, 7),
+        (4, 7),
+        112 + 2 * 800 + 119,
+        RECURRENT,
+    ),
+    # of the last step: two of 2 * 3 * 3 + 2 * 3; 3 * 5 + 5
+    "tcn-last": Case(
+        models.build_tcn,
+        {
+            "num_classes": 5,
+            "num_layers": 1,
+            "filters": 3,
+            "kernel_size": 2,
+            "initializer": "glorot_uniform",
+            "return_sequences": False,
+        },
+        Sequences(4, 3),
+        (5,),
+        2 * 24 + 20,
+        ("recurrent",),
+    ),
 }
 
 WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
@@ -961,4 +1054,8 @@ PAPER_COUNTS = {
     ("dcgan", ()): 365_793 + 55_297,
     # Radford et al., figure 1: 1024, 512, 256 and 128 maps from 4 x 4 to 32 x 32 pixels
     ("dcgan", (("input_shape", (64, 64, 3)), ("filters", 128))): 18_855_043 + 17_232_897,
+    # 2 * 256 * 32 + 32; 30 layers of 2 * 32 * 64 + 64 and 32 * 64 + 64, 29 residuals; 64 -> 64 -> 256
+    ("wavenet", ()): 16_416 + 30 * 6_272 + 29 * 1_056 + 4_160 + 16_640,
+    # 8 * 2 * 24 + 48, 15 of 8 * 24 * 24 + 48; a shortcut 2 * 24 + 24; 24 + 1 (the paper: about 70,000)
+    ("tcn", ()): 432 + 15 * 4_656 + 72 + 25,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl import models
-from keras_dl.decoding.pixels import PixelDraw
+from keras_dl.decoding import SampleFrom
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,16 @@ class PixelCase:
     @functools.cached_property
     def model(self):
         return self.make()
+
+    @functools.cached_property
+    def exact(self):
+        """The model in float64, in which no rounding looks like a dependence, and no dependence like rounding."""
+        policy = keras.mixed_precision.dtype_policy()
+        keras.mixed_precision.set_dtype_policy("float64")
+        try:
+            return self.make()
+        finally:
+            keras.mixed_precision.set_dtype_policy(policy)
 
     def images(self, count, seed=0):
         """Levels (count, H, W, C) float32, drawn uniformly."""
@@ -202,7 +212,7 @@ def naive_sample(model, rows, seed, temperature=1.0, context=None, given=None):
     Returns:
         (images (rows, H, W, C) float32, log-probabilities (rows,))
     """
-    shape, draw = model.image_shape, PixelDraw(model.distribution, seed, temperature)
+    shape, draw = model.image_shape, SampleFrom(model.distribution, seed, temperature)
     call = tf.function(lambda image: model(model.with_context(image, context), training=False), autograph=False)
     images, total = np.zeros((rows, *shape), "float32"), np.zeros(rows)
     for t, place in enumerate(np.ndindex(*shape)):

@@ -14,6 +14,7 @@ SETS = {
     "classify_images": "filters=(4, 8)",
     "model_images": "num_layers=2",
     "gan_images": "filters=4",
+    "model_audio": "dilations=(1, 2)",
     "model_music": "units=(16,)",
     "model_text": "units=(32,)",
     "translate": "num_layers=1",
@@ -32,6 +33,8 @@ def rebuilt(card, exported):
     if card["app"] == "model_images":
         size, levels, output = exported.image_shape, exported.levels, exported.output_kind
         return getattr(models, f"build_{name}")(size, levels, output=output, **arguments)
+    if card["app"] == "model_audio":
+        return models.build_wavenet((None,), exported.levels, output=exported.output_kind, **arguments)
     if card["app"] == "autoencode_images":
         return models.build_vae(exported.image_shape, levels=exported.levels, **arguments)
     if card["app"] == "gan_images":

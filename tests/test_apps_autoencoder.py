@@ -78,15 +78,38 @@ def test_ones_own_pictures_from_folder_to_pictures(tmp_path):
     assert "bound" in call(*predict, folder / "0.png", "--endpoint", "log_prob", "--set", "k=20")
 
 
+def test_pictures_that_stand_class_by_class_are_reconstructed_of_all_classes():
+    from types import SimpleNamespace
+
+    from keras_dl import data
+    from keras_dl.features.levels import Levels
+
+    app = main_of(APP).__globals__
+    grey = np.repeat(np.array([40, 120, 200], np.uint8), 50)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    examples = data.Examples({"image": grey, "label": np.repeat(np.arange(3), 50)})
+    limits = {"sample": {"pictures": 64}, "reconstruct": {"pictures": 64}, "decode": {"codes": 64}}
+    endpoints = {
+        name: SimpleNamespace(traced=lambda: lambda image: {"image": image}, limits=limit)
+        for name, limit in limits.items()
+    }
+    shown = app["Pictures"](endpoints, examples, Levels((4, 4, 1)), 0).reconstructions()[:, 0, 0, 0]
+    assert len(shown) == app["SHOWN"] and min(np.count_nonzero(shown == level) for level in (40, 120, 200)) >= 6
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
         (["--dataset", "digit"], 'no data set or folder "digit"'),
-        (["--levels", "3"], "--levels: must be one of 2, 256; got 3."),
+        (["--levels", "3"], '--levels: must be one of 2, 256, or "auto"; got 3.'),
         (["--bound-samples", "-1"], "--bound-samples: must be a whole number from 0 to 100,000; got -1."),
         (["--importance-samples", "0"], "--importance-samples: must be a whole number from 1 to 1,000,000; got 0."),
         (["--set", "beta=-1"], "build_vae: beta must be a number in [0, 10000]; got -1. Nearest: 0."),
         (["--set", "levels=4"], "--set: must be name=value with an argument of build_vae that the app leaves free"),
+        (["--fit", "pad"], "--fit: must be given with a folder as --dataset, else it has no effect; got it without."),
+        (
+            ["--levels", "256", "--binarization", "fixed"],
+            "--binarization: must be given with --levels 2, else it has no",
+        ),
         (["--formats", "litert"], "an autoencoder's bound and samples are random"),
     ],
 )

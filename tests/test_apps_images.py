@@ -83,6 +83,13 @@ def test_every_option_of_the_densities(flags, tmp_path, one_process_answers):
         (["--image-size", "3"], "--image-size: must be"),
         (["--set", "filters=0"], "build_gated_pixelcnn: filters must be"),
         (["--set", "levels=4"], "--set: must be name=value with an argument of build_gated_pixelcnn"),
+        (["--skip-unreadable"], "--skip-unreadable: must be given with a folder as --dataset, else it has no effect;"),
+        (["--levels", "256", "--binarization", "resampled"], "--binarization: must be given with --levels 2, else it"),
+        (["--set", "components=5"], "--set components: must be given with --output logistic_mixture, else it has no"),
+        (
+            ["--model", "pixelrnn", "--set", "kernel_size=5"],
+            "--set kernel_size: must be given with --set layer=row_lstm",
+        ),
     ],
 )
 def test_mistakes_leave_nothing(flags, complaint, tmp_path):
@@ -177,6 +184,31 @@ def test_samples_of_classes_are_a_row_each_and_completions_show_the_given_half()
     values = set(np.unique(whole[..., 2]))  # blue, in which the mark is 0
     assert values == {0, 200, 255, app["GREY"], 60, 61, 62}
     labels = np.array([3, 3, 1, 3, 0, 1])
-    assert app["first_of_each"](labels).tolist() == [0, 1, 2, 3, 4, 5]
-    assert app["first_of_each"](np.arange(20) % 9).tolist() == list(range(8))
-    assert math.prod(app["first_of_each"](np.zeros(3, int)).shape) == 3
+    assert app["of_each"](labels, 0).tolist() == [0, 1, 2, 3, 4, 5]
+    classes = np.sort(np.arange(60) % 9)  # as a folder's are
+    assert classes[app["of_each"](classes, 0)].tolist() == list(range(8))
+    assert math.prod(app["of_each"](np.zeros(3, int), 0).shape) == 3
+    two = np.repeat([0, 1], 50)  # not one of the one and seven of the other
+    assert 2 <= two[app["of_each"](two, 0)].sum() <= 6 and (app["of_each"](two, 0) != app["of_each"](two, 1)).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("app", "flags"),
+    [
+        ("model_images", ["--set", "num_layers=1"]),
+        ("autoencode_images", ["--set", "units=(8,)", "--importance-samples", "20"]),
+    ],
+)
+def test_ones_own_photographs_are_modelled_with_all_their_levels_and_this_is_said(app, flags, tmp_path, capsys):
+    from test_data_levels import photographs_of
+
+    folder = photographs_of(tmp_path / "photographs", "colour")
+    argv = ["--dataset", str(folder), "--image-size", "8", "--smoke", "--out", str(tmp_path), *flags]
+    metrics = main_of(ROOT / "apps" / f"{app}.py")(argv)
+    assert metrics["bits_per_dimension"] > 0
+    (run,) = tmp_path.glob("runs/*/*")
+    noted = json.loads((run / "config.json").read_text())
+    assert noted["settings"]["levels"] == noted["chosen"]["values"]["levels"] == 256
+    said = capsys.readouterr().out
+    assert "--levels 256" in said and "many pixels are neither black nor white" in said

@@ -22,6 +22,8 @@ import tables  # noqa: E402 (it is found through the line above)
 QUICK_STEPS = ("linear", "mlp", "convnet", "resnet20", "lstm", "lstm_generation")
 SLOW_STEPS = ("resnet34", "gru", "rnn", "lm_generation", "transformer", "attention_gru")
 IMAGE_STEPS = ("vae", "dcgan", "gated_pixelcnn")  # counted in test_benchmarks_images.py
+SOUND_STEPS = ("wavenet",)  # counted in test_benchmarks_sound.py
+ALL_STEPS = {*QUICK_STEPS, *SLOW_STEPS, *IMAGE_STEPS, *SOUND_STEPS}
 
 
 def test_a_ratio_counts_the_rounds_in_which_both_were_quiet():
@@ -41,8 +43,8 @@ def test_the_share_of_the_peak_is_operations_a_second_over_those_of_the_product(
     share = step_time.share_of_peak(2 * operations.PEAK_OPERATIONS, ours, product)
     assert share == {"value": 0.5, "spread": [0.5, 0.5]}  # twice as much in four times the time
     rows = tables.TABLES["step_time"].rows
-    assert {row.name for row in rows if row.metric == "share_of_peak"} == {*QUICK_STEPS, *SLOW_STEPS, *IMAGE_STEPS}
-    assert {row.name for row in rows} == {*QUICK_STEPS, *SLOW_STEPS, *IMAGE_STEPS}
+    assert {row.name for row in rows if row.metric == "share_of_peak"} == ALL_STEPS
+    assert {row.name for row in rows} == ALL_STEPS
 
 
 def row_of_step_time(name, **changes):

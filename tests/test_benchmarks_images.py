@@ -256,7 +256,7 @@ def test_the_epochs_that_fit_follow_from_the_ends_of_the_first():
     assert budget.app_of("gan", "real") is budget.app_of("step_time", "vae") is None
 
 
-def test_classes_count_from_three_percent_on():
+def test_classes_count_from_three_tenths_of_their_share_of_the_test_images_on():
     import sample_quality
 
     from keras_dl import frechet, judging
@@ -264,10 +264,13 @@ def test_classes_count_from_three_percent_on():
     features = np.random.default_rng(0).normal(size=(100, 3))
     moments, far = frechet.Moments.of(features), frechet.Moments.of(features + 2.0)
     shares = {"a": 0.03, "b": 0.0299, "c": 0.9401}
-    row = sample_quality.row_of(judging.Verdict(far, shares), judging.Verdict(moments, {}), {"images": 100})
+    equal = {"a": 0.1, "b": 0.1, "c": 0.8}
+    row = sample_quality.row_of(judging.Verdict(far, shares), judging.Verdict(moments, equal), {"images": 100})
     assert row["metrics"]["classes_covered"] == 2
     np.testing.assert_allclose(row["metrics"]["frechet_classifier"], 12.0, rtol=1e-5)  # 3 features, each 2 away
-    assert row["details"] == {"images": 100, "shares": shares, "least_share": 0.03}
+    assert row["details"] == {
+        "images": 100, "shares": shares, "shares_of_test_images": equal, "least_of_that_share": 0.3,
+    }  # fmt: skip
 
 
 def test_other_images_are_refused():

@@ -8,7 +8,7 @@ import test_export as exports
 
 from keras_dl import __main__ as command
 from keras_dl import card_sentences, cards, data, errors, export, showing
-from keras_dl.data import image_sets, music, pairs, text
+from keras_dl.data import audio, image_sets, music, pairs, text
 from keras_dl.endpoints import Endpoint
 from keras_dl.features.classes import Label
 from keras_dl.features.image import Image
@@ -67,6 +67,7 @@ def test_a_licence_that_nobody_knows_is_not_invented():
     [
         ({name: known.licence for name, known in image_sets.SETS.items()}, image_sets.SETS),
         ({name: known.licence for name, known in text.SETS.items()}, text.SETS),
+        (audio.LICENCES, audio.SETS),
         (music.LICENCES, music.SETS),
         (pairs.LICENCES, pairs.SETS),
     ],

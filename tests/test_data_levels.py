@@ -221,6 +221,63 @@ def test_a_folder_with_classes_keeps_them(tmp_path):
     assert levels.load(str(tmp_path / "c"), 0, image_size=8).info.classes == ("car", "test", "train")
 
 
+def photographs_of(folder, colours, each=20):
+    """Pictures with a slope of grey, or of a colour, and others of black and white with a grey edge."""
+    for number in range(each):
+        slope = np.linspace(0, 255 - 4 * number, 24)[:, None, None] * np.ones((24, 24, 1))
+        drawing = np.where(np.arange(24) < 12 + number % 6, 0, 255)[None, :, None] * np.ones((24, 24, 1))
+        drawing[:, 11 + number % 6] = 130
+        strength = np.array([1.0, 0.6, 0.9]) if colours == "colour" else np.ones(3)
+        write(folder, f"{number}.png", (drawing if colours == "drawing" else slope * strength).astype(np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("colour", 256), ("grey", 256), ("drawing", 2)])
+def test_ones_own_photographs_keep_their_grey_levels_and_drawings_are_black_and_white(tmp_path, kind, wanted):
+    load = functools.partial(levels.load, str(photographs_of(tmp_path / kind, kind)), 0, image_size=16)
+    splits = load(levels=None)
+    assert splits.info.details["levels"] == splits.preprocess.levels == wanted
+    assert load(levels="auto").preprocess.levels == wanted
+    assert {load(levels=given).preprocess.levels for given in (2, 256)} == {2, 256}
+    assert load(levels=None, binarization="fixed").preprocess.levels == 2
+    shown = np.unique(splits.preprocess(bits(splits)))
+    assert len(shown) > 10 if wanted == 256 else shown.tolist() == [0, 1]
+
+
+def test_named_sets_keep_their_levels_unless_auto_is_asked_for():
+    assert digits(levels=None).preprocess.levels == digits().preprocess.levels == 2
+    assert digits(levels="auto").preprocess.levels == 256
+    black = np.zeros((5, 8, 8, 3), np.uint8)
+    assert levels.usual_levels(black) == levels.usual_levels(255 - black) == 2
+    assert levels.usual_levels(black + np.array([255, 0, 0], np.uint8)) == 256  # red is neither
+
+
+def test_models_without_classes_take_classes_of_any_size(tmp_path):
+    folder_of(tmp_path / "album", each=12)
+    flat_folder(tmp_path / "album" / "birthday", each=1)
+    load = functools.partial(levels.load, str(tmp_path / "album"), 0, image_size=8)
+    splits = load(by_class=False)
+    assert splits.info.classes == ("birthday", "cat", "dog") and [*map(len, splits.parts.values())] == [19, 2, 4]
+    held_out = [
+        levels.load(str(tmp_path / "album"), seed, image_size=8, by_class=False).test.features["label"].tolist()
+        for seed in range(9)
+    ]
+    assert len({tuple(labels) for labels in held_out}) > 1  # not two of each class
+    with pytest.raises(UserError, match="every class needs 3 readable images; got 1 in .*birthday"):
+        load()
+    (tmp_path / "album" / "empty").mkdir()
+    assert load(by_class=False).info.num_classes == 4
+    flat_folder(tmp_path / "few" / "a", each=1)
+    flat_folder(tmp_path / "few" / "b", each=1)
+    with pytest.raises(UserError, match="a folder needs 3 readable images; got 2 in .*few"):
+        levels.load(str(tmp_path / "few"), 0, image_size=8, by_class=False)
+    write(tmp_path / "album" / "birthday", "broken.png", png(np.zeros((4, 4, 1), np.uint8)).numpy()[:40])
+    with pytest.raises(UserError, match="or go on without them with --skip-unreadable"):
+        load(by_class=False)
+    with pytest.raises(UserError, match="too few files are left"):
+        load()
+
+
 def test_pictures_in_a_single_sub_folder_have_one_class(tmp_path):
     flat_folder(tmp_path / "holiday")
     assert levels.load(str(tmp_path), 0, image_size=8).info.num_classes == 1
@@ -248,7 +305,7 @@ def test_mistakes_are_said_in_a_line(tmp_path):
         levels.load(str(tmp_path / "a"), image_size=8)
     with pytest.raises(UserError, match="a folder needs 3 readable images; got 2 in"):
         levels.load(str(tmp_path / "a"), image_size=8, skip_unreadable=True)
-    with pytest.raises(UserError, match="levels must be one of 2, 256"):
+    with pytest.raises(UserError, match='levels must be one of 2, 256, or "auto"'):
         levels.load("digits", levels=3)
 
 

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import data, describing, json_files, objectives, records, training
-from keras_dl.data import images, music, pairs, plans, text
+from keras_dl.data import audio, images, music, pairs, plans, text
 from keras_dl.data.examples import PARTS, Examples, Info, Ragged, Splits, counts
+from keras_dl.features.audio import AudioLevels
 from keras_dl.features.image import Preprocess
 from keras_dl.features.piano_roll import PianoRoll
 from keras_dl.features.subwords import EOS, SPECIAL, Subwords
@@ -56,6 +57,16 @@ def music_of_chance():
     return splits_of(parts, {"roll": {}}, PianoRoll(), music.Pieces())
 
 
+def sounds_of_chance():
+    rng = RNG(4)
+    parts = {
+        part: [rng.normal(0, 3000, rng.integers(2, 9)).astype(np.int16) for _ in range(size)]
+        for part, size in SIZES.items()
+    }
+    parts = {part: Examples({"audio": Ragged.of(of)}) for part, of in parts.items()}
+    return splits_of(parts, {"audio": {}}, AudioLevels(8000, pad=4), audio.Sounds())
+
+
 def sentence_pairs(longest_of_test=6):
     subwords, rng = Subwords((*SPECIAL, "lo", "\u2581lo", "\u2581", "l", "o", "w")), RNG(3)
 
@@ -98,6 +109,12 @@ def evaluated(splits, metric):
         down = [(1 + sum(int(step[key]) for step in steps)) / (2 + len(steps)) for key in range(88)]
         logits, like = np.log(down) - np.log1p(-np.array(down)), lambda x: x[:, :, 0]
         loss, metrics = objectives.SequenceLoss("bernoulli"), [objectives.NatsPerStep("bernoulli")]
+    elif "audio" in train:
+        levels = splits.preprocess(np.concatenate(list(train["audio"])) / np.float32(2**15)).numpy().tolist()
+        often = np.array(counts_of(levels, 256)) + 1
+        logits, like, examples = np.log(often / often.sum()), lambda x: x, audio.windows(examples, 5, 2)
+        collate = splits.preprocess.batch
+        loss, metrics = objectives.SequenceLoss("categorical"), [objectives.NatsPerStep(name="nats_per_sample")]
     else:
         if "tokens" in train:
             ids, vocabulary, field = train["tokens"].tolist(), len(splits.preprocess.vocabulary), "tokens"
@@ -125,8 +142,9 @@ def counts_of(ids, size):
         (lambda: a_text("word"), "nats"),
         (music_of_chance, "nats"),
         (sentence_pairs, "nats"),
+        (sounds_of_chance, "nats_per_sample"),
     ],
-    ids=["pictures", "characters", "words", "music", "pairs"],
+    ids=["pictures", "characters", "words", "music", "pairs", "sounds"],
 )
 def test_the_figure_to_beat_is_that_of_a_constant_model(make, metric):
     splits = make()

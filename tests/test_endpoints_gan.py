@@ -100,6 +100,45 @@ def test_without_classes_there_is_no_label_and_more_pictures_come_from_several_r
     np.testing.assert_array_equal(drawn[:8], np.concatenate([one, next_seed]))
 
 
+@pytest.mark.parametrize("most", [2, 4, 100])
+def test_a_drawer_gives_class_after_class_however_many_requests_it_takes(model, sample, monkeypatch, most):
+    monkeypatch.setattr(endpoint, "MOST_PICTURES", most)
+    draw = endpoint.drawer(endpoint.adversarial(model, Levels(SHAPE), CLASSES)["sample"])
+    pictures, labels = draw(9, 3, (2, 0, 1)), [0] * 6 + [2] * 3  # shares 2 : 0 : 1
+    assert pictures.shape == (9, *SHAPE)
+    requests = [(label, min(most, each - k)) for label, each in ((0, 6), (2, 3)) for k in range(0, each, most)]
+    wanted = [
+        sample(**GIVEN | {"n": n, "seed": 3 + number, "label": label})["image"]
+        for number, (label, n) in enumerate(requests)
+    ]
+    assert sum(([label] * n for label, n in requests), []) == labels
+    assert np.abs(pictures.astype(int) - np.concatenate(wanted)).max() <= 1
+    assert draw(9, 2**31 - 1, (1, 1, 1)).shape == (9, *SHAPE)  # the largest seed has next ones, too
+
+
+def test_numbers_of_classes_have_the_sum_and_the_ratio():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        shares, count = rng.integers(0, 50, rng.integers(1, 12)) + (rng.random() < 0.5), int(rng.integers(0, 300))
+        if shares.sum():
+            numbers = np.array(endpoint.apportioned(count, shares))
+            assert numbers.sum() == count and np.abs(numbers - count * shares / shares.sum()).max() < 1
+
+
+def test_more_pictures_than_a_request_may_have_come_from_the_largest_seed_too(monkeypatch):
+    monkeypatch.setattr(endpoint, "MOST_PICTURES", 2)
+    sample = endpoint.adversarial(gan(()), Levels(SHAPE))["sample"]
+    drawn = endpoint.drawer(sample)(4, seed=2**31 - 1)
+    np.testing.assert_array_equal(drawn[2:], sample.traced()(n=2, seed=-(2**31), temperature=1.0)["image"])
+    np.testing.assert_array_equal(drawn[2:], endpoint.drawer(sample)(2, seed=2**31))  # as judging asks for
+
+
+def test_the_names_are_as_many_as_the_classes():
+    for model, names in ((gan(), CLASSES[:2]), (gan(), ()), (gan(()), CLASSES)):
+        with pytest.raises(ValueError, match=r"export.adversarial: classes must be \d names, as many as"):
+            endpoint.adversarial(model, Levels(SHAPE), names)
+
+
 @pytest.mark.slow
 def test_an_export_makes_the_pictures_of_training_false_in_a_process_of_its_own(tmp_path):
     """With TensorFlow alone, batch 1 included; the comparison is export.save's own, and this one."""

@@ -100,6 +100,34 @@ def test_products_are_counted_by_hand():
     assert latent.products(model.decoder) == pytest.approx(5 * 9 + 9 * 8 + conv1 + conv2, rel=0.1)
 
 
+@pytest.mark.parametrize("levels", [2, 256])
+def test_a_picture_that_is_not_finite_is_refused(levels):
+    """Of a code that is finite, and so large that the decoder's sums are not: it would be cast from NaN."""
+    model = CASES["vae"].make(levels=levels, units=(3,), filters=(), activation="relu")
+    hidden, logits = (layer for layer in model.decoder.layers if layer.weights)
+    hidden.kernel.assign(np.full(hidden.kernel.shape, 10.0))  # of such a code all units are infinite,
+    logits.kernel.assign(logits.kernel * 0 + [[1.0], [-1.0], [1.0]])  # and their sum is no number
+    ask = export.autoencoder(model, Levels(model.image_shape, levels))["decode"].traced()
+    assert ask(latent=np.full((1, 3), 9, np.float32))["image"].shape == (1, *model.image_shape)
+    far = np.full((1, 3), 3e38, np.float32)
+    assert "the decoded picture is not finite" in refusal(lambda: ask(latent=far))
+
+
+def test_any_number_of_levels_has_a_likelihood_that_says_so():
+    model = CASES["vae"].make(levels=16, filters=(2,))
+    each = export.autoencoder(model, Levels(model.image_shape, 16))["log_prob"]
+    assert "whole grey levels from 0 to 15" in each.outputs["bits_per_dimension"].meaning()
+    answer = each.traced()(image=pictures(), k=4)
+    np.testing.assert_allclose(answer["bits_per_dimension"], -answer["bound"] / (20 * math.log(2)), rtol=1e-6)
+
+
+def test_pictures_in_grey_levels_have_no_likelihood_under_a_model_of_two():
+    model = CASES["vae"].model
+    for bound in (lambda x: model.bound(x, 2), model.elbo):
+        with pytest.raises(ValueError, match="VAE: images must hold whole levels from 0 to 1"):
+            bound(np.full((1, *model.image_shape), 255, np.float32))
+
+
 def test_another_pre_processing_is_refused():
     model = CASES["vae"].model
     with pytest.raises(ValueError, match="must give images"):

@@ -246,6 +246,28 @@ def test_the_preprocessing_must_be_that_of_the_model(plain):
             export.density(plain[0], Levels(shape, levels))
 
 
+def test_the_names_are_as_many_as_the_classes(plain, labelled):
+    wrong = [(labelled[0], names) for names in (CLASSES[:2], (), tuple("abcde"))] + [(plain[0], CLASSES)]
+    for model, names in wrong:
+        with pytest.raises(ValueError, match=r"export.density: classes must be \d names, as many as the model's"):
+            density(model, names)
+
+
+@pytest.mark.parametrize("context", ["condition_dim", "map_channels"])
+def test_a_context_that_no_request_could_give_is_refused_before_anything_is_exported(context):
+    kwargs = {"output": "bernoulli", "num_layers": 1, "filters": 4, "top_filters": (), context: 3}
+    model = models.build_gated_pixelcnn(SHAPE, 2, **kwargs)
+    with pytest.raises(ValueError, match=f"no context but a label.*'{model.context_name}'"):
+        density(model)
+
+
+def test_a_likelihood_is_of_levels_and_of_nothing_else(plain):
+    model, _ = plain
+    for wrong in (EVERY[:3].astype("float32"), np.full((1, *SHAPE), 0.5, "float32"), np.full((1, *SHAPE), np.nan)):
+        with pytest.raises(ValueError, match="PixelCNN.log_prob: image must hold whole levels from 0 to 1"):
+            model.log_prob(wrong[-1:])
+
+
 def test_files_of_other_formats_say_the_same_likelihood(plain, labelled, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (4, *SHAPE)).astype(np.uint8)
     portable = density(plain[0], examples=image)["log_prob"].portable
@@ -265,3 +287,13 @@ def test_the_card_says_what_the_likelihood_is_of():
         feature = features.feature_class(kind)(binarization)
         assert said in feature.meaning() and said in feature.not_for("digits")[1]
         assert features.from_config(kind, feature.config(), "card.json") == feature
+    assert "whole grey levels from 0 to 15" in features.feature_class("bits_per_dimension")(None, 16).meaning()
+
+
+@pytest.mark.parametrize("binarization", ["fixed", "resampled", "threshold"])
+def test_the_card_and_the_report_say_that_a_request_is_thresholded_where_the_training_was_not(binarization):
+    feature = features.feature_class("nats_per_image")(binarization)
+    drawn = binarization != "threshold"
+    assert ("a request is thresholded at grey level 128" in feature.meaning()) == drawn
+    said = [sentence for sentence in feature.not_for("digits") if "request's pictures are thresholded" in sentence]
+    assert bool(said) == drawn

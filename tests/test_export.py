@@ -21,11 +21,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_dl import cards, endpoints, errors, export, features, fresh_process, runs
+from keras_dl import cards, endpoints, errors, export, features, fresh_process, models, runs
 from keras_dl.errors import Refused
 from keras_dl.export import comparing, loading, saving, writing
 from keras_dl.features.image import Image as ImageFeature
 from keras_dl.features.image import Preprocess
+from keras_dl.features.levels import Levels
 from keras_dl.features.numbers import Number
 from keras_dl.features.pictures import pixels as pixels_of
 
@@ -451,6 +452,28 @@ def test_an_endpoint_in_training_mode_is_caught(tmp_path, quick, layer):
     with pytest.raises(RuntimeError, match="an endpoint changes the model"):
         save(tmp_path, model, endpoints={"serving_default": wrong})
     assert nothing_left(tmp_path)
+
+
+def test_every_endpoint_is_compared_for_one_row_and_for_several():
+    """Also those whose rows a number counts: sampling is asked for its default number of pictures, and for one."""
+    levels = Levels((4, 4, 1), 2)
+    adversarial = models.build_gan((4, 4, 1), units=(3,), maxout_units=(2,), pieces=2, latent_dim=2)
+    density = models.build_pixelcnn((4, 4, 1), 2, output="bernoulli", num_blocks=1, filters=2, top_filters=())
+    for served in (
+        export.adversarial(adversarial, Levels((4, 4, 1))),
+        export.density(density, levels, (), "threshold"),
+        export.autoencoder(models.build_vae((4, 4, 1), latent_dim=2, units=(3,)), levels),
+    ):
+        calls = saving._calls(served)
+        for name, endpoint in served.items():
+            of_it = {int(call.split("/")[1]): given for call, given in calls.items() if call.startswith(f"{name}/")}
+            assert 1 in of_it and len(of_it) == 2, (name, list(of_it))
+            for size, given in of_it.items():
+                assert all(
+                    given[field].dtype == each.dtype for field, each in endpoint.inputs.items() if not each.shape
+                )
+                lengths = {len(value) for value in given.values() if value.ndim} or {int(given["n"])}
+                assert lengths == {size}
 
 
 def test_serving_default_comes_first(tmp_path):

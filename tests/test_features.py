@@ -16,6 +16,7 @@ from keras_dl import __main__ as command
 from keras_dl import cards, data, errors, export, features, fresh_process, models, runs
 from keras_dl.endpoints import Endpoint
 from keras_dl.features import Feature, Source
+from keras_dl.features.audio import Audio, EncodedAudio
 from keras_dl.features.classes import BestLabels, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.latent import Latent
@@ -41,6 +42,8 @@ SAID = {
     "text": Text(TOKENS),
     "sentence": Sentence(subwords=SUBWORDS),
     "sentence_target": TargetSentence(subwords=SUBWORDS),
+    "audio": Audio(8000, 65_536),
+    "audio_bytes": EncodedAudio(16_000),
     "roll": Roll(4, 90.0),
     "number": Number("int32", 7),
     "nats_per_image": PictureNats("fixed"),
@@ -91,6 +94,8 @@ def values_of(kind):
         return [rng.integers(0, 256, (h, w, 3)).astype(np.uint8) for h, w in ((1, 1), (7, 3), (12, 12))]
     if kind == "latent":
         return [rng.normal(size=3).astype("float32"), np.zeros(3, "float32"), np.array([1e-30, -3e38, 7], "float32")]
+    if kind == "audio":
+        return [(rng.integers(-(2**15), 2**15, size) / 2**15).astype(np.float32) for size in (1, 7, 300)]
     if kind == "roll":
         rolls = [(rng.random((steps, 88)) < 0.2).astype(np.uint8) for steps in (1, 5, 40)]
         for roll in rolls:
@@ -103,6 +108,8 @@ def values_of(kind):
 def test_what_is_written_is_read_again(kind, tmp_path):
     if kind == "roll":
         pytest.importorskip("pretty_midi", reason="extra [music] is not installed")
+    if kind == "audio":
+        pytest.importorskip("soundfile", reason="extra [signals] is not installed")
     feature = SAID[kind]
     for suffix in feature.written_as:
         for number, value in enumerate(values_of(kind)):
@@ -112,6 +119,7 @@ def test_what_is_written_is_read_again(kind, tmp_path):
             if kind == "roll":
                 assert read.beats_per_minute == pytest.approx(90, rel=1e-4)
                 read = read.roll
+            read = read.audio if kind == "audio" else read
             np.testing.assert_array_equal(read, value)
 
 
@@ -136,6 +144,8 @@ READ_ELSEWHERE |= {(kind, "cut short") for kind in ("text", "sentence", "sentenc
     ],
 )
 def test_an_unreadable_file_is_one_line_that_names_it(kind, what, tmp_path):
+    if kind.startswith("audio"):
+        pytest.importorskip("soundfile", reason="extra [signals] is not installed")
     feature, content = SAID[kind], UNREADABLE[what]
     path = tmp_path / f"some{feature.suffixes[0]}"
     path.mkdir() if content is None else path.write_bytes(content)

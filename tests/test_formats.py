@@ -313,4 +313,4 @@ def test_the_programs_in_the_docs_are_those_of_a_card():
     portable = images.portable(model, digits, [str(digit) for digit in range(10)], None)
     programs = snippets.of(Path("saved_models/convnet-digits/1"), portable, ROOMS)
     blocks = re.findall(r"```python\n(.*?)\n```", (ROOT / "docs" / "serving.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks == [programs["onnx"], programs["litert"]]
+    assert blocks[1:] == [programs["onnx"], programs["litert"]]  # the first one completes pictures

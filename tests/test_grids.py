@@ -48,6 +48,27 @@ def test_headings_and_captions_leave_the_grid_as_it_is():
     assert (beside[[0, 1, 42, 43, 84, 85]] == BACKGROUND).all()
 
 
+def heading(text):
+    """The picture of a heading, cut to its letters."""
+    whole = grids.grid(pictures(1, side=40), headings=(text,), enlarge=1)[..., 0] < 128
+    letters = whole[:, : -(40 + 2 * GAP)]
+    rows, columns = np.flatnonzero(letters.any(1)), np.flatnonzero(letters.any(0))
+    return letters[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def test_letters_of_a_heading_are_letters_and_not_the_box_of_a_font_that_lacks_them(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(grids, "drawable", lambda text: True)
+        box = heading("\u9e1f")
+        np.testing.assert_array_equal(box, heading("\u4e2d"))  # the same for both
+    shown = [heading(letter) for letter in ("a", "\u00e4", "\u0436", "\u03c9", "\u0142")]
+    for number, letter in enumerate(shown):
+        assert not any(np.array_equal(letter, other) for other in [box, *shown[:number]])
+    np.testing.assert_array_equal(heading("a\u0308"), heading("\u00e4"))  # as file names of macOS have it
+    np.testing.assert_array_equal(heading("\u9e1f"), heading("class 0"))  # the first row's
+    np.testing.assert_array_equal(heading("\u9e1f a"), heading("class 0"))
+
+
 def test_small_pictures_are_enlarged_and_the_grid_is_about_square():
     assert grids.grid(pictures(9, side=8)).shape[:2] == (3 * (56 + GAP) + GAP,) * 2
     assert grids.grid(pictures(2, side=100)).shape == (100 + 2 * GAP, 2 * (100 + GAP) + GAP, 1)

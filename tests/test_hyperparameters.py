@@ -9,7 +9,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from keras_dl import command_line, hyperparameters, models, parts, settings, tuning
+from keras_dl import command_line, errors, hyperparameters, models, parts, settings, tuning
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,6 +88,7 @@ CASES = [
     ("classify_images", ["--model", "resnet_cifar", "--set", "depth=8"]),
     ("model_images", ["--model", "pixelcnn", "--set", "num_blocks=1", "--image-size", "4"]),
     ("model_music", ["--model", "rnn", "--set", "units=(6,)"]),
+    ("model_audio", ["--set", "dilations=(1,)", "--set", "num_blocks=1"]),
     ("model_text", ["--model", "gru", "--set", "units=(8,)"]),
     ("translate", ["--model", "attention_seq2seq", "--set", "units=8", "--own"]),
     ("autoencode_images", ["--set", "units=(7,)"]),
@@ -109,6 +110,22 @@ MORE_CASES = [
     ("translate", ["--model", "transformer", "--set", "num_layers=1", "--own"]),
     ("translate", ["--model", "seq2seq", "--set", "units=(8, 8)", "--own"]),
 ]
+
+
+def test_an_argument_that_changes_nothing_is_refused_but_not_what_an_earlier_model_had():
+    def check(holds, **given):
+        config = settings.Training(set=("penalty=5",), **given)
+        arguments = hyperparameters.Arguments(config, lambda hp: {}, {"penalty": 10.0, "width": 3})
+        arguments.check_effect(["width", "penalty"], holds, "--set loss=b")
+
+    with pytest.raises(errors.UserError) as refused:
+        check(False)
+    assert str(refused.value) == (
+        "--set penalty: must be given with --set loss=b, else it has no effect; got it without."
+    )
+    check(True)
+    check(False, init="earlier")
+    check(False, resume="earlier-1")
 
 
 @pytest.fixture

@@ -293,10 +293,11 @@ def test_a_model_of_another_app_is_refused_though_it_has_the_same_architecture(t
 @dataclasses.dataclass(frozen=True)
 class OfPictures(Config):
     image_size: int | None = None
+    levels: int | None = None
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_size_of_pictures_is_that_of_the_earlier_run(channels, tmp_path):
+def test_the_size_and_levels_of_pictures_are_those_of_the_earlier_run(channels, tmp_path):
     """A run does not say the shape of its input, but its digest; the setting has no effect on a named set."""
     digest = data.fingerprints.digest_of
     splits = {part: {"examples": 1, "digest": ""} for part in ("train", "validation", "test")}
@@ -304,11 +305,13 @@ def test_the_size_of_pictures_is_that_of_the_earlier_run(channels, tmp_path):
         folder = tmp_path / "runs" / "app" / f"net-set-{number}"
         folder.mkdir(parents=True)
         prints = splits | {"classes": [], "preprocess": {"input_shape": digest(shape)}}
-        config = {"settings": {"model": "net", "image_size": 24}, "data": prints}
+        config = {"settings": {"model": "net", "image_size": 24, "levels": 256}, "data": prints}
         (folder / "config.json").write_text(json.dumps(config))
         asked = OfPictures(init=folder.name, out=str(tmp_path))
         assert initializing.adopted(asked, "app", lambda name: {}).image_size == wanted
-        given = dataclasses.replace(asked, image_size=32)
+        assert initializing.adopted(asked, "app", lambda name: {}).levels == 256
+        given = dataclasses.replace(asked, image_size=32, levels=2)
+        assert initializing.adopted(given, "app", lambda name: {}).levels == 2
         assert initializing.adopted(given, "app", lambda name: {}).image_size == 32
 
 
@@ -639,6 +642,7 @@ def text(folder):
         ("translate", ["--precision", "mixed_bfloat16"], lambda folder: ["--dataset", "dates/de-fr"], "carried over"),
         ("model_text", [], text, "carried over"),
         ("model_music", [], lambda folder: [], "All train at the given learning rate"),
+        ("model_audio", ["--set", "dilations=(1, 2)"], lambda folder: [], "All train at the given learning rate"),
     ],
     ids=lambda value: value if isinstance(value, str) and "_" in value else "",
 )

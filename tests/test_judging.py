@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_dl import data, errors, judging, models
+from keras_dl.endpoints.gan import apportioned
 from keras_dl.features.image import Preprocess
 
 CLASSES = ("dark", "bright", "striped")
@@ -68,10 +69,25 @@ def test_shares_and_missing_classes(judge):
     mixed = np.concatenate([pictures_of(0, 30), pictures_of(1, 69), pictures_of(2, 1)])
     verdict = judge.verdict(mixed)
     assert verdict.shares == pytest.approx({"dark": 0.3, "bright": 0.69, "striped": 0.01})
-    assert verdict.missing == ["striped"]  # below a tenth of a third
-    numbers = verdict.numbers()
-    assert numbers == {"classes_covered": 2.0, "smallest_class": pytest.approx(0.01)}
-    assert judge.verdict(pictures_of(0, 3)).missing == ["bright", "striped"]
+    equal = judge.verdict(splits_of().test.features["image"])
+    assert verdict.missing(equal) == ["striped"]
+    numbers = verdict.numbers(equal)
+    assert (numbers["classes_covered"], numbers["smallest_class"]) == (2.0, pytest.approx(0.01))
+    assert judge.verdict(pictures_of(0, 3)).missing(equal) == ["bright", "striped"]
+
+
+def test_a_class_is_covered_from_three_tenths_of_its_share_of_the_real_pictures_on():
+    def verdict(*shares):
+        return judging.Verdict(None, dict(zip("abcdefghij", shares, strict=False)))
+
+    rare = verdict(0.7, 0.27, 0.03)
+    assert rare.missing(rare) == [] and rare.numbers(rare) == {"classes_covered": 3.0, "smallest_class": 0.03}
+    assert verdict(0.9, 0.09, 0.01).missing(rare) == [] and verdict(0.9, 0.08, 0.02).missing(rare) == ["b"]
+    ten = verdict(*[0.1] * 10)
+    assert verdict(0.03, 0.0299, *[0.1] * 7, 0.24).missing(ten) == ["b"]  # 3 %
+    two = verdict(0.5, 0.5, 0.0)  # the classifier knows a class that there is not
+    assert verdict(0.5, 0.5, 0.0).numbers(two) == {"classes_covered": 2.0, "smallest_class": 0.5}
+    assert verdict(1.0, 0.0, 0.0).missing(two) == ["b"]
 
 
 def test_the_distance_tells_real_pictures_from_others_and_needs_more_of_them_than_features(judge):
@@ -85,14 +101,17 @@ def test_the_distance_tells_real_pictures_from_others_and_needs_more_of_them_tha
 
 def test_missing_classes_are_warned_of_once_and_again_when_others_are_missing(judge):
     judge, said = judge[0], []
+    equal = judge.verdict(splits_of().test.features["image"])
     made = iter([pictures_of(0, 9), pictures_of(0, 9), pictures_of(1, 9), np.concatenate(list(map(three, range(3))))])
-    measures = judging.Measures(judge, lambda model: lambda: next(made), judge.verdict(pictures_of(0, 9)), said.append)
+    measures = judging.Measures(judge, lambda model: lambda: next(made), equal, said.append)
     for epoch in range(4):
         numbers = measures.measure("a model")
         measures.on_epoch_end(epoch)
     assert said == [
-        "warning: after epoch 1 hardly any sample is of 2 of 3 classes: bright, striped",
-        "warning: after epoch 3 hardly any sample is of 2 of 3 classes: dark, striped",
+        "warning: after epoch 1, 2 of 3 classes have less than 0.3 times the share of the samples that they have of "
+        "real pictures: bright, striped",
+        "warning: after epoch 3, 2 of 3 classes have less than 0.3 times the share of the samples that they have of "
+        "real pictures: dark, striped",
     ]
     assert numbers["classes_covered"] == 3.0
     again = judging.Measures(judge, None, None, said.append)
@@ -107,12 +126,12 @@ def three(label):
 def test_the_test_compares_as_many_samples_as_pictures_and_says_so(judge):
     judge, splits, asked = judge[0], splits_of(), []
 
-    def draw(count, seed):
-        asked.append((count, seed))
+    def draw(count, seed, shares):
+        asked.append((count, seed, *np.round(shares, 3).tolist()))
         return splits.train.features["image"][np.arange(count) % 120]
 
     result = judging.tested(judge, draw, splits, samples=200, seed=4)
-    assert asked == [(120, 4), (200, 5)]
+    assert asked == [(120, 4, 0.333, 0.333, 0.333), (200, 5, 0.333, 0.333, 0.333)]
     assert set(result.metrics) == {
         "classes_covered", "smallest_class", "frechet_classifier", "frechet_real", "parzen",
     }  # fmt: skip
@@ -128,6 +147,40 @@ def test_the_test_compares_as_many_samples_as_pictures_and_says_so(judge):
     assert "8 features of" in text and "does not rank models" in text
     alone = judging.tested(None, draw, splits, samples=50)
     assert set(alone.metrics) == {"parzen"} and alone.shares == {}
+
+
+def test_pictures_that_stand_class_by_class_are_compared_as_a_mixture_of_all_classes(judge, monkeypatch):
+    """Where a split has more of them than are compared: not only those of the first class."""
+    judge, splits, seen = judge[0], splits_of(), []
+    monkeypatch.setattr(judging, "SIGMA_PICTURES", 30)
+    monkeypatch.setattr(judging.parzen, "best_sigma", lambda windows, pictures: seen.append(pictures) or 0.2)
+    monkeypatch.setattr(judging.Judge, "verdict", lambda self, pictures: seen.append(pictures) or real(self, pictures))
+    judging.tested(judge, lambda count, seed, shares: pictures_of(1, count), splits, samples=30)
+    monkeypatch.undo()
+    _, test, train, sigma = seen
+    for pictures in (test, train, np.round(255 * sigma).astype(np.uint8)):
+        assert len(pictures) == 30 and np.bincount(judge(pictures)[1], minlength=3).min() >= 3
+
+
+real = judging.Judge.verdict
+
+
+def test_a_perfect_conditional_generator_of_unequal_classes_is_as_good_as_training_pictures(judge):
+    """Its classes are drawn as often as there are pictures of them, not each as often as the others."""
+    judge, whole = judge[0], splits_of(200)
+    rows = np.r_[0:180, 200:216, 400:404]  # 90 : 8 : 2
+    splits = data.Splits(
+        **{part: examples.take(rows) for part, examples in whole.parts.items()}, info=whole.info, preprocess=None
+    )
+    draw_class = {label: whole.train.features["image"][200 * label :] for label in range(3)}
+
+    def draw(count, seed, shares):
+        numbers = apportioned(count, shares)
+        return np.concatenate([draw_class[label][: min(each, 200)] for label, each in enumerate(numbers)])
+
+    metrics = judging.tested(judge, draw, splits, samples=200).metrics
+    in_turn = judging.tested(judge, lambda *asked: draw(*asked[:2], (1, 1, 1)), splits, samples=200).metrics
+    assert metrics["classes_covered"] == 3.0 and metrics["frechet_classifier"] < 0.1 * in_turn["frechet_classifier"]
 
 
 def test_what_is_no_classifiers_export_is_refused(tmp_path):

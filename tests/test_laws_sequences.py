@@ -25,8 +25,8 @@ def test_two_halves_with_the_state_handed_over_equal_the_whole(row):
     case = CASES[row]
     model, x = case.model, tf.constant(case.example(3))
     memory, zero = model.begin(rows=3)
-    assert isinstance(model, decoding.Stepwise) and memory == ()
-    (whole, final), state, logits = model.read(x, zero), zero, []
+    assert isinstance(model, decoding.Stepwise)
+    (whole, final), state, logits = model.read(x, zero, memory), zero, []
     for part in (x[:, :1], x[:, 1:3], x[:, 3:]):  # a single step has a path of its own
         part, state = model.read(part, state, memory)
         logits.append(part)
@@ -35,7 +35,7 @@ def test_two_halves_with_the_state_handed_over_equal_the_whole(row):
     np.testing.assert_allclose(whole, model(x, training=False), atol=1e-6)
     for a, b in zip(tf.nest.flatten(state), tf.nest.flatten(final), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    forgotten, _ = model.read(x[:, 3:], zero)
+    forgotten, _ = model.read(x[:, 3:], zero, memory)
     assert np.abs(forgotten - logits[-1]).max() > 1e-3  # the state does matter
 
 

@@ -76,7 +76,7 @@ def light(words, status, out="", err=""):
     assert (done.returncode, "Traceback" in done.stderr.decode()) == (status, False), done.stderr.decode()
     assert out in done.stdout.decode() and err in done.stderr.decode()
     assert done.stderr.decode().count("\n") == (1 if status else 0)
-    assert seconds < 1.5
+    assert seconds < 3  # below 1 on a free machine; TensorFlow alone would be five and more
     return done.stdout.decode()
 
 

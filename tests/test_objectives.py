@@ -335,7 +335,7 @@ np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-6)
     [
         (
             lambda: SequenceLoss("gaussian"),
-            "SequenceLoss: nll must be one of 'categorical', 'bernoulli'; got 'gaussian'",
+            "SequenceLoss: nll must be one of 'categorical', 'bernoulli', 'logistic_mixture'; got 'gaussian'",
         ),
         (lambda: SequenceLoss("categorical", "words"), "SequenceLoss: over must be"),
         (

@@ -21,6 +21,7 @@ RULES = {
     "model_images": own_data.DENSITIES,
     "gan_images": own_data.ADVERSARIAL,
     "autoencode_images": own_data.AUTOENCODERS,
+    "model_audio": own_data.SOUNDS,
     "model_music": own_data.MUSIC,
     "model_text": own_data.TEXT,
     "translate": own_data.PAIRS,
@@ -49,12 +50,19 @@ def splits_of(app, count=60, own=True):
             return data.Examples({"image": pictures, "label": np.arange(size, dtype=np.int32) % 3})
         if app == "model_text":
             return data.Examples({"tokens": rng.integers(0, 9, size).astype(np.int32)})
+        if app == "model_audio":
+            return data.Examples({"audio": data.examples.Ragged.of([np.zeros(5, np.int16)] * size)})
         ragged = data.examples.Ragged.of([np.zeros((5, 88), np.uint8)] * size)
         return data.Examples(dict.fromkeys(("roll", "source", "target"), ragged))
 
     features = {"label": {"classes": ("a", "b", "c")}} if app in IMAGES else {}
     info = data.Info(
-        "mine", "folder mine", features, {}, {"flip": True, "augment": "crop"}, data.examples.OWN if own else ""
+        "mine",
+        "folder mine",
+        features,
+        {},
+        {"flip": True, "augment": "crop", "levels": 256},
+        data.examples.OWN if own else "",
     )
     parts = {"train": part(count), "validation": part(max(1, count // 10)), "test": part(max(1, count // 10))}
     return data.Splits(**parts, info=info, preprocess=None)
@@ -245,7 +253,8 @@ def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
 @pytest.mark.parametrize("app", RULES)
 def test_what_is_left_open_does_not_contradict_what_is_given(app):
     # The default schedule of these apps is another, which must be changed by hand.
-    for schedule in ([], ["--schedule", "auto"])[app in ("translate", "model_images", "autoencode_images") :]:
+    by_hand = app in ("translate", "model_images", "autoencode_images", "model_audio")
+    for schedule in ([], ["--schedule", "auto"])[by_hand:]:
         assert fitted(app, "--reduce-on-plateau", "3", *schedule)[0].optimizer.schedule == "constant"
     for keep in ("auto", "last"):
         config, said = fitted(app, "--average-last", "3", "--keep", keep)

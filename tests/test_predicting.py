@@ -183,8 +183,21 @@ def test_pictures_are_drawn_without_files_and_written_as_png(folders, tmp_path, 
         assert picture.shape == (6, 4, 1) and (picture == 10 * number + 5).all()
     said(capsys, *ask, "--set", "n=1", "--out", tmp_path / "one.png")
     assert (tmp_path / "one.png").is_file() and not list(tmp_path.glob("one-*"))
-    said(capsys, *ask, "--set", "n=0", "--out", tmp_path / "none.png")
+    text = mistake(*ask, "--set", "n=0", "--out", tmp_path / "none.png")
+    assert "the answer of endpoint serving_default to n=0, seed=5 is empty" in text
     assert not list(tmp_path.glob("none*"))
+
+
+def test_a_long_draw_says_how_many_pictures_of_how_many_values_it_draws(folders):
+    def sentence(kind, endpoint, **given):
+        folder, card = cards.find(str(folders[kind]))
+        features, outputs = (cards.features_of(card, endpoint, way) for way in ("inputs", "outputs"))
+        return predicting._doing(predicting.Question(endpoint, features, outputs, {}, given, {}))
+
+    said = "endpoint serving_default is drawing 16 pictures of 24 values each ..."
+    assert sentence("drawings", "serving_default", n=16, seed=0) == said
+    assert "1 picture of 24" in sentence("drawings", "serving_default", n=1, seed=0)
+    assert sentence("text", "generate", seed=0) == "endpoint generate is computing its answer ..."
 
 
 def test_a_picture_whose_top_half_is_given_is_completed(folders, tmp_path, capsys):

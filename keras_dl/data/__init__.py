@@ -19,7 +19,8 @@ from keras_dl.data.fingerprints import fingerprint as fingerprint
 from keras_dl.data.pipeline import Batches as Batches
 from keras_dl.data.pipeline import batches as batches
 
-KINDS = ("files", "images", "levels", "music", "pairs", "text")  # the modules of this folder that have a `load`
+# The modules of this folder that have a `load`.
+KINDS = ("audio", "files", "images", "levels", "music", "pairs", "text")
 
 
 def __getattr__(name):

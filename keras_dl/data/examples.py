@@ -170,9 +170,22 @@ class Splits:
             examples = getattr(self, part)
             order = slice(most)
             if seed is not None:
-                order = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most])
+                order = some(len(examples), most, seed)
             few[part] = examples.take(order)
         return dataclasses.replace(self, **few, info=dataclasses.replace(self.info, counts=counts(few)))
+
+
+def some(size, most, seed):
+    """Indices of at most `most` of `size` examples, drawn at random: ascending, (min(size, most),) int.
+
+    The first ones would be those of the first classes, since a folder's examples stand class by class.
+
+    Args:
+        size: number of examples.
+        most: how many are wanted.
+        seed: a seed of NumPy's default_rng.
+    """
+    return np.sort(np.random.default_rng(seed).permutation(size)[:most])
 
 
 def counts(splits):

@@ -23,10 +23,13 @@ class Facts:
         unit: what `Info.counts` counts, as a plural.
         compared: whether the loader has already looked for examples that stand in two splits, or examples have nothing
             that could be compared.
+        accuracy: whether the figures of examples with classes are accuracies; if not, they are means, and nothing is
+            said of rare classes.
     """
 
     unit = "examples"
     compared = False
+    accuracy = True
 
     def classes(self, splits):
         """{class name: {split: number of its examples}}; {} if the examples have no classes."""
@@ -58,13 +61,14 @@ class Facts:
 
     def warnings(self, splits):
         """Sentences, with figures and advice, on what makes the splits hard to learn from or their scores doubtful."""
-        classes = self.classes(splits)
+        classes = self.classes(splits) if self.accuracy else {}
         repeated = () if self.compared else self.repeated(splits)
         return [*self.small_splits(splits), *(on_classes(classes) if classes else ()), *repeated]
 
     def small_splits(self, splits):
-        """Sentences on held-out splits in which a single example is more than STEP (OF_MEAN without classes)."""
-        most = STEP if splits.info.classes else OF_MEAN
+        """Sentences on held-out splits in which a single example is more than STEP (OF_MEAN of means)."""
+        right_or_wrong = self.accuracy and splits.info.classes
+        most = STEP if right_or_wrong else OF_MEAN
         for part in ("validation", "test"):
             count = len(splits.parts[part])
             if count * most >= 1:
@@ -73,7 +77,7 @@ class Facts:
             moves = (
                 f"each of them is {step} % of its figures" if count > 1 else "its figures are those of this one alone"
             )
-            if splits.info.classes:
+            if right_or_wrong:
                 moves = f"its accuracy moves in steps of {step} points"
             yield (
                 f"the {part} split has only {counted(count, self.unit)}: {moves}, so small differences are chance; "

@@ -32,7 +32,7 @@ USUAL = (16, 64)  # the least of usual_size, and the most unless the caller says
 SAMPLE = 100  # files whose headers usual_size reads
 
 
-def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True, most=USUAL[1]):
+def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True, most=USUAL[1], by_class=True):
     """Load the folder `name`.
 
     Args:
@@ -40,6 +40,7 @@ def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True, mos
         preprocess: function (S, S, 3) -> the pre-processing of that input shape, which decodes and resizes.
         labelled: whether the folder must have classes. If not, pictures without sub-folders are one class.
         most: the most of usual_size.
+        by_class: whether every class must be in every split. If not, splits are drawn whatever the classes are.
 
     Returns:
         ({split: Examples}, the folder's name without its parents, class names, notes, warnings, sizes: int (N, 2),
@@ -51,23 +52,24 @@ def load(name, seed, image_size, preprocess, skip_unreadable, labelled=True, mos
         raise UserError(f'{WHO}: no data set or folder "{name}"{nearest(name, sets)}. Sets: {", ".join(sets)}.')
     own = _find(root, labelled)
     image_size = image_size or usual_size(own, most)
-    pixels, kept, sizes = _read(own, image_size, preprocess((image_size, image_size, 3)), skip_unreadable)
+    blank = preprocess((image_size, image_size, 3))
+    pixels, kept, sizes = _read(own, image_size, blank, skip_unreadable, by_class)
     parts = {}
     for part in own.files:
         rows = np.array([i for i, (where, _) in enumerate(kept) if where == part], np.int64)
         labels = np.array([_label(own, kept[i][1]) for i in rows], np.int32)
-        _check_class_sizes(labels, own, part)
+        _check_sizes(labels, own, part, by_class and bool(own.classes))
         whole = len(own.files) == 1
         parts[part] = Examples({"image": pixels if whole else pixels[rows], "label": labels, "row": rows})
     parts["train"] = parts.pop(own_files.WHOLE, None) or parts["train"]
     notes = [*own.notes]
     for part in own.missing:
         share, drawn_by = HELD_OUT[part], seed + (part == "validation")
-        parts["train"], parts[part] = hold_out(parts["train"], drawn_by, share)
+        parts["train"], parts[part] = hold_out(parts["train"], drawn_by, share, by_class)
         if own.has_splits:
             of = (
                 f"every class of {own.folders['train'].name} is"
-                if own.classes
+                if own.classes and by_class
                 else f"the pictures of {own.folders['train'].name} are"
             )
             notes.append(own.held_out(part, f"{share:.0%} of {of}"))
@@ -96,10 +98,18 @@ def usual_size(own, most=USUAL[1]):
     return int(np.clip(4 * round(side / 4), USUAL[0], most))
 
 
-def hold_out(examples, seed, share):
-    """Split Examples with labels into (rest, held-out part): a random share of every class, at least one example."""
+def hold_out(examples, seed, share, by_class=True):
+    """Split Examples with labels into (rest, held-out part): a random share, at least one example.
+
+    Args:
+        examples: the Examples.
+        seed: draws the part.
+        share: of the part.
+        by_class: whether it is that of every class.
+    """
     labels = examples.features["label"]
-    rest, part = own_files.hold_out(len(labels), share, np.random.default_rng(seed), labels)
+    rng = np.random.default_rng(seed)
+    rest, part = own_files.hold_out(len(labels), share, rng, labels if by_class else None)
     return examples.take(rest), examples.take(part)
 
 
@@ -130,7 +140,7 @@ def _label(own, path):
     return own.label(path) if own.classes else 0
 
 
-def _read(own, image_size, preprocess, skip_unreadable):
+def _read(own, image_size, preprocess, skip_unreadable, by_class):
     """(pixels uint8 (N, S, S, C), their [(split, Path)], their sizes before, (N, 2)); C is 1 if all are grey."""
     import tensorflow as tf
 
@@ -161,7 +171,7 @@ def _read(own, image_size, preprocess, skip_unreadable):
     with waiting(reading), concurrent.futures.ThreadPoolExecutor(2) as pool:
         reasons = list(pool.map(read_into, range(len(files))))
     unreadable = [(path, reason) for (_, path), reason in zip(files, reasons, strict=True) if reason]
-    own.refuse(unreadable, f"are no readable {pictures.READABLE}", skip_unreadable, WHO)
+    own.refuse(unreadable, f"are no readable {pictures.READABLE}", skip_unreadable, WHO, by_class)
     good = np.array([not reason for reason in reasons], bool)
     kept = [file for file, ok in zip(files, good, strict=True) if ok]
     pixels = pixels if not unreadable else pixels[good]
@@ -201,12 +211,14 @@ def _decoder(preprocess):
     return decoded
 
 
-def _check_class_sizes(labels, own, part):
-    places = [own.folders[part] / name for name in own.classes] or [own.folders[part]]
-    for count, place in zip(np.bincount(labels, minlength=len(places)), places, strict=True):
+def _check_sizes(labels, own, part, by_class):
+    """Raise UserError if a split or, by class, one of its classes has too few pictures."""
+    places = [own.folders[part] / name for name in own.classes] if by_class else [own.folders[part]]
+    counts = np.bincount(labels, minlength=len(places)) if by_class else [len(labels)]
+    for count, place in zip(counts, places, strict=True):
         if count < own.least(part):
             rest = "".join(f"; {sentence}" for sentence in own.left_out())
-            who = "every class" if own.classes else "every split" if own.has_splits else "a folder"
+            who = "every class" if by_class else "every split" if own.has_splits else "a folder"
             least = counted(own.least(part), "readable images")
             raise UserError(f"{WHO}: {who} needs {least}; got {count} in {place}{rest}.")
 

@@ -69,7 +69,7 @@ class OwnFiles:
         """The path relative to root, made printable."""
         return printable(path.relative_to(self.root))
 
-    def refuse(self, unreadable, must, skip, who):
+    def refuse(self, unreadable, must, skip, who, by_class=True):
         """Raise an error for files that could not be read or, with `skip`, note them as left out.
 
         Args:
@@ -77,6 +77,7 @@ class OwnFiles:
             must: what is wrong with all of them, a phrase that continues "3 of 20 files in pets".
             skip: whether the user asked to go on without them.
             who: name of the calling function, for the message.
+            by_class: whether every class needs enough files, if there are classes.
 
         Raises:
             UserError: there are unreadable files, and `skip` is False.
@@ -88,18 +89,18 @@ class OwnFiles:
             files = counted(sum(map(len, self.files.values())), "files")
             named = "; ".join(walking.counted(reason, names) for reason, names in reasons.items())
             advice = "Remove them, or go on without them with --skip-unreadable."
-            if not self._enough_without({path for path, _ in unreadable}):
+            if not self._enough_without({path for path, _ in unreadable}, by_class and bool(self.classes)):
                 advice = "Replace them: without them, too few files are left."
             raise UserError(f"{who}: {len(unreadable):,} of {files} in {self.root} {must}: {named}. {advice}")
         for reason, names in reasons.items():
             self.passed[f"not readable, {reason}"] = names
 
-    def _enough_without(self, unreadable):
-        """Whether every split, or each of its classes, has enough files besides the unreadable Paths."""
+    def _enough_without(self, unreadable, by_class):
+        """Whether every split or, by class, each of its classes has enough files besides the unreadable Paths."""
         for split, files in self.files.items():
             readable = [path for path in files if path not in unreadable]
-            groups = collections.Counter(map(self.label, readable)) if self.classes else {0: len(readable)}
-            if any(groups[label] < self.least(split) for label in range(max(1, len(self.classes)))):
+            groups = collections.Counter(map(self.label, readable)) if by_class else {0: len(readable)}
+            if any(groups[label] < self.least(split) for label in range(len(self.classes) if by_class else 1)):
                 return False
         return True
 

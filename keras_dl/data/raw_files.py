@@ -53,8 +53,7 @@ class RawFiles:
         Raises:
             UserError: a file is neither there nor can be downloaded, or has another SHA-256.
         """
-        places = [Path(data_dir), *prepared.folders()]
-        folders = list(dict.fromkeys(place / "downloads" / "manual" / self.folder for place in places))
+        folders = self._folders(data_dir)
         paths = {file: self._find(file, folders) for file in files}
         absent = [file for file, path in paths.items() if path is None]
         host = urllib.parse.urlsplit(self.url).netloc
@@ -64,6 +63,15 @@ class RawFiles:
         for file, path in paths.items():
             contents[file] = self._read(file, path) if path else self._download(file, folders)
         return contents
+
+    def holds(self, file, data_dir):
+        """Whether the user has put a file of that name, compressed or not, where `read` looks for it."""
+        return self._find(file, self._folders(data_dir)) is not None
+
+    def _folders(self, data_dir):
+        """Where the user may put the files; the builder's data folder comes first."""
+        places = [Path(data_dir), *prepared.folders()]
+        return list(dict.fromkeys(place / "downloads" / "manual" / self.folder for place in places))
 
     def _find(self, file, folders):
         """The first file of that name in the folders, compressed or not; None if there is none."""

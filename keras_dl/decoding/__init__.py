@@ -15,6 +15,7 @@ EXPORTS = {  # public name -> its file
     "generate": "generation",
     "Greedy": "draws",
     "Sample": "draws",
+    "SampleFrom": "draws",
     "Bernoulli": "draws",
     "beam_search": "beam",
     "Stepwise": "protocol",

@@ -7,7 +7,9 @@ Shapes: B sequences, K tokens, D entries of a vector.
 
 import dataclasses
 import math
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import tensorflow as tf
 
@@ -106,6 +108,37 @@ class Sample:
 
 
 @dataclasses.dataclass(frozen=True)
+class SampleFrom:
+    """A value drawn from the model's distribution at a temperature. parameters (B, P) -> (B,) int32.
+
+    Args:
+        distribution: distribution(parameters) has log_prob(value) and sample(seed, temperature), as PixelModel's and
+            WaveNet's.
+        seed: a whole number, or a scalar tensor.
+        temperature: 0 to HOTTEST, a number or a scalar tensor. At 0 nothing is left to chance: the most probable value,
+            or of a mixture of logistic distributions the rounded mean of its most probable component.
+
+    Raises:
+        ValueError: a number is out of its range (tensors are not checked).
+    """
+
+    distribution: Callable
+    seed: Any
+    temperature: Any = 1.0
+
+    def __post_init__(self):
+        check_seed("SampleFrom", self.seed)
+        check_temperature("SampleFrom", self.temperature)
+
+    def __call__(self, parameters, t):
+        return self.distribution(parameters).sample(key(self.seed, t), self.temperature)
+
+    def log_probability(self, parameters, values):
+        """log p of the values (B,) under the model's own distribution, at temperature 1: (B,)."""
+        return self.distribution(parameters).log_prob(values)
+
+
+@dataclasses.dataclass(frozen=True)
 class Bernoulli:
     """Independent entries 0 or 1; 1 has probability sigmoid(logit / temperature). (B, D) -> (B, D) float32.
 
@@ -145,6 +178,15 @@ def token_log_probability(logits, tokens):
 def key(seed, t):
     """The seed of step t."""
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(t, tf.int64)])
+
+
+def in_range(seed):
+    """A seed of 32 bits, for a graph's input: `seed` itself, and what is counted on beyond the largest begins anew.
+
+    >>> in_range(7), in_range(-7), in_range(2**31 - 1), in_range(2**31)
+    (7, -7, 2147483647, -2147483648)
+    """
+    return (int(seed) + 2**31) % 2**32 - 2**31
 
 
 def _is(value, number):

@@ -7,43 +7,14 @@ Shapes: B images, H height, W width, C channels, P parameters of the distributio
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from keras_dl.decoding.draws import check_seed, check_temperature, key
+from keras_dl.decoding.draws import SampleFrom
 from keras_dl.decoding.generation import generate
 from keras_dl.decoding.protocol import step_function
-
-
-@dataclasses.dataclass(frozen=True)
-class PixelDraw:
-    """A value drawn from the model's distribution at a temperature. parameters (B, P) -> (B,) int32.
-
-    Args:
-        distribution: distribution(parameters) has log_prob(value) and sample(seed, temperature), as PixelModel's.
-        seed: a whole number, or a scalar tensor.
-        temperature: 0 to HOTTEST, a number or a scalar tensor; at 0 the most probable value.
-
-    Raises:
-        ValueError: a number is out of its range (tensors are not checked).
-    """
-
-    distribution: Callable
-    seed: Any
-    temperature: Any = 1.0
-
-    def __post_init__(self):
-        check_seed("PixelDraw", self.seed)
-        check_temperature("PixelDraw", self.temperature)
-
-    def __call__(self, parameters, t):
-        return self.distribution(parameters).sample(key(self.seed, t), self.temperature)
-
-    def log_probability(self, parameters, values):
-        """log p of the values (B,) under the model's own distribution, at temperature 1: (B,)."""
-        return self.distribution(parameters).log_prob(values)
+from keras_dl.decoding.requirements import require, require_levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +22,12 @@ class Given:
     """Another draw where the values are not given.
 
     Args:
-        draw: a PixelDraw.
+        draw: a SampleFrom.
         values: (B, T) int32 given values.
         mask: (B, T) bool, True where a value is given.
     """
 
-    draw: PixelDraw
+    draw: SampleFrom
     values: Any
     mask: Any
 
@@ -72,7 +43,7 @@ def sample(model, rows, seed, temperature=1.0, context=None):
 
     Args:
         model: a PixelModel.
-        rows: B, a number or a scalar tensor; with a context its number of rows.
+        rows: B, a number or a scalar tensor.
         seed: a whole number, or a scalar tensor.
         temperature: 0 to draws.HOTTEST, a number or a scalar tensor.
         context: labels, conditions or maps of a conditional model, one for each image.
@@ -82,9 +53,10 @@ def sample(model, rows, seed, temperature=1.0, context=None):
         log-probabilities (B,) float32 in nats, those of the model, whatever the temperature.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a number is out of its range, or the context is not one for each image, or none of this model's
+            (PixelModel.check_context).
     """
-    return _drawn(model, rows, PixelDraw(model.distribution, seed, temperature), context)
+    return _drawn("sample", model, rows, SampleFrom(model.distribution, seed, temperature), context)
 
 
 def complete(model, images, mask, seed, temperature=1.0, context=None):
@@ -102,19 +74,40 @@ def complete(model, images, mask, seed, temperature=1.0, context=None):
         images (B, H, W, C) int32; log-probabilities (B,) of the whole images.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: as in `sample`, or the images or the mask have another shape, or a value that is given is no level.
+            Within a graph assertions say so where shapes and values are not known.
     """
-    images, mask = tf.cast(images, tf.int32), tf.cast(mask, tf.bool)
+    images, mask = tf.convert_to_tensor(images), tf.cast(mask, tf.bool)
     mask = mask[..., None] if mask.shape.rank == 3 else mask
-    rows = images.shape[0] or tf.shape(images)[0]
+    mask = _checked_mask(model.image_shape, images, mask)
     given = tf.broadcast_to(mask, tf.shape(images))
+    of_given = tf.where(given, images, tf.zeros_like(images))
+    images = require_levels("complete: images, where they are given,", of_given, model.levels, images)
+    images, rows = tf.cast(images, tf.int32), images.shape[0] or tf.shape(images)[0]
     flat = [-1, math.prod(model.image_shape)]
     values, given = (tf.reshape(one_at_least(x), flat) for x in (images, given))
-    return _drawn(model, rows, Given(PixelDraw(model.distribution, seed, temperature), values, given), context)
+    draw = Given(SampleFrom(model.distribution, seed, temperature), values, given)
+    return _drawn("complete", model, rows, draw, context)
 
 
-def _drawn(model, rows, draw, context):
+def _checked_mask(image_shape, images, mask):
+    """The mask; ValueError unless images are (B, H, W, C) and the mask (B, H, W, 1) or (B, H, W, C), with one B."""
+    height, width, channels = image_shape
+    if not images.shape.is_compatible_with([None, *image_shape]):
+        raise ValueError(f"complete: images must have the shape (B, H, W, C) with {image_shape}; got {images.shape}.")
+    shapes = ([images.shape[0], height, width, last] for last in (1, channels))
+    if not any(mask.shape.is_compatible_with(shape) for shape in shapes):
+        raise ValueError(
+            f"complete: mask must have the shape (B, {height}, {width}), or with a fourth axis of 1 or {channels}, a "
+            f"mask for each of the images {tuple(images.shape)}; got {tuple(mask.shape)}."
+        )
+    same = tf.reduce_all(tf.equal(tf.shape(mask)[:3], tf.shape(images)[:3]))
+    return require(same, "complete: mask must have a value for each pixel of every image.", mask)
+
+
+def _drawn(who, model, rows, draw, context):
     height, width, channels = model.image_shape
+    context, rows = model.check_context(who, context, rows)  # before a row may be added
     # No network reads an empty batch: where no image is asked for, one is drawn and left out.
     some = rows if isinstance(rows, int) and rows else tf.maximum(rows, 1)
     context = None if context is None else one_at_least(context)

@@ -29,6 +29,10 @@ class Stepwise(typing.Protocol):
         Returns:
             (memory, state): nests of tensors of B rows, () if empty. Parts of the state that all rows of a context
             share are wrapped in decoding.Shared.
+
+        Raises:
+            ValueError: the model has a context and none is given, or the reverse, or both are given and the context has
+                not `rows` rows (requirements.rows_of).
         """
 
     def step(self, inputs, state, memory):

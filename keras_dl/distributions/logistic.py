@@ -7,7 +7,16 @@ import tensorflow as tf
 from keras_dl.distributions.numerics import at_least_float32, uniform
 from keras_dl.wording import counted
 
-LEAST_LOG_SCALE = -7.0  # of a discretised logistic distribution, as in the PixelCNN++ authors' code
+LEAST_LOG_SCALE = -7.0  # of a discretised logistic distribution of 256 levels, as in the PixelCNN++ authors' code
+
+
+def least_log_scale(levels):
+    """The least log scale: with more than 256 levels as many level's distances as with 256, so that one can be certain.
+
+    >>> least_log_scale(2), least_log_scale(256), round(least_log_scale(65_536), 2)
+    (-7.0, -7.0, -12.55)
+    """
+    return LEAST_LOG_SCALE - max(0.0, math.log((levels - 1) / 255))
 
 
 class DiscretisedLogistic:
@@ -15,7 +24,7 @@ class DiscretisedLogistic:
 
     Args:
         mean: (...), on the scale on which the values go from -1 to 1.
-        log_scale: (...); raised to LEAST_LOG_SCALE where smaller.
+        log_scale: (...); raised to least_log_scale(levels) where smaller.
         levels: number of values.
 
     Source: Kingma et al., arXiv:1606.04934, appendix; DiscretisedLogisticMixture with one component and channel.
@@ -67,7 +76,7 @@ class DiscretisedLogisticMixture:
     Args:
         logits: (..., K), of the components.
         means: (..., C, K), in the scale of x.
-        log_scales: (..., C, K); raised to LEAST_LOG_SCALE where smaller.
+        log_scales: (..., C, K); raised to least_log_scale(levels) where smaller.
         coefficients: (..., C (C - 1) / 2, K): a, b, c, ...; None: the channels are independent within a component. (In
             the authors' code they are the tanh of network outputs.)
         levels: number of values.
@@ -87,7 +96,7 @@ class DiscretisedLogisticMixture:
     def __init__(self, logits, means, log_scales, coefficients=None, *, levels=256):
         self.logits = at_least_float32(logits)
         self.means = tf.cast(means, self.logits.dtype)
-        self.log_scales = tf.maximum(tf.cast(log_scales, self.logits.dtype), LEAST_LOG_SCALE)
+        self.log_scales = tf.maximum(tf.cast(log_scales, self.logits.dtype), least_log_scale(levels))
         self.levels, self.channels = levels, self.means.shape[-2]
         self.coefficients = None if coefficients is None else tf.cast(coefficients, self.logits.dtype)
         pairs = self.channels * (self.channels - 1) // 2

@@ -9,9 +9,10 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from keras_dl.decoding.draws import HOTTEST
+from keras_dl.decoding.draws import HOTTEST, in_range
 from keras_dl.imports import quiet_tensorflow
 from keras_dl.waiting import counting
+from keras_dl.wording import counted
 
 with quiet_tensorflow():
     import tensorflow as tf
@@ -42,6 +43,11 @@ class Endpoint:
         """Whether it samples: it then has an input "seed", and the same seed gives the same sample."""
         return "seed" in self.inputs
 
+    @property
+    def counts(self):
+        """The name of the single number that says how many rows the answer has; None if the other inputs say it."""
+        return "n" if "n" in self.inputs else None
+
     def specs(self):
         """[tf.TensorSpec] of the inputs; the size of the batch axis is None."""
         return [feature.spec(name) for name, feature in self.inputs.items()]
@@ -49,7 +55,8 @@ class Endpoint:
     def traced(self):
         """The function as a graph, as in an export: it takes the inputs by name and returns {output: array}.
 
-        Single numbers that are not passed have their defaults. What decoding.generate draws for some seconds is counted
+        Single numbers that are not passed have their defaults. A seed may be beyond 32 bits, where several are counted
+        from one (decoding.draws.in_range). What decoding.generate draws for some seconds is counted
         on the terminal.
         """
         names = list(self.inputs)
@@ -61,6 +68,8 @@ class Endpoint:
 
         def ask(**given):
             values = {name: given.get(name, feature.default) for name, feature in self.inputs.items()}
+            if self.samples:
+                values["seed"] = in_range(values["seed"])
             arguments = [tf.constant(values[name], feature.dtype) for name, feature in self.inputs.items()]
             with counting(f"generating {next(iter(self.outputs.values())).counted}") as at, generation.heard(at):
                 answer = function(*arguments)
@@ -85,6 +94,20 @@ class Portable(Endpoint):
     """
 
     about: dict = dataclasses.field(default_factory=dict)
+
+
+def check_classes(who, model, classes):
+    """Raise ValueError unless there is a name for each class of the model, and none if it has no classes.
+
+    Args:
+        who: for the message, such as "export.density".
+        model: its num_classes is None where it has no labels.
+        classes: the names.
+    """
+    known = getattr(model, "num_classes", None) or 0
+    if len(classes) != known:
+        names = counted(known, "names")
+        raise ValueError(f"{who}: classes must be {names}, as many as the model's classes; got {len(classes)}.")
 
 
 def at_most(value, most, who, unit):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from keras_dl.decoding.draws import HOTTEST
-from keras_dl.endpoints import Endpoint, within
+from keras_dl.endpoints import Endpoint, check_classes, within
 from keras_dl.features.image import Image
 from keras_dl.features.numbers import Number
 from keras_dl.imports import quiet_tensorflow
@@ -37,6 +37,7 @@ def adversarial(model, preprocess, classes=()):
         for all classes in turn; output "image" (n, H, W, C) uint8}. Picture i depends on the seed and the temperature
         alone, however many pictures are asked for.
     """
+    check_classes("export.adversarial", model, classes)
     most = max(1, min(MOST_PICTURES, MOST_PIXELS // math.prod(model.image_shape[:2])))
 
     def sample(n, seed, temperature, label=None):
@@ -63,19 +64,37 @@ def adversarial(model, preprocess, classes=()):
 
 
 def drawer(endpoint):
-    """The function (count, seed) -> `count` pictures, uint8 (count, H, W, C), with the model's current weights.
+    """The function (count, seed, shares=None) -> `count` pictures, uint8 (count, H, W, C), of the current weights.
 
-    More pictures than a request may have come from several requests, each with the next seed.
+    A conditional model needs `shares`, K numbers in the ratio of which the pictures are of its classes, and gives those
+    of class 0 first, then those of class 1, and so on. For another model they have no effect. More pictures than a
+    request may have, and those of another class, come from a further request with the next seed.
 
     Args:
         endpoint: as adversarial returns it.
     """
-    sample, most = endpoint.traced(), endpoint.limits["pictures"]
+    sample, most, conditional = endpoint.traced(), endpoint.limits["pictures"], "label" in endpoint.inputs
 
-    def draw(count, seed):
+    def draw(count, seed, shares=None):
+        groups = [({}, count)]
+        if conditional:
+            groups = [({"label": label}, each) for label, each in enumerate(apportioned(count, shares))]
+        requests = [label | {"n": min(most, each - k)} for label, each in groups for k in range(0, each, most)]
         with waiting(f"drawing {count:,} pictures ..."):
-            starts = range(0, count, most)
-            parts = [sample(n=min(most, count - k), seed=seed + number)["image"] for number, k in enumerate(starts)]
+            parts = [sample(**request, seed=seed + number)["image"] for number, request in enumerate(requests)]
         return np.concatenate(parts)
 
     return draw
+
+
+def apportioned(count, shares):
+    """Whole numbers with the sum `count`, nearly in the ratio of `shares`: those with the largest remainders get more.
+
+    >>> apportioned(10, (90, 10, 0)), apportioned(4, (1, 1, 1))
+    ([9, 1, 0], [2, 1, 1])
+    """
+    wanted = count * np.asarray(shares, np.float64) / np.sum(shares)
+    numbers = np.floor(wanted).astype(int)
+    more = np.argsort(numbers - wanted, kind="stable")[: count - numbers.sum()]
+    numbers[more] += 1
+    return numbers.tolist()

@@ -6,9 +6,9 @@ Shapes: B pictures per request, h x w pixels of the given pictures, H x W of the
 import math
 
 from keras_dl.endpoints import HOTTEST, Endpoint, at_most, must, pictures, within
+from keras_dl.features import likelihoods
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.latent import Latent
-from keras_dl.features.likelihoods import PictureBits, PictureNats
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.imports import quiet_tensorflow
 
@@ -22,7 +22,6 @@ PRODUCTS = 2**37  # of a weight and a number, when codes are decoded
 A_PIXEL = 32  # products in whose time the likelihood of a pixel is computed
 FLOATS = 2**27  # in memory at the same time
 SAMPLES = 100  # the default k
-LIKELIHOODS = {2: ("nats_per_image", PictureNats), 256: ("bits_per_dimension", PictureBits)}  # by levels
 
 
 def autoencoder(model, preprocess, binarization=None, examples=None, *, rows=16):
@@ -30,8 +29,8 @@ def autoencoder(model, preprocess, binarization=None, examples=None, *, rows=16)
 
     Args:
         model: a models.VAE.
-        preprocess: features.levels.Levels, with as many levels as the model: 2 or 256.
-        binarization: how the training data were binarised; None with 256 levels.
+        preprocess: features.levels.Levels, with as many levels as the model.
+        binarization: how the training data were binarised; None with more than two levels.
         examples: uint8 (n, h, w, C) pictures with which an export is tested; None for noise.
         rows: the default number of pictures that are sampled.
 
@@ -45,8 +44,10 @@ def autoencoder(model, preprocess, binarization=None, examples=None, *, rows=16)
         "reconstruct": input "image" (B, h, w, C) uint8; output "image" (B, H, W, C) uint8, decoded from "latent";
         "log_prob": input "image" (B, h, w, C) uint8, scalars "k" and "seed"; outputs "bound" (B,), the importance-
         weighted bound of log p(x) with k samples, in nats of the whole picture, and "nats_per_image" (B,), its
-        negative, or with 256 levels "bits_per_dimension" (B,). In the mean over seeds the bound is below log p(x), the
-        less the larger k.}
+        negative, or with more than two levels "bits_per_dimension" (B,). In the mean over seeds the bound is below
+        log p(x), the less the larger k.}
+        A model of two levels sees a given picture thresholded at grey level 128, however the training data were
+        binarised.
         The pixels of pictures that are decoded are not drawn: with 2 levels a grey level is the probability of white.
         The answer to a request without pictures has no rows. The largest request is in each Endpoint's limits.
 
@@ -60,7 +61,7 @@ def autoencoder(model, preprocess, binarization=None, examples=None, *, rows=16)
         )
     most, codes = limits(model)
     served = _Autoencoder(model, preprocess, most, codes)
-    name, likelihood = LIKELIHOODS[preprocess.levels]
+    likelihood = likelihoods.of_levels(preprocess.levels, binarization)
     image, encoded, latent = Image(preprocess, examples), EncodedImage(preprocess, examples), Latent(model.latent_dim)
     posterior = {"latent": latent, "deviation": latent}
     of_pixels, seed = pictures.limits(most), {"seed": Number("int32", 0)}
@@ -90,7 +91,7 @@ def autoencoder(model, preprocess, binarization=None, examples=None, *, rows=16)
         "log_prob": Endpoint(
             served.log_prob,
             {"image": image, "k": Number("int32", min(SAMPLES, codes)), **seed},
-            {"bound": Nats(), name: likelihood(binarization)},
+            {"bound": Nats(), likelihood.kind: likelihood},
             limits={**of_pixels, "samples": MOST_SAMPLES, "samples_of_all": codes},
             portable=PORTABLE,
         ),
@@ -155,7 +156,7 @@ class _Autoencoder:
     def reconstruct(self, image):
         grey = pictures.from_pixels(image, self.preprocess, self.most)
         count, levels = tf.shape(grey)[0], _one_at_least(self.preprocess.of_grey(grey))
-        return {"image": self.preprocess.inverse(self.model.reconstruct(levels))[:count]}
+        return {"image": self._as_pictures(self.model.reconstruct(levels))[:count]}
 
     def log_prob(self, image, k, seed):
         with tf.control_dependencies([within(k, 1, MOST_SAMPLES, "k")]):
@@ -166,7 +167,7 @@ class _Autoencoder:
         with tf.control_dependencies([at_most(of_all, self.codes, "k: a request", "samples of all pictures")]):
             levels = _one_at_least(self.preprocess.of_grey(grey))
         bound = self.model.bound(levels, k, seed)[:count]
-        name, _ = LIKELIHOODS[self.model.levels]
+        name = likelihoods.of_levels(self.model.levels).kind
         scale = 1 if self.model.levels == 2 else math.prod(self.model.image_shape) * math.log(2)
         return {"bound": bound, name: -bound / scale}
 
@@ -176,7 +177,15 @@ class _Autoencoder:
         return {"latent": posterior.mean()[:count], "deviation": tf.exp(posterior.log_scale)[:count]}
 
     def _pictures(self, codes):
-        return self.preprocess.inverse(self.model.picture(_one_at_least(codes)))[: tf.shape(codes)[0]]
+        return self._as_pictures(self.model.picture(_one_at_least(codes)))[: tf.shape(codes)[0]]
+
+    def _as_pictures(self, levels):
+        """Levels as uint8, with an assertion that they are numbers: a network's sums may overflow."""
+        finite = must(
+            tf.reduce_all(tf.math.is_finite(levels)), "the decoded picture is not finite: a code is too far from 0"
+        )
+        with tf.control_dependencies([finite]):
+            return self.preprocess.inverse(tf.identity(levels))
 
 
 def _one_at_least(rows):

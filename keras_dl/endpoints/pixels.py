@@ -6,11 +6,10 @@ Shapes: B pictures per request, h x w pixels of the given pictures, H x W of the
 import math
 
 from keras_dl.decoding import pixels as drawing
-from keras_dl.endpoints import HOTTEST, Endpoint, Portable, at_most, must, pictures, within
+from keras_dl.endpoints import HOTTEST, Endpoint, Portable, at_most, check_classes, must, of_classes, pictures, within
 from keras_dl.endpoints.plain import plainly
-from keras_dl.features import resampling
+from keras_dl.features import likelihoods, resampling
 from keras_dl.features.image import EncodedImage, Image
-from keras_dl.features.likelihoods import PictureBits, PictureNats
 from keras_dl.features.mask import Mask
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.imports import quiet_tensorflow
@@ -24,14 +23,14 @@ MOST_DRAWN = 256  # pictures that are drawn or completed per request
 SCORED = 2**35  # weights times pixels
 DRAWN = 2**34  # weights times values (a value is a channel of a pixel)
 FLOATS = 2**27  # floats in memory at the same time
-ANY_CLASS = -1  # the label of pictures whose class is not said
 
 
 def density(model, preprocess, classes=(), binarization=None, examples=None, *, rows=16):
     """Endpoints of an exact density of images.
 
     Args:
-        model: a models.PixelModel; if it has a context, that is the label.
+        model: a models.PixelModel; if it has a context, that must be the label. (Images of a model with condition_dim
+            or map_channels are drawn and completed in Python, by decoding.pixels.)
         preprocess: features.levels.Levels, with as many levels as the model.
         classes: K names, of a model with labels.
         binarization: how the training data were binarised; None with 256 levels.
@@ -41,7 +40,7 @@ def density(model, preprocess, classes=(), binarization=None, examples=None, *, 
     Returns:
         {"serving_default": input "image_bytes" (B,) strings, encoded JPEG, PNG, GIF, BMP or WebP of any size;
         "log_prob": input "image" (B, h, w, C) uint8. Both return "log_likelihood" (B,), nats of the whole picture, and
-        "nats_per_image" (B,), its negative, or with 256 levels "bits_per_dimension" (B,);
+        "nats_per_image" (B,), its negative, or with more than two levels "bits_per_dimension" (B,);
         "sample": scalars "n" (pictures), "temperature", "seed"; outputs "image" (n, H, W, C) uint8 and "log_likelihood"
         (n,), in nats, of what was drawn, under the model at temperature 1;
         "complete": inputs "image" (B, h, w, C) and "mask" (B, H, W) uint8, 1 where a pixel is given, scalars
@@ -50,22 +49,30 @@ def density(model, preprocess, classes=(), binarization=None, examples=None, *, 
         With classes, all have the scalar "label": a class from 0 to K - 1, or -1. Then the likelihood is that of all
         classes, equally probable; samples are of class 0, 1, ... in turn; a picture is completed as one of the class
         for which the pixels before the first missing one are the most probable.
+        A model of two levels sees a given picture thresholded at grey level 128, however the training data were
+        binarised.
         The answer to a request without pictures has no rows. The largest request is in each Endpoint's limits.
 
     Raises:
-        ValueError: `preprocess` does not fit the model.
+        ValueError: `preprocess` or `classes` do not fit the model, or its context is no label.
     """
     if (model.levels, model.image_shape) != (preprocess.levels, tuple(preprocess.input_shape)):
         raise ValueError(
             f"export.density: the pre-processing must give images {model.image_shape} of {model.levels} levels; "
             f"got {tuple(preprocess.input_shape)} of {preprocess.levels}."
         )
+    if model.context_name not in (None, "label"):
+        raise ValueError(
+            "export.density: the model must have no context but a label, which a request gives as one number for all "
+            f"its pictures; got one with the input '{model.context_name}', for decoding.pixels only."
+        )
+    check_classes("export.density", model, classes)
     served = _Density(model, preprocess, len(classes))
     most = limits(model, len(classes))
     numbers = {"temperature": Number("float32", 1.0), "seed": Number("int32", 0)}
-    label = {"label": Number("int32", ANY_CLASS)} if classes else {}
+    label = {"label": Number("int32", of_classes.ANY_CLASS)} if classes else {}
     image, encoded = Image(preprocess, examples), EncodedImage(preprocess, examples)
-    outputs = {"log_likelihood": Nats(), served.measure: served.feature(binarization)}
+    outputs = {"log_likelihood": Nats(), served.measure: likelihoods.of_levels(preprocess.levels, binarization)}
     plain = portable(model, preprocess, binarization, examples)
     return {
         "serving_default": Endpoint(
@@ -104,18 +111,14 @@ class _Density:
     def __init__(self, model, preprocess, num_classes):
         self.model, self.preprocess, self.num_classes = model, preprocess, num_classes
         self.most = limits(model, num_classes)
-        self.measure = "nats_per_image" if preprocess.levels == 2 else "bits_per_dimension"
-
-    def feature(self, binarization):
-        """The Feature of the output `measure`."""
-        return PictureNats(binarization) if self.measure == "nats_per_image" else PictureBits(binarization)
+        self.measure = likelihoods.of_levels(preprocess.levels).kind
 
     def log_prob_of_files(self, image_bytes, label=None):
-        label = self._checked(label)
+        label = of_classes.checked(label, self.num_classes)
         return self._likelihood(pictures.from_files(image_bytes, self.preprocess, self.most["scored"]), label)
 
     def log_prob(self, image, label=None):
-        label = self._checked(label)
+        label = of_classes.checked(label, self.num_classes)
         return self._likelihood(pictures.from_pixels(image, self.preprocess, self.most["scored"]), label)
 
     def sample(self, n, temperature, seed, label=None):
@@ -124,17 +127,15 @@ class _Density:
             must(n >= 0, tf.strings.format("n must not be negative; got {}", n)),
             within(temperature, 0, HOTTEST, "temperature"),
         ]
-        label = self._checked(label)
+        label = of_classes.checked(label, self.num_classes)
         with tf.control_dependencies(bounds):
             rows = tf.identity(n)
-        labels = None
-        if self.num_classes:
-            labels = tf.where(label < 0, tf.range(rows) % self.num_classes, tf.fill([rows], label))
+        labels = of_classes.in_turn(label, rows, self.num_classes)
         levels, log_likelihood = drawing.sample(self.model, rows, seed, temperature, labels)
         return {"image": self.preprocess.inverse(levels), "log_likelihood": log_likelihood}
 
     def complete(self, image, mask, temperature, seed, label=None):
-        label = self._checked(label)
+        label = of_classes.checked(label, self.num_classes)
         grey = pictures.from_pixels(image, self.preprocess, self.most["completed"])
         with tf.control_dependencies([within(temperature, 0, HOTTEST, "temperature")]):
             mask = self._mask(mask, tf.shape(grey)[0])
@@ -143,26 +144,10 @@ class _Density:
         completed = drawing.complete(self.model, levels, mask, seed, temperature, labels)[0]
         return {"image": self.preprocess.inverse(completed)}
 
-    def _checked(self, label):
-        """The scalar label, with an assertion that there is such a class; None without classes."""
-        if not self.num_classes:
-            return None
-        with tf.control_dependencies([within(label, ANY_CLASS, self.num_classes - 1, "label")]):
-            return tf.identity(label)
-
     def _likelihood(self, grey, label):
         """The answer of `log_prob` for grey levels (B, H, W, C)."""
         levels = self.preprocess.of_grey(grey)
-        if not self.num_classes:
-            total = self._log_prob(levels, None)
-        else:
-            total = tf.cond(
-                label < 0,
-                lambda: (
-                    tf.reduce_logsumexp(self._of_every_class(self._log_prob, levels), 0) - math.log(self.num_classes)
-                ),
-                lambda: self._log_prob(levels, label),
-            )
+        total = of_classes.log_likelihood(lambda label: self._log_prob(levels, label), label, self.num_classes)
         return answer(total, self.measure, math.prod(self.model.image_shape))
 
     def _log_prob(self, levels, label):
@@ -174,27 +159,16 @@ class _Density:
         labels = None if label is None else tf.fill([tf.shape(levels)[0]], label)
         return self.model.log_probs(self.model.with_context(levels, labels))
 
-    def _of_every_class(self, log_prob, levels):
-        """log_prob(levels, label) of one class after the other: (K, B)."""
-        return tf.map_fn(
-            lambda label: log_prob(levels, label), tf.range(self.num_classes),
-            fn_output_signature=tf.TensorSpec([None], tf.float32), parallel_iterations=1,
-        )  # fmt: skip
-
     def _labels_of_given(self, levels, mask, label):
         """Labels (B,): `label`, or where it is -1 the class for which the pixels given first are the most probable."""
         batch, channels = tf.shape(levels)[0], self.model.image_shape[2]
         first = tf.math.cumprod(tf.reshape(mask, [batch, math.prod(self.model.image_shape[:2])]), 1)
         first = tf.cast(tf.repeat(first, channels, 1), tf.float32)  # 1 before the first missing pixel, 0 from it on
 
-        def of_given(levels, label):
+        def of_given(label):
             return tf.reduce_sum(tf.reshape(self._log_probs(levels, label), tf.shape(first)) * first, 1)
 
-        return tf.cond(
-            label < 0,
-            lambda: tf.argmax(self._of_every_class(of_given, levels), 0, output_type=tf.int32),
-            lambda: tf.fill([batch], label),
-        )
+        return of_classes.likeliest(of_given, label, batch, self.num_classes)
 
     def _mask(self, mask, batch):
         """The masks (B, H, W) as int32, with assertions that they are masks of these pictures."""
@@ -237,8 +211,8 @@ def portable(model, preprocess, binarization, examples):
             logs = tf.reduce_sum(chosen * tf.nn.log_softmax(parameters), -1)
         return answer(tf.reduce_sum(logs, [1, 2, 3]), measure, math.prod(model.image_shape))
 
-    measure = "nats_per_image" if preprocess.levels == 2 else "bits_per_dimension"
-    feature = PictureNats(binarization) if measure == "nats_per_image" else PictureBits(binarization)
+    feature = likelihoods.of_levels(preprocess.levels, binarization)
+    measure = feature.kind
     levels_inside = "its grey levels are the model's levels"
     if preprocess.levels == 2:
         levels_inside = "a level is 1 where the grey level is 128 or more, else 0"

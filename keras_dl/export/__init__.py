@@ -7,6 +7,7 @@ renamed.
 """
 
 from keras_dl.endpoints import Endpoint as Endpoint
+from keras_dl.endpoints.audio import audio as audio
 from keras_dl.endpoints.gan import adversarial as adversarial
 from keras_dl.endpoints.gan import drawer as drawer
 from keras_dl.endpoints.images import classifier as classifier

@@ -133,15 +133,19 @@ def _for_files(run, about, metrics):
 
 
 def _calls(endpoints):
-    """{"endpoint/size": {input: array}}: calls of every endpoint with all of its examples and with one."""
+    """{"endpoint/size": {input: array}}: calls of every endpoint with all of its examples and with one.
+
+    The size is the number of rows of the answer: of the examples, or what the number that Endpoint.counts names says.
+    """
     calls = {}
     for name, endpoint in endpoints.items():
         examples = {field: value[:EXAMPLES] if value.ndim else value for field, value in endpoint.example().items()}
-        most = max((len(value) for value in examples.values() if value.ndim), default=1)
+        counts = endpoint.counts
+        most = int(examples[counts]) if counts else max((len(x) for x in examples.values() if x.ndim), default=1)
         for size in dict.fromkeys((most, 1)):
             calls[f"{name}/{size}"] = {
                 field: value[:size] if value.ndim else value for field, value in examples.items()
-            }
+            } | ({counts: np.full_like(examples[counts], size)} if counts else {})
     return calls
 
 

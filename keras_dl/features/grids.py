@@ -3,8 +3,10 @@
 Shapes: N pictures of h x w pixels with C channels (1: grey, 3: colour).
 """
 
+import functools
 import io
 import math
+import unicodedata
 
 import numpy as np
 
@@ -27,7 +29,8 @@ def grid(images, columns=None, *, headings=(), given=None, caption="", enlarge=N
     Args:
         images: uint8 (N, h, w, C), N at least 1.
         columns: number of pictures in a row; None: about as many as there are rows.
-        headings: a text on the left of each row, such as the name of a class; () for none.
+        headings: a text on the left of each row, the name of its class; () for none. For one with letters that the
+            font lacks, as those of Chinese, row k is headed "class k".
         given: (N, h, w), not 0 where a picture was given to a model that completed it: a coloured line is drawn where
             the given part ends. None: no lines.
         caption: a text above the grid; "" for none.
@@ -106,7 +109,8 @@ def _marked(images, given):
 
 def _beside(headings, height, row, channels):
     """The headings (height, w, C) of rows of pictures, each beside the middle of its row of `row` pixels."""
-    texts = [_text(heading, LETTERS, min(row, LETTERS + 4 * GAP), channels) for heading in headings]
+    names = [heading if drawable(heading) else f"class {number}" for number, heading in enumerate(headings)]
+    texts = [_text(name, LETTERS, min(row, LETTERS + 4 * GAP), channels) for name in names]
     whole = np.full((height, max(text.shape[1] for text in texts), channels), BACKGROUND, np.uint8)
     for number, text in enumerate(texts):
         top = GAP + number * (row + GAP) + (row - len(text)) // 2
@@ -114,11 +118,31 @@ def _beside(headings, height, row, channels):
     return whole
 
 
+def drawable(text):
+    """Whether the font has all letters of a text.
+
+    >>> drawable("\u00c4pfel"), drawable("\u043f\u0442\u0438\u0446\u044b"), drawable("\u9e1f")
+    (True, True, False)
+    """
+    return all(ord(letter) in _font()[1] for letter in printable(unicodedata.normalize("NFC", str(text))))
+
+
+@functools.cache
+def _font():
+    """(the file of DejaVu Sans that matplotlib has in it, the set of its code points)."""
+    import matplotlib
+    from matplotlib.ft2font import FT2Font
+
+    file = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
+    return file, frozenset(FT2Font(file).get_charmap())
+
+
 def _text(text, letters, height, channels):
     """A line of text, its letters of `letters` pixels, as a picture (height, w, C)."""
     from PIL import Image, ImageDraw, ImageFont
 
-    text, font = printable(str(text)), ImageFont.load_default(letters)
+    file, _ = _font()
+    text, font = printable(unicodedata.normalize("NFC", str(text))), ImageFont.truetype(file, letters)
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
     picture = Image.new("L", (math.ceil(font.getlength(text)) + 4 * GAP, height), BACKGROUND)
     ImageDraw.Draw(picture).text((2 * GAP, height / 2), text, INK, font, anchor="lm")

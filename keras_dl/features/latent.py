@@ -68,6 +68,10 @@ class Latent(Feature):
         with atomic_file(path) as file:
             np.save(file, np.asarray(value, np.float32))
 
+    def example(self):
+        """Two codes: the prior's middle, and one a standard deviation from it in every unit."""
+        return np.repeat(np.array([[0], [1]], np.float32), self.size, 1)
+
     def in_rest(self):
         return [0.0] * self.size
 

@@ -76,8 +76,8 @@ class Source:
 def adopted(config, app, free_arguments):
     """The settings with the architecture of the model whose weights --init takes.
 
-    What the command line leaves open is as that model was built: --model, the size of pictures, and the builder's
-    arguments (--set). So a model that a search has chosen need not be described again.
+    What the command line leaves open is as that model was built: --model, the size and levels of pictures, and the
+    builder's arguments (--set). So a model that a search has chosen need not be described again.
 
     Args:
         config, app: as for start_from. On a resume the settings are complete.
@@ -112,6 +112,8 @@ def adopted(config, app, free_arguments):
     values, free = {"model": earlier}, free_arguments(earlier)
     if getattr(config, "image_size", 0) in OPEN and (side := _side(described)) is not None:
         values["image_size"] = side
+    if getattr(config, "levels", 0) in OPEN and (levels := described.get("settings", {}).get("levels")) is not None:
+        values["levels"] = levels
     named = {pair.partition("=")[0] for pair in config.set} | set(OF_THE_DATA)
     arguments = {name: value for name, value in described.get("hyperparameters", {}).items() if name in free}
     pairs = [f"{name}={_with_tuples(value)!r}" for name, value in arguments.items() if name not in named]

@@ -7,6 +7,8 @@ EXPORTS = {  # public name -> its file
     "LSTM": "recurrent",
     "GRU": "recurrent",
     "Transition": "recurrent",
+    "CausalConv1D": "causal_convolution",
+    "receptive_field": "causal_convolution",
     "RowLSTM": "pixel_lstm",
     "DiagonalBiLSTM": "pixel_lstm",
     "AttentionDecoder": "attention_decoder",

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 MASKS = ("A", "B")
+FEW = 8  # input features below which oneDNN convolutions are slower than TensorFlow's own
 
 
 def channel_order(inputs, outputs, channels, mask, parts=1):
@@ -42,7 +43,7 @@ class MaskedConv2D(keras.layers.Layer):
 
     The mask is 1 for all rows above the kernel's centre, in its row for the columns to the left, and at the centre as
     channel_order says. The kernel is multiplied by it in every call, so that masked weights change nothing and get no
-    gradient, whatever a saved file has there.
+    gradient, whatever a saved file has there. Rows and columns that are masked as a whole are not computed.
 
     Args:
         filters: F.
@@ -80,7 +81,11 @@ class MaskedConv2D(keras.layers.Layer):
         self._mask[row, column] = channel_order(input_shape[-1], self.filters, self.channels, self.mask, self.parts)
 
     def call(self, inputs):
-        x = tf.nn.convolution(inputs, self.masked_kernel(), 1, "SAME", dilations=self.dilation_rate)
+        row, column = (size // 2 for size in self.kernel_size)
+        kernel = self.masked_kernel()[: row + 1]
+        if row == 0:
+            kernel = kernel[:, : column + 1]
+        x = convolution_from_above(inputs, kernel, column, self.dilation_rate)
         return x if self.bias is None else tf.nn.bias_add(x, tf.cast(self.bias, x.dtype))
 
     def masked_kernel(self):
@@ -129,6 +134,45 @@ class MaskedConv2D(keras.layers.Layer):
         }
 
 
+def convolution_from_above(images, kernel, left, dilation_rate=1):
+    """A convolution whose kernel ends in the row of the pixel that it is for; the image is surrounded by zeros.
+
+    Dilated, it is computed in every dilation_rate-th row and column at once, as a convolution without dilation: the
+    images are dealt out to as many smaller ones. TensorFlow would do so too, but with a kernel that is symmetric
+    around the pixel, a third or half of which would be zeros.
+
+    Args:
+        images: (B, H, W, D).
+        kernel: (R, K, D, F); its last row lies on the pixel's own row.
+        left: how many of its columns are to the left of the pixel.
+        dilation_rate: distance of two rows or columns of the kernel.
+
+    Returns:
+        (B, H, W, F)
+
+    >>> counts = convolution_from_above(tf.ones([1, 3, 3, 1]), tf.ones([2, 2, 1, 1]), left=1)
+    >>> counts[0, ..., 0].numpy().tolist()  # the pixel, its left neighbour, and the two above them
+    [[1.0, 2.0, 2.0], [2.0, 4.0, 4.0], [2.0, 4.0, 4.0]]
+    """
+    rows, columns = kernel.shape[:2]
+    before = (rows - 1) * dilation_rate, left * dilation_rate
+    after = 0, (columns - 1 - left) * dilation_rate
+    if dilation_rate == 1:
+        padding = [[0, 0], *zip(before, after, strict=True), [0, 0]]
+        if kernel.shape[2] < FEW:
+            return tf.nn.conv2d(images, kernel, 1, padding)
+        # oneDNN's convolutions, which are twice as fast, know no padding but SAME and VALID.
+        images = tf.pad(images, padding) if rows * columns > 1 else images
+        return tf.nn.conv2d(images, kernel, 1, "VALID")
+    blocks = dilation_rate if rows > 1 else 1, dilation_rate if columns > 1 else 1
+    sizes = [images.shape[axis] or tf.shape(images)[axis] for axis in (1, 2)]
+    sums = [sum(parts) for parts in zip(sizes, before, after, strict=True)]
+    filled_up = [-total % block for total, block in zip(sums, blocks, strict=True)]
+    padding = [(first, last + more) for first, last, more in zip(before, after, filled_up, strict=True)]
+    x = tf.nn.conv2d(tf.space_to_batch(images, blocks, padding), kernel, 1, "VALID")
+    return tf.batch_to_space(x, blocks, [(0, more) for more in filled_up])
+
+
 def beside(pixels, kernel):
     """The part of a pixel's output that comes from its own row.
 
@@ -147,8 +191,7 @@ def beside(pixels, kernel):
 class VerticalConv2D(keras.layers.Layer):
     """A convolution that sees whole rows: those above, and its own unless `above_only`: (B, H, W, D) -> (B, H, W, F).
 
-    The kernel has only the rows that are used. In a call, zero rows are put below it, so that all of it is one
-    convolution with "same" padding, without padding or cropping of the images.
+    The kernel has only the rows that are used, and one of zeros for a row's own if `above_only`.
 
     Args:
         filters: F.
@@ -177,10 +220,10 @@ class VerticalConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         kernel = tf.cast(self.kernel, inputs.dtype)
-        # Not tf.pad: TensorFlow 2.21 fuses a Pad with the convolution behind it, even one of the kernel, and crashes.
-        below = tf.zeros([self.kernel_size - kernel.shape[0], *kernel.shape[1:]], kernel.dtype)
-        kernel = tf.concat([kernel, below], 0)
-        x = tf.nn.convolution(inputs, kernel, 1, "SAME", dilations=self.dilation_rate)
+        if self.above_only:
+            # Not tf.pad: TensorFlow 2.21 fuses it with the convolution, although it pads the kernel, and crashes.
+            kernel = tf.concat([kernel, tf.zeros_like(kernel[:1])], 0)
+        x = convolution_from_above(inputs, kernel, self.kernel_size // 2, self.dilation_rate)
         return tf.nn.bias_add(x, tf.cast(self.bias, x.dtype))
 
     @property

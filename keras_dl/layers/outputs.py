@@ -1,4 +1,4 @@
-"""Output layers of recurrent networks."""
+"""Output layers of networks for sequences."""
 
 import keras
 
@@ -20,3 +20,18 @@ class OutputBias(keras.layers.Layer):
 
     def call(self, inputs):
         return inputs + self.bias
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class LastStep(keras.layers.Layer):
+    """The last step of a sequence: (B, T, D) -> (B, D).
+
+    >>> LastStep()(keras.ops.ones((1, 3, 2))).numpy().tolist()
+    [[1.0, 1.0]]
+    """
+
+    def call(self, inputs):
+        return inputs[:, -1]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[2])

@@ -46,6 +46,10 @@ EXPORTS = {  # public name -> its file
     "dcgan_space": "dcgan",
     "build_pixelrnn": "pixelrnn",
     "pixelrnn_space": "pixelrnn",
+    "build_wavenet": "wavenet",
+    "wavenet_space": "wavenet",
+    "build_tcn": "tcn",
+    "tcn_space": "tcn",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
@@ -57,13 +61,16 @@ EXPORTS = {  # public name -> its file
     "GatedPixelCNN": "gated_pixelcnn",
     "GAN": "adversarial",
     "PixelRNN": "pixelrnn",
+    "WaveNet": "wavenet",
+    "TCN": "tcn",
 }
 
 
 # Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
-    "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "pixel_means",
-    "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "seed", "name",
+    "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "features_dim", "hop_length",
+    "pixel_means", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "seed",
+    "name",
 )  # fmt: skip
 
 

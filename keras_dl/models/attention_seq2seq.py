@@ -20,6 +20,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
+from keras_dl.decoding.requirements import rows_of
 from keras_dl.layers.attention_cell import SCORES
 from keras_dl.layers.attention_decoder import IMPLEMENTATIONS, AttentionDecoder
 from keras_dl.layers.initialization import OrthogonalBlocks
@@ -142,6 +143,7 @@ class AttentionSeq2Seq(keras.Model):
 
     def begin(self, context, *, rows=None):
         """Sources (B, S) int32 -> (memory, state), B rows each."""
+        rows_of("AttentionSeq2Seq.begin", context, rows, "source")
         annotations, state = self.encode(context)
         decoder = self.get_layer("decoder")
         return decoder.memory(annotations, tf.not_equal(context, PAD)), decoder.begin(state)

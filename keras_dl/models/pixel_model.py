@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_dl import distributions
 from keras_dl.decoding.pixels import one_at_least
+from keras_dl.decoding.requirements import require, require_levels, rows_of
 from keras_dl.models._pixels import Memory
 
 CONTEXTS = {"label": "int32", "condition": "float32", "map": "float32"}  # inputs beside "image", and their dtypes
@@ -60,6 +61,13 @@ class PixelModel(keras.Model):
         """Name of the input on which the images depend, "label", "condition" or "map"; None if there is none."""
         return next((tensor.name for tensor in self.inputs if tensor.name in CONTEXTS), None)
 
+    @property
+    def num_classes(self):
+        """K, the number of labels; None if the images do not depend on a label."""
+        if self.context_name != "label":
+            return None
+        return next(layer.input_dim for layer in self.layers if isinstance(layer, keras.layers.Embedding))
+
     def distribution(self, parameters):
         """The distributions.DiscreteLevel of values (...) with parameters (..., P)."""
         return distributions.DiscreteLevel(self.output_kind, parameters, self.levels)
@@ -68,8 +76,18 @@ class PixelModel(keras.Model):
         """log p of every value given those before it, and the context if there is one, in nats: (B, H, W, C).
 
         `inputs` as in a call of the model; but here B may be 0, of which TensorFlow's convolutions make an error.
+
+        Raises:
+            ValueError: the image has values that are no levels, or the context is not one for each image, or none of
+                this model's. Within a graph an assertion says so.
         """
-        image = inputs["image"] if isinstance(inputs, dict) else inputs
+        inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+        image, context = inputs, None
+        if isinstance(inputs, dict):
+            image, context = inputs["image"], inputs.get(self.context_name)
+        context, _ = self.check_context("log_prob", context, tf.shape(image)[0])
+        image = require_levels(f"{type(self).__name__}.log_prob: image", image, self.levels, image)
+        inputs = image if context is None else {"image": image, self.context_name: context}
         some = tf.nest.map_structure(one_at_least, inputs)
         parameters = self(some, training=False)
         logs = self.distribution(parameters).log_prob(some["image"] if isinstance(inputs, dict) else some)
@@ -80,10 +98,43 @@ class PixelModel(keras.Model):
         return tf.reduce_sum(self.log_probs(inputs), [1, 2, 3])
 
     def with_context(self, image, context=None):
-        """The inputs of a call: the image alone, or {"image": image, name of the context: context}."""
-        if self.context_name is None:
-            return image
-        return {"image": tf.convert_to_tensor(image), self.context_name: tf.convert_to_tensor(context)}
+        """The inputs of a call: the image alone, or {"image": image, name of the context: context}.
+
+        Raises:
+            ValueError: the context is missing, or is none of this model's.
+        """
+        image = image if self.context_name is None else tf.convert_to_tensor(image)
+        context, _ = self.check_context("with_context", context, tf.shape(image)[0])
+        return image if context is None else {"image": image, self.context_name: context}
+
+    def check_context(self, method, context, rows=None):
+        """Refuse a context that is none of this model's.
+
+        Args:
+            method: whose argument it is, for the message.
+            context: as in `begin`.
+            rows: B, a number or a scalar tensor; None: that of the context.
+
+        Returns:
+            (the context as a tensor, or None; B)
+
+        Raises:
+            ValueError: it is missing, or there is none in this model, or it has another shape or number of rows, or
+                a label that is no class. Within a graph assertions say so where the values are not known.
+        """
+        who, name = f"{type(self).__name__}.{method}", self.context_name
+        rows = rows_of(who, context, rows, name)
+        if context is None:
+            return None, rows
+        context, wanted = tf.convert_to_tensor(context), next(x for x in self.inputs if x.name == name)
+        if not context.shape.is_compatible_with(wanted.shape):
+            raise ValueError(f"{who}: {name} must have the shape {wanted.shape}; got {tuple(context.shape)}.")
+        if name == "label":
+            if not context.dtype.is_integer:
+                raise ValueError(f"{who}: label must be whole numbers; got {context.dtype.name}.")
+            inside = tf.reduce_all((context >= 0) & (context < self.num_classes))
+            context = require(inside, f"{who}: label must be from 0 to {self.num_classes - 1}.", context)
+        return context, rows
 
     # Step by step
 
@@ -92,14 +143,15 @@ class PixelModel(keras.Model):
 
         Args:
             context: labels (B,), conditions (B, D) or maps (B, H, W, M) of a conditional model, else None.
-            rows: B if there is no context.
+            rows: B; None: the number of rows of the context.
 
         Returns:
             (memory, state): a _pixels.Memory, and a state of B rows.
+
+        Raises:
+            ValueError: as check_context.
         """
-        if context is not None:
-            context = tf.convert_to_tensor(context)
-            rows = context.shape[0] or tf.shape(context)[0]
+        context, rows = self.check_context("begin", context, rows)
         width, channels = self.image_shape[1:]
         row = tf.zeros([rows, width, channels], self.compute_dtype)
         state = {"count": tf.zeros([rows], tf.int32), "row": row, "own": self.first_state(rows)}

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_dl.decoding import Cost
+from keras_dl.decoding.requirements import rows_of
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import Recurrent
 
@@ -31,6 +32,7 @@ class RecurrentNetwork(keras.Model):
 
     def begin(self, context=None, *, rows=None, grows=True):
         """((), state) with a state of zeros for `rows` sequences. Its shapes never change, whatever `grows` says."""
+        rows = rows_of("RecurrentNetwork.begin", context, rows)
         return (), [layer.get_initial_state(rows) for layer in self.layers if isinstance(layer, Recurrent)]
 
     def step(self, inputs, state, memory=()):

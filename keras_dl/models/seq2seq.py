@@ -19,6 +19,7 @@ import keras
 from keras import layers, ops
 
 from keras_dl.arguments import ArgumentError, ModelName, OneOf, Share, YesOrNo, checked
+from keras_dl.decoding.requirements import rows_of
 from keras_dl.layers.outputs import OutputBias
 from keras_dl.layers.recurrent import IMPLEMENTATIONS, LSTM
 from keras_dl.models._sizes import Bias, InitScale, Vocabulary, Width, Widths, check_weights
@@ -145,6 +146,7 @@ class Seq2Seq(keras.Model):
 
     def begin(self, context, *, rows=None):
         """Sources (B, S) int32 -> (memory, state), B rows each."""
+        rows_of("Seq2Seq.begin", context, rows, "source")
         states = self.encode(context)
         return (), [states[i : i + 2] for i in range(0, len(states), 2)]
 

@@ -18,6 +18,7 @@ from keras import layers, ops
 
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.decoding import Shared
+from keras_dl.decoding.requirements import rows_of
 from keras_dl.layers import attention_cache as cache
 from keras_dl.layers.attention import MASKED, Mask, ScaledEmbedding
 from keras_dl.models._sizes import Layers, Vocabulary, Width, check_weights
@@ -140,6 +141,7 @@ class Transformer(keras.Model):
 
     def begin(self, context, *, rows=None):
         """Sources (B, S) int32 -> (memory, state)."""
+        rows_of("Transformer.begin", context, rows, "source")
         annotations, sentences = self.encode(context), tf.shape(context)[0]
         layers_of_source = [self.parts.attention(f"decoder{n}_cross_attention") for n in range(1, self.num_layers + 1)]
         memory = {

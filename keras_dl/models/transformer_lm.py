@@ -14,6 +14,7 @@ from keras import layers
 
 from keras_dl.arguments import ModelName, OneOf, Share, YesOrNo, checked
 from keras_dl.decoding import Cost
+from keras_dl.decoding.requirements import rows_of
 from keras_dl.layers import attention_cache as cache
 from keras_dl.layers.attention import MASKED, Mask, ScaledEmbedding
 from keras_dl.models._sizes import LayersOfOne, Tokens, TokensShape, Width, check_weights
@@ -129,6 +130,7 @@ class TransformerLM(keras.Model):
             grows: True: the state grows with its tokens; False: it has room for max_length tokens from the start, so
                 that its shapes never change.
         """
+        rows = rows_of("TransformerLM.begin", context, rows)
         attention = self.parts.attention("decoder1_attention")
         room = 0 if grows else self.max_length
         nothing = tf.zeros([rows, attention.num_heads, room, attention.key_dim], attention.compute_dtype)

@@ -21,6 +21,7 @@ from keras import layers
 
 from keras_dl import distributions, parts
 from keras_dl.arguments import ArgumentError, ModelName, Number, OneOf, Tuple, Whole, checked
+from keras_dl.decoding.requirements import require_levels
 from keras_dl.models._sizes import ImageShape, Width, check_weights, dense
 
 PRIOR = distributions.Normal(0.0, 0.0)  # of each entry of the code
@@ -194,7 +195,12 @@ class VAE(parts.ModelWithParts):
         return self.picture(self.encode(images).mean())
 
     def elbo(self, images, seed=0):
-        """log p(x|z) - KL(q(z|x) || p(z)) of each picture (B,), z a sample of q(z|x), the divergence in closed form."""
+        """log p(x|z) - KL(q(z|x) || p(z)) of each picture (B,), z a sample of q(z|x), the divergence in closed form.
+
+        Raises:
+            ValueError: as `bound`.
+        """
+        images = self.checked(images)
         posterior = self.encode(images)
         codes = posterior.sample(_pair(seed, 0), count=1)
         return self._log_likelihood(images, codes)[0] - tf.reduce_sum(self.divergence(posterior), -1)
@@ -213,7 +219,12 @@ class VAE(parts.ModelWithParts):
 
         Returns:
             (B,) nats.
+
+        Raises:
+            ValueError: the images hold values that are no levels, of which there is no likelihood. Within a graph an
+                assertion says so.
         """
+        images = self.checked(images)
         posterior = self.encode(images)
         k = tf.convert_to_tensor(k, tf.int32)
         count, rows = tf.shape(images)[0], rows or max(1, FLOATS // math.prod(self.image_shape))
@@ -234,6 +245,11 @@ class VAE(parts.ModelWithParts):
     def log_prob(self, images, k=5000, seed=0):
         """An estimate of log p(x) of each picture, (B,) nats: `bound` with k samples, 5,000 as in Burda et al."""
         return self.bound(images, k, seed)
+
+    def checked(self, images):
+        """The images, refused unless they are whole levels; a subclass for other numbers returns them as they are."""
+        images = tf.convert_to_tensor(images)
+        return require_levels(f"{type(self).__name__}: images", images, self.levels, images)
 
     def get_config(self):
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("encoder", "decoder")}

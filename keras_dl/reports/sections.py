@@ -129,6 +129,7 @@ class Likelihood(Section):
     RISING = {
         "nats": lambda x: x,
         "nats_per_image": lambda x: x,
+        "nats_per_sample": lambda x: x,
         "perplexity": np.exp,
         "bits": lambda x: x / np.log(2),
         "bits_per_dimension": lambda x: x / np.log(2),

@@ -24,7 +24,7 @@ def write(run, vectors, labels, thumbnails, name="latents"):
 
     Args:
         run: the runs.Run; the files are in run.tensorboard / "validation" / "projector".
-        vectors: (N, D) numbers; of more than MOST, the first are taken.
+        vectors: (N, D) numbers; of more than MOST, so many are drawn at random.
         labels: N texts, such as class names, by which points can be coloured.
         thumbnails: uint8 (N, h, w, C), C 1 or 3.
         name: of these vectors on the page.
@@ -32,7 +32,9 @@ def write(run, vectors, labels, thumbnails, name="latents"):
     from google.protobuf import text_format
     from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-    vectors, labels, thumbnails = np.asarray(vectors)[:MOST], list(labels)[:MOST], _small(np.asarray(thumbnails)[:MOST])
+    some = np.sort(np.random.default_rng(0).permutation(len(vectors))[:MOST])  # a folder's stand class by class
+    vectors, thumbnails = np.asarray(vectors)[some], _small(np.asarray(thumbnails)[some])
+    labels = np.asarray(list(labels), object)[some].tolist()
     place = run.tensorboard / "validation"
     config = ProjectorConfig()
     if (place / CONFIG).is_file():
@@ -51,7 +53,7 @@ def write(run, vectors, labels, thumbnails, name="latents"):
     )
     write_atomic(place / paths["vectors"], _table(vectors))
     # With two columns the file has a line of headings, without which the page names the only column after nothing.
-    rows = [("label", "example"), *((printable(label), number) for number, label in enumerate(labels))]
+    rows = [("label", "example"), *((printable(label), number) for label, number in zip(labels, some, strict=True))]
     write_atomic(place / paths["labels"], "".join(f"{label}\t{number}\n" for label, number in rows))
     with atomic_file(place / paths["thumbnails"]) as file:
         file.write(tf.io.encode_png(_beside_each_other(thumbnails)).numpy())

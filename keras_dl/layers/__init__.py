@@ -9,11 +9,13 @@ EXPORTS = {  # public name -> its file
     "Transition": "recurrent",
     "CausalConv1D": "causal_convolution",
     "receptive_field": "causal_convolution",
+    "LogMelSpectrogram": "spectrogram",
     "RowLSTM": "pixel_lstm",
     "DiagonalBiLSTM": "pixel_lstm",
     "AttentionDecoder": "attention_decoder",
     "MultiHeadAttention": "attention",
     "Maxout": "maxout",
+    "MaxPooling3D": "pooling",
     "Positions": "attention",
     "ScaledEmbedding": "attention",
 }

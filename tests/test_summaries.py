@@ -333,7 +333,7 @@ def test_pictures_are_written_at_the_end_and_once(whole):
     fit(net(), dataclasses.replace(run, resumed=True))  # finished: it ends a second time
     events = read(run.tensorboard / "validation")
     tags = [tag for tag in events.Tags()["tensors"] if not tag.startswith(("metrics/", "optimization/"))]
-    assert sorted(tags) == ["pictures/confusion_matrix", "pictures/misclassified"]
+    assert sorted(tags) == ["pictures/activation_maps", "pictures/confusion_matrix", "pictures/misclassified"]
     for tag in tags:
         [event] = events.Tensors(tag)
         assert event.step == 3

@@ -322,7 +322,7 @@ def test_graph_and_images_are_served(address):
     assert all(re.search(rf"/{layer}(_\d+)?/BiasAdd", graph) for layer in ("conv", "logits"))
     tags = get(address, "plugin/images/tags")
     assert set(tags) == {"validation"}
-    figures = {"pictures/confusion_matrix", "pictures/misclassified"}
+    figures = {"pictures/activation_maps", "pictures/confusion_matrix", "pictures/misclassified"}
     assert set(tags["validation"]) == {*figures, "samples/moving"}
     for tag in figures:
         [image] = get(address, "plugin/images/images", run="validation", tag=tag, sample=0)

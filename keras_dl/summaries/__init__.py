@@ -7,6 +7,7 @@ report of a finished run, "metrics (test)/" and "metrics (trial)/" of the page H
 """
 
 from keras_dl.summaries import projector as projector
+from keras_dl.summaries.activation_maps import grad_cam as grad_cam
 from keras_dl.summaries.classification import Pictures as Pictures
 from keras_dl.summaries.classification import classification_report as classification_report
 from keras_dl.summaries.classification import confusion_matrix_figure as confusion_matrix_figure

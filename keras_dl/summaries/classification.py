@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_dl import tables
 from keras_dl.figures import figure_of, plain, png
+from keras_dl.summaries import activation_maps
 from keras_dl.summaries.events import purge, writing
 from keras_dl.waiting import waiting
 from keras_dl.wording import counted, percent
@@ -20,7 +21,8 @@ NAME = 16  # characters of a class's name above a misclassified example
 
 
 class Pictures(keras.callbacks.Callback):
-    """At the end of training, draw the most confidently misclassified examples and the confusion matrix.
+    """At the end of training, draw the most confidently misclassified examples, the confusion matrix, and where the
+    model looks, if it has maps (activation_maps).
 
     Args:
         run: the runs.Run; pictures go to run.tensorboard / "validation", with tags that begin with "pictures/".
@@ -52,10 +54,18 @@ class Pictures(keras.callbacks.Callback):
             "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, title),
             "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, title),
         }
+        if activation_maps.maps_layer(self.model) is not None:
+            figures["activation_maps"] = self._activation_maps(images, labels, title)
         self.purge(self.epochs_done - 1)  # a finished run that is resumed gets here again
         with writing(self.folder, self.epochs_done):
             for tag, figure in figures.items():
                 tf.summary.image(TAGS + tag, tf.io.decode_png(png(figure), channels=3)[None])
+
+    def _activation_maps(self, images, labels, title):
+        some = np.sort(np.random.default_rng(0).permutation(len(labels))[: activation_maps.SHOWN])
+        x = self.preprocess(tf.constant(images[some]))
+        maps, texts = activation_maps.of_examples(self.model, x, labels[some], self.classes)
+        return activation_maps.pictures_figure(images[some], maps, texts, f"{title.splitlines()[0]}\nGrad-CAM")
 
     def purge(self, epochs_done):
         """Delete the pictures that were written after `epochs_done` epochs."""

@@ -98,8 +98,9 @@ def test_smoke_with_an_export_and_a_resume(app, tmp_path, capsys, one_process_an
 
 
 def asked(export, dataset, limit):
-    """Loss and accuracy of the test split by what the export answers to its raw pictures."""
+    """The metrics of the test split by what the export answers to its raw pictures."""
     import numpy as np
+    import sklearn.metrics
 
     from keras_dl import export as exports
     from keras_dl.data import images
@@ -109,8 +110,18 @@ def asked(export, dataset, limit):
     answers = [served.call("serve", image=pixels[k : k + 100])["probabilities"] for k in range(0, len(pixels), 100)]
     probabilities = np.concatenate(answers)
     right = probabilities[np.arange(len(probabilities)), examples["label"]]
-    accuracy = (probabilities.argmax(1) == examples["label"]).mean()
-    return {"loss": -np.log(right).mean(), "accuracy": accuracy}
+    labels, best = examples["label"], probabilities.argmax(1)
+    each = [
+        sklearn.metrics.roc_auc_score(labels == k, probabilities[:, k])
+        for k in np.unique(labels)
+        if len(np.unique(labels)) > 1
+    ]
+    return {
+        "loss": -np.log(right).mean(),
+        "accuracy": (best == labels).mean(),
+        "balanced_accuracy": sklearn.metrics.balanced_accuracy_score(labels, best),
+        "auc": np.mean(each),
+    }
 
 
 @pytest.mark.slow

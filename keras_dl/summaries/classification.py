@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_dl import tables
 from keras_dl.figures import figure_of, plain, png
 from keras_dl.summaries import activation_maps
+from keras_dl.summaries.areas import Areas
 from keras_dl.summaries.events import purge, writing
 from keras_dl.waiting import waiting
 from keras_dl.wording import counted, percent
@@ -82,7 +83,8 @@ def classification_report(model, batches, classes):
         classes: names of the K classes.
 
     Returns:
-        {"metrics": {"loss": cross-entropy in nats, "accuracy"},
+        {"metrics": {"loss": cross-entropy in nats, "accuracy"; "balanced_accuracy": the mean recall of the classes that
+        there are; "auc": the mean area under the ROC curves of each class against the rest (areas), if there is one},
         "confusion": int (K, K), counts, a row per true class and a column per predicted class,
         "classes": {name: {"precision", "recall", "f1", "support"}},
         "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first,
@@ -107,7 +109,12 @@ def classification_report(model, batches, classes):
     names = ("precision", "recall", "f1", "support")
     loss = -np.mean(logs[np.arange(len(labels)), labels], dtype=np.float64)
     return {
-        "metrics": {"loss": float(loss), "accuracy": float(sklearn.metrics.accuracy_score(labels, predicted))},
+        "metrics": {
+            "loss": float(loss),
+            "accuracy": float(sklearn.metrics.accuracy_score(labels, predicted)),
+            "balanced_accuracy": balanced_accuracy(labels, predicted),
+            **_area(labels, logs),
+        },
         "confusion": confusion_matrix(labels, logs),
         "classes": {name: dict(zip(names, row, strict=True)) for name, row in zip(classes, rows, strict=True)},
         "misclassified": misclassified(labels, logs),
@@ -133,10 +140,13 @@ def report_table(report):
 def _report_table(report, small):
     """The rich table of report_table; with `small`, a column per class."""
     classes, confusion = list(map(tables.plain, report["classes"])), report["confusion"]
-    metrics = "  ".join(f"{name} {value:.4f}" for name, value in report["metrics"].items())
+    said = [f"{name} {value:.4f}" for name, value in report["metrics"].items()]
+    metrics, of_classes = "  ".join(said[:2]), "  ".join(said[2:])
     wrong = len(report["misclassified"]["index"])
     table = rich.table.Table(
-        title=f"test: {metrics}  ({wrong:,} of {confusion.sum():,} wrong)", title_justify="left", box=rich.box.MARKDOWN
+        title=f"test: {metrics}  ({wrong:,} of {confusion.sum():,} wrong)" + (of_classes and f"\n{of_classes}"),
+        title_justify="left",
+        box=rich.box.MARKDOWN,
     )
     table.add_column("class")
     for name in ("precision", "recall", "F1", "examples"):
@@ -218,6 +228,19 @@ def log_probabilities(model, images):
         return tf.nn.log_softmax(tf.cast(model(x, training=False), tf.float32))
 
     return np.concatenate([logs(x).numpy() for x in images])
+
+
+def balanced_accuracy(labels, predicted):
+    """The mean over the classes of `labels` of the share that is predicted right."""
+    right = np.asarray(predicted) == labels
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+
+
+def _area(labels, logs):
+    """{"auc"}, or nothing where a probability is not finite, or the examples are of one class."""
+    probabilities = np.exp(np.asarray(logs, np.float64))
+    area = Areas(labels, probabilities).mean() if np.isfinite(probabilities).all() else np.nan
+    return {"auc": area} if np.isfinite(area) else {}
 
 
 def confusion_matrix(labels, logs):

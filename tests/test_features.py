@@ -28,6 +28,7 @@ from keras_dl.features.sentences import Sentence, TargetSentence
 from keras_dl.features.subwords import SPECIAL, WORD, Subwords
 from keras_dl.features.text import Text
 from keras_dl.features.tokens import Tokens
+from keras_dl.features.volumes import Volume
 
 TOKENS, SUBWORDS = Tokens("character", ("\ufffd", "\n", "a", "b")), Subwords((*SPECIAL, WORD, "a", "b"))
 # One feature of every kind whose config says something.
@@ -44,6 +45,7 @@ SAID = {
     "sentence_target": TargetSentence(subwords=SUBWORDS),
     "audio": Audio(8000, 65_536),
     "audio_bytes": EncodedAudio(16_000),
+    "volume": Volume((4, 3, 5), (1.0, 1.0, 2.5)),
     "roll": Roll(4, 90.0),
     "number": Number("int32", 7),
     "nats_per_image": PictureNats("fixed"),
@@ -96,6 +98,8 @@ def values_of(kind):
         return [rng.normal(size=3).astype("float32"), np.zeros(3, "float32"), np.array([1e-30, -3e38, 7], "float32")]
     if kind == "audio":
         return [(rng.integers(-(2**15), 2**15, size) / 2**15).astype(np.float32) for size in (1, 7, 300)]
+    if kind == "volume":
+        return [rng.normal(size=(4, 3, 5)).astype("float32") for _ in range(2)]
     if kind == "roll":
         rolls = [(rng.random((steps, 88)) < 0.2).astype(np.uint8) for steps in (1, 5, 40)]
         for roll in rolls:
@@ -110,7 +114,7 @@ def test_what_is_written_is_read_again(kind, tmp_path):
         pytest.importorskip("pretty_midi", reason="extra [music] is not installed")
     if kind == "audio":
         pytest.importorskip("soundfile", reason="extra [signals] is not installed")
-    feature = SAID[kind]
+    feature = SAID[kind] if kind != "volume" else Volume((4, 3, 5))  # an array keeps no spacing
     for suffix in feature.written_as:
         for number, value in enumerate(values_of(kind)):
             path = tmp_path / f"{number}{suffix}"
@@ -144,7 +148,7 @@ READ_ELSEWHERE |= {(kind, "cut short") for kind in ("text", "sentence", "sentenc
     ],
 )
 def test_an_unreadable_file_is_one_line_that_names_it(kind, what, tmp_path):
-    if kind.startswith("audio"):
+    if kind.startswith("audio") or kind == "volume":
         pytest.importorskip("soundfile", reason="extra [signals] is not installed")
     feature, content = SAID[kind], UNREADABLE[what]
     path = tmp_path / f"some{feature.suffixes[0]}"

@@ -37,6 +37,7 @@ KINDS = {
     "audio": "audio:Audio",
     "audio_bytes": "audio:EncodedAudio",
     "audio_samples": "audio:AudioSamples",
+    "volume": "volumes:Volume",
     "roll": "piano_roll:Roll",
     "roll_steps": "piano_roll:Steps",
     "number": "numbers:Number",

@@ -169,7 +169,7 @@ def test_a_volume_is_standardised_by_itself():
 
 
 def test_a_figure_shows_three_planes_of_each():
-    figure = slices_figure([object_of(), object_of()], ["a", "b"], [object_of(), object_of()])
+    figure = slices_figure([object_of(), object_of()], ["a", "b"])
     assert len(figure.axes) == 6 and len(png(figure)) > 1000
     assert Volume((12, 10, 8)).pictures([object_of()])[0][0].startswith("12 x 10 x 8 voxels, ")
 

@@ -29,9 +29,16 @@ OF_SOUNDS, OF_VOLUMES = ("convnet1d",), ("convnet3d", "resnet3d")
 # Sizes unless --set changes them: the papers' are for thousands of examples and for days of training.
 SIZES = {
     "convnet1d": {"features": "spectrogram", "filters": (32, 64, 64), "dropout": 0.3},
-    "convnet3d": {"filters": (8, 16, 32), "kernel_size": (3, 3, 3), "head": "flatten", "units": (32,), "dropout": 0.3},
+    "convnet3d": {
+        "filters": (16, 32, 64),
+        "kernel_size": (3, 3, 3),
+        "head": "average",
+        "units": (),
+        "dropout": 0.15,
+    },
     "resnet3d": {"filters": 8},
 }
+OTHERS = {True: ("fsdd", "path/to/my/recordings"), False: ("organmnist3d.npz", "path/to/my/volumes")}
 TESTED = 4  # examples with which an export is tested
 
 
@@ -48,8 +55,10 @@ class Config(settings.Training):
     size: Annotated[int, Whole(0, 512)] = 0  # voxels a side of a folder's volumes; 0: as most of them have, 16 to 48
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     class_weight: Literal["none", "balanced"] = "none"  # balanced: all classes have the same total weight
+    # auto: turn for solids, else none; turn: training volumes are turned and mirrored in all 48 ways of a cube
+    augment: Literal["auto", "none", "turn"] = "auto"
     trials: settings.CountOrZeroOrAuto = 0  # number of trials of the search; 0: no search; own data: auto
-    epochs: settings.CountOrAuto = 12  # epochs of the final training; own data: auto
+    epochs: settings.CountOrAuto = 30  # epochs of the final training; own data: auto
     batch_size: settings.CountOrAuto = 16  # examples per step; own data: auto
     optimizer: settings.OptimizerFlags = settings.Optimizer(learning_rate=2e-3, schedule="onecycle")
 
@@ -99,6 +108,7 @@ def main(argv=None):
         collate=preprocess.batch,
         seed=config.seed,
         shuffle=True,
+        augment=data.signals.augmentation(config.augment, info),
         class_weight=data.images.balanced(labels, info.num_classes) if balanced else None,
     )
     validation, test = (data.batches(part, 32, collate=preprocess.batch) for part in (splits.validation, splits.test))
@@ -157,7 +167,7 @@ def main(argv=None):
         arguments=arguments,
         best=best,
         predict=lambda folder: [[folder, files[0]]],
-        other_data=commands.other_data(config.dataset, "fsdd --model convnet1d", "path/to/my/recordings"),
+        other_data=commands.other_data(config.dataset, *OTHERS[config.model in OF_SOUNDS]),
     )
 
 

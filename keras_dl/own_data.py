@@ -433,7 +433,7 @@ SOUNDS = Rule(
     ranks=50,
 )
 
-# Nothing of it was measured on a user's own data: the numbers are those that serve for the spoken digits and the solids.
+# Nothing of it was measured on a user's own data: the numbers are those that serve for spoken digits and solids.
 SIGNALS = Rule(
     unit="examples",
     size=lambda splits, config: len(splits.train),

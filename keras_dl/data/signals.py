@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_dl.arguments import Number, Seed, Text, Whole, YesOrNo, checked
+from keras_dl.arguments import Number, OneOf, Seed, Text, Whole, YesOrNo, checked
 from keras_dl.data import audio, own_files, volumes, walking
 from keras_dl.data.facts import Facts
 from keras_dl.data.nearest import nearest
@@ -14,6 +14,7 @@ from keras_dl.features.waveform import Waveform
 
 WHO = "signals.load"  # the name of `load` in messages
 SETS = {**volumes.SETS, **audio.SETS}
+AUGMENTATIONS = ("none", "turn")
 LONGEST = 10.0  # seconds of the model's input, unless more are asked for
 COVERED = 95  # percent of the training recordings that are not cut
 STEP = 0.1  # seconds, of which the length is a multiple
@@ -59,6 +60,24 @@ def load(
     info = dataclasses.replace(splits.info, details=details)
     length = Waveform(of_file, max(1, round(seconds * of_file)))
     return dataclasses.replace(splits, info=info, preprocess=length, facts=Recordings())
+
+
+@checked(who="signals.augmentation")
+def augmentation(kind: OneOf("auto", *AUGMENTATIONS), info):
+    """What changes the training examples of a data set; None for "none".
+
+    Args:
+        kind: "auto", "turn" for solids, which are the same when they are turned and mirrored, else "none"; "none"; or
+            "turn" (data.volumes.Turns).
+        info: Info of the data set.
+
+    Raises:
+        UserError: sounds cannot be turned.
+    """
+    kind = ("turn" if info.name in volumes.SETS and not info.own else "none") if kind == "auto" else kind
+    if kind == "turn" and "volume" not in info.features:
+        raise UserError("--augment: turn is for volumes; got sounds. Nearest: none.")
+    return volumes.Turns() if kind == "turn" else None
 
 
 def has_volumes(name):

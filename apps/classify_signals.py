@@ -55,8 +55,8 @@ class Config(settings.Training):
     size: Annotated[int, Whole(0, 512)] = 0  # voxels a side of a folder's volumes; 0: as most of them have, 16 to 48
     skip_unreadable: bool = False  # leave out a folder's unreadable files
     class_weight: Literal["none", "balanced"] = "none"  # balanced: all classes have the same total weight
-    # auto: turn for solids, else none; turn: training volumes are turned and mirrored in all 48 ways of a cube
-    augment: Literal["auto", "none", "turn"] = "auto"
+    # all: training volumes are turned and mirrored in all 48 ways of a cube; auto: all for solids, else none
+    turns: Literal["auto", "none", "all"] = "auto"
     trials: settings.CountOrZeroOrAuto = 0  # number of trials of the search; 0: no search; own data: auto
     epochs: settings.CountOrAuto = 30  # epochs of the final training; own data: auto
     batch_size: settings.CountOrAuto = 16  # examples per step; own data: auto
@@ -108,7 +108,7 @@ def main(argv=None):
         collate=preprocess.batch,
         seed=config.seed,
         shuffle=True,
-        augment=data.signals.augmentation(config.augment, info),
+        augment=data.signals.augmentation(config.turns, info),
         class_weight=data.images.balanced(labels, info.num_classes) if balanced else None,
     )
     validation, test = (data.batches(part, 32, collate=preprocess.batch) for part in (splits.validation, splits.test))

@@ -65,8 +65,8 @@ def test_names_that_nobody_knows(tmp_path):
 def test_only_volumes_are_turned(monkeypatch):
     sounds = signals.load("synthetic").info
     assert signals.augmentation("auto", sounds) is None and signals.augmentation("none", sounds) is None
-    with pytest.raises(errors.UserError, match="turn is for volumes"):
-        signals.augmentation("turn", sounds)
+    with pytest.raises(errors.UserError, match="--turns: all is for volumes"):
+        signals.augmentation("all", sounds)
     monkeypatch.setattr(volumes.solids.draw, "__defaults__", ({"train": 8, "validation": 8, "test": 8},))
     solids = signals.load("solids").info
-    assert signals.augmentation("auto", solids) == volumes.Turns() == signals.augmentation("turn", solids)
+    assert signals.augmentation("auto", solids) == volumes.Turns() == signals.augmentation("all", solids)

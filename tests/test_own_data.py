@@ -257,7 +257,7 @@ def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
 @pytest.mark.parametrize("app", RULES)
 def test_what_is_left_open_does_not_contradict_what_is_given(app):
     # The default schedule of these apps is another, which must be changed by hand.
-    by_hand = app in ("translate", "model_images", "autoencode_images", "model_audio")
+    by_hand = app in ("translate", "model_images", "autoencode_images", "model_audio", "classify_signals")
     for schedule in ([], ["--schedule", "auto"])[by_hand:]:
         assert fitted(app, "--reduce-on-plateau", "3", *schedule)[0].optimizer.schedule == "constant"
     for keep in ("auto", "last"):

@@ -14,7 +14,7 @@ from keras_dl.features.waveform import Waveform
 
 WHO = "signals.load"  # the name of `load` in messages
 SETS = {**volumes.SETS, **audio.SETS}
-AUGMENTATIONS = ("none", "turn")
+TURNS = ("none", "all")
 LONGEST = 10.0  # seconds of the model's input, unless more are asked for
 COVERED = 95  # percent of the training recordings that are not cut
 STEP = 0.1  # seconds, of which the length is a multiple
@@ -63,21 +63,22 @@ def load(
 
 
 @checked(who="signals.augmentation")
-def augmentation(kind: OneOf("auto", *AUGMENTATIONS), info):
+def augmentation(kind: OneOf("auto", *TURNS), info):
     """What changes the training examples of a data set; None for "none".
 
     Args:
-        kind: "auto", "turn" for solids, which are the same when they are turned and mirrored, else "none"; "none"; or
-            "turn" (data.volumes.Turns).
+        kind: "none"; "all", volumes are turned and mirrored (data.volumes.Turns); or "auto", "all" for solids, which
+            are the same then, else "none".
         info: Info of the data set.
 
     Raises:
         UserError: sounds cannot be turned.
     """
-    kind = ("turn" if info.name in volumes.SETS and not info.own else "none") if kind == "auto" else kind
-    if kind == "turn" and "volume" not in info.features:
-        raise UserError("--augment: turn is for volumes; got sounds. Nearest: none.")
-    return volumes.Turns() if kind == "turn" else None
+    known = info.name in volumes.SETS and not info.own
+    kind = {True: "all", False: "none"}[known] if kind == "auto" else kind
+    if kind == "all" and "volume" not in info.features:
+        raise UserError("--turns: all is for volumes; got sounds. Nearest: none.")
+    return volumes.Turns() if kind == "all" else None
 
 
 def has_volumes(name):

@@ -203,11 +203,11 @@ REQUESTS = {
     "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
     "audio_bytes": audio_bytes, "audio_score": audio_score, "audio_sample": audio_sample,
     "audio_generate": audio_generate, "volume": volume, "text_score": text_score, "text_generate": text_generate,
-    "translate": translate, "translation_sample": translation_sample,
-    "translation_score": translation_score, "density_image_bytes": density_image_bytes,
-    "density_log_prob": density_log_prob, "density_sample": drawn, "density_complete": density_complete, "latent_image_bytes": image_bytes,
-    "latent_encode": latent_encode, "latent_decode": latent_decode, "latent_sample": drawn,
-    "latent_reconstruct": latent_reconstruct, "latent_log_prob": latent_log_prob, "gan_sample": drawn,
+    "translate": translate, "translation_sample": translation_sample, "translation_score": translation_score,
+    "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob, "density_sample": drawn,
+    "density_complete": density_complete, "latent_image_bytes": image_bytes, "latent_encode": latent_encode,
+    "latent_decode": latent_decode, "latent_sample": drawn, "latent_reconstruct": latent_reconstruct,
+    "latent_log_prob": latent_log_prob, "gan_sample": drawn,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ CLASSIFIERS = {
         "--optimizer adam --learning-rate 0.002 --schedule onecycle --keep last"
     ),
     "solids": (
-        "apps/classify_signals.py --model convnet3d --dataset solids --trials 0 --seed 0 --epochs 20 --batch-size 16 "
+        "apps/classify_signals.py --model convnet3d --dataset solids --trials 0 --seed 0 --epochs 80 --batch-size 16 "
         "--optimizer adam --learning-rate 0.003 --schedule onecycle --keep last"
     ),
 }

@@ -86,7 +86,7 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
 # Of every app: its architectures, and arguments by which its search is left with less to draw.
 CASES = [
     ("classify_images", ["--model", "resnet_cifar", "--set", "depth=8"]),
-    ("classify_signals", ["--set", "filters=(3, 3, 4)"]),
+    ("classify_signals", ["--set", "filters=(3, 3, 4, 4)"]),
     ("model_images", ["--model", "pixelcnn", "--set", "num_blocks=1", "--image-size", "4"]),
     ("model_music", ["--model", "rnn", "--set", "units=(6,)"]),
     ("model_audio", ["--set", "dilations=(1,)", "--set", "num_blocks=1"]),

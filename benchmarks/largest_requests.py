@@ -128,6 +128,13 @@ def audio_score(card):
     }
 
 
+def volume(card):
+    """The most volumes."""
+    limits, size = card["endpoints"]["serving_default"]["limits"], card["data"]["features"]["volume"]["shape"]
+    rng = np.random.default_rng(0)
+    return {f"{limits['volumes']} volumes": {"volume": rng.normal(size=(limits["volumes"], *size)).astype("float32")}}
+
+
 def audio_sample(card):
     """The most sounds, and the longest."""
     limits = card["endpoints"]["sample"]["limits"]
@@ -195,12 +202,12 @@ def translation_score(card):
 REQUESTS = {
     "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
     "audio_bytes": audio_bytes, "audio_score": audio_score, "audio_sample": audio_sample,
-    "audio_generate": audio_generate, "text_score": text_score, "text_generate": text_generate, "translate": translate,
-    "translation_sample": translation_sample, "translation_score": translation_score,
-    "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob,
-    "density_sample": drawn, "density_complete": density_complete, "latent_image_bytes": image_bytes,
-    "latent_encode": latent_encode, "latent_decode": latent_decode, "latent_sample": drawn,
-    "latent_reconstruct": latent_reconstruct, "latent_log_prob": latent_log_prob, "gan_sample": drawn,
+    "audio_generate": audio_generate, "volume": volume, "text_score": text_score, "text_generate": text_generate,
+    "translate": translate, "translation_sample": translation_sample, "translation_score": translation_score,
+    "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob, "density_sample": drawn,
+    "density_complete": density_complete, "latent_image_bytes": image_bytes, "latent_encode": latent_encode,
+    "latent_decode": latent_decode, "latent_sample": drawn, "latent_reconstruct": latent_reconstruct,
+    "latent_log_prob": latent_log_prob, "gan_sample": drawn,
 }  # fmt: skip
 
 

@@ -63,6 +63,7 @@ ENDPOINTS = {  # row: (app, endpoint)
     "audio_score": ("model_audio", "score"),
     "audio_sample": ("model_audio", "sample"),
     "audio_generate": ("model_audio", "generate"),
+    "volume": ("classify_signals", "serving_default"),
 }
 ROWS = (*BOMBS, *ENDPOINTS)
 

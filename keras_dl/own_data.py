@@ -432,3 +432,19 @@ SOUNDS = Rule(
     judges=5,
     ranks=50,
 )
+
+# Nothing of it was measured on a user's own data: the numbers are those that serve for spoken digits and solids.
+SIGNALS = Rule(
+    unit="examples",
+    size=lambda splits, config: len(splits.train),
+    batch="batch_size",
+    batches=(8, 32),
+    steps=16,
+    few=300,
+    updates=(1000, 20_000),
+    settings=_adam(2e-3),
+    arguments={},
+    stop=0.5,
+    judges=200,
+    ranks=500,
+)

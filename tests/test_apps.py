@@ -12,6 +12,7 @@ from app_files import ROOT, WITH_EXPORT, main_of
 SETS = {
     "autoencode_images": "units=(16,)",
     "classify_images": "filters=(4, 8)",
+    "classify_signals": "filters=(4, 4, 8, 8)",
     "model_images": "num_layers=2",
     "gan_images": "filters=4",
     "model_audio": "dilations=(1, 2)",

@@ -14,7 +14,7 @@ from cases import CASES
 
 from keras_dl import arguments, data, export, models, optimizers, sequences, training, tuning
 from keras_dl.arguments import ArgumentError, Number, OneOf, Optional, Shape, Tuple, Whole
-from keras_dl.data import audio, images, music, pairs, plans, text
+from keras_dl.data import audio, images, music, pairs, plans, signals, text, volumes
 from keras_dl.errors import UserError
 from keras_dl.models import _sizes
 
@@ -310,6 +310,8 @@ VERBS = {
     "pairs.load": pairs.load,
     "audio.load": audio.load,
     "audio.windows": audio.windows,
+    "signals.load": signals.load,
+    "volumes.load": volumes.load,
     "music.load": music.load,
     "Splits.few": data.Splits.few,
     "data.batches": data.batches,

@@ -1,9 +1,11 @@
 """Volumes: the solids' laws, NIfTI files of any orientation, spacing and scale, NPZ files, and a user's folders."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import ndimage
 
 from keras_dl import errors
@@ -169,9 +171,28 @@ def test_a_volume_is_standardised_by_itself():
 
 
 def test_a_figure_shows_three_planes_of_each():
-    figure = slices_figure([object_of(), object_of()], ["a", "b"], [object_of(), object_of()])
+    figure = slices_figure([object_of(), object_of()], ["a", "b"])
     assert len(figure.axes) == 6 and len(png(figure)) > 1000
     assert Volume((12, 10, 8)).pictures([object_of()])[0][0].startswith("12 x 10 x 8 voxels, ")
+
+
+def test_turns_are_the_48_ways_of_a_cube_each_a_function_of_seed_epoch_and_example():
+    cube = object_of((4, 4, 4))
+    wanted = {
+        np.flip(cube.transpose(order), [axis for axis in range(3) if bits >> axis & 1]).tobytes()
+        for order in itertools.permutations(range(3))
+        for bits in range(8)
+    }
+    assert len(wanted) == 48
+    turns = volumes.Turns()
+    draws = turns.draw(3, 7, 600)
+    turned = turns({"volume": tf.constant(np.stack([cube] * 600)), "label": 1}, tf.constant(draws))
+    assert turned["label"] == 1 and {one.tobytes() for one in turned["volume"].numpy()} == wanted
+    np.testing.assert_array_equal(draws, turns.draw(3, 7, 600))
+    assert (draws != turns.draw(3, 8, 600)).any() and len({tuple(swap) for swap in draws[:, 3:].tolist()}) == 6
+    box = object_of((4, 3, 4))
+    kept = turns({"volume": tf.constant(box[None])}, tf.constant([[0, 0, 0, 1, 1, 1]]))["volume"]
+    np.testing.assert_array_equal(kept[0], box)
 
 
 # Loaders

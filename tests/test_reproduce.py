@@ -172,6 +172,7 @@ def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
     experiments = {app.stem for app in EXPERIMENTS}  # those with a table train nothing that a search could vary
     assert {Path(app).stem for app, *_ in apps} - experiments == {
         "classify_images", "model_text", "translate", "model_images", "autoencode_images", "gan_images", "model_audio",
+        "classify_signals",
     }  # fmt: skip
     for app, *flags in apps:
         config = command_line.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)

@@ -1,5 +1,6 @@
 """Volumes with their classes: solids (embedded), NPZ files in MedMNIST's layout, or a folder of NIfTI files."""
 
+import dataclasses
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from keras_dl.data.nearest import nearest
 from keras_dl.errors import UserError
 from keras_dl.features import volume_files
 from keras_dl.features.volumes import Volume, VolumeScaling
+from keras_dl.imports import tensorflow as tf
 from keras_dl.waiting import waiting
 from keras_dl.wording import counted
 
@@ -69,6 +71,34 @@ def load(
     about = {"volume": {"shape": shape}, "label": {"classes": tuple(classes)}}
     info = Info(name, source, about, counts(splits), {}, licence)
     return Splits(**splits, info=info, preprocess=VolumeScaling(shape, spacing), notes=tuple(notes), facts=Volumes())
+
+
+@dataclasses.dataclass(frozen=True)
+class Turns:
+    """The 48 ways to put a cube onto itself, on raw batches: axes in another order and direction, mirrored or not.
+
+    What happens to an example depends on (seed, epoch, example) alone. Axes of different sizes stay where they are: of
+    a volume that is no cube, axes are only reversed.
+    """
+
+    SWAPS = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 1, 1), (1, 1, 1))  # each order once; D, H then H, W, ...
+
+    def draw(self, seed, epoch, size):
+        """(size, 6) int32: which of D, H and W are reversed, and three times whether two axes are swapped."""
+        rng = np.random.default_rng((seed, epoch, 1))  # plans shuffle with (seed, epoch): another stream
+        reversed_axes, order = rng.integers(0, 2, (size, 3)), rng.integers(0, len(self.SWAPS), size)
+        return np.concatenate([reversed_axes, np.array(self.SWAPS)[order]], 1).astype(np.int32)
+
+    def __call__(self, raw, draws):
+        """Turn the volumes of a raw batch {"volume": (B, D, H, W)}, as its draws (B, 6) say."""
+        x = raw["volume"]
+        cube = len(set(x.shape[1:])) == 1
+        said = tf.cast(draws, tf.bool)[:, :, None, None, None]
+        for axis in range(3):
+            x = tf.where(said[:, axis], tf.reverse(x, [axis + 1]), x)
+        for number, order in enumerate(((0, 2, 1, 3), (0, 1, 3, 2), (0, 2, 1, 3)) if cube else ()):
+            x = tf.where(said[:, 3 + number], tf.transpose(x, order), x)
+        return raw | {"volume": x}
 
 
 class Volumes(Facts):

@@ -145,13 +145,12 @@ class Volume(Feature):
         return "VOLUME.nii.gz"
 
 
-def slices_figure(volumes, titles, maps=None):
+def slices_figure(volumes, titles):
     """A figure of the three planes through the middle of each volume: along D, H and W.
 
     Args:
         volumes: list of (D, H, W).
         titles: a text for each.
-        maps: list of (D, H, W) that are laid over them in colours, each from 0 to its largest value; None: nothing.
     """
     count = max(1, len(volumes))
     figure = figure_of(4.5, 1.9 * count)
@@ -160,14 +159,7 @@ def slices_figure(volumes, titles, maps=None):
         for axis, name in enumerate("DHW"):
             axes = figure.add_subplot(count, 3, 3 * row + axis + 1)
             middle = volume.shape[axis] // 2
-            plane = volume.take(middle, axis).T
-            axes.imshow(plane, cmap="gray", vmin=volume.min(), vmax=volume.max() or 1, origin="lower")
-            if maps is not None:
-                heat = np.asarray(maps[row])
-                axes.imshow(
-                    heat.take(middle, axis).T, cmap="inferno", alpha=0.45, vmin=0, vmax=max(float(heat.max()), 1e-9),
-                    origin="lower",
-                )  # fmt: skip
+            axes.imshow(volume.take(middle, axis).T, cmap="gray", vmin=volume.min(), vmax=volume.max(), origin="lower")
             axes.set_title(plain(title, 40) if axis == 0 else f"{name} = {middle}", fontsize=8, loc="left")
             axes.axis("off")
     return figure

@@ -75,8 +75,8 @@ EXPORTS = {  # public name -> its file
 # Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "features_dim", "hop_length",
-    "pixel_means", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences", "seed",
-    "name",
+    "pixel_means", "rate", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences",
+    "seed", "name",
 )  # fmt: skip
 
 

@@ -108,6 +108,38 @@ def pictures_figure(images, maps, titles, title=""):
     return figure
 
 
+def inputs_figure(x, maps, titles, title=""):
+    """A figure of what a model of sounds or volumes reads, under the colours of its maps.
+
+    Args:
+        x: float (N, T) of sounds, or (N, D, H, W, C) of volumes, whose first channel is drawn.
+        maps: float (N, *space), of any size; each is shown by itself, from 0 to its largest value.
+        titles: a text above each.
+        title: what they are of, such as the split.
+    """
+    sounds = x.ndim == 2
+    count, columns = max(1, len(x)), 1 if sounds else 3
+    figure = figure_of(4.5, 0.5 + (1.1 if sounds else 1.7) * count)
+    figure.suptitle(title, fontsize=9)
+    for row, (values, heat, text) in enumerate(zip(x, maps, titles, strict=True)):
+        values = values if sounds else values[..., 0]
+        heat = enlarged(heat[None], values.shape)[0]
+        scale = {"cmap": "inferno", "vmin": 0, "vmax": max(float(heat.max()), 1e-9)}
+        for axis in range(columns):
+            axes = figure.add_subplot(count, columns, columns * row + axis + 1)
+            if sounds:
+                axes.imshow(heat[None], aspect="auto", extent=(0, len(values), -1, 1), alpha=OPAQUE, **scale)
+                axes.plot(np.arange(len(values)) + 0.5, values, color="black", linewidth=0.4)
+                axes.set(xlim=(0, len(values)), ylim=(-1, 1))
+            else:  # the plane through the middle, along each axis
+                middle = values.shape[axis] // 2
+                axes.imshow(values.take(middle, axis).T, cmap="gray", origin="lower")
+                axes.imshow(heat.take(middle, axis).T, alpha=OPAQUE, origin="lower", **scale)
+            axes.set_title(text.replace("\n", " ") if axis == 0 else "", fontsize=8, loc="left")
+            axes.axis("off")
+    return figure
+
+
 def of_examples(model, x, labels, classes):
     """The maps of the classes that a model takes its examples for.
 

@@ -44,34 +44,75 @@ class Pictures(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         kept = int((logs or {}).get("epoch", self.epochs_done))  # training.fit says of which epoch the weights are
-        images, labels = self.examples.features["image"], self.examples.features["label"]
-        chunks = (self.preprocess(tf.constant(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK))
-        logs = log_probabilities(self.model, chunks)
-        wrong = misclassified(labels, logs)
-        shown = {name: values[:PICTURES] for name, values in wrong.items()}
-        counts = f"{len(wrong['index']):,} of {len(labels):,} wrong"
-        title = f"validation split, epoch {kept} of {self.epochs_done}\n{counts}"
-        figures = {
-            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, title),
-            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, title),
-        }
-        if activation_maps.maps_layer(self.model) is not None:
-            figures["activation_maps"] = self._activation_maps(images, labels, title)
+        figures = self.figures(f"validation split, epoch {kept} of {self.epochs_done}")
         self.purge(self.epochs_done - 1)  # a finished run that is resumed gets here again
         with writing(self.folder, self.epochs_done):
             for tag, figure in figures.items():
                 tf.summary.image(TAGS + tag, tf.io.decode_png(png(figure), channels=3)[None])
 
+    def figures(self, title):
+        """{name: figure}; `title` says of which split and epoch they are."""
+        images, labels = self.examples.features["image"], self.examples.features["label"]
+        chunks = (self.preprocess(tf.constant(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK))
+        logs = log_probabilities(self.model, chunks)
+        wrong = misclassified(labels, logs)
+        shown = {name: values[:PICTURES] for name, values in wrong.items()}
+        counts = f"{title}\n{len(wrong['index']):,} of {len(labels):,} wrong"
+        figures = {
+            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, counts),
+            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, counts),
+        }
+        if activation_maps.maps_layer(self.model) is not None:
+            figures["activation_maps"] = self._activation_maps(images, labels, title)
+        return figures
+
     def _activation_maps(self, images, labels, title):
         some = np.sort(np.random.default_rng(0).permutation(len(labels))[: activation_maps.SHOWN])
         x = self.preprocess(tf.constant(images[some]))
         maps, texts = activation_maps.of_examples(self.model, x, labels[some], self.classes)
-        return activation_maps.pictures_figure(images[some], maps, texts, f"{title.splitlines()[0]}\nGrad-CAM")
+        return activation_maps.pictures_figure(images[some], maps, texts, f"{title}\nGrad-CAM")
 
     def purge(self, epochs_done):
         """Delete the pictures that were written after `epochs_done` epochs."""
         purge(self.folder, epochs_done, TAGS)
         purge(self.earlier, epochs_done)
+
+
+class SignalPictures(Pictures):
+    """At the end of training, draw the confusion matrix of sounds or volumes, and where the model looks.
+
+    Args:
+        run: the runs.Run, as of Pictures.
+        batches: data.Batches of the validation split, of (x, label).
+        classes: names of the classes.
+    """
+
+    def __init__(self, run, batches, classes):
+        super().__init__(run, batches.examples, None, classes)
+        self.batches = batches
+
+    def figures(self, title):
+        labels, kept, taken = [], [], 0
+        some = set(np.random.default_rng(0).permutation(len(self.examples))[: activation_maps.SHOWN].tolist())
+
+        def inputs():
+            nonlocal taken
+            for x, of_batch in self.batches.dataset():
+                kept.extend(x[row] for row in range(len(x)) if taken + row in some)
+                labels.append(of_batch.numpy())
+                taken += len(x)
+                yield x
+
+        logs = log_probabilities(self.model, inputs())
+        labels = np.concatenate(labels)
+        wrong = int((logs.argmax(1) != labels).sum())
+        counts = f"{title}\n{wrong:,} of {len(labels):,} wrong"
+        figures = {"confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, counts)}
+        if activation_maps.maps_layer(self.model) is not None:
+            x = tf.stack(kept)
+            maps, texts = activation_maps.of_examples(self.model, x, labels[sorted(some)], self.classes)
+            figures["activation_maps"] = activation_maps.inputs_figure(x.numpy(), maps, texts, f"{title}\nGrad-CAM")
+        return figures
 
 
 def classification_report(model, batches, classes):

@@ -20,6 +20,7 @@ from keras_dl.arguments import ArgumentError, ModelName, OneOf, Share, Tuple, Wh
 from keras_dl.layers.normalization import BatchNormalization
 from keras_dl.layers.spectrogram import LogMelSpectrogram, frames
 from keras_dl.models._sizes import Classes, SoundShape, Width, check_weights
+from keras_dl.wording import counted
 
 PARAMETERS = 558_090  # trainable, at the defaults
 FEATURES = {"waveform": (80, 4, 4), "spectrogram": (3, 1, 2)}  # first kernel, its stride, and pooling
@@ -109,7 +110,7 @@ def _check(features, steps, channels, num_classes, filters, rate, window):
         if not left:
             raise ArgumentError(
                 f"{who}: with {len(filters)} blocks, each of which pools by {pool}, input_shape must be longer; of its "
-                f"{steps:,} steps nothing is left after block {number}. Nearest: {number - 1} blocks."
+                f"{counted(steps, 'steps')} nothing is left after block {number}. Nearest: {number - 1} blocks."
             )
     widths = zip((channels, *filters), filters, (first, *[KERNEL] * len(filters)), strict=False)
     check_weights(who, sum(kernel * before * maps for before, maps, kernel in widths) + filters[-1] * num_classes)

@@ -95,7 +95,7 @@ def pictures_figure(images, maps, titles, title=""):
         title: what they are of, such as the split.
     """
     count = max(1, len(images))
-    figure = figure_of(3.0, 0.5 + 1.5 * count)
+    figure = figure_of(3.6, 0.5 + 1.7 * count)
     figure.suptitle(title, fontsize=9)
     for row, (image, heat, text) in enumerate(zip(images, maps, titles, strict=True)):
         beside = figure.add_subplot(count, 2, 2 * row + 1), figure.add_subplot(count, 2, 2 * row + 2)

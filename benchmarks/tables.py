@@ -354,7 +354,8 @@ TABLES = {
     "step_time": Table(
         "Training step: our time divided by the peer's (below 1 is faster); batch 128, vae 100, dcgan and "
         "gated_pixelcnn 64, resnet34, gru, rnn, transformer and attention_gru 32, lstm 20, wavenet 4 of 8,192 "
-        "samples; lstm_generation and lm_generation: a token at batch 1",
+        "samples, segnet 4 of 180 x 240 pixels, deconvnet3d 2 of 40 x 56 x 40 voxels, "
+        "convnet3d 16 of 32 x 32 x 32 voxels; lstm_generation and lm_generation: a token at batch 1",
         (
             *_against_torch_and_keras("linear", 1.0, 0.5),
             *_against_torch_and_keras("mlp", 1.0, 1.0),
@@ -377,6 +378,11 @@ TABLES = {
                 for row in _step_time(network, {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": ("<=", 1.0)})
             ),
             *_step_time("wavenet", {"ratio_to_torch": ("<=", 0.9), "ratio_to_torch_best": None}),
+            *_step_time("segnet", {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": None}),
+            *_step_time(
+                "deconvnet3d", {"ratio_to_torch": ("<=", 0.5), "ratio_to_torch_best": None}, architecture="deconvnet"
+            ),
+            *_step_time("convnet3d", {"ratio_to_torch": ("<=", 0.5), "ratio_to_torch_best": None}),
         ),
         packages=("torch",),
     ),

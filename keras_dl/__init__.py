@@ -51,6 +51,7 @@ HEAVY = (
     "samples",
     "scores",
     "second_order",
+    "segmentation",
     "sequences",
     "summaries",
     "training",

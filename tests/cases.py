@@ -57,7 +57,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Volumes:
-    """Volumes (B, depth, height, width, channels) float32, and a class each."""
+    """Volumes (B, depth, height, width, channels) float32, and a class each, or one of each voxel."""
 
     depth: int
     height: int
@@ -96,6 +96,22 @@ class Sounds:
         return rng.uniform(-1, 1, (batch, self.samples)).astype("float32")
 
     labels = Images.labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Masked(Images):
+    """Pictures, and of each pixel a class that its own values say: which channel is the largest."""
+
+    def labels(self, example, output, rng):
+        return example.argmax(-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedVolumes(Volumes):
+    """Volumes, and of each voxel a class that its own values say: which channel is the largest."""
+
+    def labels(self, example, output, rng):
+        return example.argmax(-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -440,6 +456,7 @@ RECURRENT = ("autoregressive", "recurrent")
 TRANSLATES = ("translates",)
 LATENT = ("latent",)
 SEVERAL = ("several parts",)
+DENSE = ("dense",)
 ATTENTIVE = {
     "units": 4,
     "embedding_dim": 3,
@@ -1041,6 +1058,69 @@ CASES = {
         2 * 24 + 20,
         ("recurrent",),
     ),
+    # without biases, with gamma and beta: 9 * 3 * 4 + 8; 9 * 4 * 5 + 10, 9 * 5 * 5 + 10; 9 * 5 * 5 + 10,
+    # 9 * 5 * 4 + 8; logits 9 * 4 * 3 + 3
+    "segnet": Case(
+        models.build_segnet,
+        {"num_classes": 3, "filters": (4, 5), "depth": (1, 2)},
+        Masked(5, 7, 3),
+        (5, 7, 3),
+        116 + 190 + 235 + 235 + 188 + 111,
+        DENSE,
+    ),
+    # 9 * 3 * 4 + 8, 9 * 4 * 4 + 8; 9 * 4 * 5 + 10; back 9 * 5 * 4 + 8; 9 * 4 * 4 + 8; logits 9 * 4 * 3 + 3
+    "segnet-nearest": Case(
+        models.build_segnet,
+        {"num_classes": 3, "filters": (4, 5), "depth": (2, 1), "upsampling": "nearest"},
+        Masked(5, 7, 3),
+        (5, 7, 3),
+        116 + 152 + 190 + 188 + 152 + 111,
+        DENSE,
+    ),
+    # 27 * 3 * 4 + 8; logits 27 * 4 * 3 + 3
+    "segnet-volumes": Case(
+        models.build_segnet,
+        {"num_classes": 3, "filters": (4,), "depth": (1,), "dimensions": 3},
+        MaskedVolumes(3, 4, 5, 3),
+        (3, 4, 5, 3),
+        332 + 327,
+        DENSE,
+    ),
+    # 9 * 3 * 6 + 12; 9 * 6 * 5 + 10, 9 * 5 * 5 + 10; 2 x 2 pixels to 7 units and back: 4 * 5 * 7 + 14, 7 * 7 + 14,
+    # 4 * 7 * 5 + 10; 9 * 5 * 5 + 10, 9 * 5 * 6 + 12; 9 * 6 * 6 + 12; logits 6 * 3 + 3
+    "deconvnet": Case(
+        models.build_deconvnet,
+        {"num_classes": 3, "filters": (6, 5), "depth": (1, 2), "units": 7},
+        Masked(5, 7, 3),
+        (5, 7, 3),
+        174 + 280 + 235 + 154 + 63 + 150 + 235 + 282 + 336 + 21,
+        DENSE,
+    ),
+    # 9 * 3 * 6 + 12; 6 * 7 + 14, 7 * 7 + 14, 7 * 6 + 12; 9 * 6 * 6 + 12; logits 6 * 3 + 3
+    "deconvnet-bilinear": Case(
+        models.build_deconvnet,
+        {
+            "num_classes": 3,
+            "filters": (6,),
+            "depth": (1,),
+            "units": 7,
+            "bottleneck_size": 1,
+            "upsampling": "bilinear",
+        },
+        Masked(3, 4, 3),
+        (3, 4, 3),
+        174 + 56 + 63 + 54 + 336 + 21,
+        DENSE,
+    ),
+    # 27 * 3 * 6 + 12; 8 * 6 * 7 + 14, 7 * 7 + 14, 8 * 7 * 6 + 12; 27 * 6 * 6 + 12; logits 6 * 3 + 3
+    "deconvnet-volumes": Case(
+        models.build_deconvnet,
+        {"num_classes": 3, "filters": (6,), "depth": (1,), "units": 7, "dimensions": 3},
+        MaskedVolumes(3, 4, 5, 3),
+        (3, 4, 5, 3),
+        498 + 350 + 63 + 348 + 984 + 21,
+        DENSE,
+    ),
 }
 
 WORDS = (("input_shape", (None,)), ("num_classes", 10_000), ("peephole", False))
@@ -1158,4 +1238,8 @@ PAPER_COUNTS = {
     ("wavenet", ()): 16_416 + 30 * 6_272 + 29 * 1_056 + 4_160 + 16_640,
     # 8 * 2 * 24 + 48, 15 of 8 * 24 * 24 + 48; a shortcut 2 * 24 + 24; 24 + 1 (the paper: about 70,000)
     ("tcn", ()): 432 + 15 * 4_656 + 72 + 25,
+    # VGG-16's convolutions 14_710_464 + 8_448; the decoder's 14_708_736 + 7_424; logits 9 * 64 * 11 + 11
+    ("segnet", ()): 14_718_912 + 14_716_160 + 6_347,
+    # VGG-16's again; 49 * 512 * 4096 twice, 4096^2, 2 * (4096 + 4096 + 512); 14_745_600 + 7_552; 64 * 21 + 21
+    ("deconvnet", ()): 14_718_912 + 2 * 102_760_448 + 16_777_216 + 17_408 + 14_753_152 + 1_365,
 }

@@ -215,7 +215,7 @@ def test_numbers_of_numpy_and_lists_build_the_same_model(row):
 def test_the_weights_are_counted_before_they_are_made(entry, monkeypatch):
     build, counts = getattr(models, f"build_{entry.name}"), []
     module = inspect.getmodule(build)
-    for room in (module, getattr(module, "_sequence", None)):
+    for room in (module, *(getattr(module, name, None) for name in ("_sequence", "_mirrored"))):
         if hasattr(room, "check_weights"):
             monkeypatch.setattr(room, "check_weights", lambda who, count: counts.append((who, count)))
     monkeypatch.setattr(keras, "Input", Built.here)

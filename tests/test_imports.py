@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "layers": set(),
     "distributions": set(),
     "objectives": {"arguments", "distributions", "errors"},
+    "segmentation": {"arguments"},
     "decoding": {"distributions"},
     "sequences": {"arguments", "decoding", "distributions"},
     "second_order": {"arguments", "errors", "laboratory", "parts"},

@@ -16,6 +16,9 @@ EXPORTS = {  # public name -> its file
     "MultiHeadAttention": "attention",
     "Maxout": "maxout",
     "MaxPooling3D": "pooling",
+    "MaxPoolingWithSwitches": "unpooling",
+    "MaxUnpooling": "unpooling",
+    "Upsampling": "unpooling",
     "Positions": "attention",
     "ScaledEmbedding": "attention",
 }

@@ -56,6 +56,10 @@ EXPORTS = {  # public name -> its file
     "wavenet_space": "wavenet",
     "build_tcn": "tcn",
     "tcn_space": "tcn",
+    "build_deconvnet": "deconvnet",
+    "deconvnet_space": "deconvnet",
+    "build_segnet": "segnet",
+    "segnet_space": "segnet",
     "RecurrentNetwork": "recurrent_network",
     "Seq2Seq": "seq2seq",
     "AttentionSeq2Seq": "attention_seq2seq",
@@ -75,8 +79,8 @@ EXPORTS = {  # public name -> its file
 # Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "features_dim", "hop_length",
-    "pixel_means", "rate", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size", "return_sequences",
-    "seed", "name",
+    "pixel_means", "rate", "dimensions", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
+    "return_sequences", "seed", "name",
 )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "music": ["music21>=10.5,<11", "pretty_midi==0.2.11.post0"],  # chorales and MIDI
         "translation": ["sentencepiece>=0.2.1,<0.3", "sacrebleu>=2.5,<3", "babel>=2.17,<3"],  # sub-words, BLEU, CLDR
-        "signals": ["nibabel>=5.3,<6", "soundfile>=0.13,<0.15", "soxr>=1,<2"],  # NIfTI and sound files
+        "signals": ["soundfile>=0.13,<0.15", "soxr>=1,<2", "nibabel==5.4.2"],  # sound files, NIfTI volumes
         "onnx": ["onnx==1.23.2", "tf2onnx==1.17.0", "onnxruntime==1.32.0"],
         "serving": ["tensorflow-serving-api==2.21.0"],
         "dev": ["pytest>=9", "pytest-xdist>=3.6", "ruff>=0.14"],

@@ -42,10 +42,10 @@ SETTINGS = (
 )  # fmt: skip
 APPS = {  # name -> flags that make it small; D is the folder of the data
     "classify_images": "--model linear --dataset digits",
-    "classify_signals": "--model convnet3d --set filters=(2,2,2,2) --set units=(4,)",
     "autoencode_images": "--image-size 8 --set units=(4,) --set latent_dim=2",
     "model_images": "--model pixelcnn --image-size 8 --set num_blocks=1 --set filters=4",
     "model_audio": "--set dilations=(1,2) --set num_blocks=1 --set filters=4 --set skip_filters=4",
+    "segment": "--set filters=(4,4) --set depth=(1,1)",
     "model_music": "--dataset D/pieces --set units=(4,) --set implementation=scan",
     "model_text": "--dataset D/a.txt --set units=(4,) --set implementation=scan --prime the --batch-size 2",
     "translate": "--source D/a.en --target D/a.de --vocabulary-size 40 --set num_layers=1 --set hidden_dim=8 "

@@ -128,13 +128,6 @@ def audio_score(card):
     }
 
 
-def volume(card):
-    """The most volumes."""
-    limits, size = card["endpoints"]["serving_default"]["limits"], card["data"]["features"]["volume"]["shape"]
-    rng = np.random.default_rng(0)
-    return {f"{limits['volumes']} volumes": {"volume": rng.normal(size=(limits["volumes"], *size)).astype("float32")}}
-
-
 def audio_sample(card):
     """The most sounds, and the longest."""
     limits = card["endpoints"]["sample"]["limits"]
@@ -154,6 +147,23 @@ def audio_generate(card):
         request = {"prime": _noise(count, 1), "length": samples}
         cases[f"{count} x {samples} samples drawn"] = defaults | request
     return cases
+
+
+def mask_image(card, endpoint="serve"):
+    """The largest pictures whose masks are answered: one, and the most of one request."""
+    serve = card["endpoints"][endpoint]
+    limits, channels = serve["limits"], serve["inputs"]["image"]["shape"][3]
+    pixels = min(limits["probabilities_of_all"] // len(card["data"]["classes"]), limits["pixels_of_all"])
+    requests = {}
+    for count in (1, limits["pictures"]):
+        side = min(limits["side"], math.isqrt(min(limits["pixels"], pixels // count)))
+        shape = (count, side, side, channels)
+        requests[" x ".join(map(str, shape[:3]))] = {"image": np.zeros(shape, np.uint8)}
+    return requests
+
+
+def mask_probabilities(card):
+    return mask_image(card, "probabilities")
 
 
 def text_score(card):
@@ -202,12 +212,13 @@ def translation_score(card):
 REQUESTS = {
     "image_bytes": image_bytes, "image": image, "music_score": music_score, "music_generate": music_generate,
     "audio_bytes": audio_bytes, "audio_score": audio_score, "audio_sample": audio_sample,
-    "audio_generate": audio_generate, "volume": volume, "text_score": text_score, "text_generate": text_generate,
+    "audio_generate": audio_generate, "mask_image_bytes": image_bytes, "mask_image": mask_image,
+    "mask_probabilities": mask_probabilities, "text_score": text_score, "text_generate": text_generate,
     "translate": translate, "translation_sample": translation_sample, "translation_score": translation_score,
-    "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob, "density_sample": drawn,
-    "density_complete": density_complete, "latent_image_bytes": image_bytes, "latent_encode": latent_encode,
-    "latent_decode": latent_decode, "latent_sample": drawn, "latent_reconstruct": latent_reconstruct,
-    "latent_log_prob": latent_log_prob, "gan_sample": drawn,
+    "density_image_bytes": density_image_bytes, "density_log_prob": density_log_prob,
+    "density_sample": drawn, "density_complete": density_complete, "latent_image_bytes": image_bytes,
+    "latent_encode": latent_encode, "latent_decode": latent_decode, "latent_sample": drawn,
+    "latent_reconstruct": latent_reconstruct, "latent_log_prob": latent_log_prob, "gan_sample": drawn,
 }  # fmt: skip
 
 

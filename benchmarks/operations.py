@@ -11,8 +11,6 @@ save memory. So the share of the peak says how much of the machine's arithmetic 
 tests/test_benchmarks.py counts the products in TensorFlow's graphs of the same steps.
 """
 
-import math
-
 PEAK_SIDE = 1500  # rows and columns of both matrices in the product that stands for the machine's limit
 PEAK_OPERATIONS = 2 * PEAK_SIDE**3
 TRAINED, OF_DATA, FORWARD = 3, 2, 1  # how often a product is computed: inputs are hidden values; are data; no training
@@ -186,37 +184,3 @@ def wavenet(steps, levels=256, dilations=(1,), filters=32, skip_filters=64, kern
     total = layers * (gates + product(steps, filters, skip_filters))
     total += (layers - 1) * product(steps, filters, filters)
     return total + product(steps, skip_filters, skip_filters) + product(steps, skip_filters, levels)
-
-
-def mirrored(batch, kind, input_shape, classes, filters, depth, units=None, bottleneck_size=None):
-    """SegNet or DeconvNet: kernels of 3 in the stages, as many again on the way back; see their builders."""
-    *sides, maps = input_shape
-    taps, total, sizes, times = 3 ** len(sides), 0, [], OF_DATA
-    for width, repeats in zip(filters, depth, strict=True):
-        positions = batch * math.prod(sides)
-        for _ in range(repeats):
-            total += product(positions, taps * maps, width, times)
-            maps, times = width, TRAINED
-        sizes.append(positions)
-        sides = [-(-side // 2) for side in sides]
-    if kind == "deconvnet":
-        positions = batch * math.prod(side - bottleneck_size + 1 for side in sides)
-        window = bottleneck_size ** len(sides)
-        total += 2 * product(positions, window * maps, units) + product(positions, units, units)
-    for stage in reversed(range(len(filters))):
-        repeats = depth[stage] - (kind == "segnet" and stage == 0)
-        for number in range(repeats):
-            width = filters[max(stage - 1, 0)] if number == repeats - 1 else maps
-            total += product(sizes[stage], taps * maps, width)
-            maps = width
-    return total + product(sizes[0], (taps if kind == "segnet" else 1) * maps, classes)
-
-
-def convnet3d(batch, input_shape, classes, filters, kernel_size):
-    """Blocks that keep the sides in the convolution and halve them in the pooling, then the logits."""
-    *sides, maps = input_shape
-    total, times = 0, OF_DATA
-    for width, size in zip(filters, kernel_size, strict=True):
-        total += product(batch * math.prod(sides), size**3 * maps, width, times)
-        maps, times, sides = width, TRAINED, [side // 2 for side in sides]
-    return total + product(batch, math.prod(sides) * maps, classes)

@@ -63,7 +63,9 @@ ENDPOINTS = {  # row: (app, endpoint)
     "audio_score": ("model_audio", "score"),
     "audio_sample": ("model_audio", "sample"),
     "audio_generate": ("model_audio", "generate"),
-    "volume": ("classify_signals", "serving_default"),
+    "mask_image_bytes": ("segment", "serving_default"),
+    "mask_image": ("segment", "serve"),
+    "mask_probabilities": ("segment", "probabilities"),
 }
 ROWS = (*BOMBS, *ENDPOINTS)
 

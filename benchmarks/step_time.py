@@ -109,21 +109,15 @@ IMAGES = {  # row -> contenders, which are in step_time_images.py
     "gated_pixelcnn": ("ours", "torch", "torch_channels_last", "torch_compiled"),
 }
 SOUND = {"wavenet": ("ours", "torch", "torch_fused", "torch_compiled")}  # contenders, in step_time_sound.py
-SEGMENTATION = dict.fromkeys(  # row -> contenders, which are in step_time_segmentation.py
-    ("segnet", "deconvnet3d"), ("ours", "torch", "torch_channels_last", "torch_compiled")
-)
-VOLUMES = {"convnet3d": ("ours", "torch", "torch_channels_last", "torch_compiled")}  # in step_time_volumes.py
 OTHERS = {
     "step_time_recurrent.py": RECURRENT, "step_time_translation.py": TRANSLATION, "step_time_images.py": IMAGES,
-    "step_time_sound.py": SOUND, "step_time_segmentation.py": SEGMENTATION,
-    "step_time_volumes.py": VOLUMES,
+    "step_time_sound.py": SOUND,
 }  # fmt: skip
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    others = [name for rows in OTHERS.values() for name in rows]
-    parser.add_argument("network", choices=[*NETWORKS, *others])
+    parser.add_argument("network", choices=[*NETWORKS, *RECURRENT, *TRANSLATION, *IMAGES, *SOUND])
     parser.add_argument("--json", type=Path, help="write the result there")
     parser.add_argument("--smoke", action="store_true", help="two rounds whatever the load: does everything run?")
     asked = parser.parse_args(argv)

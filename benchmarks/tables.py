@@ -1,11 +1,13 @@
 """What is measured: tables of rows, each with its command, the published figure and the bar that ours must reach.
 
 rows.py says what a row is; tables_images.py has the tables of generative models of images, tables_sound.py those of
-sound, tables_laboratory.py those of the lecture's figures. Nothing here imports TensorFlow.
+sound, tables_segmentation.py those of segmentation, tables_laboratory.py those of the lecture's figures. Nothing here
+imports TensorFlow.
 """
 
 import tables_images
 import tables_laboratory
+import tables_segmentation
 import tables_sound
 from rows import Headline, Row, Table
 
@@ -33,11 +35,6 @@ RECIPES = {
         "--vocabulary-size 10000 --set num_layers=4 --set hidden_dim=128 --set intermediate_dim=256 --set num_heads=4 "
         "--set dropout=0.3 --set norm_first=True --epochs 40 --batch-tokens 2048 --learning-rate 0.003 "
         "--schedule onecycle --label-smoothing 0.1 --keep last --average-last 3 --precision mixed_bfloat16"
-    ),
-    "multi30k transformer_postnorm": (  # the paper's schedule, whose largest rate is 1 / sqrt(128 * 4000)
-        "--vocabulary-size 10000 --set num_layers=4 --set hidden_dim=128 --set intermediate_dim=256 --set num_heads=4 "
-        "--set dropout=0.3 --set norm_first=False --epochs 40 --batch-tokens 2048 --learning-rate 0.0014 "
-        "--schedule noam --warmup 4000 --label-smoothing 0.1 --keep last --average-last 3 --precision mixed_bfloat16"
     ),
     "multi30k attention_gru": (
         "--vocabulary-size 6000 --set units=256 --set embedding_dim=256 --set attention_units=256 "
@@ -170,7 +167,7 @@ def _safety():
     inputs = (
         "webp", "gif_screen", "gif_frames", "png", "jpeg", "midi", "image_bytes", "image", "text_score",
         "text_generate", "music_score", "music_generate", "translate", "translation_sample", "translation_score",
-        *tables_images.SAFETY, *tables_sound.SAFETY,
+        *tables_images.SAFETY, *tables_sound.SAFETY, *tables_segmentation.SAFETY,
     )  # fmt: skip
     for name in inputs:
         yield Row(name, "peak_mb", "MB", f"benchmarks/safety.py {name}", bar=("<=", 1000))
@@ -290,7 +287,6 @@ TABLES = {
                 "text-only Transformer-Tiny as papers on multimodal translation quote it: lower-cased, tokenised",
                 (">=", 36.0),
             ),
-            *_translation("transformer_postnorm", "transformer", bar=(">=", 36.0)),
             *_translation(
                 "attention_gru", "attention_seq2seq", 38.1,
                 "text-only GRU with attention as papers on multimodal translation quote it: lower-cased, tokenised",
@@ -354,8 +350,7 @@ TABLES = {
     "step_time": Table(
         "Training step: our time divided by the peer's (below 1 is faster); batch 128, vae 100, dcgan and "
         "gated_pixelcnn 64, resnet34, gru, rnn, transformer and attention_gru 32, lstm 20, wavenet 4 of 8,192 "
-        "samples, segnet 4 of 180 x 240 pixels, deconvnet3d 2 of 40 x 56 x 40 voxels, "
-        "convnet3d 16 of 32 x 32 x 32 voxels; lstm_generation and lm_generation: a token at batch 1",
+        "samples; lstm_generation and lm_generation: a token at batch 1",
         (
             *_against_torch_and_keras("linear", 1.0, 0.5),
             *_against_torch_and_keras("mlp", 1.0, 1.0),
@@ -378,11 +373,6 @@ TABLES = {
                 for row in _step_time(network, {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": ("<=", 1.0)})
             ),
             *_step_time("wavenet", {"ratio_to_torch": ("<=", 0.9), "ratio_to_torch_best": None}),
-            *_step_time("segnet", {"ratio_to_torch": ("<=", 1.0), "ratio_to_torch_best": None}),
-            *_step_time(
-                "deconvnet3d", {"ratio_to_torch": ("<=", 0.5), "ratio_to_torch_best": None}, architecture="deconvnet"
-            ),
-            *_step_time("convnet3d", {"ratio_to_torch": ("<=", 0.5), "ratio_to_torch_best": None}),
         ),
         packages=("torch",),
     ),
@@ -396,7 +386,7 @@ TABLES = {
         ),
         packages=("torch",),
     ),
-} | tables_images.TABLES | tables_sound.TABLES | tables_laboratory.TABLES  # fmt: skip
+} | tables_images.TABLES | tables_sound.TABLES | tables_segmentation.TABLES | tables_laboratory.TABLES  # fmt: skip
 
 # The figure of each architecture that README shows; resnet and transformer_lm have none yet.
 HEADLINES = {
@@ -411,7 +401,7 @@ HEADLINES = {
     "seq2seq": Headline("multi30k", "seq2seq", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
     "attention_seq2seq": Headline("multi30k", "attention_gru", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
     "transformer": Headline("multi30k", "transformer_tiny", "bleu_lowercase", "Multi30k, BLEU, lower-cased"),
-} | tables_images.HEADLINES | tables_sound.HEADLINES  # fmt: skip
+} | tables_images.HEADLINES | tables_sound.HEADLINES | tables_segmentation.HEADLINES  # fmt: skip
 
 # A metric that is computed from what the command reports under another name.
 DERIVED = {

@@ -1,4 +1,4 @@
-"""Tables of models of sound, and of classifiers of sounds and volumes. Nothing here imports TensorFlow."""
+"""Tables of models of sound. Nothing here imports TensorFlow."""
 
 from rows import Headline, Picture, Row, Table
 
@@ -7,24 +7,6 @@ WAVENET = (
     "apps/model_audio.py --dataset fsdd --trials 0 --seed 0 --epochs 40 --batch-size 8 --window 4096 "
     "--optimizer adam --learning-rate 0.004 --schedule cosine --clipnorm 1 --keep best"
 )
-
-
-CLASSIFIERS = {
-    "fsdd_digits": (
-        "apps/classify_signals.py --model convnet1d --dataset fsdd --trials 0 --seed 0 --epochs 30 --batch-size 16 "
-        "--optimizer adam --learning-rate 0.002 --schedule onecycle --keep last"
-    ),
-    "solids": (
-        "apps/classify_signals.py --model convnet3d --dataset solids --trials 0 --seed 0 --epochs 80 --batch-size 16 "
-        "--optimizer adam --learning-rate 0.003 --schedule onecycle --keep last"
-    ),
-}
-
-
-def _classifier(table, row, least):
-    command = CLASSIFIERS[table]
-    yield Row(row, "test_accuracy", "percent", command, bar=(">=", least), architecture=row)
-    yield Row(row, "auc", "mean area", command, architecture=row)
 
 
 def _generation_speed():
@@ -41,7 +23,7 @@ def _audio():
         yield Row(row, "nats_per_sample", "nats", f"benchmarks/markov_sounds.py {row}")
 
 
-SAFETY = ("audio_bytes", "audio_score", "audio_sample", "audio_generate", "volume")  # rows of the table safety
+SAFETY = ("audio_bytes", "audio_score", "audio_sample", "audio_generate")  # rows of the table safety
 
 TABLES = {
     "audio": Table(
@@ -60,15 +42,6 @@ TABLES = {
             ),
         ),
     ),
-    "fsdd_digits": Table(
-        "Free Spoken Digit Dataset: which digit is said, in takes 0 to 4 of all digits and speakers, 300 recordings; "
-        "trained on takes 5 to 8, 240 recordings",
-        tuple(_classifier("fsdd_digits", "convnet1d", 85.0)),
-    ),
-    "solids": Table(
-        "Eight kinds of solids drawn from their equations, of any rotation, with noise: volumes of 24 x 24 x 24 voxels",
-        tuple(_classifier("solids", "convnet3d", 98.0)),
-    ),
     "generation_speed": Table(
         "Generation by a WaveNet with a receptive field of 1,025 samples, one sequence: time a sample with what its "
         "layers keep, divided by that of the whole network on the field for every sample, and by that of a PyTorch "
@@ -79,6 +52,4 @@ TABLES = {
 
 HEADLINES = {
     "wavenet": Headline("audio", "wavenet", "nats_per_sample", "spoken digits, nats a sample"),
-    "convnet1d": Headline("fsdd_digits", "convnet1d", "test_accuracy", "spoken digits, accuracy in percent"),
-    "convnet3d": Headline("solids", "convnet3d", "test_accuracy", "eight solids, accuracy in percent"),
 }

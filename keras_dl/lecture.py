@@ -54,7 +54,6 @@ SLIDES = (
     ),
     Slide("Landscapes of the loss", "loss_surface", "", "figures/surface_3d.png, figures/curves.png"),
     Slide("ConvNets, pooling", "classify_images", "", "the confusion matrix; tables mnist, fashion_mnist"),
-    Slide("3-D convolutions", "classify_signals", "", "three planes and where the model looks; table solids"),
     Slide(
         '"Can an MLP reproduce a ConvNet?"',
         "compare_priors",

@@ -433,18 +433,25 @@ SOUNDS = Rule(
     ranks=50,
 )
 
-# Nothing of it was measured on a user's own data: the numbers are those that serve for spoken digits and solids.
-SIGNALS = Rule(
-    unit="examples",
+# Nothing of it was measured on a user's own data: the numbers are those that serve for the embedded shapes.
+MASKS = Rule(
+    unit="pairs",
     size=lambda splits, config: len(splits.train),
     batch="batch_size",
-    batches=(8, 32),
-    steps=16,
+    batches=(2, 16),
+    steps=30,
     few=300,
-    updates=(1000, 20_000),
-    settings=_adam(2e-3),
+    updates=(800, 20_000),
+    settings={
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 3e-3,
+        "optimizer.schedule": "cosine",
+        "optimizer.weight_decay": 0.0,
+        "augment": "shift",
+    },
     arguments={},
-    stop=0.5,
-    judges=200,
-    ranks=500,
+    stop=0.3,
+    judges=5,
+    ranks=50,
+    further=lambda choice, splits: ({"image_size": max(splits.train.features["mask"].shape[1:])}, []),
 )

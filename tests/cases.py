@@ -75,27 +75,8 @@ class Volumes:
     def example(self, batch, rng):
         return rng.normal(size=(batch, *self.shapes["volume"])).astype("float32")
 
-    labels = Images.labels
-
-
-@dataclasses.dataclass(frozen=True)
-class Sounds:
-    """Sounds (B, samples) float32 from -1 to 1, and a class each."""
-
-    samples: int
-
-    @property
-    def shapes(self):
-        return {"audio": (self.samples,)}
-
-    @property
-    def arguments(self):
-        return {"input_shape": (self.samples,)}
-
-    def example(self, batch, rng):
-        return rng.uniform(-1, 1, (batch, self.samples)).astype("float32")
-
-    labels = Images.labels
+    def labels(self, example, output, rng):
+        return rng.integers(0, output[-1], (len(example), *output[:-1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -359,7 +340,7 @@ class Case:
 
     Attributes:
         build: a builder; kwargs: its arguments beyond those that the data decide.
-        inputs: what the model takes: Images, Volumes, Sounds, Raster, Sequences, Tokens, Audio, Sentences.
+        inputs: what the model takes: Images, Raster, Sequences, Tokens, Audio, Sentences.
         output: shape of the logits without the batch axis.
         weights: trainable parameters, counted by hand.
         capabilities: of CAPABILITIES.
@@ -369,7 +350,7 @@ class Case:
 
     build: Callable
     kwargs: dict
-    inputs: Images | Volumes | Sounds | Sequences | Tokens | Audio | Sentences
+    inputs: Images | Sequences | Tokens | Audio | Sentences
     output: tuple
     weights: int
     capabilities: tuple = ()
@@ -502,56 +483,6 @@ CASES = {
         Images(9, 8, 2),
         (4,),
         60 + 116 + 48 + 36,
-    ),
-    # 27 * 2 * 8 + 2 * 8; 8 * 8 * 9 + 2 * 9; 6 x 5 x 4 -> 3 x 2 x 2 -> 1, so 9 values: (9 + 1) * 16; (16 + 1) * 3
-    "convnet3d": Case(
-        models.build_convnet3d,
-        {"num_classes": 3, "filters": (8, 9), "kernel_size": (3, 2), "units": (16,), "dropout": 0.2},
-        Volumes(6, 5, 4, 2),
-        (3,),
-        448 + 594 + 160 + 51,
-    ),
-    # 27 * 4 + 2 * 4; (4 + 1) * 3
-    "convnet3d-average": Case(
-        models.build_convnet3d,
-        {"num_classes": 3, "filters": (4,), "kernel_size": (3,), "head": "average", "units": (), "dropout": 0.0},
-        Volumes(5, 4, 3, 1),
-        (3,),
-        116 + 15,
-    ),
-    # A convolution of 3 from a to b channels has 27ab + 2b weights with its batch normalisation, with 2 filters:
-    # stem 27 * 2 + 4; stage 1: 4 * (108 + 4); stage 2: 216 + 8 + 3 * (432 + 8) + shortcut 8 + 8;
-    # stage 3: 864 + 16 + 3 * (1_728 + 16) + 32 + 16; stage 4: 3_456 + 32 + 3 * (6_912 + 32) + 128 + 32; (16 + 1) * 3
-    "resnet3d": Case(
-        models.build_resnet3d,
-        {"num_classes": 3, "filters": 2},
-        Volumes(9, 8, 9, 1),
-        (3,),
-        58 + 448 + 1_560 + 6_160 + 24_480 + 51,
-    ),
-    # the same behind a stem of 343 * 2 + 4
-    "resnet3d-large": Case(
-        models.build_resnet3d,
-        {"num_classes": 3, "filters": 2, "stem": "large", "zero_init_residual": True},
-        Volumes(33, 17, 16, 1),
-        (3,),
-        690 + 448 + 1_560 + 6_160 + 24_480 + 51,
-    ),
-    # 80 * 6 + 2 * 6; 3 * 6 * 8 + 2 * 8; (8 + 1) * 5
-    "convnet1d": Case(
-        models.build_convnet1d,
-        {"num_classes": 5, "filters": (6, 8)},
-        Sounds(256),
-        (5,),
-        492 + 160 + 45,
-    ),
-    # normalised bands 2 * 4; 3 * 4 * 6 + 2 * 6; 3 * 6 * 8 + 2 * 8; (8 + 1) * 5
-    "convnet1d-spectrogram": Case(
-        models.build_convnet1d,
-        {"num_classes": 5, "features": "spectrogram", "rate": 1000, "bands": 4, "filters": (6, 8), "dropout": 0.2},
-        Sounds(200),
-        (5,),
-        8 + 84 + 160 + 45,
     ),
     # With w filters, a 3 x 3 convolution from a to b channels has 9ab + 2b weights with its batch normalisation.
     # stem 49 * 3 * 4 + 8 = 596; stage 1: 4 * (9 * 16 + 8) = 608
@@ -1152,13 +1083,6 @@ PAPER_COUNTS = {
     ("resnet", (("depth", 50),)): 25_557_032,  # stages 215_808 + 1_219_584 + 7_098_368 + 14_964_736
     ("resnet", (("depth", 101),)): 44_549_160,  # its third stage has 26_090_496
     ("resnet", (("depth", 152),)): 60_192_808,  # its second and third have 2_339_840 and 40_613_888
-    # 80 * 128 + 3 * 128 * 128 + 3 * 128 * 256 + 3 * 256 * 512, 2 * 1_024 of batch normalisation, 513 * 10
-    ("convnet1d", ()): 10_240 + 49_152 + 98_304 + 393_216 + 2_048 + 5_130,
-    # 125 * 16 + 64 * 16 * 32 + 27 * 32 * 64 + 27 * 64 * 128, 2 * 240; 28 -> 14 -> 7 -> 3 -> 1: 129 * 16, 17 * 8, 9 * 2
-    ("convnet3d", ()): 2_000 + 32_768 + 55_296 + 221_184 + 480 + 2_064 + 136 + 18,
-    # w(a, b) = 27ab + 2b; stem w(1, 64) = 1_856; stages 4 w(64, 64) = 442_880; w(64, 128) + 3 w(128, 128) + 8_448;
-    # w(128, 256) + 3 w(256, 256) + 33_280; w(256, 512) + 3 w(512, 512) + 132_096; logits 513 * 11
-    ("resnet3d", ()): 1_856 + 442_880 + 1_557_760 + 6_228_480 + 24_908_800 + 5_643,
     # 88 in, 88 out; the paper's counts leave out the biases, one a unit and one an output
     ("rnn", ()): 465_600 + 688,
     ("rnn", (("units", (400, 400)),)): 550_400 + 888,
@@ -1240,6 +1164,6 @@ PAPER_COUNTS = {
     ("tcn", ()): 432 + 15 * 4_656 + 72 + 25,
     # VGG-16's convolutions 14_710_464 + 8_448; the decoder's 14_708_736 + 7_424; logits 9 * 64 * 11 + 11
     ("segnet", ()): 14_718_912 + 14_716_160 + 6_347,
-    # VGG-16's again; 49 * 512 * 4096 twice, 4096^2, 2 * (4096 + 4096 + 512); 14_745_600 + 7_552; 64 * 21 + 21
+    # VGG-16's 14_710_464 + 8_448; 49 * 512 * 4096 twice, 4096^2, 2 * (4096 + 4096 + 512); 14_745_600 + 7_552; 64 * 21 + 21
     ("deconvnet", ()): 14_718_912 + 2 * 102_760_448 + 16_777_216 + 17_408 + 14_753_152 + 1_365,
 }

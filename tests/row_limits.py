@@ -111,6 +111,7 @@ FAST_ROWS = {
     "test_mistakes_in_the_audio_app_leave_nothing": 4,
     "test_mistakes_in_the_autoencoder_app_leave_nothing": 5,
     "test_mistakes_in_the_gan_app_leave_nothing": 5,
+    "test_mistakes_in_the_segmentation_app_leave_nothing": 4,
     "test_mistakes_in_the_sequence_apps_leave_nothing": 5,
     "test_mistakes_leave_nothing": 5,
     "test_multi30k_is_its_lines_in_order": 0,

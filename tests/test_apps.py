@@ -12,12 +12,12 @@ from app_files import ROOT, WITH_EXPORT, main_of
 SETS = {
     "autoencode_images": "units=(16,)",
     "classify_images": "filters=(4, 8)",
-    "classify_signals": "filters=(4, 4, 8, 8)",
     "model_images": "num_layers=2",
     "gan_images": "filters=4",
     "model_audio": "dilations=(1, 2)",
     "model_music": "units=(16,)",
     "model_text": "units=(32,)",
+    "segment": "filters=(4, 8, 8)",
     "translate": "num_layers=1",
 }
 
@@ -41,6 +41,9 @@ def rebuilt(card, exported):
     if card["app"] == "gan_images":
         return getattr(models, f"build_{name}")(exported.image_shape, exported.num_classes, **arguments)
     outputs = exported.output_shape[-1]
+    if card["app"] == "segment":
+        dimensions = len(exported.input_shape) - 2
+        return getattr(models, f"build_{name}")(exported.input_shape[1:], outputs, dimensions=dimensions, **arguments)
     if card["app"] == "translate":  # one vocabulary for both sides
         return getattr(models, f"build_{name}")(outputs, **arguments)
     return getattr(models, f"build_{name}")(exported.input_shape[1:], outputs, **arguments)
@@ -99,9 +102,8 @@ def test_smoke_with_an_export_and_a_resume(app, tmp_path, capsys, one_process_an
 
 
 def asked(export, dataset, limit):
-    """The metrics of the test split by what the export answers to its raw pictures."""
+    """Loss and accuracy of the test split by what the export answers to its raw pictures."""
     import numpy as np
-    import sklearn.metrics
 
     from keras_dl import export as exports
     from keras_dl.data import images
@@ -111,18 +113,8 @@ def asked(export, dataset, limit):
     answers = [served.call("serve", image=pixels[k : k + 100])["probabilities"] for k in range(0, len(pixels), 100)]
     probabilities = np.concatenate(answers)
     right = probabilities[np.arange(len(probabilities)), examples["label"]]
-    labels, best = examples["label"], probabilities.argmax(1)
-    each = [
-        sklearn.metrics.roc_auc_score(labels == k, probabilities[:, k])
-        for k in np.unique(labels)
-        if len(np.unique(labels)) > 1
-    ]
-    return {
-        "loss": -np.log(right).mean(),
-        "accuracy": (best == labels).mean(),
-        "balanced_accuracy": sklearn.metrics.balanced_accuracy_score(labels, best),
-        "auc": np.mean(each),
-    }
+    accuracy = (probabilities.argmax(1) == examples["label"]).mean()
+    return {"loss": -np.log(right).mean(), "accuracy": accuracy}
 
 
 @pytest.mark.slow

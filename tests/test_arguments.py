@@ -14,7 +14,7 @@ from cases import CASES
 
 from keras_dl import arguments, data, export, models, optimizers, sequences, training, tuning
 from keras_dl.arguments import ArgumentError, Number, OneOf, Optional, Shape, Tuple, Whole
-from keras_dl.data import audio, images, music, pairs, plans, signals, text, volumes
+from keras_dl.data import audio, images, music, pairs, plans, text
 from keras_dl.errors import UserError
 from keras_dl.models import _sizes
 
@@ -215,7 +215,7 @@ def test_numbers_of_numpy_and_lists_build_the_same_model(row):
 def test_the_weights_are_counted_before_they_are_made(entry, monkeypatch):
     build, counts = getattr(models, f"build_{entry.name}"), []
     module = inspect.getmodule(build)
-    for room in (module, *(getattr(module, name, None) for name in ("_sequence", "_mirrored"))):
+    for room in (module, getattr(module, "_sequence", None)):
         if hasattr(room, "check_weights"):
             monkeypatch.setattr(room, "check_weights", lambda who, count: counts.append((who, count)))
     monkeypatch.setattr(keras, "Input", Built.here)
@@ -310,8 +310,6 @@ VERBS = {
     "pairs.load": pairs.load,
     "audio.load": audio.load,
     "audio.windows": audio.windows,
-    "signals.load": signals.load,
-    "volumes.load": volumes.load,
     "music.load": music.load,
     "Splits.few": data.Splits.few,
     "data.batches": data.batches,

@@ -23,9 +23,7 @@ QUICK_STEPS = ("linear", "mlp", "convnet", "resnet20", "lstm", "lstm_generation"
 SLOW_STEPS = ("resnet34", "gru", "rnn", "lm_generation", "transformer", "attention_gru")
 IMAGE_STEPS = ("vae", "dcgan", "gated_pixelcnn")  # counted in test_benchmarks_images.py
 SOUND_STEPS = ("wavenet",)  # counted in test_benchmarks_sound.py
-SEGMENTATION_STEPS = ("segnet", "deconvnet3d")  # counted in test_benchmarks_segmentation.py
-VOLUME_STEPS = ("convnet3d",)  # counted in test_benchmarks_volumes.py
-ALL_STEPS = {*QUICK_STEPS, *SLOW_STEPS, *IMAGE_STEPS, *SOUND_STEPS, *SEGMENTATION_STEPS, *VOLUME_STEPS}
+ALL_STEPS = {*QUICK_STEPS, *SLOW_STEPS, *IMAGE_STEPS, *SOUND_STEPS}
 
 
 def test_a_ratio_counts_the_rounds_in_which_both_were_quiet():

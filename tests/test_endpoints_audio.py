@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from keras_dl import models
 from keras_dl.endpoints import audio as endpoint
-from keras_dl.endpoints import recordings
 from keras_dl.features.audio import AudioLevels, EncodedAudio
 
 RATE = 1000
@@ -210,7 +209,7 @@ def test_files_of_unlike_lengths_are_refused_before_they_are_padded(served, monk
 
 
 def test_a_request_s_bytes_are_bounded_before_they_are_decoded(served, monkeypatch):
-    monkeypatch.setattr(recordings, "MOST_BYTES", 100)
+    monkeypatch.setattr(endpoint, "MOST_BYTES", 100)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 100 bytes of WAV files"):
         served[1]["serving_default"].function(tf.constant([b"x" * 60, b"y" * 41]))
 

@@ -22,13 +22,14 @@ from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.latent import Latent
 from keras_dl.features.likelihoods import PictureBits, PictureNats
 from keras_dl.features.mask import Mask
+from keras_dl.features.masks import ClassVolumes, LabelMask, LabelVolume
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.features.piano_roll import PianoRoll, Roll
 from keras_dl.features.sentences import Sentence, TargetSentence
 from keras_dl.features.subwords import SPECIAL, WORD, Subwords
 from keras_dl.features.text import Text
 from keras_dl.features.tokens import Tokens
-from keras_dl.features.volumes import Volume
+from keras_dl.features.volumes import SpacedVolume
 
 TOKENS, SUBWORDS = Tokens("character", ("\ufffd", "\n", "a", "b")), Subwords((*SPECIAL, WORD, "a", "b"))
 # One feature of every kind whose config says something.
@@ -36,6 +37,9 @@ SAID = {
     "image": Image(exports.preprocessor(3)),
     "image_bytes": EncodedImage(exports.preprocessor()),
     "mask": Mask(5, 4),
+    "label_mask": LabelMask(("ant", "bee")),
+    "label_volume": LabelVolume(("ant", "bee")),
+    "cubic_millimetres": ClassVolumes(("ant", "bee")),
     "latent": Latent(3),
     "class": Label(("ant", "bee")),
     "classes": BestLabels(("ant", "bee")),
@@ -45,8 +49,8 @@ SAID = {
     "sentence_target": TargetSentence(subwords=SUBWORDS),
     "audio": Audio(8000, 65_536),
     "audio_bytes": EncodedAudio(16_000),
-    "volume": Volume((4, 3, 5), (1.0, 1.0, 2.5)),
     "roll": Roll(4, 90.0),
+    "volume": SpacedVolume((5, 4, 3, 1), (1.0, 1.0, 2.0)),
     "number": Number("int32", 7),
     "nats_per_image": PictureNats("fixed"),
     "bits_per_dimension": PictureBits("resampled"),
@@ -98,8 +102,12 @@ def values_of(kind):
         return [rng.normal(size=3).astype("float32"), np.zeros(3, "float32"), np.array([1e-30, -3e38, 7], "float32")]
     if kind == "audio":
         return [(rng.integers(-(2**15), 2**15, size) / 2**15).astype(np.float32) for size in (1, 7, 300)]
+    if kind == "label_mask":
+        return [rng.integers(0, 256, size).astype(np.uint8) for size in ((1, 1), (7, 3), (12, 12))]
+    if kind == "label_volume":
+        return [rng.integers(0, 256, size).astype(np.uint8) for size in ((1, 1, 1), (5, 4, 3), (2, 7, 9))]
     if kind == "volume":
-        return [rng.normal(size=(4, 3, 5)).astype("float32") for _ in range(2)]
+        return [rng.normal(size=size).astype(np.float32) for size in ((1, 1, 1), (5, 4, 3), (2, 7, 9))]
     if kind == "roll":
         rolls = [(rng.random((steps, 88)) < 0.2).astype(np.uint8) for steps in (1, 5, 40)]
         for roll in rolls:
@@ -114,16 +122,18 @@ def test_what_is_written_is_read_again(kind, tmp_path):
         pytest.importorskip("pretty_midi", reason="extra [music] is not installed")
     if kind == "audio":
         pytest.importorskip("soundfile", reason="extra [signals] is not installed")
-    feature = SAID[kind] if kind != "volume" else Volume((4, 3, 5))  # an array keeps no spacing
+    if kind in ("volume", "label_volume"):
+        pytest.importorskip("nibabel", reason="extra [signals] is not installed")
+    feature = SAID[kind]
     for suffix in feature.written_as:
         for number, value in enumerate(values_of(kind)):
-            path = tmp_path / f"{number}{suffix}"
+            path = tmp_path / f"{number}{'.nii.gz' if suffix == '.gz' else suffix}"
             feature.write(value, path)
             read = feature.read(feature.check(str(path)))
             if kind == "roll":
                 assert read.beats_per_minute == pytest.approx(90, rel=1e-4)
                 read = read.roll
-            read = read.audio if kind == "audio" else read
+            read = read.audio if kind == "audio" else read.voxels if hasattr(read, "voxels") else read
             np.testing.assert_array_equal(read, value)
 
 
@@ -148,8 +158,10 @@ READ_ELSEWHERE |= {(kind, "cut short") for kind in ("text", "sentence", "sentenc
     ],
 )
 def test_an_unreadable_file_is_one_line_that_names_it(kind, what, tmp_path):
-    if kind.startswith("audio") or kind == "volume":
+    if kind.startswith("audio"):
         pytest.importorskip("soundfile", reason="extra [signals] is not installed")
+    if kind in ("volume", "label_volume"):
+        pytest.importorskip("nibabel", reason="extra [signals] is not installed")
     feature, content = SAID[kind], UNREADABLE[what]
     path = tmp_path / f"some{feature.suffixes[0]}"
     path.mkdir() if content is None else path.write_bytes(content)

@@ -86,7 +86,6 @@ def test_what_is_said_is_what_builder_and_optimizer_were_called_with():
 # Of every app: its architectures, and arguments by which its search is left with less to draw.
 CASES = [
     ("classify_images", ["--model", "resnet_cifar", "--set", "depth=8"]),
-    ("classify_signals", ["--set", "filters=(3, 3, 4, 4)"]),
     ("model_images", ["--model", "pixelcnn", "--set", "num_blocks=1", "--image-size", "4"]),
     ("model_music", ["--model", "rnn", "--set", "units=(6,)"]),
     ("model_audio", ["--set", "dilations=(1,)", "--set", "num_blocks=1"]),
@@ -94,14 +93,14 @@ CASES = [
     ("translate", ["--model", "attention_seq2seq", "--set", "units=8", "--own"]),
     ("autoencode_images", ["--set", "units=(7,)"]),
     ("gan_images", ["--model", "gan", "--set", "units=(7,)"]),
+    ("segment", ["--model", "segnet", "--set", "filters=(4, 4)", "--set", "depth=(1, 1)"]),
 ]
 MORE_CASES = [
+    ("segment", ["--model", "deconvnet", "--set", "filters=(4, 4)", "--set", "depth=(1, 1)", "--set", "units=8"]),
     ("classify_images", ["--model", "convnet", "--set", "filters=(3, 4)"]),
     ("classify_images", ["--model", "mlp", "--optimizer", "momentum", "--schedule", "cosine"]),
     ("classify_images", ["--model", "resnet", "--set", "filters=4", "--optimizer", "rmsprop"]),
     ("classify_images", ["--model", "linear", "--weight-decay", "0.001"]),
-    ("classify_signals", ["--model", "resnet3d", "--set", "filters=2"]),
-    ("classify_signals", ["--model", "convnet1d", "--dataset", "synthetic", "--set", "filters=(4, 4)"]),
     ("model_images", ["--model", "gated_pixelcnn", "--set", "num_layers=2", "--condition", "label"]),
     ("model_images", ["--model", "pixelrnn", "--set", "num_layers=1", "--levels", "256", "--image-size", "4"]),
     ("gan_images", ["--model", "dcgan", "--set", "loss=wgan_gp"]),

@@ -637,7 +637,6 @@ def text(folder):
     ("app", "first", "then", "said"),
     [
         ("classify_images", ["--set", "filters=(3,4)"], pictures, "new: logits (other classes)"),
-        ("classify_signals", ["--set", "filters=(3,3,4,4)"], lambda folder: [], "All train at the given learning rate"),
         ("model_images", ["--set", "num_layers=1"], pictures, "All train at the given learning rate"),
         ("autoencode_images", ["--set", "units=(9,)"], pictures, "All train at the given learning rate"),
         ("translate", ["--precision", "mixed_bfloat16"], lambda folder: ["--dataset", "dates/de-fr"], "carried over"),

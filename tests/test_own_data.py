@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT.parent / "shared" / "cases"
 RULES = {
     "classify_images": own_data.PICTURES,
-    "classify_signals": own_data.SIGNALS,
     "model_images": own_data.DENSITIES,
     "gan_images": own_data.ADVERSARIAL,
     "autoencode_images": own_data.AUTOENCODERS,
     "model_audio": own_data.SOUNDS,
     "model_music": own_data.MUSIC,
     "model_text": own_data.TEXT,
+    "segment": own_data.MASKS,
     "translate": own_data.PAIRS,
 }
 IMAGES = ("classify_images", "model_images", "autoencode_images", "gan_images")
@@ -49,17 +49,17 @@ def splits_of(app, count=60, own=True):
         if app in IMAGES:
             pictures = rng.integers(0, 255, (size, 8, 8, 3)).astype(np.uint8)
             return data.Examples({"image": pictures, "label": np.arange(size, dtype=np.int32) % 3})
-        if app == "classify_signals":
-            volumes = rng.normal(size=(size, 4, 4, 4)).astype(np.float32)
-            return data.Examples({"volume": volumes, "label": np.arange(size, dtype=np.int32) % 3})
         if app == "model_text":
             return data.Examples({"tokens": rng.integers(0, 9, size).astype(np.int32)})
+        if app == "segment":
+            pictures = rng.integers(0, 255, (size, 8, 8, 3)).astype(np.uint8)
+            return data.Examples({"image": pictures, "mask": pictures[..., 0] % 3})
         if app == "model_audio":
             return data.Examples({"audio": data.examples.Ragged.of([np.zeros(5, np.int16)] * size)})
         ragged = data.examples.Ragged.of([np.zeros((5, 88), np.uint8)] * size)
         return data.Examples(dict.fromkeys(("roll", "source", "target"), ragged))
 
-    features = {"label": {"classes": ("a", "b", "c")}} if app in (*IMAGES, "classify_signals") else {}
+    features = {"label": {"classes": ("a", "b", "c")}} if app in IMAGES else {}
     info = data.Info(
         "mine",
         "folder mine",
@@ -257,7 +257,7 @@ def test_more_data_get_fewer_epochs_and_what_is_given_is_reckoned_with(app):
 @pytest.mark.parametrize("app", RULES)
 def test_what_is_left_open_does_not_contradict_what_is_given(app):
     # The default schedule of these apps is another, which must be changed by hand.
-    by_hand = app in ("translate", "model_images", "autoencode_images", "model_audio", "classify_signals")
+    by_hand = app in ("translate", "model_images", "autoencode_images", "model_audio", "segment")
     for schedule in ([], ["--schedule", "auto"])[by_hand:]:
         assert fitted(app, "--reduce-on-plateau", "3", *schedule)[0].optimizer.schedule == "constant"
     for keep in ("auto", "last"):

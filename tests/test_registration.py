@@ -21,9 +21,6 @@ PIXELS = {"input_shape": (5, 4, 1), "levels": 2, "output": "bernoulli"}
 SMALL = {  # builder -> arguments of a small model; a builder that is not named is small by default
     "resnet": {"input_shape": (32, 32, 3), "num_classes": 2, "depth": 18, "filters": 4},
     "resnet_cifar": {"depth": 8, "filters": 4},
-    "convnet1d": {"input_shape": (256,), "filters": (3, 4)},
-    "convnet3d": {"input_shape": (8, 8, 8, 1), "filters": (3, 4), "kernel_size": (3, 3)},
-    "resnet3d": {"input_shape": (8, 8, 8, 1), "filters": 2},
     "rnn": {"units": (4,), "transition_units": (3,), "shortcut": True, "output_units": (3,)},
     "lstm": {"units": (4, 3)},
     "gru": {"units": (4,), **TOKENS},

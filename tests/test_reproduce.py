@@ -94,7 +94,7 @@ def project(tmp_path):
     for file in (ROOT / "keras_dl").glob("*.py"):
         shutil.copy(file, tmp_path / "keras_dl")
     scripts = ("reproduce", "recorded", "written_pages", "kept_pictures", "rows")
-    for script in (*scripts, "tables_images", "tables_sound", "tables_laboratory"):
+    for script in (*scripts, "tables_images", "tables_segmentation", "tables_sound", "tables_laboratory"):
         shutil.copy(BENCHMARKS / f"{script}.py", tmp_path / "benchmarks")
     shutil.copy(BENCHMARKS / "tables.py", tmp_path / "benchmarks" / "tables_of_the_project.py")
     (tmp_path / "benchmarks" / "tables.py").write_text(FAKE_TABLES)
@@ -172,7 +172,7 @@ def test_the_flags_of_the_rows_are_flags_of_the_app(monkeypatch):
     experiments = {app.stem for app in EXPERIMENTS}  # those with a table train nothing that a search could vary
     assert {Path(app).stem for app, *_ in apps} - experiments == {
         "classify_images", "model_text", "translate", "model_images", "autoencode_images", "gan_images", "model_audio",
-        "classify_signals",
+        "segment",
     }  # fmt: skip
     for app, *flags in apps:
         config = command_line.parse(importlib.import_module(Path(app).stem).Config, flags, app=Path(app).stem)

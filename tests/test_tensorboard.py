@@ -223,14 +223,14 @@ def test_the_page_shows_what_it_should(revealed, address, finished, tmp_path, pa
         ]
         + [f"{r['score']:.5g}" for r in records],
         "graphs": ["Main Graph", "functional", "Op graph", "train"],
-        "images": ["activation_maps", "confusion_matrix", "misclassified", "step 3"],
+        "images": ["confusion_matrix", "misclassified", "step 3"],
         "projector": ["projector"],  # the rest is in a frame of its own
     }
     for words in expected[page]:
         assert words in said, said
     if page == "images":
         sizes = re.findall(r"\[picture (\d+)x(\d+)\]", said)
-        assert len(sizes) == 4 and ("8", "9") in sizes
+        assert len(sizes) == 3 and ("8", "9") in sizes
         assert all(int(w) > 300 and int(h) > 300 for w, h in sizes if (w, h) != ("8", "9"))
     if page == "projector":  # a cloud of thumbnails, each grey, between the two panes
         red, green, blue = screenshot[150:850, 350:1050].astype(int).reshape(-1, 3).T
@@ -322,7 +322,7 @@ def test_graph_and_images_are_served(address):
     assert all(re.search(rf"/{layer}(_\d+)?/BiasAdd", graph) for layer in ("conv", "logits"))
     tags = get(address, "plugin/images/tags")
     assert set(tags) == {"validation"}
-    figures = {"pictures/activation_maps", "pictures/confusion_matrix", "pictures/misclassified"}
+    figures = {"pictures/confusion_matrix", "pictures/misclassified"}
     assert set(tags["validation"]) == {*figures, "samples/moving"}
     for tag in figures:
         [image] = get(address, "plugin/images/images", run="validation", tag=tag, sample=0)

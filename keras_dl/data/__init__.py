@@ -20,7 +20,7 @@ from keras_dl.data.pipeline import Batches as Batches
 from keras_dl.data.pipeline import batches as batches
 
 # The modules of this folder that have a `load`.
-KINDS = ("audio", "files", "images", "levels", "music", "pairs", "signals", "text", "volumes")
+KINDS = ("audio", "files", "images", "levels", "music", "pairs", "segmentation", "text")
 
 
 def __getattr__(name):

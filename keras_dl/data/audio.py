@@ -222,7 +222,7 @@ def _usual_rate(root):
     """The rate that most readable sound files below a folder have, at most HIGHEST."""
     soundfile, rates = needs("soundfile", "signals", audio_files.READING), collections.Counter()
     for path in walking.files(root)[0]:
-        if not path.name.lower().endswith(Audio.suffixes):
+        if path.suffix.lower() not in Audio.suffixes:
             continue
         with contextlib.suppress(OSError, soundfile.SoundFileError), open(path, "rb") as file:
             rates[soundfile.info(file).samplerate] += 1

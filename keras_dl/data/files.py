@@ -116,7 +116,7 @@ def _read(own, feature, labelled, skip_unreadable, who, unfit):
     for split, paths in own.files.items():
         values[split], labels[split] = [], []
         for path in paths:
-            if not path.name.lower().endswith(feature.suffixes):  # in a class folder
+            if path.suffix.lower() not in feature.suffixes:  # in a class folder
                 own.passed.setdefault(f"no {feature.plural} by their endings", []).append(own.below(path))
                 continue
             try:

@@ -158,7 +158,7 @@ def find(root, who, suffixes=None, what="", *, labelled=False, by_name=()):
     for path in walked:
         entry = root / path.relative_to(root).parts[0]
         split = WHOLE if WHOLE in folders else split_of_entry.get(entry)
-        if suffixes is not None and not path.name.lower().endswith(tuple(suffixes)):
+        if suffixes is not None and path.suffix.lower() not in suffixes:
             passed.setdefault(f"no {what} by their endings", []).append(_below(root, path))
         elif split is None:
             passed.setdefault(NO_SPLIT, []).append(_below(root, path))

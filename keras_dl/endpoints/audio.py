@@ -4,8 +4,7 @@ Shapes: B recordings per request, T samples, K classes.
 """
 
 from keras_dl import decoding
-from keras_dl.endpoints import Endpoint, at_most, check_classes, must, of_classes, recordings, sampling
-from keras_dl.endpoints.recordings import MOST_RECORDINGS
+from keras_dl.endpoints import Endpoint, at_most, check_classes, must, of_classes, sampling
 from keras_dl.features.audio import MOST_BYTES, USUAL_LENGTH, Audio, AudioSamples, EncodedAudio
 from keras_dl.features.numbers import Nats, Number
 from keras_dl.imports import quiet_tensorflow
@@ -13,6 +12,7 @@ from keras_dl.imports import quiet_tensorflow
 with quiet_tensorflow():
     import tensorflow as tf
 
+MOST_RECORDINGS = 64  # per request
 MOST_SAMPLES = 2**22  # of a request, for any model
 # Bounds on the computation of a whole request, by the model's own size, so that no request takes more than 10 s on two
 # cores, or more than 1 GB: benchmarks/safety.py measures both.
@@ -123,18 +123,32 @@ class _Sounds:
         self.most = limits(model, num_classes)
 
     def score_files(self, audio_bytes, label=None):
-        audio, lengths = recordings.from_files(audio_bytes, self.preprocess.rate, self.most["scored"])
-        return self.score(audio, lengths, label)
+        count, size = tf.size(audio_bytes), tf.reduce_sum(tf.cast(tf.strings.length(audio_bytes), tf.int64))
+        bounds = [
+            at_most(count, MOST_RECORDINGS, "audio_bytes: a request", "recordings"),
+            at_most(size, MOST_BYTES, "audio_bytes: a request", "bytes of WAV files"),
+        ]
+        with tf.control_dependencies(bounds):
+            audio_bytes = tf.identity(audio_bytes)
+        spec = tf.RaggedTensorSpec([None], tf.float32, 0, tf.int64)
+        decoded = tf.map_fn(self._decoded, audio_bytes, fn_output_signature=spec, parallel_iterations=1)
+        lengths = decoded.row_lengths()
+        longest = tf.reduce_max(tf.concat([[0], tf.cast(lengths, tf.int32)], 0))
+        with tf.control_dependencies(_bounds("audio_bytes", count, longest, MOST_RECORDINGS, self.most["scored"])):
+            lengths = tf.identity(lengths)
+        audio = tf.RaggedTensor.from_row_lengths(decoded.values, lengths).to_tensor()
+        return self.score(audio, tf.cast(lengths, tf.int32), label)
 
     def score(self, audio, samples, label=None):
         batch, longest = tf.unstack(tf.shape(audio))
         bounds = [
-            *recordings.bounds("audio", batch, longest, MOST_RECORDINGS, self.most["scored"]),
-            *recordings.lengths_hold(samples, batch, longest),
+            *_bounds("audio", batch, longest, MOST_RECORDINGS, self.most["scored"]),
+            must(tf.equal(tf.size(samples), batch), "samples must be one number a recording"),
+            must(tf.reduce_all((samples >= 0) & (samples <= longest)), "samples must be 0 to the length of the audio"),
         ]
         label = of_classes.checked(label, self.num_classes)
         with tf.control_dependencies(bounds):
-            audio = recordings.finite("audio", audio)
+            audio = _finite("audio", audio)
         # No network reads an empty batch or no steps; the answer leaves out what is added here.
         audio = tf.pad(audio, [[0, tf.maximum(1 - batch, 0)], [0, tf.maximum(1 - longest, 0)]])
         counts = tf.pad(samples, [[0, tf.maximum(1 - batch, 0)]])
@@ -180,11 +194,11 @@ class _Sounds:
         with tf.control_dependencies(sampling(length, temperature, most["drawn"], "samples")):
             drawn = tf.identity(length)
         bounds = [
-            *recordings.bounds(who, batch, given, most["recordings"], most["scored"]),
-            *recordings.bounds(f"{who} and length", batch, drawn, most["recordings"], most["drawn_of_all"]),
+            *_bounds(who, batch, given, most["recordings"], most["scored"]),
+            *_bounds(f"{who} and length", batch, drawn, most["recordings"], most["drawn_of_all"]),
         ]
         with tf.control_dependencies(bounds):
-            known, drawn = recordings.finite(who, prime), tf.identity(drawn)
+            known, drawn = _finite(who, prime), tf.identity(drawn)
         known = tf.pad(known, [[0, tf.cast(tf.equal(batch, 0), tf.int32)], [0, 0]])  # a row for no recordings
         levels, rows = self.preprocess(known), tf.shape(known)[0]
         labels = labels_of(levels)
@@ -201,6 +215,16 @@ class _Sounds:
         step, draw = decoding.step_function(self.model, memory), self.model.draw(seed, temperature)
         following = decoding.generate(step, state, before[:, -1], drawn, draw)[0]
         return tf.concat([prime, self.preprocess.inverse(following[:batch])], 1)
+
+    def _decoded(self, data):
+        """The samples (T,) of a WAV file."""
+        values, rate = tf.audio.decode_wav(data)
+        sentence = tf.strings.format(
+            f"audio_bytes: a file must have {self.preprocess.rate} samples per second; got {{}}", rate
+        )
+        with tf.control_dependencies([must(tf.equal(rate, self.preprocess.rate), sentence)]):
+            mono = tf.reduce_mean(values, 1)
+        return tf.RaggedTensor.from_tensor(mono[None])[0]
 
     def _begin(self, rows, labels):
         return self.model.begin(rows=rows) if labels is None else self.model.begin(labels)
@@ -239,3 +263,19 @@ class _Sounds:
             parallel_iterations=1,
         )  # fmt: skip
         return total, state
+
+
+def _bounds(who, batch, samples, recordings, most):
+    """Assertions on the number of recordings of a request and of their samples."""
+    of_all = tf.cast(batch, tf.int64) * tf.cast(samples, tf.int64)
+    return [
+        at_most(batch, recordings, f"{who}: a request", "recordings"),
+        at_most(of_all, most, f"{who}: a recording", "samples, or as many in all if each counts as the longest"),
+    ]
+
+
+def _finite(who, values):
+    """The values, with an assertion that none is nan or infinite."""
+    finite = must(tf.reduce_all(tf.math.is_finite(values)), f"{who} must hold finite numbers")
+    with tf.control_dependencies([finite]):
+        return tf.identity(values)

@@ -3,15 +3,18 @@
 Shapes: B pictures per request, h x w pixels of the given pictures, H x W of the model's input, C channels, K classes.
 """
 
-from keras_dl.endpoints import Endpoint, Portable, best_classes, pictures
+from keras_dl.endpoints import Endpoint, Portable, pictures
 from keras_dl.features import resampling
-from keras_dl.features.classes import Probabilities
+from keras_dl.features.classes import BestLabels, BestProbabilities, Label, Probabilities
 from keras_dl.features.image import EncodedImage, Image
 from keras_dl.features.numbers import Logits
 from keras_dl.imports import quiet_tensorflow
+from keras_dl.wording import counted
 
 with quiet_tensorflow():
     import tensorflow as tf
+
+TOP = 5  # classes that an answer lists
 
 
 def classifier(model, preprocess, classes, examples=None):
@@ -32,12 +35,19 @@ def classifier(model, preprocess, classes, examples=None):
     Raises:
         ValueError: the model does not have one logit per class.
     """
-    best_classes.check_logits("export.classifier", model, classes)
+    if model.output_shape[-1] != len(classes):
+        raise ValueError(
+            f"export.classifier: the model must have one logit a class; got "
+            f"{counted(model.output_shape[-1], 'logits')} and {counted(len(classes), 'classes')}."
+        )
     names = [str(name) for name in classes]
     plain = portable(model, preprocess, names, examples)
 
     def answer(levels):
-        return best_classes.answer(_of_levels(model, preprocess, levels)["probabilities"], names)
+        probabilities = _of_levels(model, preprocess, levels)["probabilities"]
+        top = tf.math.top_k(probabilities, min(TOP, len(names)))
+        best = tf.gather(tf.constant(names), top.indices)
+        return {"class": best[:, 0], "classes": best, "scores": top.values, "probabilities": probabilities}
 
     def from_files(image_bytes):
         return answer(pictures.from_files(image_bytes, preprocess))
@@ -45,7 +55,10 @@ def classifier(model, preprocess, classes, examples=None):
     def from_pixels(image):
         return answer(pictures.from_pixels(image, preprocess))
 
-    outputs = best_classes.outputs(names)
+    outputs = {
+        "class": Label(tuple(names)), "classes": BestLabels(tuple(names)), "scores": BestProbabilities(),
+        "probabilities": Probabilities(tuple(names)),
+    }  # fmt: skip
     return {
         "serving_default": Endpoint(
             from_files,

@@ -14,7 +14,7 @@ from keras_dl.endpoints.images import classifier as classifier
 from keras_dl.endpoints.latent import autoencoder as autoencoder
 from keras_dl.endpoints.music import polyphony as polyphony
 from keras_dl.endpoints.pixels import density as density
-from keras_dl.endpoints.signals import signal_classifier as signal_classifier
+from keras_dl.endpoints.segmentation import segmenter as segmenter
 from keras_dl.endpoints.text import language_model as language_model
 from keras_dl.endpoints.text import sample_length as sample_length
 from keras_dl.endpoints.translation import Translator as Translator

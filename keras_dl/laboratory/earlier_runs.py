@@ -182,16 +182,6 @@ def _sounds(values, given, model):
     return Task(splits, windows, collate, objectives.SequenceLoss(preprocess.distribution), 1)
 
 
-def _signals(values, given, model):
-    splits = data.signals.load(
-        values["dataset"], values["seed"], rate=values["rate"] or None, seconds=values["seconds"] or None,
-        size=values["size"] or None, skip_unreadable=values["skip_unreadable"],
-    )  # fmt: skip
-    splits = splits.few(64 if values["smoke"] else None, values["seed"])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return Task(splits, splits.train, splits.preprocess.batch, loss)
-
-
 def _pixels(values, given, model):
     splits = _levels(values, given, auto_most=AUTO_MOST)
     labelled = values.get("condition") == "label"
@@ -221,7 +211,6 @@ TASKS = {  # {app: function of (the run's settings, those that were given, its m
     "model_text": _text,
     "translate": _pairs,
     "model_audio": _sounds,
-    "classify_signals": _signals,
     "model_music": _music,
     "model_images": _pixels,
     "autoencode_images": _autoencoder,

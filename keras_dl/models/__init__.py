@@ -20,12 +20,6 @@ EXPORTS = {  # public name -> its file
     "resnet_space": "resnet",
     "build_resnet_cifar": "resnet_cifar",
     "resnet_cifar_space": "resnet_cifar",
-    "build_convnet1d": "convnet1d",
-    "convnet1d_space": "convnet1d",
-    "build_convnet3d": "convnet3d",
-    "convnet3d_space": "convnet3d",
-    "build_resnet3d": "resnet3d",
-    "resnet3d_space": "resnet3d",
     "build_rnn": "rnn",
     "rnn_space": "rnn",
     "build_lstm": "lstm",
@@ -79,7 +73,7 @@ EXPORTS = {  # public name -> its file
 # Arguments that an app sets itself: shapes and counts of its data, what is predicted and given, and the model's name.
 DECIDED = (
     "input_shape", "num_classes", "levels", "output", "condition_dim", "map_channels", "features_dim", "hop_length",
-    "pixel_means", "rate", "dimensions", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
+    "pixel_means", "dimensions", "vocabulary_size", "source_vocabulary_size", "target_vocabulary_size",
     "return_sequences", "seed", "name",
 )  # fmt: skip
 

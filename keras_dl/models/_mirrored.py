@@ -7,7 +7,6 @@ from keras import layers
 
 from keras_dl.arguments import ArgumentError, Shape
 from keras_dl.layers.normalization import BatchNormalization
-from keras_dl.layers.pooling import MaxPooling3D
 from keras_dl.layers.unpooling import MaxPoolingWithSwitches, MaxUnpooling, Upsampling, pooled_size
 from keras_dl.models._sizes import check_weights
 
@@ -15,7 +14,7 @@ UPSAMPLING = ("switches", "nearest", "bilinear")
 SpaceShape = Shape("H, W, C", "D, H, W, C", most=10_000)
 CONVOLUTION = {2: layers.Conv2D, 3: layers.Conv3D}
 DECONVOLUTION = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-POOLING = {2: layers.MaxPooling2D, 3: MaxPooling3D}
+POOLING = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 INPUTS = {2: "image", 3: "volume"}
 INITIALIZER = "he_normal"  # variance for units that are zero half of the time
 

@@ -17,8 +17,6 @@ Classes = Whole(2, 1_000_000)
 Tokens = Whole(1, 10_000_000)  # of a vocabulary, or outputs per step
 Vocabulary = Whole(2, 10_000_000)  # tokens of sentences, at least padding (0) and one more
 ImageShape = Shape("H, W, C", most=10_000)
-VolumeShape = Shape("D, H, W, C", most=10_000)
-SoundShape = Shape("samples,", most=10_000_000)
 SequenceShape = Shape("T, D", "T,", most=1_000_000)
 TokensShape = Shape("T,", most=1_000_000)
 InitScale = Number("(0, 10]", near=0.1)  # half the width of a uniform distribution

@@ -15,10 +15,11 @@ import keras
 from keras import layers
 
 from keras_dl.arguments import ModelName, OneOf, YesOrNo, checked
-from keras_dl.models._residual import BOTTLENECK, basic, bottleneck, conv_bn
+from keras_dl.layers.normalization import BatchNormalization
 from keras_dl.models._sizes import Classes, ImageShape, Width, check_weights
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # per stage
+BOTTLENECK = 4  # from depth 50 on, a block ends with four times the channels of its 3 x 3 convolution
 PARAMETERS = 21_797_672  # trainable, at the defaults
 
 
@@ -53,10 +54,10 @@ def build_resnet(
     (None, 2, 2, 32)
     """
     check_weights("build_resnet", _weights(input_shape[-1], num_classes, depth, filters))
-    block = bottleneck if depth >= 50 else basic
+    block = _bottleneck if depth >= 50 else _basic
     last_gamma = "zeros" if zero_init_residual else "ones"
     image = keras.Input(input_shape, name="image")
-    x = conv_bn(image, filters, 7, 2, name="stem")
+    x = _conv_bn(image, filters, 7, 2, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
     # Zero padding does not change a maximum: after the rectifier no value is below zero.
     x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
@@ -84,3 +85,46 @@ def _weights(channels, num_classes, depth, filters):
     blocks = sum(n * of_a_block * (filters * 2**stage) ** 2 for stage, n in enumerate(BLOCKS[depth]))
     features = 8 * filters * (1 if depth < 50 else BOTTLENECK)
     return 49 * channels * filters + blocks + features * num_classes
+
+
+def _basic(x, filters, stride, last_gamma, name):
+    """relu(F(x) + x) of two 3 x 3 convolutions: (B, H, W, C) -> (B, H / stride, W / stride, filters), rounded up."""
+    y = _conv_bn(x, filters, 3, stride, name=f"{name}_1")
+    y = layers.ReLU(name=f"{name}_1_relu")(y)
+    y = _conv_bn(y, filters, 3, gamma=last_gamma, name=f"{name}_2")
+    return _join(x, y, stride, name)
+
+
+def _bottleneck(x, filters, stride, last_gamma, name):
+    """relu(F(x) + x) of 1 x 1, 3 x 3, 1 x 1: (B, H, W, C) -> (B, H / stride, W / stride, 4 * filters), rounded up."""
+    y = _conv_bn(x, filters, 1, stride, name=f"{name}_1")
+    y = layers.ReLU(name=f"{name}_1_relu")(y)
+    y = _conv_bn(y, filters, 3, name=f"{name}_2")
+    y = layers.ReLU(name=f"{name}_2_relu")(y)
+    y = _conv_bn(y, BOTTLENECK * filters, 1, gamma=last_gamma, name=f"{name}_3")
+    return _join(x, y, stride, name)
+
+
+def _join(x, y, stride, name):
+    """Option B: the shortcut is a projection where the shape changes, the identity elsewhere."""
+    if x.shape[-1] != y.shape[-1] or stride > 1:
+        x = _conv_bn(x, y.shape[-1], 1, stride, name=f"{name}_shortcut")
+    y = layers.Add(name=f"{name}_add")([y, x])
+    return layers.ReLU(name=f"{name}_relu")(y)
+
+
+def _conv_bn(x, filters, kernel_size, stride=1, *, gamma="ones", name):
+    # With stride 2, Keras' "same" would pad more at the bottom and right; the paper pads all sides equally.
+    padded = stride > 1 and kernel_size > 1
+    if padded:
+        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+    x = layers.Conv2D(
+        filters,
+        kernel_size,
+        stride,
+        padding="valid" if padded else "same",
+        use_bias=False,  # batch normalisation has its own
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return BatchNormalization(gamma_initializer=gamma, name=f"{name}_bn")(x)

@@ -14,7 +14,7 @@ import keras
 from keras import layers
 
 from keras_dl.arguments import ArgumentError, ModelName, OneOf, Whole, checked
-from keras_dl.models._residual import conv_bn
+from keras_dl.layers.normalization import BatchNormalization
 from keras_dl.models._sizes import Classes, ImageShape, Width, check_weights
 
 STAGES = 3  # each stage after the first halves H and W, rounded up, and doubles the filters
@@ -61,7 +61,7 @@ def build_resnet_cifar(
     check_weights("build_resnet_cifar", 9 * input_shape[-1] * filters + blocks + 4 * filters * num_classes)
 
     image = keras.Input(input_shape, name="image")
-    x = conv_bn(image, filters, 3, name="stem")
+    x = _conv_bn(image, filters, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
     for stage in range(STAGES):
         for block in range(n):
@@ -82,9 +82,9 @@ def resnet_cifar_space(hp):
 
 def _block(x, filters, stride, shortcut, name):
     """relu(F(x) + x): (B, H, W, C) -> (B, H / stride, W / stride, filters), rounded up."""
-    y = conv_bn(x, filters, 3, stride, name=f"{name}_1")
+    y = _conv_bn(x, filters, stride, name=f"{name}_1")
     y = layers.ReLU(name=f"{name}_1_relu")(y)
-    y = conv_bn(y, filters, 3, name=f"{name}_2")
+    y = _conv_bn(y, filters, name=f"{name}_2")
     if shortcut == "identity":
         y = layers.Add(name=f"{name}_add")([y, _option_a(x, filters, stride, name)])
     return layers.ReLU(name=f"{name}_relu")(y)
@@ -101,3 +101,19 @@ def _option_a(x, filters, stride, name):
         padding = ((0, 0), (extra // 2, extra - extra // 2))
         x = layers.ZeroPadding2D(padding, data_format="channels_first", name=f"{name}_channels")(x)
     return x
+
+
+def _conv_bn(x, filters, stride=1, *, name):
+    # With stride 2, Keras' "same" would pad only at the bottom and right; the paper pads one pixel on every side.
+    if stride > 1:
+        x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    x = layers.Conv2D(
+        filters,
+        3,
+        stride,
+        padding="same" if stride == 1 else "valid",
+        use_bias=False,  # batch normalisation has its own
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return BatchNormalization(name=f"{name}_bn")(x)

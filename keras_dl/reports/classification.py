@@ -38,19 +38,7 @@ class Classification(Section):
 
     def intervals(self, metrics, seed):
         known = {"accuracy": bootstrap.of_share(self.right, seed), "loss": bootstrap.of_mean(self.nats, seed)}
-        count = len(self.labels)
-        if "balanced_accuracy" in metrics and count >= bootstrap.LEAST:
-            known["balanced_accuracy"] = bootstrap.interval(self._balanced, count, seed)
-        if "auc" in metrics:
-            areas = summaries.Areas(self.labels, np.exp(np.asarray(self.result["log_probabilities"], np.float64)))
-            known["auc"] = bootstrap.interval(lambda rows: areas.mean(np.bincount(rows, minlength=count)), count, seed)
         return {name: ends for name, ends in known.items() if name in metrics and ends is not None}
-
-    def _balanced(self, rows):
-        """The mean recall of the classes among resampled examples."""
-        support = np.bincount(self.labels[rows])
-        hits = np.bincount(self.labels[rows], self.right[rows])
-        return (hits[support > 0] / support[support > 0]).mean()
 
     def resampled(self):
         return len(self.labels), "examples"

@@ -7,11 +7,7 @@ report of a finished run, "metrics (test)/" and "metrics (trial)/" of the page H
 """
 
 from keras_dl.summaries import projector as projector
-from keras_dl.summaries.activation_maps import grad_cam as grad_cam
-from keras_dl.summaries.areas import Areas as Areas
 from keras_dl.summaries.classification import Pictures as Pictures
-from keras_dl.summaries.classification import SignalPictures as SignalPictures
-from keras_dl.summaries.classification import balanced_accuracy as balanced_accuracy
 from keras_dl.summaries.classification import classification_report as classification_report
 from keras_dl.summaries.classification import confusion_matrix_figure as confusion_matrix_figure
 from keras_dl.summaries.classification import misclassified_figure as misclassified_figure

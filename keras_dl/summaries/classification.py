@@ -8,8 +8,6 @@ import tensorflow as tf
 
 from keras_dl import tables
 from keras_dl.figures import figure_of, plain, png
-from keras_dl.summaries import activation_maps
-from keras_dl.summaries.areas import Areas
 from keras_dl.summaries.events import purge, writing
 from keras_dl.waiting import waiting
 from keras_dl.wording import counted, percent
@@ -22,8 +20,7 @@ NAME = 16  # characters of a class's name above a misclassified example
 
 
 class Pictures(keras.callbacks.Callback):
-    """At the end of training, draw the most confidently misclassified examples, the confusion matrix, and where the
-    model looks, if it has maps (activation_maps).
+    """At the end of training, draw the most confidently misclassified examples and the confusion matrix.
 
     Args:
         run: the runs.Run; pictures go to run.tensorboard / "validation", with tags that begin with "pictures/".
@@ -44,75 +41,26 @@ class Pictures(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         kept = int((logs or {}).get("epoch", self.epochs_done))  # training.fit says of which epoch the weights are
-        figures = self.figures(f"validation split, epoch {kept} of {self.epochs_done}")
-        self.purge(self.epochs_done - 1)  # a finished run that is resumed gets here again
-        with writing(self.folder, self.epochs_done):
-            for tag, figure in figures.items():
-                tf.summary.image(TAGS + tag, tf.io.decode_png(png(figure), channels=3)[None])
-
-    def figures(self, title):
-        """{name: figure}; `title` says of which split and epoch they are."""
         images, labels = self.examples.features["image"], self.examples.features["label"]
         chunks = (self.preprocess(tf.constant(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK))
         logs = log_probabilities(self.model, chunks)
         wrong = misclassified(labels, logs)
         shown = {name: values[:PICTURES] for name, values in wrong.items()}
-        counts = f"{title}\n{len(wrong['index']):,} of {len(labels):,} wrong"
+        counts = f"{len(wrong['index']):,} of {len(labels):,} wrong"
+        title = f"validation split, epoch {kept} of {self.epochs_done}\n{counts}"
         figures = {
-            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, counts),
-            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, counts),
+            "misclassified": misclassified_figure(images[np.asarray(shown["index"], int)], shown, self.classes, title),
+            "confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, title),
         }
-        if activation_maps.maps_layer(self.model) is not None:
-            figures["activation_maps"] = self._activation_maps(images, labels, title)
-        return figures
-
-    def _activation_maps(self, images, labels, title):
-        some = np.sort(np.random.default_rng(0).permutation(len(labels))[: activation_maps.SHOWN])
-        x = self.preprocess(tf.constant(images[some]))
-        maps, texts = activation_maps.of_examples(self.model, x, labels[some], self.classes)
-        return activation_maps.pictures_figure(images[some], maps, texts, f"{title}\nGrad-CAM")
+        self.purge(self.epochs_done - 1)  # a finished run that is resumed gets here again
+        with writing(self.folder, self.epochs_done):
+            for tag, figure in figures.items():
+                tf.summary.image(TAGS + tag, tf.io.decode_png(png(figure), channels=3)[None])
 
     def purge(self, epochs_done):
         """Delete the pictures that were written after `epochs_done` epochs."""
         purge(self.folder, epochs_done, TAGS)
         purge(self.earlier, epochs_done)
-
-
-class SignalPictures(Pictures):
-    """At the end of training, draw the confusion matrix of sounds or volumes, and where the model looks.
-
-    Args:
-        run: the runs.Run, as of Pictures.
-        batches: data.Batches of the validation split, of (x, label).
-        classes: names of the classes.
-    """
-
-    def __init__(self, run, batches, classes):
-        super().__init__(run, batches.examples, None, classes)
-        self.batches = batches
-
-    def figures(self, title):
-        labels, kept, taken = [], [], 0
-        some = set(np.random.default_rng(0).permutation(len(self.examples))[: activation_maps.SHOWN].tolist())
-
-        def inputs():
-            nonlocal taken
-            for x, of_batch in self.batches.dataset():
-                kept.extend(x[row] for row in range(len(x)) if taken + row in some)
-                labels.append(of_batch.numpy())
-                taken += len(x)
-                yield x
-
-        logs = log_probabilities(self.model, inputs())
-        labels = np.concatenate(labels)
-        wrong = int((logs.argmax(1) != labels).sum())
-        counts = f"{title}\n{wrong:,} of {len(labels):,} wrong"
-        figures = {"confusion_matrix": confusion_matrix_figure(confusion_matrix(labels, logs), self.classes, counts)}
-        if activation_maps.maps_layer(self.model) is not None:
-            x = tf.stack(kept)
-            maps, texts = activation_maps.of_examples(self.model, x, labels[sorted(some)], self.classes)
-            figures["activation_maps"] = activation_maps.inputs_figure(x.numpy(), maps, texts, f"{title}\nGrad-CAM")
-        return figures
 
 
 def classification_report(model, batches, classes):
@@ -124,8 +72,7 @@ def classification_report(model, batches, classes):
         classes: names of the K classes.
 
     Returns:
-        {"metrics": {"loss": cross-entropy in nats, "accuracy"; "balanced_accuracy": the mean recall of the classes that
-        there are; "auc": the mean area under the ROC curves of each class against the rest (areas), if there is one},
+        {"metrics": {"loss": cross-entropy in nats, "accuracy"},
         "confusion": int (K, K), counts, a row per true class and a column per predicted class,
         "classes": {name: {"precision", "recall", "f1", "support"}},
         "misclassified": {"index", "label", "predicted", "probability"}: arrays, the most confident first,
@@ -150,12 +97,7 @@ def classification_report(model, batches, classes):
     names = ("precision", "recall", "f1", "support")
     loss = -np.mean(logs[np.arange(len(labels)), labels], dtype=np.float64)
     return {
-        "metrics": {
-            "loss": float(loss),
-            "accuracy": float(sklearn.metrics.accuracy_score(labels, predicted)),
-            "balanced_accuracy": balanced_accuracy(labels, predicted),
-            **_area(labels, logs),
-        },
+        "metrics": {"loss": float(loss), "accuracy": float(sklearn.metrics.accuracy_score(labels, predicted))},
         "confusion": confusion_matrix(labels, logs),
         "classes": {name: dict(zip(names, row, strict=True)) for name, row in zip(classes, rows, strict=True)},
         "misclassified": misclassified(labels, logs),
@@ -181,13 +123,10 @@ def report_table(report):
 def _report_table(report, small):
     """The rich table of report_table; with `small`, a column per class."""
     classes, confusion = list(map(tables.plain, report["classes"])), report["confusion"]
-    said = [f"{name} {value:.4f}" for name, value in report["metrics"].items()]
-    metrics, of_classes = "  ".join(said[:2]), "  ".join(said[2:])
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in report["metrics"].items())
     wrong = len(report["misclassified"]["index"])
     table = rich.table.Table(
-        title=f"test: {metrics}  ({wrong:,} of {confusion.sum():,} wrong)" + (of_classes and f"\n{of_classes}"),
-        title_justify="left",
-        box=rich.box.MARKDOWN,
+        title=f"test: {metrics}  ({wrong:,} of {confusion.sum():,} wrong)", title_justify="left", box=rich.box.MARKDOWN
     )
     table.add_column("class")
     for name in ("precision", "recall", "F1", "examples"):
@@ -269,19 +208,6 @@ def log_probabilities(model, images):
         return tf.nn.log_softmax(tf.cast(model(x, training=False), tf.float32))
 
     return np.concatenate([logs(x).numpy() for x in images])
-
-
-def balanced_accuracy(labels, predicted):
-    """The mean over the classes of `labels` of the share that is predicted right."""
-    right = np.asarray(predicted) == labels
-    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
-
-
-def _area(labels, logs):
-    """{"auc"}, or nothing where a probability is not finite, or the examples are of one class."""
-    probabilities = np.exp(np.asarray(logs, np.float64))
-    area = Areas(labels, probabilities).mean() if np.isfinite(probabilities).all() else np.nan
-    return {"auc": area} if np.isfinite(area) else {}
 
 
 def confusion_matrix(labels, logs):

@@ -65,12 +65,14 @@ def test_the_maps_of_a_sound_move_with_it_by_the_total_stride():
 
 @pytest.mark.parametrize("shape", [(1, 5, 4, 7, 2), (2, 4, 4, 4, 1)])
 @pytest.mark.parametrize(("size", "strides", "padding"), [(2, None, "valid"), (3, 2, "valid"), (2, 2, "same")])
-def test_max_pooling_of_volumes_in_float64_is_that_of_float32(shape, size, strides, padding):
+def test_max_pooling_of_volumes_in_other_precisions_is_that_of_float32(shape, size, strides, padding):
     x = RNG(0).normal(size=shape).astype("float32")
-    ours = layers.MaxPooling3D(size, strides, padding, dtype="float64")
-    double = ours(x.astype("float64")).numpy()
-    assert double.dtype == np.float64
-    np.testing.assert_array_equal(double.astype("float32"), keras.layers.MaxPooling3D(size, strides, padding)(x))
+    x = x.astype("float16").astype("float32")  # numbers that all three have
+    wanted = keras.layers.MaxPooling3D(size, strides, padding)(x).numpy()
+    for dtype in ("float64", "float16"):
+        ours = layers.MaxPooling3D(size, strides, padding, dtype=dtype)(x.astype(dtype)).numpy()
+        assert ours.dtype == dtype
+        np.testing.assert_array_equal(ours.astype("float32"), wanted)
 
 
 def spectrogram_of(sound, layer):

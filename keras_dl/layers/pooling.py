@@ -1,7 +1,7 @@
 """Max-pooling of volumes in every precision.
 
-TensorFlow's has none for float64, in which gradients are checked; there the maximum is taken along one pair of axes
-after the other, which is the same.
+TensorFlow has none for float64, in which gradients are checked, and none for float16 on a CPU; there the maximum is
+taken along one pair of axes after the other, which is the same.
 Shapes: B volumes, D x H x W voxels, C channels.
 """
 
@@ -11,10 +11,10 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("keras_dl")
 class MaxPooling3D(keras.layers.MaxPooling3D):
-    """Keras' MaxPooling3D, also for float64: (B, D, H, W, C) -> (B, D', H', W', C)."""
+    """Keras' MaxPooling3D, also for float64 and float16: (B, D, H, W, C) -> (B, D', H', W', C)."""
 
     def call(self, inputs):
-        if inputs.dtype != tf.float64:
+        if inputs.dtype in (tf.float32, tf.bfloat16):
             return super().call(inputs)
         padding = self.padding.upper()
         (depth, *plane), (depth_stride, *plane_strides) = self.pool_size, self.strides

@@ -60,8 +60,8 @@ class SegmentationLoss(keras.losses.Loss):
         if self.class_weights is not None:
             if len(self.class_weights) != classes:
                 raise ValueError(
-                    f"SegmentationLoss: class_weights must be one number for each of {classes} classes; got "
-                    f"{len(self.class_weights)}."
+                    f"SegmentationLoss: class_weights must be one number a class, as many as the logits; got "
+                    f"{len(self.class_weights)} for {classes}."
                 )
             weight *= tf.gather(tf.constant(self.class_weights, tf.float32), labels)
         if sample_weight is not None:

@@ -252,7 +252,7 @@ def test_wrong_shapes_are_refused():
     labels, logits = labels_and_logits()
     with pytest.raises(ValueError, match="logits' shape without classes"):
         segmentation.SegmentationLoss()(labels[..., None], logits)
-    with pytest.raises(ValueError, match="class_weights must be one number for each of 5 classes; got 2"):
+    with pytest.raises(ValueError, match="class_weights must be one number a class, as many as the logits; got 2"):
         segmentation.SegmentationLoss(255, (1.0, 2.0))(labels, logits)
     with pytest.raises(ValueError, match="one number a pixel"):
         segmentation.SegmentationLoss(255)(labels, logits, sample_weight=np.ones(3))
